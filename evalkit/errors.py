@@ -1,0 +1,62 @@
+"""The errors of evalkit: each says what was expected, what came, what to do."""
+
+from collections.abc import Iterable
+
+
+class EvalkitError(Exception):
+    """Base class: ``except EvalkitError`` catches all that evalkit raises."""
+
+
+class UnknownNameError(EvalkitError, KeyError):
+    """A name (restorer, metric, image set, weights, option) that is not registered."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        known = sorted(known)
+        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0])
+
+
+class SettingError(EvalkitError, ValueError):
+    """A setting whose value is not one of those expected."""
+
+
+class ImageError(EvalkitError, ValueError):
+    """A file or an array that is not a usable picture."""
+
+
+class WeightsError(EvalkitError):
+    """Weights that cannot be had, or are not the file that was registered."""
+
+
+class HashMismatchError(WeightsError):
+    """A file whose size or SHA-256 is not the registered one."""
+
+
+class LicenceError(WeightsError):
+    """Weights whose licence notice has not been acknowledged."""
+
+
+class OutOfMemoryError(EvalkitError, MemoryError):
+    """A device or the machine ran out of memory; no picture was made."""
+
+
+class OutputRejectedError(EvalkitError):
+    """An output that is no picture: NaN, constant, wrong size, a repeated tile."""
+
+
+class CancelledError(EvalkitError):
+    """The caller's `cancel` returned true; no picture was made."""
+
+
+class TableError(EvalkitError, ValueError):
+    """A table with missing or unknown columns, wrong types or a repeated key."""
+
+
+class StudyError(EvalkitError, ValueError):
+    """A study, run folder or notebook parameter that is not as expected."""
+
+
+class RandomWeightsWarning(UserWarning):
+    """A network runs with random weights: its cost is real, its pictures are noise."""

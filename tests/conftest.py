@@ -1,0 +1,60 @@
+"""Shared by all tests: what a machine may lack, and small real pictures."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REQUIRE_ALL = os.environ.get("EVALKIT_REQUIRE_ALL") == "1"
+
+
+@pytest.fixture
+def need():
+    """``need(is_there, what_to_do)``: skip, or fail where everything is required."""
+
+    def check(is_there: object, what_to_do: str) -> None:
+        if is_there:
+            return
+        if REQUIRE_ALL:
+            pytest.fail(f"EVALKIT_REQUIRE_ALL=1, but: {what_to_do}")
+        pytest.skip(what_to_do)
+
+    return check
+
+
+def pytest_collection_modifyitems(config, items):
+    """Run soak tests only where they are asked for by ``-m``."""
+    if "soak" in config.option.markexpr:
+        return
+    kept = [item for item in items if "soak" not in item.keywords]
+    config.hook.pytest_deselected(items=[i for i in items if i not in kept])
+    items[:] = kept
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(tmp_path_factory, monkeypatch):
+    """No test reads or writes the caches and runs of the person who runs it."""
+    folder = tmp_path_factory.mktemp("evalkit")
+    monkeypatch.setenv("EVALKIT_CACHE", str(folder / "cache"))
+    monkeypatch.setenv("EVALKIT_RUNS", str(folder / "runs"))
+    monkeypatch.setenv("EVALKIT_OFFLINE", "1")
+
+
+@pytest.fixture
+def mirror(need) -> list[Path]:
+    """The folders of ``$EVALKIT_MIRROR``: registered pictures and weights."""
+    folders = [Path(f) for f in os.environ.get("EVALKIT_MIRROR", "").split(os.pathsep)]
+    need(
+        all(f.name and f.is_dir() for f in folders),
+        "set EVALKIT_MIRROR to folders that hold the registered pictures and weights",
+    )
+    return folders
+
+
+@pytest.fixture
+def astronaut() -> np.ndarray:
+    """A portrait: (512, 512, 3), RGB, uint8; one face (skimage, public domain)."""
+    from skimage import data
+
+    return data.astronaut()

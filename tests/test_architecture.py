@@ -1,0 +1,69 @@
+"""The house of the design: rows, rooms, light imports, modules of readable size."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+from evalkit.paths import PACKAGE
+
+ROWS = [
+    {"errors", "paths", "_discover"},
+    {"images", "weights", "tables", "provenance"}
+    | {"_cgroup", "_decode", "_download", "_files", "_icc", "_ncnn_weights"}
+    | {"_weights_found", "_weights_registry"},
+    {"faces", "features", "records", "_face_models", "_json_lines", "_record_keys"},
+    {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
+    {"study", "claims"},
+    {"report", "service"},
+    {"cli"},
+]
+ROW = {name: row for row, names in enumerate(ROWS) for name in names}
+ROW_OF_ROOMS = 3
+"""The rooms of the design's row 4 do not know each other; in the rows of plain
+modules one may use another (weights their reader, faces their networks)."""
+
+
+def imports(path: Path) -> set[str]:
+    """The first part behind ``evalkit`` of every import, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        found |= {n.split(".")[1] for n in names if n.startswith("evalkit.")}
+    return found
+
+
+def test_arrows_point_down():
+    wrong = []
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        if room == "__init__":
+            continue
+        for other in imports(path) - {room}:
+            is_sideways = ROW[other] == ROW[room] == ROW_OF_ROOMS
+            if ROW[other] > ROW[room] or is_sideways:
+                wrong.append(f"{path.relative_to(PACKAGE)} -> {other}")
+    assert not wrong
+
+
+def test_no_module_has_outgrown_one_subject():
+    sizes = {p: p.read_text().count("\n") for p in PACKAGE.rglob("*.py")}
+    assert {p.name: n for p, n in sizes.items() if n > 350} == {}
+
+
+def test_importing_evalkit_takes_under_half_a_second():
+    code = "from time import perf_counter as now; t = now(); import evalkit; print(now() - t)"
+    seconds = [
+        float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)
+    ]
+    assert min(seconds) < 0.5
+
+
+def test_importing_evalkit_loads_nothing_heavy():
+    code = "import sys, evalkit; print({'torch', 'pandas', 'cv2'} & set(sys.modules))"
+    assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"set()"
