@@ -1,0 +1,171 @@
+"""What a claim is judged on, a run folder, and what a judge returns."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+import yaml
+
+from evalkit.records import RecordStore
+from evalkit.tables import IMAGES, METRICS, Table
+
+
+class Verdict(StrEnum):
+    """What a run says to a claim."""
+
+    REPRODUCED = "reproduced"
+    CONTRADICTED = "contradicted"
+    INCONCLUSIVE = "inconclusive"
+    """Something was measured or inspected, and it does not decide the claim."""
+    NOT_TESTABLE = "not testable here"
+    """This machine, or this project, lacks what the test needs."""
+    NOT_TESTED = "not yet tested"
+    """Nothing that bears on the claim has been measured in this run."""
+
+
+class Judgement(NamedTuple):
+    """One verdict.
+
+    Attributes
+    ----------
+    verdict
+        See `Verdict`.
+    found
+        What this run has where the article has its value; None for nothing.
+    evidence
+        A sentence with the numbers, and the table, record or file they stand in.
+
+    """
+
+    verdict: Verdict
+    found: str | None
+    evidence: str
+
+
+def not_tested(missing: str) -> Judgement:
+    """Judge that nothing has been measured; `missing` says what is lacking."""
+    return Judgement(Verdict.NOT_TESTED, None, missing)
+
+
+class Evidence:
+    """A run folder, each part read when it is first asked for.
+
+    What the folder lacks is an empty table or mapping; a part that is there and is
+    not as it should be is an error of whoever reads it.
+
+    Parameters
+    ----------
+    run
+        The folder.
+
+    """
+
+    def __init__(self, run: Path) -> None:
+        self.run = run
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """Table `evalkit.tables.IMAGES`, without the files that cannot be used."""
+        images = self._table(IMAGES)
+        return images[images["error"].isna()].reset_index(drop=True)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Table `evalkit.tables.METRICS`."""
+        return self._table(METRICS)
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """Table `evalkit.tables.RECORDS`."""
+        return RecordStore(self.run).read()
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """The content of ``environment.json``; see `evalkit.provenance.environment`."""
+        path = self.run / "environment.json"
+        text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
+        found: dict[str, Any] = json.loads(text)
+        return found
+
+    @property
+    def gpus(self) -> list[dict[str, Any]] | None:
+        """The GPUs of this run's machine; None when no environment was written."""
+        machine = self.environment.get("machine")
+        return machine["gpus"] if machine else None
+
+    @cached_property
+    def study(self) -> dict[str, Any]:
+        """The content of ``study.yaml``, resolved."""
+        path = self.run / "study.yaml"
+        text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
+        found: dict[str, Any] = yaml.safe_load(text)
+        return found
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """The ``subject`` and ``score`` of every rating in ``ratings.sqlite``."""
+        columns = ["subject", "score"]
+        path = self.run / "ratings.sqlite"
+        if path.is_file():
+            address = f"{path.resolve().as_uri()}?mode=ro"
+            with closing(sqlite3.connect(address, uri=True)) as database:
+                names = database.execute(
+                    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
+                ).fetchall()
+                for (name,) in names:
+                    query = f'SELECT * FROM "{name}"'
+                    ratings = pd.read_sql_query(query, database)
+                    if set(columns) <= set(ratings):
+                        return ratings[columns].dropna().reset_index(drop=True)
+        return pd.DataFrame(columns=columns)
+
+    def done(self, experiment: str) -> pd.DataFrame:
+        """The records of `experiment` whose outcome is ``ok``."""
+        records = self.records
+        chosen = (records["experiment"] == experiment) & (records["outcome"] == "ok")
+        return records[chosen].reset_index(drop=True)
+
+    def _table(self, table: Table) -> pd.DataFrame:
+        path = self.run / "tables" / f"{table.name}.csv"
+        return table.read(path) if path.is_file() else table.frame([])
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluator:
+    """The judge of one claim.
+
+    Attributes
+    ----------
+    claim
+        The claim's id.
+    judge
+        A pure function of the evidence.
+
+    """
+
+    claim: str
+    judge: Callable[[Evidence], Judgement]
+
+
+def evaluator(claim: str) -> Callable[[Callable[[Evidence], Judgement]], Evaluator]:
+    """Make the decorated function the judge of `claim`.
+
+    A module of this package needs nothing more to have its evaluators found.
+
+    Examples
+    --------
+    >>> @evaluator("S6")
+    ... def _stability(evidence: Evidence) -> Judgement:
+    ...     return not_tested("records.jsonl has no stability run")
+    >>> _stability.claim
+    'S6'
+
+    """
+    return lambda judge: Evaluator(claim, judge)
