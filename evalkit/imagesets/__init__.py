@@ -1,0 +1,61 @@
+"""The image sets: one file each, found by themselves, prepared by name or folder."""
+
+import hashlib
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from evalkit._discover import discover
+from evalkit.errors import UnknownNameError
+from evalkit.imagesets._spec import ImageSet
+from evalkit.imagesets.folder import prepare_folder
+from evalkit.paths import imageset_dir
+
+__all__ = ["ImageSet", "imagesets", "prepare"]
+
+
+@cache
+def imagesets() -> Mapping[str, ImageSet]:
+    """Every image set by name, without preparing any."""
+    return discover(sys.modules[__name__], ImageSet)
+
+
+def prepare(name_or_folder: str | Path, *, folder: Path | None = None) -> pd.DataFrame:
+    """Make or find the pictures of a set, or of a reader's own folder.
+
+    The second time is quick: what was made is kept while its digests hold. The same
+    configuration makes the same bytes.
+
+    Parameters
+    ----------
+    name_or_folder
+        A name of `imagesets`, else a folder of pictures.
+    folder
+        Where what is made is kept; None for the cache.
+
+    Returns
+    -------
+    pd.DataFrame
+        Table `evalkit.tables.IMAGES`. A picture that cannot be had or read is a row
+        with its ``error``; every other row has path, digest and size.
+
+    Raises
+    ------
+    UnknownNameError
+        Neither a set's name nor a folder.
+    ImageError
+        A folder without any picture.
+
+    """
+    spec = imagesets().get(str(name_or_folder))
+    if spec is not None:
+        return spec.prepare(folder or imageset_dir(spec.name))
+    pictures = Path(name_or_folder).expanduser().resolve()
+    if not pictures.is_dir():
+        known = [*imagesets(), "<a folder of pictures>"]
+        raise UnknownNameError("image set", str(name_or_folder), known)
+    name = f"folder-{hashlib.sha256(str(pictures).encode()).hexdigest()[:12]}"
+    return prepare_folder(pictures, folder or imageset_dir(name))

@@ -1,0 +1,156 @@
+"""Make the pictures of a set once: what was made is kept while its digests hold."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalkit._files import digest
+from evalkit.errors import ImageError, WeightsError
+from evalkit.images import Picture, read_image, write_image
+from evalkit.paths import PACKAGE, atomic_path
+from evalkit.tables import IMAGES
+
+LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pypdfium2", "scipy")
+"""Those that compute or encode pixels here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """The files of one source.
+
+    Attributes
+    ----------
+    path, reference
+        The source, and its pristine version where one exists.
+    others
+        Further files that belong to it.
+    note
+        Added to the note of the facts.
+    is_complete
+        False when something that may come later is missing: tried again next time.
+
+    """
+
+    path: Path
+    reference: Path | None = None
+    others: tuple[Path, ...] = ()
+    note: str = ""
+    is_complete: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How one row of the table comes about.
+
+    Attributes
+    ----------
+    facts
+        Columns of `IMAGES` that are known before; ``source`` among them. With
+        ``width_px`` the picture is not decoded to learn its size.
+    inputs
+        Digests of what it is made from.
+    make
+        ``make(folder)`` gives the files. What it raises of `ImageError` and
+        `WeightsError` becomes the row's ``error``.
+
+    """
+
+    facts: Mapping[str, Any]
+    inputs: tuple[str, ...]
+    make: Callable[[Path], Made]
+
+
+def build(folder: Path, recipes: Sequence[Recipe]) -> pd.DataFrame:
+    """Make what is not there, or no longer what it was; return the table.
+
+    Parameters
+    ----------
+    folder
+        Holds what is made, and ``manifest.json``: of each source its row, the digest
+        of its recipe (none for what is to be tried again) and those of its files.
+    recipes
+        One a row, in the order of the table.
+
+    """
+    folder = folder.absolute()
+    manifest = folder / "manifest.json"
+    before = _read_manifest(manifest)
+    after: dict[str, Any] = {}
+    for recipe in recipes:
+        source = recipe.facts["source"]
+        key = _recipe_key(recipe)
+        entry = before.get(source)
+        holds = entry is not None and entry["key"] == key and _files_hold(entry)
+        after[source] = entry if holds else _make(recipe, key, folder)
+    if after != before:
+        with atomic_path(manifest) as temporary:
+            temporary.write_text(json.dumps(after, indent=1, ensure_ascii=False))
+    return IMAGES.frame([entry["row"] for entry in after.values()])
+
+
+def save_pair(
+    folder: Path, name: str, source: Picture, reference: Picture | None = None
+) -> Made:
+    """Write a source, and its reference where there is one, as PNG."""
+    path = folder / "sources" / f"{name}.png"
+    write_image(path, source)
+    if reference is None:
+        return Made(path=path)
+    reference_path = folder / "references" / f"{name}.png"
+    write_image(reference_path, reference)
+    return Made(path=path, reference=reference_path)
+
+
+def _make(recipe: Recipe, key: str, folder: Path) -> dict[str, Any]:
+    row = dict(recipe.facts)
+    try:
+        made = recipe.make(folder)
+        if "width_px" not in row:
+            row["height_px"], row["width_px"] = read_image(made.path).shape[:2]
+    except (ImageError, WeightsError) as error:
+        return {"key": None, "files": {}, "row": {**row, "error": str(error)}}
+    files = [made.path, made.reference, *made.others]
+    digests = {str(file): digest(file) for file in files if file}
+    row |= {"path": str(made.path), "sha256": digests[str(made.path)]}
+    if made.reference:
+        reference = str(made.reference)
+        row |= {"reference": reference, "reference_sha256": digests[reference]}
+    notes = [note for note in (row.get("note"), made.note) if note]
+    row["note"] = "; ".join(notes) or None
+    return {"key": key if made.is_complete else None, "files": digests, "row": row}
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """What was kept; nothing where the manifest is missing or no JSON."""
+    try:
+        return dict(json.loads(path.read_text()))
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def _files_hold(entry: dict[str, Any]) -> bool:
+    return all(
+        Path(path).is_file() and digest(Path(path)) == sha256
+        for path, sha256 in entry["files"].items()
+    )
+
+
+def _recipe_key(recipe: Recipe) -> str:
+    told = json.dumps([dict(recipe.facts), recipe.inputs, _code()], sort_keys=True)
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
+@cache
+def _code() -> list[str]:
+    """What, beside a recipe, decides the bytes: this code and the libraries."""
+    sources = [PACKAGE / f"{name}.py" for name in ("images", "_decode", "_icc")]
+    sources += sorted(Path(__file__).parent.glob("*.py"))
+    digests = [digest(source) for source in sources]
+    return digests + [f"{library} {version(library)}" for library in LIBRARIES]

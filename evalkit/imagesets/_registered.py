@@ -1,0 +1,85 @@
+"""The registered public pictures of ``data/images.yaml``: found or fetched."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from evalkit.paths import cache_dir, data_file
+from evalkit.weights import fetch_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredPicture:
+    """One entry of the registry.
+
+    Attributes
+    ----------
+    name
+        Unique.
+    kind
+        Its class: portrait, group, mixed, building, text, product, surveillance or
+        gpen-official.
+    file
+        Its name in our cache.
+    size_bytes, sha256
+        What makes it the registered file.
+    width_px, height_px
+        Of the upright picture.
+    origin, url
+        Repository, and the address at a pinned commit; None where no address gives
+        these bytes.
+    licence
+        Of the repository.
+    note
+        What it shows.
+
+    """
+
+    name: str
+    kind: str
+    file: str
+    size_bytes: int
+    sha256: str
+    width_px: int
+    height_px: int
+    origin: str
+    url: str | None
+    licence: str
+    note: str
+
+    def fetch(self) -> Path:
+        """The file: from our cache or a mirror, else downloaded.
+
+        Raises
+        ------
+        WeightsError
+            It cannot be had; the text says what to do.
+
+        """
+        path, _ = fetch_file(
+            [self.url] if self.url else [],
+            file_name=self.file,
+            size_bytes=self.size_bytes,
+            sha256=self.sha256,
+            folder=cache_dir() / "pictures",
+        )
+        return path
+
+    def facts(self, source: str, **changes: Any) -> dict[str, Any]:
+        """The columns of `evalkit.tables.IMAGES` known of it, and `changes`."""
+        columns = ("kind", "origin", "url", "licence", "note")
+        known = {name: value for name, value in asdict(self).items() if name in columns}
+        return {"source": source, "is_synthetic": False, **known, **changes}
+
+
+@cache
+def registered() -> Mapping[str, RegisteredPicture]:
+    """Every registered picture by name, in the order of the file."""
+    entries = yaml.safe_load(data_file("images.yaml").read_text())
+    pictures = [RegisteredPicture(**entry) for entry in entries]
+    return MappingProxyType({picture.name: picture for picture in pictures})

@@ -1,0 +1,200 @@
+"""Set `article`: the kinds of the article, at its size, from registered pictures.
+
+Nothing is cropped. What is larger than 1024x768 (768x1024 upright) is shrunk to fit in
+it; what is smaller stays, since enlarging would invent pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from evalkit.errors import ImageError
+from evalkit.images import read_image
+from evalkit.imagesets._build import Made, Recipe, build, save_pair
+from evalkit.imagesets._degradations import (
+    Bytes,
+    add_noise,
+    backlight_dark_parts,
+    jpeg,
+    overexpose,
+    shrink,
+    to_image,
+    to_light,
+)
+from evalkit.imagesets._registered import registered
+from evalkit.imagesets._spec import ImageSet
+
+LONG_PX, SHORT_PX = 1024, 768
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """One source of the set.
+
+    Attributes
+    ----------
+    source, kind
+        Columns of the table.
+    picture
+        Name in the registry.
+    note
+        What it shows and what was done.
+    degrade
+        The fitted picture to the source; None for a picture as it came.
+
+    """
+
+    source: str
+    kind: str
+    picture: str
+    note: str
+    degrade: Callable[[Bytes], Bytes] | None = None
+
+
+def prepare(folder: Path) -> pd.DataFrame:
+    """Find or fetch the pictures, and fit them."""
+    return build(folder, [_recipe(scene) for scene in SCENES])
+
+
+def fitted_size(width_px: int, height_px: int, scale: int = 1) -> tuple[int, int]:
+    """Width and height within ``scale`` times 1024x768 (or upright); never larger."""
+    long, short = scale * LONG_PX, scale * SHORT_PX
+    limit_width, limit_height = (
+        (long, short) if width_px >= height_px else (short, long)
+    )
+    share = min(limit_width / width_px, limit_height / height_px, 1)
+    return round(width_px * share), round(height_px * share)
+
+
+def _recipe(scene: Scene) -> Recipe:
+    picture = registered()[scene.picture]
+    before = (picture.width_px, picture.height_px)
+    size = fitted_size(*before)
+    resized = "own size" if size == before else f"resized from {before[0]}x{before[1]}"
+    is_damaged = scene.degrade is not None
+    note = f"{scene.note}; {size[0]}x{size[1]}, {resized}"
+    return Recipe(
+        facts=picture.facts(
+            scene.source, kind=scene.kind, is_synthetic=is_damaged, note=note
+        ),
+        inputs=(picture.sha256,),
+        make=lambda folder: _make(scene, folder),
+    )
+
+
+def _make(scene: Scene, folder: Path) -> Made:
+    image = _opaque_bytes(registered()[scene.picture].fetch())
+    height, width = image.shape[:2]
+    fitted = _fit(image, *fitted_size(width, height))
+    if scene.degrade is None:
+        return save_pair(folder, scene.source, fitted)
+    source = scene.degrade(fitted)
+    double = (2 * fitted.shape[1], 2 * fitted.shape[0])
+    is_large = double[0] <= width and double[1] <= height
+    reference = _fit(image, *double) if is_large else fitted
+    return save_pair(folder, scene.source, source, reference)
+
+
+def _fit(image: Bytes, width_px: int, height_px: int) -> Bytes:
+    height, width = image.shape[:2]
+    if (width_px, height_px) == (width, height):
+        return image
+    return shrink(image, width_px, height_px)
+
+
+def _opaque_bytes(path: Path) -> Bytes:
+    """8 bits; an alpha channel that hides nothing is left out."""
+    image = read_image(path)
+    if image.dtype != np.uint8:
+        raise ImageError(f"{path}: expected 8 bits, got {image.dtype}")
+    if image.shape[2:] == (4,):
+        if image[..., 3].min() < 255:
+            raise ImageError(f"{path}: expected an opaque picture")
+        image = image[..., :3]
+    return np.ascontiguousarray(image, np.uint8)
+
+
+def _clipped(image: Bytes) -> Bytes:
+    light = overexpose(to_light(image), stops=2.0, glow_px=24)
+    return jpeg(to_image(add_noise(light, shot=2e-4, read=1e-3, seed=2)), 92)
+
+
+def _backlit(image: Bytes) -> Bytes:
+    light = backlight_dark_parts(to_light(image), glow_px=80)
+    return jpeg(to_image(add_noise(light, shot=8e-4, read=3e-3, seed=1)), 85)
+
+
+def _blocky(image: Bytes) -> Bytes:
+    return jpeg(image, 8)
+
+
+SCENES = (
+    Scene(
+        source="portrait-highlights",
+        kind="portrait",
+        picture="woman_street_portrait_2500",
+        degrade=_clipped,
+        note="woman in a street; highlights clipped: overexposed by 2 stops by us",
+    ),
+    Scene(
+        source="portrait-backlit",
+        kind="portrait",
+        picture="selfie_exif6_input",
+        degrade=_backlit,
+        note="boy before a white wall; backlit: what is not bright made over three "
+        "stops darker by us, stray light, noise",
+    ),
+    Scene(
+        source="portrait-jpeg",
+        kind="portrait",
+        picture="clean_man_600x900",
+        degrade=_blocky,
+        note="man in a studio; JPEG blocks: saved at JPEG quality 8 by us",
+    ),
+    Scene(
+        source="building-glass-facade",
+        kind="building",
+        picture="glass_facades_sky",
+        note="glass towers that mirror clouds",
+    ),
+    Scene(
+        source="building-stone-street",
+        kind="building",
+        picture="stone_street",
+        note="stone houses along a wet cobbled street; an ordinary JPEG",
+    ),
+    Scene(
+        source="text-screenshot",
+        kind="text",
+        picture="screenshot_cmake_gui",
+        note="screenshot of a program with small print; opaque alpha left out",
+    ),
+    Scene(
+        source="mixed-street",
+        kind="mixed",
+        picture="bus_people_street",
+        note="people before a bus with lettering and a house",
+    ),
+    Scene(
+        source="group-family",
+        kind="group",
+        picture="family_wedding_10045",
+        note="family of three, an old print with grain and a green cast",
+    ),
+)
+
+ENTRIES = (
+    ImageSet(
+        name="article",
+        title="the kinds of pictures of the article, at most 1024x768",
+        licence="of each picture's repository; for most the origin is not stated: "
+        "show them, do not republish them",
+        note="the article's own pictures are not public; nothing is cropped or "
+        "enlarged; the three flaws of portraits are synthetic and have references, the "
+        "other pictures show what their cameras and scanners left",
+        prepare=prepare,
+    ),
+)
