@@ -1,0 +1,128 @@
+"""A file of JSON objects, one a line, that a killed writer cannot spoil."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit.errors import TableError
+
+
+class Scanned(NamedTuple):
+    """How far a file was read.
+
+    Attributes
+    ----------
+    end
+        Offset in bytes behind the last whole line.
+    n_lines
+        Whole lines up to there, blank ones included.
+    torn
+        What a killed writer left behind them; empty as a rule.
+
+    """
+
+    end: int = 0
+    n_lines: int = 0
+    torn: bytes = b""
+
+
+def scan(
+    path: Path,
+    take: Callable[[int, bytes, dict[str, Any]], None],
+    after: Scanned = Scanned(),  # noqa: B008 - immutable
+) -> Scanned:
+    """Give each line to ``take(offset, line, content)``.
+
+    Parameters
+    ----------
+    path
+        The file; one that is not there has no lines.
+    take
+        Called in order, for whole lines only. A last line without its newline is
+        whole when it is a JSON object: half of one never is.
+    after
+        Where to begin.
+
+    Raises
+    ------
+    TableError
+        A broken line that is not the last.
+
+    """
+    if not path.exists():
+        return Scanned()
+    with path.open("rb") as file:
+        file.seek(after.end)
+        data = file.read()
+    lines = data.split(b"\n")
+    position = 0
+    for number, line in enumerate(lines, after.n_lines + 1):
+        if line.strip():
+            try:
+                content = json.loads(line)
+                if not isinstance(content, dict):
+                    raise ValueError("not a JSON object")
+            except ValueError as error:
+                if not data[position + len(line) :].strip():
+                    return Scanned(after.end + position, number - 1, data[position:])
+                raise TableError(
+                    f"{path}: line {number} is broken ({error}), and is not the last: "
+                    "no writer was interrupted there, something else changed the "
+                    "file. Mend or delete that line; the others stand"
+                ) from error
+            take(after.end + position, line, content)
+        position += len(line) + 1
+    return Scanned(after.end + len(data), after.n_lines + len(lines) - 1)
+
+
+def append(path: Path, data: bytes, *, torn_at: int | None = None) -> None:
+    """Append whole lines and flush them to the disk, or leave the file as it was.
+
+    Parameters
+    ----------
+    path
+        The file; its folder must be there.
+    data
+        Lines, each with its newline.
+    torn_at
+        Where a half-written last line begins, which is cut off first.
+
+    Raises
+    ------
+    OSError
+        The disk refused.
+
+    """
+    is_new = not path.exists()
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        if torn_at is not None:
+            os.ftruncate(file, torn_at)
+        _write(file, data)
+    finally:
+        os.close(file)
+    if is_new:
+        _sync_folder(path.parent)
+
+
+def _write(file: int, data: bytes) -> None:
+    size = os.fstat(file).st_size
+    is_open = size and os.pread(file, 1, size - 1) != b"\n"  # an editor took it
+    rest = memoryview((b"\n" if is_open and data else b"") + data)
+    try:
+        while rest:
+            rest = rest[os.write(file, rest) :]
+        os.fsync(file)
+    except BaseException:
+        os.ftruncate(file, size)
+        raise
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

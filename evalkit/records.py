@@ -1,0 +1,301 @@
+"""The records of a study: on the disk before `append` returns, safe from kill -9."""
+
+import json
+import math
+import os
+import re
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import filelock
+import pandas as pd
+
+from evalkit import _json_lines
+from evalkit._record_keys import code_digest, record_key
+from evalkit.errors import EvalkitError, TableError
+from evalkit.paths import atomic_path
+from evalkit.tables import RECORDS
+
+__all__ = [
+    "Cell",
+    "RecordStore",
+    "RecordsWarning",
+    "RecordsWriteError",
+    "code_digest",
+    "record_key",
+]
+
+LOCK_TIMEOUT_S = 60.0
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # from a file name that is not UTF-8
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
+
+
+class Cell(NamedTuple):
+    """What a record is known by: the key of the table ``records``."""
+
+    key: str
+    experiment: str
+    run: int
+    phase: str
+    machine: str
+
+
+class RecordsWriteError(EvalkitError, OSError):
+    """The disk refused a record (full, say); nothing of it was left in the file."""
+
+
+class RecordsWarning(UserWarning):
+    """A half-written last line was ignored, or a cell computed twice was not kept."""
+
+
+class RecordStore:
+    """The records of one run folder, shared by threads and processes.
+
+    A record is one line of JSON in ``records.jsonl`` with every column of the table
+    ``records`` (null where unknown; ``setting``, ``stages_s`` and ``notes`` nested).
+    The first record of a `Cell` stands; a later one is not written.
+
+    Parameters
+    ----------
+    folder
+        The run folder; made by the first `append`.
+
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / "records.jsonl"
+        self._mutex = threading.RLock()
+        self._forget()
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Write rows, flushed to the disk, before returning.
+
+        Parameters
+        ----------
+        rows
+            Columns of the table ``records``; a missing one, NaN and None are null.
+
+        Returns
+        -------
+        int
+            How many were written. A row whose `Cell` is already stored is left out,
+            with a `RecordsWarning`.
+
+        Raises
+        ------
+        TableError
+            An unknown column, a value of the wrong type, a cell that is null or
+            repeated within `rows`, or a broken line in the middle of the file.
+        RecordsWriteError
+            The disk refused; no part of `rows` stays in the file.
+        EvalkitError
+            Another process held the lock for over a minute.
+
+        """
+        lines = _to_lines(rows)
+        if not lines:
+            return 0
+        try:
+            with self._mutex:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                with self._locked():
+                    n_written = self._append(lines)
+        except OSError as error:
+            raise RecordsWriteError(
+                f"{self.path}: could not add {len(lines)} records: {error}. Those "
+                "before them stand; make room or give access, and run again"
+            ) from error
+        if n_written < len(lines):
+            _warn(
+                f"{self.path.name}: {len(lines) - n_written} of {len(lines)} records "
+                "were not written: their cells are there already, the first ones stand"
+            )
+        return n_written
+
+    def has(self, cell: Cell) -> bool:
+        """Whether the cell is recorded, by this process or another."""
+        with self._mutex:
+            self._catch_up()
+            return cell in self._index
+
+    def find(self, cell: Cell) -> dict[str, Any] | None:
+        """The record of a cell, or None."""
+        with self._mutex:
+            self._catch_up()
+            if cell not in self._index:
+                return None
+            offset, length = self._index[cell]
+            with self.path.open("rb") as file:
+                file.seek(offset)
+                found: dict[str, Any] = json.loads(file.read(length))
+            return found
+
+    def cells(self) -> frozenset[Cell]:
+        """Every recorded cell."""
+        with self._mutex:
+            self._catch_up()
+            return frozenset(self._index)
+
+    def read(self) -> pd.DataFrame:
+        """All records as the table ``records``, in the order of writing.
+
+        A half-written last line is ignored, with a `RecordsWarning`.
+
+        Raises
+        ------
+        TableError
+            A broken line in the middle of the file, an unknown column, a value of
+            the wrong type or a repeated cell.
+
+        """
+        columns, scanned = self._read_columns()
+        if scanned.torn and os.access(self.folder, os.W_OK):
+            with self._locked():  # a writer may have been at it just then
+                columns, scanned = self._read_columns()
+        if scanned.torn:
+            _warn(
+                f"{self.path.name}: line {scanned.n_lines + 1} is broken "
+                f"({len(scanned.torn)} bytes; its writer was killed) and ignored; "
+                "the next record takes its place"
+            )
+        return RECORDS.checked(pd.DataFrame(columns))
+
+    def write_parquet(self) -> Path:
+        """Write all records to ``records.parquet``, atomically; return its path."""
+        path = self.folder / "records.parquet"
+        records = self.read()
+        with atomic_path(path) as temporary:
+            records.to_parquet(temporary, index=False)
+        return path
+
+    def _forget(self) -> None:
+        self._index: dict[Cell, tuple[int, int]] = {}  # offset and length of the line
+        self._scanned = _json_lines.Scanned()
+        self._seen: tuple[int, ...] = ()  # device, inode, size and time of the file
+
+    def _catch_up(self) -> None:
+        """Index what was appended since the last call."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            self._forget()
+            return
+        file = (status.st_dev, status.st_ino)
+        seen = (*file, status.st_size, status.st_mtime_ns)
+        if self._seen == seen:
+            return
+        if self._seen[:2] != file or status.st_size < self._scanned.end:
+            self._forget()
+
+        def add(offset: int, line: bytes, row: dict[str, Any]) -> None:
+            cell = Cell(**{name: row.get(name) for name in Cell._fields})  # type: ignore[arg-type]
+            self._index.setdefault(cell, (offset, len(line)))
+
+        if begin := self._scanned.end:
+            with suppress(TableError):
+                self._scanned = _json_lines.scan(self.path, add, self._scanned)
+            if self._scanned.end == begin or self._scanned.torn:
+                self._forget()  # edited in place, or torn: look at all of it
+        if not self._scanned.end:
+            self._scanned = _json_lines.scan(self.path, add)
+        self._seen = seen
+
+    def _append(self, lines: Mapping[Cell, bytes]) -> int:
+        """Mend the end of the file, then add the lines whose cells are new."""
+        self._catch_up()
+        added = [line for cell, line in lines.items() if cell not in self._index]
+        _, _, torn = self._scanned
+        _json_lines.append(
+            self.path, b"".join(added), torn_at=self._scanned.end if torn else None
+        )
+        if torn:
+            _warn(
+                f"{self.path.name}: removed a half-written last line ({len(torn)} "
+                "bytes; its writer was killed)"
+            )
+        self._catch_up()
+        return len(added)
+
+    def _read_columns(self) -> tuple[dict[str, list[Any]], _json_lines.Scanned]:
+        columns: dict[str, list[Any]] = {name: [] for name in RECORDS.columns}
+        n_columns = len(columns)
+
+        def add(offset: int, _line: bytes, row: dict[str, Any]) -> None:
+            for name in RECORDS.json_columns:
+                if row.get(name) is not None:
+                    row[name] = _canonical(row[name])
+            for name, values in columns.items():
+                values.append(row.get(name))
+            if len(row) > n_columns or not row.keys() <= columns.keys():
+                raise TableError(
+                    f"{self.path}: unknown columns {sorted(row.keys() - columns)} at "
+                    f"byte {offset}; a later evalkit wrote them: use that one"
+                )
+
+        return columns, _json_lines.scan(self.path, add)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        lock = filelock.FileLock(self.folder / ".records.lock", timeout=LOCK_TIMEOUT_S)
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            raise EvalkitError(
+                f"{lock.lock_file} was held by another process for "
+                f"{LOCK_TIMEOUT_S:g} s; end that process and run again"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+_CELL_TYPES = Cell.__annotations__
+
+
+def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
+    """Check rows and make the line of each, newline included."""
+    lines, written = {}, []
+    for row in rows:
+        full = {**dict.fromkeys(RECORDS.columns), **row}
+        full = {name: _plain(value) for name, value in full.items()}
+        cell = Cell(**{name: full[name] for name in Cell._fields})
+        wrong = [n for n in Cell._fields if not isinstance(full[n], _CELL_TYPES[n])]
+        if wrong:
+            raise TableError(f"table records: null or wrong type: {wrong} of {cell}")
+        try:
+            text = json.dumps(
+                full,
+                ensure_ascii=False,
+                allow_nan=False,
+                separators=(",", ":"),
+                default=_scalar,
+            )
+        except (TypeError, ValueError) as error:
+            raise TableError(f"table records, {cell}: not JSON: {error}") from error
+        lines[cell] = _LONE_SURROGATE.sub("\ufffd", text).encode() + b"\n"
+        written.append(json.loads(lines[cell]))
+    RECORDS.frame(written)
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    """A cell as JSON has it: NaN and NA null, numpy's scalars plain."""
+    if value is pd.NA or (isinstance(value, float) and math.isnan(value)):
+        return None
+    return _plain(value.item()) if hasattr(value, "item") else value
+
+
+def _scalar(value: Any) -> Any:
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} {value!r}")
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, RecordsWarning, stacklevel=3)
