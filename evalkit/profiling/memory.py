@@ -1,0 +1,135 @@
+"""Memory of a process, its children, and torch's on the GPU; null where unknown."""
+
+import resource
+import sys
+from pathlib import Path
+
+MIB = 2**20
+_PROC = Path("/proc")
+_highest_before_resets_mib = 0.0
+
+
+class MemoryPeaks:
+    """The highest memory since this object was made.
+
+    Making it forgets the peaks of this process, so one at a time is in use.
+
+    Notes
+    -----
+    The resident set is this process's alone, counted by the kernel (VmHWM), not
+    sampled, so that no short peak is missed; pages shared with others count in full.
+    Where the kernel cannot forget a peak (not Linux), it is that since the process
+    began. Torch's figures are its caching allocator's, added over devices: they leave
+    out the CUDA context and other libraries.
+
+    """
+
+    def __init__(self) -> None:
+        reset_peak_rss()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            for device in range(torch.cuda.device_count()):
+                torch.cuda.reset_peak_memory_stats(device)
+
+    def read(self) -> dict[str, float | None]:
+        """Columns of the table ``records``.
+
+        Returns
+        -------
+        dict
+            ``peak_rss_mib``, and ``cuda_allocated_peak_mib`` and
+            ``cuda_reserved_peak_mib``, null when torch has not used CUDA.
+
+        """
+        allocated = reserved = None
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_initialized():
+            devices = range(torch.cuda.device_count())
+            allocated = sum(map(torch.cuda.max_memory_allocated, devices)) / MIB
+            reserved = sum(map(torch.cuda.max_memory_reserved, devices)) / MIB
+        return {
+            "peak_rss_mib": peak_rss_mib(),
+            "cuda_allocated_peak_mib": allocated,
+            "cuda_reserved_peak_mib": reserved,
+        }
+
+
+def rss_mib() -> float | None:
+    """The resident set of this process now; None where it is unknown."""
+    return _status_mib("self", "VmRSS")
+
+
+def peak_rss_mib() -> float:
+    """The highest resident set of this process since `reset_peak_rss`, or its start."""
+    peak = _status_mib("self", "VmHWM")
+    if peak is not None:
+        return peak
+    # ru_maxrss is in KiB, on macOS in bytes
+    scale = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / MIB
+
+
+def reset_peak_rss() -> bool:
+    """Begin a new peak of this process's resident set.
+
+    Returns
+    -------
+    bool
+        False where the kernel cannot; `peak_rss_mib` then goes on as before.
+
+    References
+    ----------
+    proc_pid_clear_refs(5): writing 5 sets the peak to the present size.
+
+    """
+    global _highest_before_resets_mib
+    _highest_before_resets_mib = whole_peak_rss_mib()
+    try:
+        (_PROC / "self/clear_refs").write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def whole_peak_rss_mib() -> float:
+    """The highest resident set of this process since its start, resets or not."""
+    return max(_highest_before_resets_mib, peak_rss_mib())
+
+
+def tree_rss_mib(pid: int) -> float | None:
+    """The resident sets of a process and its descendants, added up; None if gone.
+
+    Pages that they share are counted once for each: an upper bound.
+    """
+    own = _status_mib(str(pid), "VmRSS")
+    if own is None:
+        return None
+    return own + sum(tree_rss_mib(child) or 0.0 for child in _children(pid))
+
+
+def process_peak_rss_mib(pid: int) -> float | None:
+    """The kernel's peak of another process's resident set; None if gone."""
+    return _status_mib(str(pid), "VmHWM")
+
+
+def _status_mib(pid: str, field: str) -> float | None:
+    """A size in /proc/<pid>/status; None for a process that has ended."""
+    try:
+        text = (_PROC / pid / "status").read_text()
+    except OSError:
+        return None
+    for line in text.splitlines():
+        if line.startswith(f"{field}:"):
+            return int(line.split()[1]) / 1024
+    return None
+
+
+def _children(pid: int) -> list[int]:
+    """The process's children; none where the kernel does not say."""
+    children: list[int] = []
+    for file in (_PROC / str(pid) / "task").glob("*/children"):
+        try:
+            children += [int(child) for child in file.read_text().split()]
+        except OSError:  # that thread has just ended
+            continue
+    return children

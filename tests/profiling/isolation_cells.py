@@ -1,0 +1,180 @@
+"""What the tests of isolation run in processes of their own."""
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+MIB = 2**20
+
+
+def echo(emit, **arguments):
+    emit({"arguments": arguments})
+
+
+def surroundings(emit, names):
+    emit(
+        {
+            "modules": [name for name in names if name in sys.modules],
+            "main": getattr(sys.modules["__main__"], "__file__", None),
+            "variable": os.environ.get("EVALKIT_TEST"),
+            "folder": str(Path.cwd()),
+            "pid": os.getpid(),
+            "parent": os.getppid(),
+            "n_threads": threading.active_count(),
+        }
+    )
+
+
+def count(emit, n, then):
+    """Emit `n` messages, then end in the way that is named."""
+    for number in range(n):
+        emit({"number": number})
+    getattr(Ending, then)()
+
+
+class Ending:
+    def segfault():
+        ctypes.string_at(0)
+
+    def exit():
+        os._exit(3)
+
+    def clean_exit():
+        os._exit(0)
+
+    def abort():
+        os.abort()
+
+    def system_exit():
+        sys.exit("no reason")
+
+    def kill():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def error():
+        raise ValueError("the tile is -1 px")
+
+    def memory_error():
+        raise MemoryError
+
+    def rejected():
+        from evalkit.errors import OutputRejectedError
+
+        raise OutputRejectedError("the output is 0 everywhere")
+
+    def out_of_memory():
+        from evalkit.errors import OutOfMemoryError
+
+        raise OutOfMemoryError("the GPU has 3 GiB")
+
+    def bad_alloc():
+        os.write(2, b"terminate called after throwing 'std::bad_alloc'\n")
+        os.abort()
+
+    def hang():
+        time.sleep(600)
+
+    def hang_in_c():
+        ctypes.CDLL(None).sleep(600)
+
+    def ignore_signals():
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
+            signal.signal(number, signal.SIG_IGN)
+        time.sleep(600)
+
+
+def limited(emit, library):
+    """Allocate beyond a real limit of data memory, as the experiments set it."""
+    emit({"limited": True})
+    if library == "torch":
+        import torch
+    limit = (256 if library == "nothing" else 2048) * MIB
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+    if library == "numpy":
+        import numpy as np
+
+        emit({"sum": float(np.ones(4096 * MIB, np.uint8).sum())})
+    elif library == "torch":
+        emit({"sum": float(torch.ones(4096 * MIB, dtype=torch.uint8).sum())})
+    else:
+        small = []
+        while True:  # until nothing is left, not even for the report
+            small.append(bytes(1000))
+
+
+def in_group(emit, group, n_mib):
+    """Join a control group and use more than it has."""
+    (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+    emit({"joined": True})
+    emit({"size": len(b"x" * (n_mib * MIB))})
+    time.sleep(1)
+
+
+def allocate(emit, n_mib):
+    data = b"x" * (n_mib * MIB)
+    emit({"size": len(data)})
+
+
+def peaks(emit, n_mib):
+    """The peaks of three blocks: nothing, `n_mib`, nothing again."""
+    from evalkit.profiling.memory import MemoryPeaks, rss_mib
+
+    for size in (0, n_mib, 0):
+        memory = MemoryPeaks()
+        before = rss_mib()
+        data = b"x" * (size * MIB)
+        del data
+        emit({"before": before, **memory.read()})
+
+
+def with_child(emit, n_mib, leave):
+    """Start a child that holds memory; wait for it, or leave it behind."""
+    program = f"import time; x = b'x' * ({n_mib} * 2**20); print(1, flush=True); "
+    program += "time.sleep(600)" if leave else "time.sleep(0.6)"
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    emit({"child": child.pid})
+    if not leave:
+        child.wait()
+
+
+def family(emit, file):
+    """Write who is there, then hang: worker, server and a child of the worker."""
+    child = subprocess.Popen(["sleep", "600"])
+    pids = [os.getpid(), os.getppid(), child.pid]
+    emit({"pids": pids})
+    Path(file).write_text(" ".join(map(str, pids)))
+    time.sleep(600)
+
+
+def talk(emit):
+    print("first\nloading  1 %\rloading 100 %")
+    print("a complaint", file=sys.stderr)
+    os.write(1, b"written past Python\n")
+    os._exit(9)
+
+
+def big(emit, n_mib):
+    emit({"data": b"x" * (n_mib * MIB)})
+
+
+def nested(emit):
+    from evalkit.profiling.isolation import run_cell
+
+    found = []
+    result = run_cell(
+        "isolation_cells:echo", {"a": 1}, on_message=found.append, preload=()
+    )
+    emit({"outcome": result.outcome, "found": found})
+
+
+def flags(emit):
+    from evalkit.profiling.clock import torch_flags
+
+    emit(torch_flags())

@@ -1,0 +1,279 @@
+"""NVML's behaviour, by a stand-in: what is unknown is None, never 0.
+
+No GPU is needed: the functions of `pynvml` that ask the driver are replaced by ones
+that answer as NVIDIA's NVML API reference says drivers do (values invented, errors of
+the kinds documented for each call). The test marked ``gpu`` asks a real one.
+"""
+
+from types import SimpleNamespace
+
+import pynvml
+import pytest
+
+from evalkit.profiling.nvml import (
+    GpuLostError,
+    memory_of,
+    open_device,
+    own_processes,
+)
+
+MIB = 2**20
+
+
+def process(pid, mib):
+    size = None if mib is None else mib * MIB
+    return SimpleNamespace(pid=pid, usedGpuMemory=size)
+
+
+class Driver:
+    """The stand-in for a driver: answers by name; an error code is raised."""
+
+    def __init__(self, monkeypatch):
+        self.is_open = 0
+        self.answers = {
+            "nvmlDeviceGetCount": 2,
+            "nvmlDeviceGetMemoryInfo_v1": SimpleNamespace(
+                total=80_000 * MIB, used=1_600 * MIB
+            ),
+            "nvmlDeviceGetMemoryInfo_v2": SimpleNamespace(
+                total=80_000 * MIB, used=1_000 * MIB, reserved=600 * MIB
+            ),
+            "nvmlDeviceGetComputeRunningProcesses": [process(4242, 900)],
+            "nvmlDeviceGetGraphicsRunningProcesses": [],
+            "nvmlDeviceGetUtilizationRates": SimpleNamespace(gpu=62, memory=31),
+            "nvmlDeviceGetPowerUsage": 312_500,
+            "nvmlDeviceGetTotalEnergyConsumption": 9_876_543,
+            "nvmlDeviceGetTemperatureV": 61,
+            "nvmlDeviceGetTemperature": 60,
+            "nvmlDeviceGetClockInfo": 1980,
+            "nvmlDeviceGetCurrentClocksEventReasons": 0x4 | 0x40,
+            "nvmlDeviceGetCurrentClocksThrottleReasons": 0x4,
+        }
+        for name in self.answers:
+            if "MemoryInfo" not in name:
+                monkeypatch.setattr(pynvml, name, self.answer(name))
+        for name, replacement in {
+            "nvmlInit": self.open,
+            "nvmlShutdown": self.close,
+            "nvmlDeviceGetMemoryInfo": self.memory,
+            "nvmlDeviceGetHandleByIndex": lambda index: f"handle {index}",
+            "nvmlDeviceGetUUID": lambda handle: f"GPU-{handle}",
+            "nvmlDeviceGetHandleByUUID": self.by_uuid,
+        }.items():
+            monkeypatch.setattr(pynvml, name, replacement)
+
+    def answer(self, name):
+        return lambda *arguments: self.tell(name)
+
+    def tell(self, name):
+        answer = self.answers[name]
+        if isinstance(answer, type) and issubclass(answer, pynvml.NVMLError):
+            raise answer()
+        return answer
+
+    def memory(self, handle, version=None):
+        return self.tell(f"nvmlDeviceGetMemoryInfo_v{2 if version else 1}")
+
+    def by_uuid(self, name):
+        if name != "GPU-1234":
+            raise pynvml.NVMLError_NotFound
+        return "handle 1"
+
+    def open(self):
+        self.is_open += 1
+
+    def close(self):
+        self.is_open -= 1
+
+
+@pytest.fixture
+def driver(monkeypatch) -> Driver:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return Driver(monkeypatch)
+
+
+@pytest.fixture
+def read(driver):
+    def read():
+        with open_device() as device:
+            return device.read()
+
+    return read
+
+
+def test_a_device_is_read(read, driver):
+    reading = read()
+    assert reading.device_total_mib == 80_000
+    assert reading.device_used_mib == 1_000
+    assert reading.device_reserved_mib == 600
+    assert reading.processes == {4242: 900}
+    assert reading.gpu_busy_percent == 62
+    assert reading.gpu_memory_busy_percent == 31
+    assert reading.power_w == 312.5
+    assert reading.energy_j == 9_876.543
+    assert reading.temperature_c == 61
+    assert reading.sm_clock_mhz == 1980
+    assert reading.throttle_reasons == (
+        "software power cap",
+        "hardware thermal slowdown",
+    )
+    assert driver.is_open == 0
+
+
+SILENT = [
+    pynvml.NVMLError_NotSupported,
+    pynvml.NVMLError_NoPermission,
+    pynvml.NVMLError_FunctionNotFound,
+    pynvml.NVMLError_Unknown,
+]
+
+
+@pytest.mark.parametrize("error", SILENT, ids=lambda error: error.__name__)
+def test_what_is_not_supported_is_none_and_never_zero(read, driver, error):
+    for name in driver.answers:
+        if name != "nvmlDeviceGetCount":
+            driver.answers[name] = error
+    reading = read()
+    for name in reading.__slots__:
+        assert getattr(reading, name) is None, name
+
+
+def test_the_first_version_of_memory_includes_the_reserve(read, driver):
+    driver.answers["nvmlDeviceGetMemoryInfo_v2"] = pynvml.NVMLError_FunctionNotFound
+    assert read().device_used_mib == 1_600
+    assert read().device_reserved_mib is None
+
+
+def test_older_drivers_are_asked_in_their_way(read, driver):
+    for name in ("TemperatureV", "CurrentClocksEventReasons"):
+        driver.answers[f"nvmlDeviceGet{name}"] = pynvml.NVMLError_FunctionNotFound
+    assert read().temperature_c == 60
+    assert read().throttle_reasons == ("software power cap",)
+
+
+def test_no_throttling_is_told_from_unknown(read, driver):
+    driver.answers["nvmlDeviceGetCurrentClocksEventReasons"] = 0
+    assert read().throttle_reasons == ()
+    driver.answers["nvmlDeviceGetCurrentClocksEventReasons"] = 1 << 40
+    assert read().throttle_reasons == ("reason 0x10000000000",)
+
+
+def test_an_idle_device_is_zero_and_not_unknown(read, driver):
+    driver.answers["nvmlDeviceGetUtilizationRates"] = SimpleNamespace(gpu=0, memory=0)
+    driver.answers["nvmlDeviceGetComputeRunningProcesses"] = []
+    assert read().gpu_busy_percent == 0
+    assert read().processes == {}
+
+
+@pytest.mark.parametrize(
+    "error", [pynvml.NVMLError_GpuIsLost, pynvml.NVMLError_ResetRequired]
+)
+def test_a_lost_gpu_is_an_error_that_says_what_to_do(read, driver, error):
+    driver.answers["nvmlDeviceGetPowerUsage"] = error
+    with pytest.raises(GpuLostError, match="Xid"):
+        read()
+    assert driver.is_open == 0
+
+
+def test_a_mistake_of_ours_is_not_hidden(read, driver):
+    driver.answers["nvmlDeviceGetPowerUsage"] = pynvml.NVMLError_Uninitialized
+    with pytest.raises(pynvml.NVMLError_Uninitialized):
+        read()
+
+
+def test_a_process_without_a_figure_is_unknown(read, driver):
+    """As under WSL and Windows' display model."""
+    driver.answers["nvmlDeviceGetComputeRunningProcesses"] = [process(7, None)]
+    assert read().processes == {7: None}
+    assert memory_of(read().processes, {7}) is None
+
+
+def test_a_process_listed_twice_counts_once(read, driver):
+    driver.answers["nvmlDeviceGetGraphicsRunningProcesses"] = [
+        process(4242, 900),
+        process(99, 30),
+    ]
+    assert read().processes == {4242: 900, 99: 30}
+
+
+def test_memory_is_added_over_known_processes_only():
+    processes = {1: 10.0, 2: 20.0, 3: None}
+    assert memory_of(processes, {1, 2}) == 30
+    assert memory_of(processes, {1, 3}) is None
+    assert memory_of(processes, {1, 4}) is None
+    assert memory_of(processes, frozenset()) is None
+    assert memory_of(processes, None) is None
+    assert memory_of(None, {1}) is None
+
+
+@pytest.fixture
+def host(tmp_path):
+    """The link that tells the first namespace of process ids; see pid_namespaces(7)."""
+    link = tmp_path / "host"
+    link.symlink_to("pid:[4026531836]")
+    return link
+
+
+@pytest.fixture
+def container(tmp_path):
+    link = tmp_path / "container"
+    link.symlink_to("pid:[4026532198]")
+    return link
+
+
+def test_on_the_host_processes_are_known_by_their_ids(host):
+    before, after = {5: 1.0}, {5: 1.0, 12: 2.0, 13: 3.0}
+    assert own_processes(before, after, [12, 77], host) == {12}
+    assert own_processes(before, after, [77], host) == set()
+
+
+def test_in_a_container_ours_is_the_one_that_is_new(container):
+    before, after = {12: 1.0}, {12: 1.0, 30_001: 2.0}
+    assert own_processes(before, after, [12], container) == {30_001}
+    assert own_processes(before, before, [12], container) == set()
+
+
+def test_two_new_ones_in_a_container_cannot_be_told_apart(container):
+    assert own_processes({}, {1: 1.0, 2: 2.0}, [1], container) is None
+    assert own_processes(None, {1: 1.0}, [1], container) is None
+
+
+def test_an_unsupported_list_is_unknown(host, container):
+    assert own_processes({}, None, [1], host) is None
+    assert own_processes({}, None, [1], container) is None
+
+
+@pytest.mark.parametrize("uuid", ["1234", "GPU-1234"])
+def test_a_device_is_found_as_torch_names_it(driver, uuid):
+    with open_device(uuid) as device:
+        assert device._handle == "handle 1"
+    with open_device("no-such") as device:
+        assert device is None
+
+
+def test_the_first_device_is_the_first_that_cuda_sees(driver, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
+    with open_device() as device:
+        assert device._handle == "handle 1"
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with open_device() as device:
+        assert device is None
+
+
+def test_without_a_driver_there_is_no_device(monkeypatch):
+    def fail():
+        raise pynvml.NVMLError_LibraryNotFound
+
+    monkeypatch.setattr(pynvml, "nvmlInit", fail)
+    with open_device() as device:
+        assert device is None
+
+
+@pytest.mark.gpu
+def test_a_real_device_is_read():
+    with open_device() as device:
+        if device is None:
+            pytest.skip("needs an NVIDIA GPU")
+        reading = device.read()
+    assert 0 < reading.device_used_mib < reading.device_total_mib
+    assert reading.temperature_c is None or 0 < reading.temperature_c < 120
