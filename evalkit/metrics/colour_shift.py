@@ -1,0 +1,155 @@
+"""How far the mean colour moved from the source, in CIE Lab."""
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import ImageError
+from evalkit.images import Picture
+from evalkit.metrics._spec import Metric, check_same_size, rgb, strips
+
+CITATION = "CIE 15:2018 (L*a*b*, colour difference of 1976); IEC 61966-2-1 (sRGB)"
+
+
+class LabShift(NamedTuple):
+    """Mean colour of the output minus that of the source, CIE Lab, illuminant D65.
+
+    Attributes
+    ----------
+    lightness
+        Of L*: above 0 is brighter.
+    a
+        Of a*: above 0 is redder, below greener.
+    b
+        Of b*: above 0 is yellower (warmer), below bluer (colder).
+
+    """
+
+    lightness: float
+    a: float
+    b: float
+
+    @property
+    def distance(self) -> float:
+        """The colour difference of 1976 between the two means; about 1 is just seen."""
+        return math.hypot(*self)
+
+
+def lab_shift(
+    output: Picture,
+    source: Picture,
+    mask: NDArray[np.bool_] | None = None,
+) -> LabShift:
+    """Mean CIE Lab of the output minus mean CIE Lab of the source.
+
+    Parameters
+    ----------
+    output, source
+        Pictures of one height and width, as `evalkit.metrics._spec.rgb` reads them.
+    mask
+        Shape ``(height, width)``, bool: the pixels that count, skin say. None for
+        the whole picture.
+
+    Returns
+    -------
+    LabShift
+        Zeros for equal pictures.
+
+    Raises
+    ------
+    ImageError
+        Not pictures, of two sizes, a mask of another size or type, or an empty one.
+
+    Notes
+    -----
+    The shift of the means, not the mean of the pixels' shifts: restored detail moves
+    pixels both ways and is no change of colour.
+
+    """
+    from skimage.color import rgb2lab
+
+    check_same_size(output, source, "source")
+    if mask is None:
+        mask = np.ones(source.shape[:2], bool)
+    if mask.shape != source.shape[:2] or mask.dtype != np.bool_:
+        raise ImageError(
+            f"expected a mask of booleans of shape {source.shape[:2]}, got "
+            f"{mask.dtype} of shape {mask.shape}"
+        )
+    n_pixels = int(mask.sum())
+    if not n_pixels:
+        raise ImageError("the mask holds no pixel: there is no colour to compare")
+    total = np.zeros(3)
+    for rows in strips(source.shape):
+        inside = mask[rows]
+        total += rgb2lab(rgb(output[rows])[inside]).sum(axis=0)
+        total -= rgb2lab(rgb(source[rows])[inside]).sum(axis=0)
+    return LabShift(*(float(value) for value in total / n_pixels))
+
+
+def colour_shift(
+    output: Picture,
+    source: Picture,
+    mask: NDArray[np.bool_] | None = None,
+) -> float:
+    """Colour difference (CIE 1976) between the mean colours of output and source.
+
+    Parameters and errors are those of `lab_shift`.
+
+    Returns
+    -------
+    float
+        At least 0, and 0 for equal pictures. A difference of about 1 is just seen
+        on large even areas side by side.
+
+    References
+    ----------
+    CIE 15:2018, Colorimetry, 4th edition, section 8.2.
+
+    Examples
+    --------
+    >>> white = np.full((2, 2, 3), 255, np.uint8)
+    >>> round(colour_shift(white, np.zeros_like(white)), 2)
+    100.0
+
+    """
+    return lab_shift(output, source, mask).distance
+
+
+def _part(name: str) -> Callable[..., float]:
+    def compute(
+        output: Picture,
+        source: Picture,
+        mask: NDArray[np.bool_] | None = None,
+    ) -> float:
+        return float(getattr(lab_shift(output, source, mask), name))
+
+    return compute
+
+
+ENTRIES = (
+    Metric(
+        name="colour_shift",
+        unit="CIE Lab",
+        higher_is_better=False,
+        citation=CITATION,
+        needs="source",
+        takes_mask=True,
+        compute=colour_shift,
+    ),
+    *(
+        Metric(
+            name=f"colour_shift_{part}",
+            unit="CIE Lab",
+            higher_is_better=None,
+            citation=CITATION,
+            needs="source",
+            takes_mask=True,
+            compute=_part(part),
+        )
+        for part in LabShift._fields
+    ),
+)
