@@ -1,0 +1,231 @@
+"""Figures of cost: every raw time, and peak memory, of each condition and source."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evalkit.figures._style import FAINT, INK, new_figure, wrap
+
+WIDTH_PX, NAME_PX, VALUE_PX = 1400, 380, 300
+ROW_PX, HEAD_PX, FOOT_PX = 80, 76, 120
+NAME_PT, TEXT_PT = 8.5, 8
+LOGARITHMIC_FROM = 10.0
+"""Largest value over smallest from which the axis is logarithmic."""
+
+RANDOM = "random weights: cost only"
+BARS = {
+    "peak_rss_mib": ("peak RSS of the process", "0.75", ""),
+    "cuda_reserved_peak_mib": ("reserved by torch on the GPU", "1.0", "////"),
+    "nvml_process_peak_mib": ("of the process by NVML", "0.45", ""),
+}
+ROW = ["condition", "source"]
+
+
+def wall_times(
+    records: pd.DataFrame,
+    cost: pd.DataFrame | None = None,
+    machine: str | None = None,
+) -> Figure:
+    """Every raw wall time as a mark, one line of marks for each condition and source.
+
+    Circles are warm runs, triangles cold ones. The upright stroke is the median of
+    the warm runs, with its value at the right. Runs that failed are counted there.
+
+    Parameters
+    ----------
+    records
+        Table `evalkit.tables.RECORDS`, of one experiment.
+    cost
+        Table `evalkit.tables.COST`, for the interval of the median: a horizontal bar.
+        None for no interval.
+    machine
+        Named in the title; None for the machines in `records`.
+
+    """
+    rows = _rows(records)
+    ok = records[(records["outcome"] == "ok") & records["wall_time_s"].notna()]
+    figure, axes = _frame(rows, "wall time", _machines(records, machine))
+    for y, row in enumerate(rows.itertuples()):
+        mine = _of(ok, row)
+        for phase, marker in (("cold", "^"), ("warm", "o")):
+            times = mine.loc[mine["phase"] == phase, "wall_time_s"].astype(float)
+            axes.plot(
+                times,
+                y + _spread(len(times)),
+                marker,
+                markerfacecolor="none",
+                markeredgecolor=INK if phase == "warm" else FAINT,
+                markersize=5,
+            )
+        warm = mine.loc[mine["phase"] == "warm", "wall_time_s"].to_numpy(float)
+        interval = _interval(cost, row)
+        if len(warm):
+            axes.plot([np.median(warm)] * 2, [y - 0.32, y + 0.32], color=INK, lw=2)
+        if interval:
+            axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
+        _value(axes, y, _summary(warm, interval, len(_of(records, row)) - len(mine)))
+    _scale(axes, ok["wall_time_s"].to_numpy(float), "wall time of one picture, s")
+    note = "○ warm run   △ cold run   | median of the warm runs"
+    _note(figure, note + ("   grey bar: its interval" if cost is not None else ""))
+    return figure
+
+
+def memory(cost: pd.DataFrame, machine: str | None = None) -> Figure:
+    """Peak memory as bars, by condition and source; what is unknown has no bar.
+
+    Parameters
+    ----------
+    cost
+        Table `evalkit.tables.COST`.
+    machine
+        Named in the title; None for the machines in `cost`.
+
+    """
+    rows = _rows(cost)
+    known = [name for name in BARS if cost[name].notna().any()]
+    figure, axes = _frame(rows, "peak memory", _machines(cost, machine))
+    for y, row in enumerate(rows.itertuples()):
+        mine = _of(cost, row)
+        texts = []
+        height = 0.7 / max(1, len(known))
+        for index, name in enumerate(known):
+            label, grey, hatch = BARS[name]
+            value = mine[name].max()
+            texts.append("not measured" if pd.isna(value) else f"{value:,.0f} MiB")
+            axes.barh(
+                y - 0.35 + height * (index + 0.5),
+                0 if pd.isna(value) else float(value),
+                height,
+                facecolor=grey,
+                edgecolor=INK,
+                linewidth=0.8,
+                hatch=hatch,
+                label=label if y == 0 else None,
+            )
+        _value(axes, y, "\n".join(texts) or "not measured")
+    axes.set_xlim(left=0)
+    axes.set_xlabel("peak memory, MiB", fontsize=TEXT_PT)
+    if known:
+        figure.legend(
+            loc="lower center", ncols=len(known), fontsize=TEXT_PT, frameon=False
+        )
+    return figure
+
+
+def _rows(frame: pd.DataFrame) -> pd.DataFrame:
+    """Condition, source and kind of weights, in the order of first appearance."""
+    return frame.drop_duplicates(ROW)[[*ROW, "weights_kind"]].reset_index(drop=True)
+
+
+def _of(frame: pd.DataFrame, row: tuple[object, ...]) -> pd.DataFrame:
+    _, condition, source, *_ = row
+    return frame[(frame["condition"] == condition) & (frame["source"] == source)]
+
+
+def _machines(frame: pd.DataFrame, machine: str | None) -> str:
+    found = sorted(frame["machine"].dropna().unique())
+    return machine or "; ".join(found) or "machine not recorded"
+
+
+def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axes]:
+    """A figure with a line for each of `rows`: names at the left, room at the right."""
+    n_rows = max(1, len(rows))
+    height = HEAD_PX + ROW_PX * n_rows + FOOT_PX
+    figure = new_figure(WIDTH_PX, height)
+    axes = figure.add_axes(
+        (
+            NAME_PX / WIDTH_PX,
+            FOOT_PX / height,
+            (WIDTH_PX - NAME_PX - VALUE_PX) / WIDTH_PX,
+            ROW_PX * n_rows / height,
+        )
+    )
+    axes.set_ylim(n_rows - 0.5, -0.5)
+    axes.set_yticks(range(len(rows)), [_name(row) for row in rows.itertuples()])
+    axes.tick_params(axis="y", length=0, labelsize=NAME_PT)
+    axes.tick_params(axis="x", labelsize=TEXT_PT)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    for y in range(1, n_rows):
+        axes.axhline(y - 0.5, color="0.85", linewidth=0.8)
+    if rows.empty:
+        axes.text(0.5, 0, "no run", ha="center", va="center", fontsize=TEXT_PT)
+    figure.text(
+        16 / WIDTH_PX,
+        1 - 16 / height,
+        "\n".join(wrap(f"{quantity}, {machine}", WIDTH_PX - 40, 10, 2, bold=True)),
+        fontsize=10,
+        fontweight="bold",
+        va="top",
+        color=INK,
+        parse_math=False,
+    )
+    return figure, axes
+
+
+def _name(row: tuple[object, ...]) -> str:
+    _, condition, source, weights_kind = row
+    lines = [
+        *wrap(str(condition), NAME_PX - 20, NAME_PT, 2),
+        *wrap(str(source), NAME_PX - 20, NAME_PT, 1),
+    ]
+    return "\n".join([*lines, RANDOM] if weights_kind == "random" else lines)
+
+
+def _spread(n: int) -> np.ndarray:
+    """Offsets that keep equal marks apart, the same at every call."""
+    return 0.22 * np.sin(2.4 * np.arange(n)) if n > 1 else np.zeros(n)
+
+
+def _interval(
+    cost: pd.DataFrame | None, row: tuple[object, ...]
+) -> tuple[float, float] | None:
+    if cost is None:
+        return None
+    found = _of(cost, row)[["wall_time_low_s", "wall_time_high_s"]].dropna()
+    for low, high in found.to_numpy(float):
+        return float(low), float(high)
+    return None
+
+
+def _summary(
+    warm: np.ndarray, interval: tuple[float, float] | None, n_failed: int
+) -> str:
+    lines = []
+    if len(warm):
+        lines.append(f"{np.median(warm):.3g} s, {len(warm)} runs")
+    if interval:
+        lines.append(f"[{interval[0]:.3g}, {interval[1]:.3g}]")
+    if n_failed:
+        lines.append(f"{n_failed} failed")
+    return "\n".join(lines) or "no warm run"
+
+
+def _value(axes: Axes, y: float, text: str) -> None:
+    axes.annotate(
+        text,
+        (1, y),
+        xycoords=("axes fraction", "data"),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=TEXT_PT,
+        color=INK,
+        parse_math=False,
+    )
+
+
+def _scale(axes: Axes, values: np.ndarray, label: str) -> None:
+    if len(values) and values.min() > 0:
+        if values.max() / values.min() >= LOGARITHMIC_FROM:
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.grid(axis="x", which="both", color="0.93")
+            label += " (logarithmic)"
+        else:
+            axes.set_xlim(0, 1.05 * values.max())
+    axes.set_xlabel(label, fontsize=TEXT_PT)
+
+
+def _note(figure: Figure, text: str) -> None:
+    figure.text(0.5, 0.01, text, ha="center", va="bottom", fontsize=TEXT_PT, color=INK)

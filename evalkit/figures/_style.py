@@ -1,0 +1,91 @@
+"""What every figure shares: pixels, greys, wrapping, saving."""
+
+import textwrap
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from evalkit.images import Picture
+from evalkit.paths import atomic_path
+
+DPI = 150
+GROUND = 0.5
+"""Mid-grey: around pictures that do not fill their frame, and under alpha."""
+
+LIGHT = 0.88
+"""Around thumbnails."""
+
+INK, FAINT = "0.1", "0.35"
+
+METADATA = {
+    "png": {"Software": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+}
+
+
+def on_screen(picture: Picture) -> NDArray[np.uint8]:
+    """A picture as a screen shows it.
+
+    Parameters
+    ----------
+    picture
+        See `evalkit.images.Picture`.
+
+    Returns
+    -------
+    ndarray
+        Shape ``(height, width, 3)``, R, G, B, sRGB-encoded, uint8. 16 bits are
+        rounded to 8, grey stands in all three channels, alpha is laid over mid-grey.
+
+    """
+    if picture.dtype == np.uint16:
+        picture = ((picture.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if picture.ndim == 2:
+        return np.repeat(picture[..., None], 3, axis=2).astype(np.uint8)
+    if picture.shape[2] == 4:
+        alpha = picture[..., 3:].astype(np.float32) / 255
+        over = picture[..., :3] * alpha + 127.5 * (1 - alpha)
+        return np.rint(over).astype(np.uint8)
+    return picture.astype(np.uint8, copy=False)
+
+
+def new_figure(width_px: float, height_px: float) -> Figure:
+    """A white figure of this size that no window and no later call holds on to."""
+    import matplotlib.pyplot as plt
+
+    # pyplot makes it, so that notebooks know how to show what a cell returns
+    figure = plt.figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI)
+    plt.close(figure)
+    return figure
+
+
+def wrap(
+    text: str, width_px: float, points: float, n_lines: int = 99, *, bold: bool = False
+) -> list[str]:
+    """Lines of `text` that fit `width_px` in the default font; the last may be cut."""
+    letter_pt = points * (0.64 if bold else 0.53)
+    n_letters = max(8, int(width_px * 72 / DPI / letter_pt))
+    lines = []
+    for line in text.splitlines():
+        # a condition's name has no spaces: let it break behind @ and commas
+        spaced = line.replace("@", "@\u200b").replace(",", ",\u200b")
+        lines += textwrap.wrap(
+            spaced.replace("\u200b", "\u200b "), n_letters, break_on_hyphens=False
+        )
+    lines = [line.replace("\u200b ", "").replace("\u200b", "") for line in lines]
+    if len(lines) > n_lines:
+        lines = [*lines[: n_lines - 1], lines[n_lines - 1][: n_letters - 2] + " …"]
+    return lines
+
+
+def save(figure: Figure, folder: Path, name: str) -> Path:
+    """Write ``<name>.png`` (150 dpi) and ``<name>.pdf``; return the path of the PNG.
+
+    Neither holds a date or a program's name: the same figure gives the same bytes.
+    """
+    for suffix, metadata in METADATA.items():
+        with atomic_path(Path(folder) / f"{name}.{suffix}") as temporary:
+            figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
+    return Path(folder) / f"{name}.png"
