@@ -1,0 +1,134 @@
+"""The report of a run: one file of HTML, made of what the run folder holds."""
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from evalkit.errors import StudyError
+from evalkit.paths import atomic_path
+from evalkit.report._facts import conclusions, headline, machine_line, weights_lines
+from evalkit.report._pictures import Section, sections
+from evalkit.report._run import RunFolder
+from evalkit.report._tables import (
+    article_note,
+    cost_table,
+    failures,
+    metric_table,
+    time_split,
+    verdict_counts,
+    verdict_rows,
+)
+from evalkit.report._views import show
+
+__all__ = ["MAX_BYTES", "write_report"]
+
+MAX_BYTES = 15_000_000
+"""Of ``report.html``; pictures are made smaller until it holds."""
+
+TAG_BYTES = 600
+"""Kept free for the tags around one view, which are longer once it is there."""
+
+MAX_SHOWN, MAX_NAMED = 200, 300
+"""Pictures with views at most, and names of those without that are listed."""
+
+_FOLDER = Path(__file__).parent
+
+
+def write_report(run: Path) -> Path:
+    """Write ``report.html`` into a run folder, from what lies there.
+
+    Reads ``study.yaml``, ``environment.json``, ``timing.json``, ``crops.json``,
+    ``records.jsonl``, ``ratings.sqlite`` and the tables ``images``, ``cost``,
+    ``metrics`` and ``verdicts``, as far as they are there, and the pictures they name.
+
+    Parameters
+    ----------
+    run
+        The run folder.
+
+    Returns
+    -------
+    Path
+        The report: one file of at most 15 MB that fetches nothing. Pictures are WebP
+        views of up to 1280 px and crops at full size, both reduced, in steps that the
+        report names, until they fit; full outputs are linked.
+
+    Raises
+    ------
+    StudyError
+        There is no such folder.
+
+    """
+    if not run.is_dir():
+        raise StudyError(f"expected a run folder, found none at {run}")
+    folder = RunFolder(run)
+    every = sections(folder)
+    shown, rest = every[:MAX_SHOWN], every[MAX_SHOWN:]
+    page = _Page(folder)
+    n_views = sum(len(section.views) for section in shown)
+    room = MAX_BYTES - len(page.render(shown, rest)) - n_views * TAG_BYTES
+    shown, dropped = show(shown, room)
+    html = page.render(shown, [*dropped, *rest])
+    while len(html) > MAX_BYTES and shown:
+        dropped = [shown.pop(), *dropped]
+        html = page.render(shown, [*dropped, *rest])
+    with atomic_path(run / "report.html") as temporary:
+        temporary.write_bytes(html)
+    return run / "report.html"
+
+
+class _Page:
+    """The template and all that is in it but the pictures."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        import jinja2
+
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(_FOLDER),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        environment.filters["breakable"] = _breakable
+        script = (_FOLDER / "page.js").read_text()
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        self._template = environment.get_template("page.html.jinja")
+        self._content: dict[str, Any] = {
+            "style": Markup((_FOLDER / "page.css").read_text()),
+            "script": Markup(script),
+            "script_digest": Markup(digest),
+            "headline": headline(folder),
+            "machine": machine_line(folder),
+            "weights": weights_lines(folder),
+            "conclusions": conclusions(folder),
+            "cost": cost_table(folder),
+            "article_note": article_note(),
+            "metrics": metric_table(folder),
+            "verdicts": verdict_rows(folder),
+            "verdict_counts": verdict_counts(folder),
+            "failures": failures(folder),
+            "time_split": time_split(folder),
+            "environment": folder.environment,
+            "study_text": folder.study_text,
+            "max_named": MAX_NAMED,
+        }
+
+    def render(self, shown: list[Section], unshown: list[Section]) -> bytes:
+        """The page in UTF-8; without views as long as `shown` has none."""
+        steps = sorted({section.step for section in shown if section.step})
+        text = self._template.render(
+            **self._content, shown=shown, unshown=unshown, steps=steps
+        )
+        return text.encode()
+
+
+def _breakable(name: str) -> Markup:
+    """A condition's name that may break behind ``@``, commas and hyphens."""
+    text = escape(name)
+    for mark in ("@", ",", "-"):
+        text = text.replace(mark, Markup(mark + "<wbr>"))
+    return text

@@ -1,0 +1,143 @@
+"""A run folder as the report reads it."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from evalkit.claims import Evidence
+from evalkit.report._text import plain_rows
+from evalkit.tables import COST, IMAGES, METRICS, VERDICTS, Table
+
+Cell: TypeAlias = tuple[str, str]
+"""A condition and a source."""
+
+
+class RunFolder:
+    """The parts of a run folder, each read when it is first asked for.
+
+    What is not there is empty.
+
+    Parameters
+    ----------
+    path
+        The folder.
+
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._evidence = Evidence(path)
+
+    @property
+    def name(self) -> str:
+        """The study's name, else the folder's."""
+        return str(self.study.get("name", self.path.name))
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """``study.yaml``."""
+        return self._evidence.study
+
+    @property
+    def images_name(self) -> str:
+        """The image set, or the name of the folder without its path."""
+        return Path(str(self.study.get("images", ""))).name
+
+    @cached_property
+    def study_text(self) -> str:
+        """``study.yaml`` as it is written, but for the path of a reader's folder."""
+        file = self.path / "study.yaml"
+        text = file.read_text() if file.is_file() else ""
+        images = str(self.study.get("images", ""))
+        is_path = Path(images).is_absolute()
+        return text.replace(images, self.images_name) if is_path else text
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """``environment.json``."""
+        return self._evidence.environment
+
+    @property
+    def n_scores(self) -> int:
+        """How many human scores there are."""
+        return len(self._evidence.scores)
+
+    @cached_property
+    def timing(self) -> dict[str, Any]:
+        """``timing.json``."""
+        return self._json("timing.json")
+
+    @cached_property
+    def crops(self) -> dict[str, list[int]]:
+        """``crops.json``: by source, x, y, width and height of its crop in px."""
+        return self._json("crops.json")
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """Table `evalkit.tables.IMAGES`."""
+        return self._table(IMAGES)
+
+    @cached_property
+    def cost(self) -> pd.DataFrame:
+        """Table `evalkit.tables.COST`."""
+        return self._table(COST)
+
+    @cached_property
+    def metrics(self) -> pd.DataFrame:
+        """Table `evalkit.tables.METRICS`."""
+        return self._table(METRICS)
+
+    @cached_property
+    def verdicts(self) -> pd.DataFrame:
+        """Table `evalkit.tables.VERDICTS`."""
+        return self._table(VERDICTS)
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
+        records = self._evidence.records
+        is_here = records["source_sha256"].isin(self.images["sha256"].dropna())
+        if chosen := self.study.get("conditions"):
+            is_here &= records["condition"].isin(chosen)
+        return records[is_here].reset_index(drop=True)
+
+    @cached_property
+    def quality(self) -> dict[Cell, dict[str, Any]]:
+        """The newest record of each output."""
+        return by_cell(self.records[self.records["experiment"] == "quality"])
+
+    @cached_property
+    def conditions(self) -> list[str]:
+        """In the order of the study, else of the records."""
+        chosen = self.study.get("conditions")
+        return list(chosen or self.records["condition"].dropna().unique())
+
+    @cached_property
+    def random_conditions(self) -> list[str]:
+        """The conditions whose newest record is of random weights."""
+        newest = self.records.drop_duplicates("condition", keep="last")
+        found = set(newest.loc[newest["weights_kind"] == "random", "condition"])
+        return [condition for condition in self.conditions if condition in found]
+
+    @property
+    def gpus(self) -> list[dict[str, Any]] | None:
+        """The GPUs of ``environment.json``; None without that file."""
+        found: dict[str, Any] = self.environment.get("machine", {})
+        return found.get("gpus")
+
+    def _table(self, table: Table) -> pd.DataFrame:
+        file = self.path / "tables" / f"{table.name}.csv"
+        return table.read(file) if file.is_file() else table.frame([])
+
+    def _json(self, name: str) -> dict[str, Any]:
+        file = self.path / name
+        found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+        return found
+
+
+def by_cell(frame: pd.DataFrame) -> dict[Cell, dict[str, Any]]:
+    """The last row of each condition and source, null as None."""
+    return {(row["condition"], row["source"]): row for row in plain_rows(frame)}

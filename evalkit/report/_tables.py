@@ -1,0 +1,154 @@
+"""The tables of the report, as rows of text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from evalkit.claims import article_values
+from evalkit.report._run import RunFolder
+from evalkit.report._text import number, plain_rows
+
+MAX_ROWS = 200
+
+ARTICLE = {
+    "gpen": (("G2", "G1"), ("G6", "G5")),
+    "realesrgan-x4plus": (("G11", "G10"), ("G16", "G15")),
+}
+"""Claims of time and memory of one picture, by the restorer they were made about."""
+
+WEIGHTS_WORD = {"random": "random: cost only", "none": "none"}
+
+
+def cost_table(folder: RunFolder) -> dict[str, Any]:
+    """``rows``, ``columns`` (of memory that was measured at all) and ``n_more``."""
+    memory = {
+        "peak_rss_mib": "peak RAM, MiB",
+        "cuda_reserved_peak_mib": "GPU memory reserved by torch, MiB",
+        "nvml_process_peak_mib": "GPU memory by NVML, MiB",
+    }
+    measured = {k: v for k, v in memory.items() if folder.cost[k].notna().any()}
+    values = article_values()
+    chosen = folder.cost[folder.cost["condition"].isin(folder.conditions)]
+    rows = [
+        _cost_row(row, measured, values) for row in plain_rows(chosen.head(MAX_ROWS))
+    ]
+    return {
+        "rows": rows,
+        "columns": list(measured.values()),
+        "n_more": max(0, len(chosen) - MAX_ROWS),
+        "machines": sorted(chosen["machine"].dropna().unique()),
+    }
+
+
+def _cost_row(
+    row: Mapping[str, Any], memory: Mapping[str, str], values: pd.DataFrame
+) -> dict[str, Any]:
+    interval = ""
+    if row["wall_time_low_s"] is not None:
+        low, high = number(row["wall_time_low_s"]), number(row["wall_time_high_s"])
+        interval = f"{low} to {high}"
+    same = {None: "not known", True: "yes", False: "no"}[row["same_as_quality"]]
+    kind = row["weights_kind"] or "not recorded"
+    return {
+        "condition": row["condition"],
+        "source": row["source"],
+        "size": f"{row['source_width_px']}x{row['source_height_px']}",
+        "machine": row["machine"],
+        "weights": WEIGHTS_WORD.get(kind, kind),
+        "is_random": kind == "random",
+        "runs": row["n_runs"],
+        "failed": row["n_failed"],
+        "cold": number(row["cold_wall_time_s"]),
+        "load": number(row["load_time_s"]),
+        "median": number(row["wall_time_s"]),
+        "interval": interval,
+        "memory": [number(row[name], digits=4) for name in memory],
+        "same": same,
+        "article": _article(row["condition"], values),
+    }
+
+
+def _article(condition: str, values: pd.DataFrame) -> list[str]:
+    """What the article says of this restorer, one line for each of its settings."""
+    restorer = condition.partition("@")[0]
+    family = "gpen" if restorer.startswith("gpen-") else restorer
+    lines = []
+    for claims in ARTICLE.get(family, ()):
+        found = values.loc[list(claims)]
+        parts = [
+            number(value, unit, 6)
+            for value, unit in zip(found["claimed"], found["unit"], strict=True)
+        ]
+        lines.append(f"{', '.join(parts)} ({found['setting'].iloc[0]})")
+    return lines
+
+
+def article_note() -> str:
+    """The article's machine, in words."""
+    return str(article_values()["machine"].iloc[0])
+
+
+def metric_table(folder: RunFolder) -> dict[str, Any]:
+    """By condition and metric, over the pictures; and how outputs were resampled."""
+    metrics = folder.metrics[folder.metrics["condition"].isin(folder.conditions)]
+    rows = []
+    for (condition, metric), group in metrics.groupby(
+        ["condition", "metric"], sort=False
+    ):
+        values, unit = group["value"].dropna().astype(float), group["unit"].iloc[0]
+        best = group["higher_is_better"].iloc[0]
+        rows.append(
+            {
+                "condition": condition,
+                "metric": metric,
+                "median": number(values.median(), unit, 4),
+                "range": f"{number(values.min())} to {number(values.max())}",
+                "n": len(values),
+                "better": "" if pd.isna(best) else ("higher" if best else "lower"),
+            }
+        )
+    resampling = metrics["resampling"].dropna().value_counts()
+    said = [f"{n} by {how}" for how, n in resampling.items() if how != "none"]
+    return {"rows": rows, "resampled": ", ".join(said), "n_values": len(metrics)}
+
+
+def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
+    """The table ``verdicts``, null as empty text."""
+    return [
+        {name: "" if value is None else value for name, value in row.items()}
+        for row in plain_rows(folder.verdicts)
+    ]
+
+
+def verdict_counts(folder: RunFolder) -> dict[str, int]:
+    """How many claims have each verdict."""
+    return {
+        str(k): int(v) for k, v in folder.verdicts["verdict"].value_counts().items()
+    }
+
+
+def failures(folder: RunFolder) -> dict[str, Any]:
+    """Pictures that could not be used, and runs that did not end well."""
+    broken = folder.images[folder.images["error"].notna()]
+    failed = folder.records[folder.records["outcome"] != "ok"]
+    columns = ["condition", "source", "experiment", "phase", "run", "outcome", "error"]
+    return {
+        "images": list(plain_rows(broken[["source", "error"]].head(MAX_ROWS))),
+        "runs": list(plain_rows(failed[columns].head(MAX_ROWS))),
+        "n_more": max(0, len(broken) - MAX_ROWS) + max(0, len(failed) - MAX_ROWS),
+    }
+
+
+def time_split(folder: RunFolder) -> dict[str, str]:
+    """How long ``make study`` took, and how much of it was the models' time."""
+    total, model = folder.timing.get("total_s"), folder.timing.get("model_s")
+    if total is None or model is None or total <= 0:
+        return {}
+    rest = total - model
+    return {
+        "total": number(total, "s"),
+        "model": number(model, "s"),
+        "rest": number(rest, "s"),
+        "share": f"{100 * rest / total:.0f} %",
+    }

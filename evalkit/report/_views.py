@@ -1,0 +1,138 @@
+"""Pictures small enough to travel inside the page, all of one source treated alike."""
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import ImageError
+from evalkit.figures import crop_box, cut, on_screen
+from evalkit.images import read_image, resize
+from evalkit.report._pictures import Section, Step, View
+
+STEPS = tuple(
+    Step(level, *row)
+    for level, row in enumerate(
+        [
+            (1280, 82, 1280, 90),
+            (1280, 68, 1280, 80),
+            (1024, 60, 960, 70),
+            (768, 55, 640, 65),
+            (560, 50, 480, 60),
+            (400, 45, 360, 55),
+            (280, 40, 280, 50),
+        ]
+    )
+)
+
+
+def show(
+    sections: Sequence[Section], room_bytes: int
+) -> tuple[list[Section], list[Section]]:
+    """Fill the views of as many sections as there is room for.
+
+    Every section gets an equal share of the room that is left, and what it does not
+    use is for the next ones. All views of one source are reduced by the same step, so
+    that no condition looks worse for being harder to encode.
+
+    Parameters
+    ----------
+    sections
+        In the order shown; their views are filled in place.
+    room_bytes
+        For all data URIs together.
+
+    Returns
+    -------
+    tuple
+        The sections with views, and those that found no room even at the last step.
+
+    """
+    shown: list[Section] = []
+    dropped: list[Section] = []
+    level = 0
+    for index, section in enumerate(sections):
+        share = room_bytes / (len(sections) - index)
+        pictures = _read(section)
+        used = 0
+        for step in STEPS[max(0, level - 1) :]:
+            used = _encode(section, pictures, step)
+            level = step.level
+            if used <= share:
+                break
+        if used > room_bytes:
+            _clear(section)
+            dropped.append(section)
+            continue
+        room_bytes -= used
+        shown.append(section)
+    return shown, dropped
+
+
+_Pictures = list[tuple[View, NDArray[np.uint8], NDArray[np.uint8] | None]]
+
+
+def _read(section: Section) -> _Pictures:
+    """Every picture of a section and its crop, as large as the first step shows them.
+
+    Fills sizes, the reasons of files that cannot be read, and the crop.
+    """
+    found: _Pictures = []
+    source: tuple[int, ...] | None = None
+    for view in section.views:
+        if view.file is None:
+            continue
+        try:
+            picture = on_screen(read_image(view.file))
+        except ImageError as error:
+            view.reason = str(error).replace(str(view.file), view.file.name)
+            continue
+        if view.name == "source":
+            source = picture.shape
+            section.crop = section.crop or crop_box(picture)
+        view.size = (picture.shape[1], picture.shape[0])
+        detail = None
+        if source is not None and section.crop is not None:
+            detail = cut(picture, section.crop, source)
+        if detail is not None:
+            detail = _reduced(on_screen(detail), STEPS[0].crop_side).copy()
+        found.append((view, _reduced(picture, STEPS[0].side), detail))
+    return found
+
+
+def _encode(section: Section, pictures: _Pictures, step: Step) -> int:
+    """Fill a section's views; return how many bytes they take in the page."""
+    used = 0
+    for view, whole, detail in pictures:
+        view.whole = _data_uri(whole, step.side, step.quality)
+        if detail is not None:
+            view.detail = _data_uri(detail, step.crop_side, step.crop_quality)
+        used += len(view.whole) + len(view.detail)
+    section.step = step
+    return used
+
+
+def _clear(section: Section) -> None:
+    section.step = None
+    for view in section.views:
+        view.whole = view.detail = ""
+
+
+def _reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    height, width = picture.shape[:2]
+    scale = side / max(height, width)
+    if scale >= 1:
+        return picture
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    return on_screen(resize(picture, wide, high))
+
+
+def _data_uri(picture: NDArray[np.uint8], side: int, quality: int) -> str:
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    shown = Image.fromarray(_reduced(picture, side))
+    shown.save(buffer, "WEBP", quality=quality, method=4)
+    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
