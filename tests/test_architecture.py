@@ -58,7 +58,7 @@ def test_no_module_has_outgrown_one_subject():
 
 
 def test_importing_evalkit_takes_under_half_a_second():
-    code = "from time import perf_counter as now; t = now(); import evalkit; print(now() - t)"
+    code = "import time as t; a = t.time(); import evalkit; print(t.time() - a)"
     seconds = [
         float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(3)
     ]
