@@ -1,0 +1,200 @@
+"""The restorers: one file a family, found by themselves, loaded by name."""
+
+import sys
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+from urllib.parse import quote, unquote
+
+from evalkit._discover import discover
+from evalkit.errors import SettingError, UnknownNameError
+from evalkit.restorers._options import COMMON_OPTIONS
+from evalkit.restorers._protocol import (
+    Plan,
+    Restored,
+    Restorer,
+    RestorerSpec,
+)
+
+__all__ = [
+    "Plan",
+    "Restored",
+    "Restorer",
+    "RestorerSpec",
+    "condition_name",
+    "load_restorer",
+    "parse_condition",
+    "plan_restorer",
+    "restorers",
+]
+
+
+@cache
+def restorers() -> Mapping[str, RestorerSpec]:
+    """Every restorer by name, without loading any."""
+    return discover(sys.modules[__name__], RestorerSpec)
+
+
+def plan_restorer(name: str, **settings: Any) -> Plan:
+    """Check and resolve settings, and find the weights, without loading them.
+
+    Raises
+    ------
+    UnknownNameError
+        No such restorer, or no such setting.
+    SettingError
+        A setting that this restorer does not have, or a value it does not take.
+    WeightsError
+        Weights that cannot be had.
+
+    """
+    spec, requested = _request(name, settings)
+    return spec.plan(spec, requested)
+
+
+def load_restorer(
+    name: str,
+    *,
+    runner: str = "tuned",
+    device: str = "auto",
+    precision: str = "auto",
+    tile: int | str = "auto",
+    weights: str | None = None,
+    **options: Any,
+) -> Restorer:
+    """Load a restorer by name, ready to call.
+
+    Parameters
+    ----------
+    name
+        One of `restorers`, or ``outputs:<folder>``.
+    runner
+        ``upstream``, what a user of the original gets, or ``tuned``, ours.
+    device
+        ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+    precision
+        ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+    tile
+        Side of a tile in source pixels; 0 for none; ``auto``.
+    weights
+        A path, or None for the registry.
+    **options
+        The restorer's own; see ``restorers()[name].options``.
+
+    Raises
+    ------
+    UnknownNameError, SettingError, WeightsError
+        As in `plan_restorer`.
+
+    """
+    common = {
+        "runner": runner,
+        "device": device,
+        "precision": precision,
+        "tile": tile,
+        "weights": None if weights is None else str(weights),
+    }
+    plan = plan_restorer(name, **common, **options)
+    return plan.spec.build(plan)
+
+
+def condition_name(name: str, **settings: Any) -> str:
+    """A condition's name: the restorer, then its non-default settings, sorted.
+
+    Examples
+    --------
+    >>> condition_name("realesrgan-x4plus", tile=200, precision="fp16")
+    'realesrgan-x4plus@precision=fp16,tile=200'
+
+    Raises
+    ------
+    UnknownNameError, SettingError
+        As in `plan_restorer`.
+
+    """
+    spec, requested = _request(name, settings)
+    options = spec.all_options
+    told = [
+        f"{setting}={_to_text(value)}"
+        for setting, value in sorted(requested.items())
+        if setting != spec.argument and value != options[setting].default
+    ]
+    return f"{name}@{','.join(told)}" if told else name
+
+
+def parse_condition(condition: str) -> dict[str, Any]:
+    """The inverse of `condition_name`: arguments for `load_restorer`.
+
+    Raises
+    ------
+    UnknownNameError
+        No such restorer.
+    SettingError
+        Something behind the ``@`` that is not ``setting=value``.
+
+    """
+    name, _, told = condition.partition("@")
+    _find(name)
+    settings: dict[str, Any] = {}
+    for part in filter(None, told.split(",")):
+        setting, equals, value = part.partition("=")
+        if not equals:
+            raise SettingError(
+                f"condition {condition!r}: expected setting=value, got {part!r}"
+            )
+        settings[setting] = _from_text(value)
+    return {"name": name, **settings}
+
+
+def _find(name: str) -> tuple[RestorerSpec, str]:
+    stem, colon, argument = name.partition(":")
+    spec = restorers().get(stem)
+    if spec is None or bool(spec.argument) != bool(colon and argument):
+        known = [
+            f"{s.name}:<{s.argument}>" if s.argument else s.name
+            for s in restorers().values()
+        ]
+        raise UnknownNameError("restorer", name, known)
+    return spec, argument
+
+
+def _request(
+    name: str, settings: Mapping[str, Any]
+) -> tuple[RestorerSpec, dict[str, Any]]:
+    """All settings of a restorer: those given, checked, and the defaults."""
+    spec, argument = _find(name)
+    options = spec.all_options
+    if spec.argument:
+        settings = {**settings, spec.argument: argument}
+    requested = {option: options[option].default for option in options}
+    for setting, value in settings.items():
+        if setting in options:
+            options[setting].check(spec.name, setting, value)
+            requested[setting] = value
+        elif setting not in COMMON_OPTIONS:
+            raise UnknownNameError(f"option of {spec.name}", setting, options)
+        elif value != COMMON_OPTIONS[setting].default:
+            raise SettingError(
+                f"{spec.name} has no {setting}; got {value!r}, known: "
+                f"{', '.join(options) or 'no settings'}"
+            )
+    return spec, requested
+
+
+def _to_text(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    # a path may hold what the syntax of conditions uses
+    return quote(value, safe="/:~ ()") if isinstance(value, str) else str(value)
+
+
+def _from_text(text: str) -> Any:
+    words = {"true": True, "false": False, "none": None}
+    if text in words:
+        return words[text]
+    for number in (int, float):
+        try:
+            return number(text)
+        except ValueError:
+            continue
+    return unquote(text)

@@ -1,0 +1,177 @@
+"""How a picture is cut into windows, and the output that their kept parts fill."""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.images import Picture
+
+Planes: TypeAlias = NDArray[np.float32]
+"""Shape ``(channels, height, width)``, in [0, 1]."""
+
+SEAM = 16
+"""Source pixels by which two neighbours overlap."""
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Rec. 601 weights of R, G, B: what OpenCV, and so RealESRGANer, makes grey with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tiling:
+    """How pictures are cut for a network.
+
+    Attributes
+    ----------
+    scale
+        Output side divided by source side.
+    tile
+        Side of what is kept of a window, source pixels; 0 to cut nothing. A picture
+        that fits into a tile and its margins is not cut either.
+    margin
+        Source pixels of context around what is kept.
+    step
+        A window begins and ends at a multiple of it.
+    batch_px
+        Source pixels up to which windows go to the network together.
+
+    """
+
+    scale: int
+    tile: int
+    margin: int
+    step: int = 1
+    batch_px: int = 0
+
+    def rows_and_columns(
+        self, height: int, width: int
+    ) -> tuple[list["Span"], list["Span"]]:
+        """The cuts of a picture."""
+        return self._cut(height), self._cut(width)
+
+    def _cut(self, size: int) -> list["Span"]:
+        size = math.ceil(size / self.step) * self.step
+        if not self.tile or size <= self.tile + 2 * self.margin:
+            return [Span(0, size, 0, size)]
+        count = min(math.ceil(size / self.tile), size // self.step)
+        borders = [
+            i * (size // self.step) // count * self.step for i in range(count + 1)
+        ]
+        half = min(SEAM, min(b - a for a, b in pairwise(borders))) // 2
+        kept = [
+            (max(low - half, 0), min(high + half, size))
+            for low, high in pairwise(borders)
+        ]
+        widest = max(high - low for low, high in kept) + 2 * self.margin
+        length = min(math.ceil((widest + self.step - 1) / self.step) * self.step, size)
+        spans = []
+        for low, high in kept:
+            start = min(max(low - self.margin, 0), size - length)
+            start -= start % self.step
+            spans.append(Span(start, start + length, low, high))
+        return spans
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One window along one axis, and what is kept of it; source pixels."""
+
+    start: int
+    stop: int
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One window of one picture: ``rows[row]`` times ``columns[column]``."""
+
+    picture: int
+    row: int
+    column: int
+
+
+class Canvas:
+    """An output that is filled in reading order, one tile after the other.
+
+    Parameters
+    ----------
+    source
+        Decides size, depth and whether the output is grey.
+    tiling
+        How the source is cut.
+
+    """
+
+    def __init__(self, source: Picture, tiling: Tiling) -> None:
+        height, width = source.shape[:2]
+        self.scale = tiling.scale
+        self.rows, self.columns = tiling.rows_and_columns(height, width)
+        shape = (height * self.scale, width * self.scale, *source.shape[2:])
+        self.output = np.empty(shape, source.dtype)
+        n_channels = 1 if source.ndim == 2 else 3
+        widest = (n_channels, SEAM * self.scale, self.columns[-1].high * self.scale)
+        self._above = np.zeros(widest, np.float32)
+        self._below = np.zeros(widest, np.float32)
+        self._left = np.zeros((n_channels, 0, 0), np.float32)
+
+    def put(self, job: Job, tile: Planes) -> None:
+        """Add what is kept of a window.
+
+        Parameters
+        ----------
+        job
+            The one that follows the last one, in reading order.
+        tile
+            Red, green and blue, not clipped; the kept part only.
+
+        """
+        tile = np.clip(tile, 0, 1)
+        if self.output.ndim == 2:
+            tile = np.tensordot(LUMA, tile, 1)[None]
+        before, after = self._overlaps(self.columns, job.column)
+        above, below = self._overlaps(self.rows, job.row)
+        _fade(tile.swapaxes(1, 2), above, below)
+        _fade(tile, before, after)
+        if before:
+            tile[:, :, :before] += self._left
+        done = tile.shape[2] - after
+        self._left, tile = tile[:, :, done:].copy(), tile[:, :, :done]
+        x = self.columns[job.column].low * self.scale
+        y = self.rows[job.row].low * self.scale
+        across = slice(x, x + done)
+        tile[:, :above] += self._above[:, :above, across]
+        done = tile.shape[1] - below
+        self._below[:, :below, across] = tile[:, done:]
+        self._write(y, x, tile[:, :done])
+        if job.column == len(self.columns) - 1:
+            self._above, self._below = self._below, self._above
+
+    def _overlaps(self, spans: list[Span], index: int) -> tuple[int, int]:
+        """Output pixels shared with the neighbour before and the one after."""
+        here = spans[index]
+        before = spans[index - 1].high - here.low if index else 0
+        after = here.high - spans[index + 1].low if index + 1 < len(spans) else 0
+        return before * self.scale, after * self.scale
+
+    def _write(self, y: int, x: int, tile: Planes) -> None:
+        place = self.output[y : y + tile.shape[1], x : x + tile.shape[2]]
+        tile = tile[:, : place.shape[0], : place.shape[1]]  # less what `step` added
+        np.multiply(tile, np.iinfo(place.dtype).max, out=tile)
+        np.rint(tile, out=tile)
+        place[...] = tile[0] if place.ndim == 2 else tile.transpose(1, 2, 0)
+
+
+def _fade(tile: Planes, before: int, after: int) -> None:
+    """Fade in over the first columns and out over the last; neighbours add to one."""
+    if before:
+        tile[:, :, :before] *= _ramp(before)
+    if after:
+        tile[:, :, -after:] *= 1 - _ramp(after)
+
+
+def _ramp(length: int) -> NDArray[np.float32]:
+    return np.asarray((np.arange(length) + 0.5) / length, np.float32)

@@ -1,0 +1,232 @@
+"""The layers of GPEN's generator, which are StyleGAN2's, arranged for speed.
+
+A modulated convolution scales its input and its output and shares its weights among
+the faces of a batch; FIR resampling is a depthwise (transposed) convolution; bias,
+demodulation and gain are one multiplication and addition. Nothing in a `forward`
+depends on values or on the batch size, so the network can be traced, exported and
+converted.
+
+References
+----------
+Karras et al., Analyzing and Improving the Image Quality of StyleGAN, CVPR 2020,
+arXiv:1912.04958.
+
+"""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+STYLE_CHANNELS = 512
+
+GAIN = math.sqrt(2)
+SLOPE = 0.2
+EPSILON = 1e-8
+
+
+def binomial_kernel(gain: float) -> Tensor:
+    """[1 3 3 1] times its transpose, ``(4, 4)``, float32, with that sum."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0])
+    return taps[:, None] * taps * (gain / 64)
+
+
+class Fir(nn.Module):
+    """The binomial filter [1 3 3 1] in both directions, each channel by itself.
+
+    Parameters
+    ----------
+    n_channels
+        Of the feature maps.
+    gain
+        Sum of the taps: 1, or 4 after zeros were put between the pixels.
+    padding
+        Zeros on each side, in pixels.
+
+    """
+
+    def __init__(self, n_channels: int, gain: float = 1, padding: int = 0) -> None:
+        super().__init__()
+        self.n_channels = n_channels
+        self.kernel: Tensor
+        self.register_buffer("kernel", binomial_kernel(gain))
+        self.gain = gain
+        self.padding = padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Filter ``(N, C, H, W)``; each side grows by twice the padding, less 3."""
+        n = self.n_channels
+        kernel = self.kernel.flip(0, 1).expand(n, 1, 4, 4)
+        return F.conv2d(x, kernel, padding=self.padding, groups=n)
+
+
+class FirUpsample(Fir):
+    """Doubles the sides of ``(N, C, H, W)`` with the same filter."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__(n_channels, gain=4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return ``(N, C, 2H, 2W)``."""
+        n = self.n_channels
+        kernel = self.kernel.expand(n, 1, 4, 4)
+        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=n)
+
+
+class Activation(nn.Module):
+    """Bias, leaky ReLU and its gain, in that order."""
+
+    def __init__(self, n_channels: int) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.zeros(n_channels))
+
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        """Activate ``(N, C, H, W)``, first multiplied by `scale`, ``(N, C, 1, 1)``."""
+        bias = self.bias[:, None, None] * GAIN
+        if scale is None:
+            x = torch.add(bias, x, alpha=GAIN)
+        else:
+            x = torch.addcmul(bias, x, scale, value=GAIN)
+        return F.leaky_relu(x, SLOPE, inplace=True)
+
+
+class ScaledConv2d(nn.Module):
+    """A convolution whose scale is kept apart from its tensor; without a bias."""
+
+    def __init__(self, n_in: int, n_out: int, side: int, stride: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, side, side))
+        self.scale = 1 / math.sqrt(n_in * side**2)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve ``(N, n_in, H, W)``, without padding."""
+        return F.conv2d(x, self.weight * self.scale, stride=self.stride)
+
+
+def encoder_layer(n_in: int, n_out: int) -> nn.Sequential:
+    """Filter, 3x3 convolution with stride 2, activation: the sides are halved."""
+    conv = ScaledConv2d(n_in, n_out, 3, stride=2)
+    return nn.Sequential(Fir(n_in, padding=2), conv, Activation(n_out))
+
+
+class ScaledLinear(nn.Module):
+    """A linear layer in float32, whatever the precision of its tensors.
+
+    Styles are few and steer whole feature maps, so their rounding would show.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Channels.
+    rate
+        Learning-rate multiplier: weights are stored divided by it.
+    bias
+        Initial value.
+    activate
+        A leaky ReLU follows.
+
+    """
+
+    def __init__(
+        self,
+        n_in: int,
+        n_out: int,
+        *,
+        rate: float = 1,
+        bias: float = 0,
+        activate: bool = False,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in) / rate)
+        self.bias = nn.Parameter(torch.full((n_out,), float(bias)))
+        self.rate = rate
+        self.scale = rate / math.sqrt(n_in)
+        self.activate = activate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(N, n_in)`` to ``(N, n_out)``, float32."""
+        x = F.linear(
+            x.float(), self.weight.float() * self.scale, self.bias.float() * self.rate
+        )
+        return F.leaky_relu(x, SLOPE) * GAIN if self.activate else x
+
+
+class PixelNorm(nn.Module):
+    """Brings the root mean square of a style code to 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise ``(N, C)`` over its channels."""
+        return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + EPSILON)
+
+
+class ModulatedConv2d(nn.Module):
+    """A convolution whose input channels are scaled by the style code.
+
+    Parameters
+    ----------
+    n_in, n_out
+        Channels.
+    side
+        Of the kernel, in pixels.
+    upsample
+        Transposed with stride 2, then filtered: the sides double.
+
+    """
+
+    def __init__(
+        self, n_in: int, n_out: int, side: int, *, upsample: bool = False
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(n_out, n_in, side, side))
+        if upsample:
+            self.blur = Fir(n_out, gain=4, padding=1)
+        self.modulation = ScaledLinear(STYLE_CHANNELS, n_in, bias=1)
+        self.scale = 1 / math.sqrt(n_in * side**2)
+        self.side = side
+        self.upsample = upsample
+        # in the files the weights have a leading axis of one, which no layout
+        # of the memory of pictures knows
+        hooks: Any = self  # torch has no annotations of these two
+        hooks.register_load_state_dict_pre_hook(_without_leading_axis)
+        hooks.register_state_dict_post_hook(_with_leading_axis)
+
+    def forward(self, x: Tensor, style: Tensor) -> Tensor:
+        """Convolve ``(N, n_in, H, W)`` or ``(1, n_in, H, W)``; not demodulated."""
+        x = x * as_map(style).to(x.dtype)
+        if self.upsample:
+            weight = self.weight.transpose(0, 1)
+            filtered: Tensor = self.blur(F.conv_transpose2d(x, weight, stride=2))
+            return filtered
+        return F.conv2d(x, self.weight, padding=self.side // 2)
+
+    def style(self, latent: Tensor) -> Tensor:
+        """What the input is multiplied by, ``(N, n_in)``, float32."""
+        style: Tensor = self.modulation(latent) * self.scale
+        return style
+
+    def demodulation(self, style: Tensor) -> Tensor:
+        """What brings the output to unit variance, ``(N, n_out)``, float32."""
+        energy = self.weight.float().square().sum((2, 3))
+        return torch.rsqrt(F.linear(style.square(), energy) + EPSILON)
+
+
+def as_map(values: Tensor) -> Tensor:
+    """Values of channels, ``(N, C)``, in the shape that scales feature maps."""
+    return values[:, :, None, None]
+
+
+def _without_leading_axis(
+    _module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any
+) -> None:
+    weight = state.get(f"{prefix}weight")
+    if weight is not None and weight.ndim == 5:
+        state[f"{prefix}weight"] = weight.squeeze(0)
+
+
+def _with_leading_axis(
+    _module: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any
+) -> None:
+    state[f"{prefix}weight"] = state[f"{prefix}weight"][None]

@@ -1,0 +1,265 @@
+"""GPEN on a picture: find the faces, restore them, paste them back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit import faces
+from evalkit.faces import Detector, Face
+from evalkit.images import Picture
+from evalkit.restorers._gpen_faces import FaceRestorer, mixed, smooth_small
+from evalkit.restorers._protocol import (
+    Cancel,
+    Plan,
+    Progress,
+    Restored,
+    Restorer,
+    Stopwatch,
+    stop_if,
+)
+from evalkit.restorers._torch import oom_as_ours
+
+Rgb: TypeAlias = NDArray[Any]
+"""Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""
+
+BACKGROUND_SCALE = 2
+RECOMMENDED_SIDE = 1200
+SMALL_FACE = 100
+"""Shorter side of a face's box, pixels of the output, below which it is smoothed."""
+
+UPSTREAM_LONGEST, UPSTREAM_SHRUNK = 1500, 1000
+"""A picture with a longer side is shrunk to the other before upstream finds faces."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """What belongs to one call, so that threads share nothing that changes."""
+
+    progress: Progress
+    cancel: Cancel
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    notes: list[str] = field(default_factory=list)
+    n_before: int = 0
+    """Tiles of the background, which are done before the first face."""
+
+
+Background: TypeAlias = Callable[[Picture, Call], Picture]
+"""Enlarges a picture by `BACKGROUND_SCALE`; its channels and dtype stay."""
+
+
+class GpenRestorer(Restorer):
+    """Both runners; ``upstream`` does what GPEN's own does, silent failures apart.
+
+    Parameters
+    ----------
+    plan
+        ``resolved``: every setting, settled.
+    face_restorer
+        Restores what is cut out.
+    detector
+        Finds faces.
+    background
+        Enlarges the picture first; None to leave it.
+    notes
+        On how these run.
+
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        face_restorer: FaceRestorer,
+        detector: Detector,
+        background: Background | None,
+        notes: Sequence[str],
+    ) -> None:
+        super().__init__(plan)
+        self._face_restorer = face_restorer
+        self._detector = detector
+        self._background = background
+        self._scale = BACKGROUND_SCALE if background else 1
+        self._is_upstream = plan.resolved["runner"] == "upstream"
+        self._strength = plan.resolved["strength"] / 100
+        self.notes = (*plan.notes, *notes)
+
+    def _restore(
+        self,
+        image: Picture,
+        *,
+        aligned: bool,
+        source: str | None,  # noqa: ARG002
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Restored:
+        stop_if(cancel)
+        call = Call(progress=progress, cancel=cancel)
+        drops_bits = self._is_upstream and image.dtype == np.uint16
+        call.notes += [*self.notes, *_notes_on(image, drops_bits=drops_bits)]
+        work = self._one_face if aligned else self._whole_picture
+        read = (image >> 8).astype(np.uint8) if drops_bits else image
+        output = work(read, call)
+        if drops_bits:
+            output = output.astype(np.uint16) * np.uint16(257)
+        return Restored(image=output, stages_s=call.watch.stages_s, notes=call.notes)
+
+    def _one_face(self, image: Picture, call: Call) -> Picture:
+        """The picture is a face: stretched to the network's square, and back."""
+        rgb, side = _colours(image), self._face_restorer.side
+        crop = self._resized(rgb, side, side)
+        face = self._face_restorer([crop], call.watch, call.notes)[0]
+        if self._is_upstream:
+            face = mixed(face, crop, self._strength)
+        if self._background:
+            after = replace(
+                call, progress=lambda done, n: call.progress(done + 1, n + 1)
+            )
+            face = self._background(face, after)
+        else:
+            call.progress(1, 1)
+        height, width = (side * self._scale for side in image.shape[:2])
+        with call.watch("blend"):
+            face = self._resized(face, height, width)
+            if not self._is_upstream:
+                face = mixed(face, self._resized(rgb, height, width), self._strength)
+            alpha = image[..., 3] if _has_alpha(image) else None
+            if alpha is not None:
+                alpha = self._resized(alpha, height, width)
+            return _as_before(image, face, alpha)
+
+    def _whole_picture(self, image: Picture, call: Call) -> Picture:
+        rgb = _colours(image)
+        with call.watch("detect"):
+            if self._is_upstream:
+                height, width = (side * self._scale for side in image.shape[:2])
+                rgb = _resized(rgb, height, width, cv2.INTER_LINEAR)
+            found = self._find(rgb)
+        call.notes.append(self._told(found))
+        canvas = self._canvas(image, len(found), call)
+        background = _colours(canvas)
+        composite = faces.Composite(background)
+        step = self._face_restorer.batch
+        for start in range(0, len(found), step):
+            stop_if(call.cancel)
+            group = found[start : start + step]
+            self._add(group, rgb, canvas.shape[1] / rgb.shape[1], composite, call)
+            done = call.n_before + start + len(group)
+            call.progress(done, call.n_before + len(found))
+        if not found:
+            if not self._background:
+                call.progress(1, 1)
+            return canvas
+        with call.watch("blend"):
+            alpha = canvas[..., 3] if _has_alpha(canvas) else None
+            return _as_before(image, composite.over(background), alpha)
+
+    def _told(self, found: Sequence[Face]) -> str:
+        if found:
+            return f"faces found by {self._detector.name}: {len(found)}"
+        rest = (
+            "the background is restored" if self._background else "nothing is changed"
+        )
+        return f"no face found by {self._detector.name}: {rest}"
+
+    def _resized(self, picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+        """Resize as upstream does; ours averages areas where it shrinks."""
+        shrinks = height < picture.shape[0] and width < picture.shape[1]
+        how = cv2.INTER_AREA if shrinks and not self._is_upstream else cv2.INTER_LINEAR
+        return _resized(picture, height, width, how)
+
+    def _find(self, rgb: Rgb) -> list[Face]:
+        confidence = self.plan.resolved["confidence"]
+        picture = faces.as_rgb8(rgb)
+        with oom_as_ours(f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"):
+            if not self._is_upstream:
+                return faces.find_faces(self._detector, picture, confidence)
+            is_long = max(picture.shape[:2]) > UPSTREAM_LONGEST
+            side = UPSTREAM_SHRUNK if is_long else UPSTREAM_LONGEST
+            return faces.find_at(
+                self._detector, picture, confidence, side, cv2.INTER_LINEAR
+            )
+
+    def _canvas(self, image: Picture, n_faces: int, call: Call) -> Picture:
+        """What the faces are pasted on: the picture, or what `background` makes."""
+        if self._background is None:
+            return image.copy()
+
+        def progress(done: int, n_tiles: int) -> None:
+            call.n_before = n_tiles
+            call.progress(done, n_tiles + n_faces)
+
+        return self._background(image, replace(call, progress=progress))
+
+    def _add(
+        self,
+        group: Sequence[Face],
+        rgb: Rgb,
+        factor: float,
+        composite: faces.Composite,
+        call: Call,
+    ) -> None:
+        """Restore faces of `rgb` and put them on a canvas `factor` times as large."""
+        side = self._face_restorer.side
+        with call.watch("detect"):
+            aligned = [faces.align(rgb, face.landmarks, side) for face in group]
+        crops = [crop for crop, _ in aligned]
+        restored = self._face_restorer(crops, call.watch, call.notes)
+        for face, crop, pixels in zip(group, crops, restored, strict=True):
+            mask = self._face_restorer.mask(pixels, call.watch)
+            with call.watch("blend"):
+                if min(face.width, face.height) * factor < SMALL_FACE:
+                    pixels = smooth_small(pixels)
+                if self._is_upstream:
+                    pixels = mixed(pixels, crop, self._strength)
+                else:
+                    mask *= self._strength
+                # the first pixel reaches from -0.5 to 0.5
+                landmarks = (face.landmarks + 0.5) * factor - 0.5
+                composite.add(pixels, mask, faces.to_frame(landmarks, side))
+
+
+def _notes_on(image: Picture, *, drops_bits: bool) -> list[str]:
+    notes, longest = [], max(image.shape[:2])
+    if longest > RECOMMENDED_SIDE:
+        notes.append(
+            f"the longest side is {longest} px; GPEN's hint is a longest side "
+            f"{RECOMMENDED_SIDE}: above it memory and time grow"
+        )
+    if drops_bits:
+        notes.append("16 bits: worked on in 8, as upstream does")
+    elif image.dtype == np.uint16:
+        notes.append("16 bits are kept; upstream drops them to 8")
+    if image.ndim == 2:
+        notes.append("grey: the faces are made grey again; upstream gives colour")
+    if _has_alpha(image):
+        notes.append("alpha is kept; upstream drops it")
+    return notes
+
+
+def _has_alpha(image: Picture) -> bool:
+    return image.shape[2:] == (4,)
+
+
+def _colours(image: Picture) -> Rgb:
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
+
+
+def _as_before(image: Picture, rgb: Rgb, alpha: NDArray[Any] | None) -> Picture:
+    """A restored picture with the channels that `image` has."""
+    if image.ndim == 2:
+        grey: Picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        return grey
+    return rgb if alpha is None else np.dstack((rgb, alpha))
+
+
+def _resized(picture: NDArray[Any], height: int, width: int, how: int) -> NDArray[Any]:
+    resized: NDArray[Any] = cv2.resize(picture, (width, height), interpolation=how)
+    return resized

@@ -1,0 +1,96 @@
+"""The settings of restorers: what each may be, and those that many share."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from evalkit.errors import SettingError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One setting of a restorer.
+
+    Attributes
+    ----------
+    default
+        JSON-able; what `load_restorer` takes when the setting is not given.
+    description
+        One line, with the unit.
+    choices
+        Values that are allowed as they stand.
+    low, high
+        Inclusive limits; with them any number between is allowed.
+    is_text
+        Any text is allowed: a path, a device, the name of another restorer.
+
+    """
+
+    default: Any
+    description: str
+    choices: tuple[Any, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    is_text: bool = False
+
+    def check(self, owner: str, name: str, value: Any) -> None:
+        """Accept `value`, or say what was expected.
+
+        Raises
+        ------
+        SettingError
+            It is not among the choices, not a number within the limits, not text.
+
+        """
+        # True == 1 in Python, so a choice must also agree in type
+        is_choice = any(value == c and type(value) is type(c) for c in self.choices)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        fits = self.low is not None and self.high is not None and is_number
+        fits = fits and self.low <= value <= self.high
+        if is_choice or fits or (self.is_text and isinstance(value, str)):
+            return
+        expected = [repr(choice) for choice in self.choices]
+        if self.low is not None:
+            expected.append(f"a number from {self.low:g} to {self.high:g}")
+        if self.is_text:
+            expected.append("text")
+        raise SettingError(
+            f"{owner}: {name} expected {' or '.join(expected)}, got {value!r}"
+        )
+
+
+COMMON_OPTIONS: Mapping[str, Option] = MappingProxyType(
+    {
+        "runner": Option(
+            default="tuned",
+            choices=("tuned", "upstream"),
+            description="ours, or what a user of the original gets",
+        ),
+        "device": Option(
+            default="auto",
+            choices=("auto", "cpu", "cuda"),
+            is_text=True,
+            description="auto, cpu, cuda or cuda:N",
+        ),
+        "precision": Option(
+            default="auto",
+            choices=("auto", "fp32", "fp16", "bf16"),
+            description="of the network's arithmetic",
+        ),
+        "tile": Option(
+            default="auto",
+            choices=("auto",),
+            low=0,
+            high=16384,
+            description="side of a tile in source px; 0 for none",
+        ),
+        "weights": Option(
+            default=None,
+            choices=(None,),
+            is_text=True,
+            description="a path; None for the registry",
+        ),
+    }
+)
+"""The settings that `load_restorer` names; a spec says which of them it honours."""

@@ -1,0 +1,288 @@
+"""What a restorer is: its facts, its settings, its plan, its call, its result."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import CancelledError, OutputRejectedError
+from evalkit.images import Picture, check_picture
+from evalkit.restorers._options import COMMON_OPTIONS, Option
+from evalkit.weights import WeightsInUse
+
+Settings: TypeAlias = Mapping[str, Any]
+"""Every setting of a restorer by name, JSON-able."""
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called as ``progress(done, total)`` after each tile, face or picture."""
+
+Cancel: TypeAlias = Callable[[], bool]
+"""Asked between tiles and faces; a true answer stops the work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What will be loaded for some settings; cheap to make, and enough for a key.
+
+    Attributes
+    ----------
+    spec
+        The restorer.
+    requested
+        All settings as asked for.
+    resolved
+        The same with every ``auto`` replaced by what it means on this machine.
+    weights
+        The files that will be loaded, the restorer's own first.
+    notes
+        What the reader must know of this plan, such as a substitute.
+
+    """
+
+    spec: "RestorerSpec"
+    requested: Settings
+    resolved: Settings
+    weights: tuple[WeightsInUse, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def weights_kind(self) -> str:
+        """``random`` if any weights are, else where the restorer's own came from.
+
+        ``released``, ``package``, ``mirror``, ``user``, ``random`` or ``none``.
+        """
+        kinds = [weights.kind for weights in self.weights]
+        if "random" in kinds:
+            return "random"
+        return kinds[0] if kinds else "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RestorerSpec:
+    """All that the study must know of a restorer before it is loaded.
+
+    Attributes
+    ----------
+    name
+        Kebab-case; begins the name of every condition of this restorer.
+    task
+        What it was made for, in a few words.
+    scale
+        Output side divided by source side under default settings.
+    citation
+        Paper or repository, with the version that was used.
+    licence
+        Of the weights, or of the method's code where there are none.
+    weights
+        Names in the weights registry that it may load, its own first.
+    honours
+        Which of `COMMON_OPTIONS` mean something to it.
+    options
+        Its own settings.
+    preload
+        Modules that take long to import and run nothing: a process that forks
+        workers imports them once.
+    argument
+        The option that is written behind a colon in the name (``outputs:<folder>``).
+    plan
+        ``plan(spec, settings)`` resolves settings and finds weights, without loading.
+    build
+        ``build(plan)`` loads. Heavy imports belong inside it.
+
+    """
+
+    name: str
+    task: str
+    scale: int
+    citation: str
+    licence: str
+    plan: Callable[["RestorerSpec", Settings], Plan]
+    build: Callable[[Plan], "Restorer"]
+    weights: tuple[str, ...] = ()
+    honours: frozenset[str] = frozenset()
+    options: Mapping[str, Option] = field(default_factory=dict)
+    preload: tuple[str, ...] = ()
+    argument: str | None = None
+
+    @property
+    def all_options(self) -> Mapping[str, Option]:
+        """The common options that it honours, then its own."""
+        common = {k: v for k, v in COMMON_OPTIONS.items() if k in self.honours}
+        return {**common, **self.options}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """The result of one call.
+
+    Attributes
+    ----------
+    image
+        The output, with the source's dtype.
+    stages_s
+        Seconds by stage: detect, upload, network, download, blend, ...
+    notes
+        What the reader must know of this output: substitutes, fallbacks, choices.
+
+    """
+
+    image: Picture
+    stages_s: dict[str, float]
+    notes: list[str]
+
+
+class Stopwatch:
+    """Adds up seconds by stage, waiting for the device at each stage's end."""
+
+    def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
+        self.stages_s: dict[str, float] = {}
+        self._synchronize = synchronize
+
+    @contextmanager
+    def __call__(self, stage: str) -> Iterator[None]:
+        """Time the block as part of `stage`."""
+        start = time.perf_counter()
+        yield
+        self._synchronize()
+        passed = time.perf_counter() - start
+        self.stages_s[stage] = self.stages_s.get(stage, 0.0) + passed
+
+
+class Restorer(ABC):
+    """A loaded restorer. It keeps no state between calls and may be shared by threads.
+
+    Parameters
+    ----------
+    plan
+        What was loaded.
+
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As requested, JSON-able: ``load_restorer(**restorer.parameters)``."""
+        spec, requested = self.plan.spec, dict(self.plan.requested)
+        argument = requested.pop(spec.argument, None) if spec.argument else None
+        name = f"{spec.name}:{argument}" if spec.argument else spec.name
+        return {"name": name, **requested}
+
+    @property
+    def weights_kind(self) -> str:
+        """See `Plan.weights_kind`."""
+        return self.plan.weights_kind
+
+    def restore(
+        self,
+        image: Picture,
+        *,
+        aligned: bool = False,
+        source: str | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> Restored:
+        """Restore one picture.
+
+        Parameters
+        ----------
+        image
+            See `Picture`; left as it is.
+        aligned
+            The picture is one aligned face that fills the frame (face restorers).
+        source
+            The picture's file stem, for a restorer that looks outputs up.
+        progress, cancel
+            See `Progress` and `Cancel`.
+
+        Returns
+        -------
+        Restored
+            After the device has finished, so that a stopwatch around the call
+            measures the restorer and not its queue.
+
+        Raises
+        ------
+        ImageError
+            `image` is not a `Picture`.
+        OutOfMemoryError, CancelledError, OutputRejectedError
+            No picture was made.
+
+        """
+        check_picture(image)
+        return self._restore(
+            image,
+            aligned=aligned,
+            source=source,
+            progress=progress or (lambda _done, _total: None),
+            cancel=cancel or (lambda: False),
+        )
+
+    def restore_batch(
+        self,
+        images: Sequence[Picture],
+        *,
+        aligned: bool = False,
+        sources: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Restored]:
+        """Restore several pictures, at once where the restorer can.
+
+        Progress counts pictures. The rest is as in `restore`.
+        """
+        results = []
+        for index, image in enumerate(images):
+            stop_if(cancel)
+            name = sources[index] if sources else None
+            results.append(
+                self.restore(image, aligned=aligned, source=name, cancel=cancel)
+            )
+            if progress:
+                progress(index + 1, len(images))
+        return results
+
+    @abstractmethod
+    def _restore(
+        self,
+        image: Picture,
+        *,
+        aligned: bool,
+        source: str | None,
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Restored: ...
+
+
+def stop_if(cancel: Cancel | None) -> None:
+    """Raise `CancelledError` when `cancel` says so."""
+    if cancel is not None and cancel():
+        raise CancelledError("cancelled by the caller; no picture was made")
+
+
+def check_network_output(output: NDArray[np.floating[Any]]) -> None:
+    """Refuse what a failed network makes: NaN, infinity, or one value everywhere.
+
+    Parameters
+    ----------
+    output
+        The network's output before rounding, any shape.
+
+    Raises
+    ------
+    OutputRejectedError
+        With the reason. A constant output is refused from 64 values on; a caller
+        whose source is itself constant does not call this.
+
+    """
+    low, high = float(output.min()), float(output.max())
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise OutputRejectedError("the network's output holds NaN or infinity")
+    if low == high and output.size >= 64:
+        raise OutputRejectedError(f"the network's output is {low:g} everywhere")

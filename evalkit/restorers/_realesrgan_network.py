@@ -1,0 +1,147 @@
+"""The networks of Real-ESRGAN: their facts, and how they are built and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.errors import WeightsError
+from evalkit.weights import WeightsInUse, load_state
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """A released network: an ``RRDBNet`` or an ``SRVGGNetCompact``.
+
+    Attributes
+    ----------
+    name
+        Of its weights in the registry.
+    margin_px
+        Source pixels of context with which a tile's output is the untiled one's.
+    n_blocks
+        Residual blocks of an ``RRDBNet``; 0 for an ``SRVGGNetCompact``.
+    n_convolutions
+        Of an ``SRVGGNetCompact``, the first and the last one not counted.
+    n_features
+        Channels of the feature maps.
+    scale
+        Output side divided by source side.
+
+    """
+
+    name: str
+    margin_px: int
+    n_blocks: int = 0
+    n_convolutions: int = 0
+    n_features: int = 64
+    scale: int = 4
+
+    @property
+    def step(self) -> int:
+        """Source sides must be multiples of it: a x2 ``RRDBNet`` unshuffles pixels."""
+        return 2 if self.n_blocks and self.scale == 2 else 1
+
+    def auto_tile(self, device: str, precision: str) -> int:
+        """The side of a tile, source pixels, that needs about 3 GiB at most.
+
+        Measured with OpenVINO: an ``RRDBNet`` of 64 features takes 6.4 kB for a source
+        pixel in bf16 and 12.5 kB in fp32, at a quarter of the resolution less.
+        """
+        if not self.n_blocks:
+            return 512
+        side = 768 if device != "cpu" else 512 if precision != "fp32" else 352
+        return side * self.step
+
+
+NETWORKS = {
+    network.name: network
+    for network in (
+        Network(name="realesrgan-x4plus", n_blocks=23, margin_px=80),
+        Network(name="realesrgan-x2plus", n_blocks=23, margin_px=160, scale=2),
+        Network(name="realesrnet-x4plus", n_blocks=23, margin_px=80),
+        Network(name="realesrgan-x4plus-anime", n_blocks=6, margin_px=48),
+        Network(name="realesrgan-general-x4", n_convolutions=32, margin_px=34),
+        Network(name="realesrgan-animevideo-x4", n_convolutions=16, margin_px=18),
+    )
+}
+"""By name. The margins of x4plus and x4plus-anime are measured on registered pictures
+(``benchmarks/margins.py``): with 80 px around it, x4plus's output was off by at most
+one level of 255 from the whole picture's on 12 of 13 pictures, and by 1.7 on the other;
+with upstream's 10 px by 19 to 148 on five. Seams add 8 px. realesrnet-x4plus has the
+same form, and so has x2plus at half the resolution. The compact networks see no farther
+than their number of 3x3 convolutions, and need all of that."""
+
+
+def build_module(network: Network) -> torch.nn.Module:
+    """The network as Real-ESRGAN's packages define it, not yet trained."""
+    from evalkit.restorers._basicsr import RRDBNet, SRVGGNetCompact
+
+    if network.n_blocks:
+        module: torch.nn.Module = RRDBNet(
+            num_in_ch=3,
+            num_out_ch=3,
+            scale=network.scale,
+            num_feat=network.n_features,
+            num_block=network.n_blocks,
+        )
+        return module.eval()
+    module = SRVGGNetCompact(
+        num_feat=network.n_features,
+        num_conv=network.n_convolutions,
+        upscale=network.scale,
+    )
+    return module.eval()
+
+
+def load_module(
+    network: Network, found: Sequence[WeightsInUse], denoise_strength: float = 1.0
+) -> torch.nn.Module:
+    """The network with its weights, in fp32 on the CPU.
+
+    Parameters
+    ----------
+    network
+        Which one.
+    found
+        Its weights; with a `denoise_strength` below 1 also those of its sister that
+        was trained without denoising.
+    denoise_strength
+        In [0, 1]; the weights are mixed by it (deep network interpolation, Wang et
+        al., CVPR 2019).
+
+    Raises
+    ------
+    WeightsError
+        The file is not one for this network.
+
+    """
+    module = build_module(network)
+    state = _load_state(network, found[0], module)
+    if denoise_strength < 1:
+        sister = _load_state(network, found[1], module)
+        state = {
+            key: denoise_strength * value + (1 - denoise_strength) * sister[key]
+            for key, value in state.items()
+        }
+        module.load_state_dict(state, strict=True)
+    return module
+
+
+def _load_state(
+    network: Network, found: WeightsInUse, module: torch.nn.Module
+) -> dict[str, torch.Tensor]:
+    """A state dict that fits `module`, which is left with it loaded."""
+    state = load_state(found, module.state_dict())
+    try:
+        module.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        reason = str(error).split("\n\t", 2)[1]
+        raise WeightsError(
+            f"{found.path} does not hold weights of {network.name}: {reason}"
+        ) from error
+    return state

@@ -1,0 +1,184 @@
+"""RealESRGANer as the package has it, its failures made errors from outside."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import math
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from evalkit.errors import OutputRejectedError
+from evalkit.images import Picture
+from evalkit.restorers._protocol import (
+    Cancel,
+    Plan,
+    Progress,
+    Restored,
+    Restorer,
+    Stopwatch,
+    stop_if,
+)
+from evalkit.restorers._torch import oom_as_ours
+
+if TYPE_CHECKING:
+    import torch
+
+TILE_PAD, PRE_PAD = 10, 0
+"""Defaults of upstream's script ``inference_realesrgan.py``, as is tile 0."""
+
+LOG = logging.getLogger(__name__)
+
+
+class UpstreamRealESRGAN(Restorer):
+    """What a user of Real-ESRGAN's script gets, except that a failure is an error.
+
+    `RealESRGANer` keeps the picture it works on in itself, and when a tile raises a
+    `RuntimeError` it prints that and pastes the tile before it again. Here each call
+    works on a shallow copy of the object, and its network raises errors that it does
+    not catch.
+
+    Parameters
+    ----------
+    plan
+        ``resolved``: device, precision, tile, scale and alpha, each settled.
+    module
+        The network, in fp32 on the CPU, weights loaded.
+    network_scale
+        Output side divided by source side, of the network itself.
+
+    """
+
+    def __init__(self, plan: Plan, module: torch.nn.Module, network_scale: int) -> None:
+        import torch
+
+        super().__init__(plan)
+        settings = plan.resolved
+        self._n_tiles = _tile_counter(settings["tile"])
+        self._upsampler = _upsampler(settings, module, network_scale)
+        self.notes = [
+            f"RealESRGANer {version('realesrgan')} on PyTorch {torch.__version__}, "
+            f"{settings['precision']}, {settings['device']}",
+            *plan.notes,
+        ]
+
+    def _restore(
+        self,
+        image: Picture,
+        *,
+        aligned: bool,  # noqa: ARG002
+        source: str | None,  # noqa: ARG002
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Restored:
+        settings, notes = self.plan.resolved, list(self.notes)
+        has_alpha = image.shape[2:] == (4,) and settings["alpha"] == "network"
+        total = self._n_tiles(image) * (2 if has_alpha else 1)
+        watch = Stopwatch(_synchronize(settings["device"]))
+        call = copy.copy(self._upsampler)
+        call.model = _guarded(call.model, watch, progress, cancel, total)
+        for method, stage in (("pre_process", "upload"), ("post_process", "download")):
+            setattr(call, method, _timed(getattr(call, method), watch, stage))
+        try:
+            with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
+                output, _ = call.enhance(
+                    _with_red_and_blue_swapped(image),
+                    outscale=settings["scale"],
+                    alpha_upsampler="realesrgan" if has_alpha else "bilinear",
+                )
+        except RuntimeError as error:
+            raise OutputRejectedError(f"RealESRGANer failed: {error}") from error
+        if output.dtype != image.dtype:
+            output = output.astype(np.uint16) * np.uint16(257)
+            notes.append("upstream takes 16 bits without a value over 256 for 8 bits")
+        output = _with_red_and_blue_swapped(output)
+        return Restored(image=output, stages_s=watch.stages_s, notes=notes)
+
+
+def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:
+    """A `RealESRGANer`; it takes weights only from a file with the key ``params``."""
+    import realesrgan.utils
+    import torch
+
+    vars(realesrgan.utils)["print"] = _log  # each tile, and 16 bits, are printed
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "weights.pth"
+        torch.save({"params": module.state_dict()}, path)
+        return realesrgan.utils.RealESRGANer(
+            scale=network_scale,
+            model_path=str(path),
+            model=module,
+            tile=settings["tile"],
+            tile_pad=TILE_PAD,
+            pre_pad=PRE_PAD,
+            half=settings["precision"] == "fp16",
+            device=torch.device(settings["device"]),
+        )
+
+
+def _guarded(
+    model: Callable[[torch.Tensor], torch.Tensor],
+    watch: Stopwatch,
+    progress: Progress,
+    cancel: Cancel,
+    total: int,
+) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The network, raising what `RealESRGANer` does not catch, counting its tiles."""
+    import torch
+
+    done = 0
+
+    def run(tile: torch.Tensor) -> torch.Tensor:
+        nonlocal done
+        stop_if(cancel)
+        try:
+            with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"), watch("network"):
+                output = model(tile)
+        except RuntimeError as error:
+            raise OutputRejectedError(f"the network failed: {error}") from error
+        if not torch.isfinite(output).all():
+            raise OutputRejectedError("the network's output holds NaN or infinity")
+        done += 1
+        progress(done, total)
+        return output
+
+    return run
+
+
+def _with_red_and_blue_swapped(image: Picture) -> Picture:
+    if image.ndim == 2:
+        return image
+    order = [2, 1, 0, 3][: image.shape[2]]
+    return cast("Picture", np.ascontiguousarray(image[..., order]))
+
+
+def _timed(
+    method: Callable[..., Any], watch: Stopwatch, stage: str
+) -> Callable[..., Any]:
+    def run(*arguments: Any) -> Any:
+        with watch(stage):
+            return method(*arguments)
+
+    return run
+
+
+def _tile_counter(tile: int) -> Callable[[Picture], int]:
+    def count(image: Picture) -> int:
+        return math.prod(math.ceil(side / tile) for side in image.shape[:2])
+
+    return count if tile else lambda _image: 1
+
+
+def _synchronize(device: str) -> Callable[[], None]:
+    import torch
+
+    return (lambda: None) if device == "cpu" else lambda: torch.cuda.synchronize(device)
+
+
+def _log(*words: object) -> None:
+    LOG.info(" ".join(map(str, words)).strip())

@@ -1,0 +1,204 @@
+"""The tiler: windows cut from the source, seams faded, the output filled in place.
+
+The whole picture never lies on the device: each window is cut and converted on the
+CPU side. A window shows the network `Tiling.margin` pixels more than what is kept of
+it, so that the kept part is what the untiled picture would give; neighbours overlap by
+`SEAM` pixels, across which one fades into the other. Only the seams wait as floats for
+their neighbours; all else goes into the output at once, so memory beyond the output
+does not grow with the picture.
+"""
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+
+from evalkit.errors import OutOfMemoryError, OutputRejectedError
+from evalkit.images import Picture
+from evalkit.restorers._canvas import Canvas, Job, Planes, Tiling
+from evalkit.restorers._protocol import (
+    Cancel,
+    Progress,
+    Stopwatch,
+    check_network_output,
+    stop_if,
+)
+from evalkit.restorers._torch import Batch, Engine, oom_as_ours
+
+SMALLEST_TILE = 16
+"""Source pixels; a device without the memory for this one is given up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """A loaded network, and how pictures are cut for it.
+
+    Attributes
+    ----------
+    engine
+        Takes and gives R, G, B in [0, 1]; a grey picture is given three times.
+    tiling
+        How pictures are cut.
+    in_fp32
+        Makes the engine for a picture of which the output is NaN, infinite or
+        constant; None where `engine` calculates in fp32 itself.
+
+    """
+
+    engine: Engine
+    tiling: Tiling
+    in_fp32: Callable[[], Engine] | None
+
+
+def restore_tiled(
+    sources: Sequence[Picture],
+    step: Pass,
+    *,
+    watch: Stopwatch,
+    progress: Progress,
+    cancel: Cancel,
+) -> tuple[list[Picture], list[str]]:
+    """Restore pictures of one size with a network that sees windows of them.
+
+    When memory runs out the tile is halved, and when the output is none the work is
+    done in fp32; both begin the pictures again and are noted.
+
+    Parameters
+    ----------
+    sources
+        Each ``(H, W)`` or ``(H, W, 3)``, uint8 or uint16, of one height and width.
+    step
+        The network, and how they are cut for it.
+    watch
+        Gets the stages upload, network, download and blend.
+    progress, cancel
+        See `Restorer.restore`; windows are counted.
+
+    Returns
+    -------
+    tuple
+        The outputs, each with its source's dtype, and notes.
+
+    Raises
+    ------
+    OutOfMemoryError
+        Even with the smallest tile.
+    OutputRejectedError
+        Even in fp32.
+    CancelledError
+        `cancel` returned true.
+
+    """
+    notes: list[str] = []
+    height, width = sources[0].shape[:2]
+    longest = max(height, width)
+    engine, tiling, in_fp32 = step.engine, step.tiling, step.in_fp32
+    while True:
+        try:
+            with oom_as_ours(f"a picture of {width}x{height} px"):
+                outputs = _attempt(sources, engine, tiling, watch, progress, cancel)
+            return outputs, notes
+        except OutOfMemoryError as error:
+            tile = math.ceil(min(tiling.tile or longest, longest) / 2)
+            if tile < SMALLEST_TILE:
+                raise
+            notes.append(f"tile {tile} px: {error}")
+            tiling = replace(tiling, tile=tile, batch_px=0)
+        except OutputRejectedError as error:
+            if in_fp32 is None:
+                raise
+            notes.append(f"in fp32: {error} ({engine.name})")
+            engine, in_fp32 = in_fp32(), None
+
+
+def _attempt(
+    sources: Sequence[Picture],
+    engine: Engine,
+    tiling: Tiling,
+    watch: Stopwatch,
+    progress: Progress,
+    cancel: Cancel,
+) -> list[Picture]:
+    canvases = [Canvas(source, tiling) for source in sources]
+    started: deque[tuple[list[Job], Batch, Callable[[], Batch]]] = deque()
+    total = sum(len(canvas.rows) * len(canvas.columns) for canvas in canvases)
+    done = 0
+
+    def collect() -> None:
+        nonlocal done
+        jobs, batch, finish = started.popleft()
+        outputs = finish()
+        with watch("blend"):
+            for job, window, output in zip(jobs, batch, outputs, strict=True):
+                check_output(window, output)
+                canvas = canvases[job.picture]
+                canvas.put(job, _kept(canvas, job, output))
+        done += len(jobs)
+        progress(done, total)
+
+    for jobs in _batches(canvases, tiling.batch_px):
+        stop_if(cancel)
+        with watch("upload"):
+            batch = np.stack(
+                [_window(sources[j.picture], canvases[0], j) for j in jobs]
+            )
+        started.append((jobs, batch, engine.start(batch, watch)))
+        if len(started) > engine.n_ahead:
+            collect()
+    while started:
+        collect()
+    return [canvas.output for canvas in canvases]
+
+
+def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
+    rows, columns = canvases[0].rows, canvases[0].columns
+    window_px = (rows[0].stop - rows[0].start) * (columns[0].stop - columns[0].start)
+    jobs = (
+        Job(picture, row, column)
+        for picture in range(len(canvases))
+        for row in range(len(rows))
+        for column in range(len(columns))
+    )
+    while batch := list(islice(jobs, max(1, batch_px // window_px))):
+        yield batch
+
+
+def _window(source: Picture, canvas: Canvas, job: Job) -> Planes:
+    """Cut a window, as R, G, B; mirrored where `Tiling.step` asks for more."""
+    rows, columns = canvas.rows[job.row], canvas.columns[job.column]
+    window = np.atleast_3d(source[rows.start : rows.stop, columns.start : columns.stop])
+    below = rows.stop - rows.start - window.shape[0]
+    beside = columns.stop - columns.start - window.shape[1]
+    if below or beside:
+        window = np.pad(window, ((0, below), (0, beside), (0, 0)), "reflect")
+    planes = np.empty((3, *window.shape[:2]), np.float32)
+    planes[...] = window.transpose(2, 0, 1)
+    planes /= np.float32(np.iinfo(source.dtype).max)
+    return planes
+
+
+def _kept(canvas: Canvas, job: Job, output: Planes) -> Planes:
+    (top, bottom), (left, right) = (
+        (
+            (span.low - span.start) * canvas.scale,
+            (span.high - span.start) * canvas.scale,
+        )
+        for span in (canvas.rows[job.row], canvas.columns[job.column])
+    )
+    return output[:, top:bottom, left:right]
+
+
+def check_output(window: Planes, output: Planes) -> None:
+    """Refuse NaN, infinity and a constant, unless the source is constant itself.
+
+    Raises
+    ------
+    OutputRejectedError
+        See `check_network_output`.
+
+    """
+    if window.min() < window.max() or not np.isfinite(output).all():
+        check_network_output(output)

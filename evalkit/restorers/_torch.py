@@ -1,0 +1,299 @@
+"""The one bridge to PyTorch: devices, precisions, a network's call, its failures."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import EvalkitError, OutOfMemoryError, SettingError
+from evalkit.restorers._protocol import Stopwatch
+
+if TYPE_CHECKING:
+    import torch
+
+Batch: TypeAlias = NDArray[np.float32]
+"""Shape ``(number, channels, height, width)``, in the range that the network takes."""
+
+CPU_UNITS = {
+    "bf16": ("avx512_bf16", "amx_bf16"),
+    "fp16": ("avx512_fp16", "amx_fp16"),
+}
+"""What a CPU must have to calculate in a short precision, by PyTorch's names."""
+
+OUT_OF_MEMORY_SIGNS = (
+    "out of memory",
+    "can't alloc",
+    "Failed to allocate",
+    "not enough memory",
+    "bad_alloc",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+)
+
+
+def pick_device(device: str) -> str:
+    """The device that `device` means on this machine: ``cpu`` or ``cuda:N``.
+
+    The devices are counted by NVML, so that asking makes no CUDA context and the
+    process may still fork.
+
+    Raises
+    ------
+    SettingError
+        Not a device, or not one of this machine.
+
+    """
+    import torch
+
+    n_devices = torch.cuda.device_count()
+    if device == "auto":
+        return "cuda:0" if n_devices else "cpu"
+    if device == "cpu":
+        return device
+    kind, colon, index = device.partition(":")
+    if kind != "cuda" or bool(colon) != index.isdecimal():
+        raise SettingError(f"device expected auto, cpu, cuda or cuda:N, got {device!r}")
+    if int(index or 0) >= n_devices:
+        known = [f"cuda:{number}" for number in range(n_devices)]
+        raise SettingError(
+            f"device {device!r} is not one that PyTorch finds on this machine; "
+            f"known: {', '.join(['auto', 'cpu', *known])}"
+        )
+    return f"cuda:{int(index or 0)}"
+
+
+def cpu_has(precision: str) -> bool:
+    """Whether the CPU has arithmetic units for ``fp32``, ``bf16`` or ``fp16``."""
+    import torch
+
+    units = torch.cpu.get_capabilities()
+    return precision == "fp32" or any(
+        bool(units.get(unit)) for unit in CPU_UNITS[precision]
+    )
+
+
+def pick_precision(precision: str, device: str, runner: str) -> str:
+    """The precision that `precision` means: ``fp32``, ``fp16`` or ``bf16``.
+
+    ``auto`` is fp16 on a GPU; on a CPU fp32 for the runner ``upstream``, and for
+    ``tuned`` bf16 where the CPU has units for it, else fp32.
+
+    Parameters
+    ----------
+    precision
+        ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+    device
+        As `pick_device` returned it.
+    runner
+        ``upstream`` or ``tuned``.
+
+    Raises
+    ------
+    SettingError
+        A precision that would be emulated: a CPU without units for it, tuned.
+
+    """
+    on_cpu = device == "cpu"
+    if precision == "auto":
+        if not on_cpu:
+            return "fp16"
+        return "bf16" if runner == "tuned" and cpu_has("bf16") else "fp32"
+    if on_cpu and runner == "tuned" and not cpu_has(precision):
+        raise SettingError(
+            f"precision {precision!r}: this CPU has no units for it; known: "
+            f"{', '.join(['auto', *(p for p in ('fp32', *CPU_UNITS) if cpu_has(p))])}"
+        )
+    return precision
+
+
+def torch_dtype(precision: str) -> torch.dtype:
+    """PyTorch's name of ``fp32``, ``fp16`` or ``bf16``."""
+    import torch
+
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[
+        precision
+    ]
+
+
+def import_basicsr() -> None:
+    """Mend what keeps basicsr 1.4.2, realesrgan and facexlib from being imported.
+
+    basicsr imports ``torchvision.transforms.functional_tensor``, which torchvision
+    0.17 removed (Real-ESRGAN #777, #841). All that it takes from there,
+    ``rgb_to_grayscale``, lies in ``torchvision.transforms.functional``: the old
+    name is made to mean that module. Call this before importing any of the three.
+    """
+    gone = "torchvision.transforms.functional_tensor"
+    if gone not in sys.modules and importlib.util.find_spec(gone) is None:
+        sys.modules[gone] = importlib.import_module("torchvision.transforms.functional")
+
+
+@contextmanager
+def oom_as_ours(doing: str) -> Iterator[None]:
+    """Turn what PyTorch, OpenVINO or NumPy raise for lack of memory into ours.
+
+    Parameters
+    ----------
+    doing
+        What the block does, for the message: ``a tile of 256x256 px``.
+
+    Raises
+    ------
+    OutOfMemoryError
+        The block ran out of memory. Every other error passes as it is.
+
+    """
+    try:
+        yield
+    except EvalkitError:
+        raise
+    except (MemoryError, RuntimeError) as error:
+        signed = [
+            line
+            for line in str(error).splitlines()
+            if any(sign in line for sign in OUT_OF_MEMORY_SIGNS)
+        ]
+        if not isinstance(error, MemoryError) and not signed:
+            raise
+        reason = signed[0] if signed else str(error)
+        raise OutOfMemoryError(f"out of memory at {doing}: {reason}") from error
+
+
+class Engine(ABC):
+    """A network on a device, called with NumPy arrays; may be shared by threads.
+
+    Parameters
+    ----------
+    name
+        What runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``.
+
+    """
+
+    n_ahead = 0
+    """How many batches to start before the first one's output is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @abstractmethod
+    def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
+        """Begin to work on `batch`; what is returned waits and gives the output.
+
+        Raises
+        ------
+        OutOfMemoryError
+            Here, or where the output is asked for.
+
+        """
+
+    def __call__(self, batch: Batch, watch: Stopwatch | None = None) -> Batch:
+        """The network's output, float32, not clipped."""
+        return self.start(batch, watch or Stopwatch())()
+
+
+MakeEngine: TypeAlias = Callable[
+    ["torch.nn.Module", "torch.Tensor", str, str], tuple[Engine, list[str]]
+]
+"""``make(module, example, precision, key)``: an engine, and notes on it.
+
+`example` is a small batch to trace with; `key` tells the weights from all others."""
+
+
+class TorchEngine(Engine):
+    """A module of PyTorch, on a CPU or a CUDA device.
+
+    On CUDA a call is queued on three streams, so that the upload of the next batch
+    and the download of the last one overlap with the network.
+
+    Parameters
+    ----------
+    module
+        Takes and gives one tensor ``(N, C, H, W)``; is moved and converted.
+    device, precision
+        As `pick_device` and `pick_precision` returned them.
+
+    """
+
+    def __init__(self, module: torch.nn.Module, device: str, precision: str) -> None:
+        import torch
+
+        super().__init__(f"PyTorch {torch.__version__}, {precision}, {device}")
+        self._device = torch.device(device)
+        self._dtype = torch_dtype(precision)
+        layout = torch.contiguous_format
+        if self._device.type == "cuda":
+            layout = torch.channels_last
+            self.n_ahead = 1
+            torch.cuda.empty_cache()  # what a restorer that was dropped left behind
+            new_stream: Any = torch.cuda.Stream  # PyTorch leaves these two untyped
+            self._streams = [new_stream(self._device) for _ in range(3)]
+        self._layout = layout
+        with oom_as_ours("loading the network"):
+            module = module.eval().requires_grad_(False)
+            # torch's annotations lack the call that converts device and layout at once
+            to: Any = module.to
+            self._module = to(self._device, self._dtype, memory_format=layout)
+
+    def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
+        """See `Engine.start`; on a CPU the work is done at once."""
+        import torch
+
+        doing = f"a batch of shape {batch.shape} on {self._device}"
+        with oom_as_ours(doing), torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(batch))
+            if self._device.type == "cuda":
+                with torch.cuda.device(self._device):  # pinning makes a context on it
+                    return self._start_on_cuda(tensor, watch, doing)
+            with watch("network"):
+                output = self._module(tensor.to(self._dtype)).float().numpy()
+        return lambda: output
+
+    def _start_on_cuda(
+        self, tensor: torch.Tensor, watch: Stopwatch, doing: str
+    ) -> Callable[[], Batch]:
+        import torch
+
+        upload, network, download = self._streams
+        new_event: Any = torch.cuda.Event
+        marks = [new_event(enable_timing=True) for _ in range(6)]
+        pinned = tensor.pin_memory()
+        with torch.cuda.stream(upload):
+            marks[0].record()
+            source = pinned.to(self._device, non_blocking=True)
+            marks[1].record()
+        network.wait_event(marks[1])
+        with torch.cuda.stream(network):
+            marks[2].record()
+            source.record_stream(network)
+            source = source.to(self._dtype, memory_format=self._layout)
+            output = self._module(source)
+            if self._dtype is torch.bfloat16:  # NumPy has none
+                output = output.float()
+            output = output.contiguous()
+            marks[3].record()
+        download.wait_event(marks[3])
+        with torch.cuda.stream(download):
+            marks[4].record()
+            output.record_stream(download)
+            host = torch.empty(output.shape, dtype=output.dtype, pin_memory=True)
+            host.copy_(output, non_blocking=True)
+            marks[5].record()
+
+        def finish() -> Batch:
+            with oom_as_ours(doing):
+                marks[5].synchronize()
+            for stage, start, end in zip(
+                ("upload", "network", "download"), marks[::2], marks[1::2], strict=True
+            ):
+                passed_s = start.elapsed_time(end) / 1000
+                watch.stages_s[stage] = watch.stages_s.get(stage, 0.0) + passed_s
+            return host.numpy().astype(np.float32)
+
+        return finish

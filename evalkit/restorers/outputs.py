@@ -1,0 +1,181 @@
+"""``outputs:<folder>``: pictures that others restored, joined to their sources."""
+
+import csv
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from evalkit.errors import SettingError, UnknownNameError
+from evalkit.images import Picture, picture_files, read_image
+from evalkit.paths import imageset_dir
+from evalkit.restorers._options import Option
+from evalkit.restorers._protocol import (
+    Cancel,
+    Plan,
+    Progress,
+    Restored,
+    Restorer,
+    RestorerSpec,
+    Settings,
+    Stopwatch,
+    stop_if,
+)
+
+PAIRS = "pairs.csv"
+
+
+class Outputs(Restorer):
+    """Looks the picture of a source up instead of making one.
+
+    Parameters
+    ----------
+    plan
+        ``resolved["folder"]`` is an existing folder.
+
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._by_source = join(Path(plan.resolved["folder"]))
+
+    def _restore(
+        self,
+        image: Picture,
+        *,
+        aligned: bool,  # noqa: ARG002
+        source: str | None,
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Restored:
+        stop_if(cancel)
+        name = self.parameters["name"]
+        if source is None:
+            raise SettingError(
+                f"{name} needs the source's name, restore(image, source='stem'); "
+                f"known: {', '.join(sorted(self._by_source))}"
+            )
+        if source not in self._by_source:
+            raise UnknownNameError(f"source of {name}", source, self._by_source)
+        watch = Stopwatch()
+        path = self._by_source[source]
+        with watch("decode"):
+            output = _with_dtype(read_image(path), image.dtype)
+        progress(1, 1)
+        return Restored(
+            image=output,
+            stages_s=watch.stages_s,
+            notes=[f"made by others: {path.name}, SHA-256 {_digest(path)}"],
+        )
+
+
+def join(folder: Path) -> dict[str, Path]:
+    """The output of each source: by ``pairs.csv``, then by file stem, which wins.
+
+    Parameters
+    ----------
+    folder
+        Holds pictures and, if their names differ from the sources', ``pairs.csv`` with
+        the columns ``source`` (stem or file name) and ``output`` (path below `folder`).
+
+    Returns
+    -------
+    dict
+        Path by source stem.
+
+    Raises
+    ------
+    SettingError
+        No picture, two for one stem, or a ``pairs.csv`` that does not fit.
+
+    """
+    by_source = _paired(folder)
+    stems: dict[str, Path] = {}
+    for path in picture_files(folder):
+        if path.stem in stems:
+            raise SettingError(
+                f"{folder}: {stems[path.stem].name} and {path.name} are both outputs "
+                f"of {path.stem}; keep one"
+            )
+        stems[path.stem] = path
+    by_source |= stems
+    if not by_source:
+        raise SettingError(f"{folder} holds no pictures")
+    return by_source
+
+
+def _paired(folder: Path) -> dict[str, Path]:
+    table = folder / PAIRS
+    if not table.is_file():
+        return {}
+    with table.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if not {"source", "output"} <= set(reader.fieldnames or ()):
+            raise SettingError(
+                f"{table}: expected columns source, output; got {reader.fieldnames}"
+            )
+        pairs = {Path(row["source"]).stem: folder / row["output"] for row in reader}
+    if missing := sorted(str(path) for path in pairs.values() if not path.is_file()):
+        raise SettingError(f"{table}: there is no {', '.join(missing)}")
+    return pairs
+
+
+def plan(spec: RestorerSpec, settings: Settings) -> Plan:
+    """Find the folder, and tell what is in it by a digest.
+
+    Raises
+    ------
+    SettingError
+        Neither a folder nor an image set with published outputs; or see `join`.
+
+    """
+    told = Path(settings["folder"]).expanduser()
+    published = imageset_dir(settings["folder"]) / "published"
+    if not told.is_dir() and not published.is_dir():
+        raise SettingError(
+            f"{spec.name}: {settings['folder']!r} is no folder, and no image set with "
+            f"that name has published outputs in {published}"
+        )
+    folder = (told if told.is_dir() else published).resolve()
+    content = hashlib.sha256()
+    for source, path in sorted(join(folder).items()):
+        content.update(f"{source}\0{path.name}\0{_digest(path)}\n".encode())
+    resolved = {"folder": str(folder), "content_sha256": content.hexdigest()}
+    return Plan(spec=spec, requested=settings, resolved=resolved)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _with_dtype(
+    image: Picture, dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
+) -> Picture:
+    """The same picture in 8 or 16 bits."""
+    if image.dtype == dtype:
+        return image
+    if dtype == np.uint16:
+        return image.astype(np.uint16) * np.uint16(257)
+    return np.asarray(np.rint(image / np.float32(257)), np.uint8)
+
+
+ENTRIES = (
+    RestorerSpec(
+        name="outputs",
+        task="pictures that were restored elsewhere",
+        scale=1,
+        citation="the folder's own source",
+        licence="as the folder's pictures",
+        plan=plan,
+        build=Outputs,
+        options={
+            "folder": Option(
+                default=None,
+                is_text=True,
+                description="a folder, or an image set with published outputs",
+            )
+        },
+        argument="folder",
+    ),
+)

@@ -1,0 +1,131 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from evalkit.errors import SettingError, UnknownNameError
+from evalkit.images import write_image
+from evalkit.paths import imageset_dir
+from evalkit.restorers import load_restorer, plan_restorer
+
+
+def picture(value, dtype=np.uint8):
+    return np.full((6, 8, 3), value, dtype)
+
+
+SOURCE = picture(0)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two outputs, of the sources ``anna`` and ``bert``."""
+    write_image(tmp_path / "anna.png", picture(10))
+    write_image(tmp_path / "bert.png", picture(20))
+    return tmp_path
+
+
+def restore(folder, source, image=SOURCE):
+    return load_restorer(f"outputs:{folder}").restore(image, source=source)
+
+
+def test_an_output_is_found_by_the_sources_stem(folder):
+    made = restore(folder, "bert")
+    np.testing.assert_array_equal(made.image, picture(20))
+    assert made.notes[0].startswith("made by others: bert.png, SHA-256 ")
+
+
+def test_pairs_join_what_is_named_differently_and_the_stem_wins(folder):
+    write_image(folder / "result" / "0001.png", picture(30))
+    (folder / "pairs.csv").write_text(
+        "source,output\nclara.jpg,result/0001.png\nanna,result/0001.png\n"
+    )
+    assert restore(folder, "clara").image[0, 0, 0] == 30
+    assert restore(folder, "anna").image[0, 0, 0] == 10
+
+
+def test_a_source_without_an_output_is_refused_and_those_with_one_are_named(folder):
+    with pytest.raises(UnknownNameError, match="'clara'; known: anna, bert"):
+        restore(folder, "clara")
+
+
+def test_without_the_sources_name_nothing_is_guessed(folder):
+    with pytest.raises(SettingError, match=r"source='stem'.*known: anna, bert"):
+        restore(folder, None)
+
+
+def test_a_batch_is_joined_by_its_names(folder):
+    made = load_restorer(f"outputs:{folder}").restore_batch(
+        [SOURCE, SOURCE], sources=["bert", "anna"]
+    )
+    assert [restored.image[0, 0, 0] for restored in made] == [20, 10]
+
+
+@pytest.mark.parametrize(
+    ("stored", "source", "expected"),
+    [
+        (picture(20), picture(0, np.uint16), 20 * 257),
+        (picture(20 * 257 + 100, np.uint16), picture(0), 20),
+        (picture(65535, np.uint16), picture(0), 255),
+    ],
+)
+def test_the_output_gets_the_sources_depth(stored, source, expected, tmp_path):
+    write_image(tmp_path / "anna.png", stored)
+    made = restore(tmp_path, "anna", source).image
+    assert made.dtype == source.dtype
+    assert (made == expected).all()
+
+
+def test_an_image_sets_published_outputs_go_by_its_name():
+    write_image(imageset_dir("some-set") / "published" / "anna.png", picture(40))
+    assert restore("some-set", "anna").image[0, 0, 0] == 40
+
+
+def test_what_is_neither_a_folder_nor_such_a_set_is_refused(tmp_path):
+    with pytest.raises(SettingError, match="'nowhere' is no folder, and no image set"):
+        plan_restorer("outputs:nowhere")
+    with pytest.raises(SettingError, match="holds no pictures"):
+        plan_restorer(f"outputs:{tmp_path}")
+    with pytest.raises(UnknownNameError, match="outputs:<folder>"):
+        plan_restorer("outputs")
+
+
+def test_two_outputs_of_one_source_are_refused(folder):
+    write_image(folder / "anna.jpg", picture(10))
+    with pytest.raises(SettingError, match=r"anna\.jpg and anna\.png are both"):
+        plan_restorer(f"outputs:{folder}")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "told"),
+    [
+        ("source,result\nanna,0001.png\n", "expected columns source, output"),
+        ("", "expected columns source, output; got None"),
+        ("source,output\nclara,0001.png\n", "there is no .*0001.png"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_refused(pairs, told, folder):
+    (folder / "pairs.csv").write_text(pairs)
+    with pytest.raises(SettingError, match=told):
+        plan_restorer(f"outputs:{folder}")
+
+
+def test_the_plan_changes_with_the_content_of_the_folder(folder):
+    before = plan_restorer(f"outputs:{folder}").resolved
+    assert plan_restorer(f"outputs:{folder}").resolved == before
+    stat = (folder / "anna.png").stat()
+    write_image(folder / "anna.png", picture(11))
+    os.utime(folder / "anna.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    changed = plan_restorer(f"outputs:{folder}").resolved
+    write_image(folder / "clara.png", picture(11))
+    grown = plan_restorer(f"outputs:{folder}").resolved
+    digests = [plan["content_sha256"] for plan in (before, changed, grown)]
+    assert len(set(digests)) == 3
+
+
+def test_nothing_is_said_of_weights_and_parameters_go_through_json(folder):
+    restorer = load_restorer(f"outputs:{folder}")
+    assert restorer.weights_kind == "none"
+    parameters = json.loads(json.dumps(restorer.parameters))
+    assert parameters["name"] == f"outputs:{folder}"
+    assert load_restorer(**parameters).plan.resolved == restorer.plan.resolved

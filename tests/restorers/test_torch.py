@@ -1,0 +1,188 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from evalkit.errors import CancelledError, OutOfMemoryError, SettingError
+from evalkit.restorers import _torch
+from evalkit.restorers._torch import (
+    TorchEngine,
+    oom_as_ours,
+    pick_device,
+    pick_precision,
+)
+
+IMPOSSIBLE_BYTES = 2**60
+
+
+@pytest.fixture
+def gpus(monkeypatch):
+    """``gpus(n)``: let PyTorch count n devices."""
+    return lambda n: monkeypatch.setattr(torch.cuda, "device_count", lambda: n)
+
+
+@pytest.fixture
+def cpu_units(monkeypatch):
+    """``cpu_units(*names)``: the units that the CPU has."""
+    return lambda *names: monkeypatch.setattr(
+        torch.cpu, "get_capabilities", lambda: dict.fromkeys(names, True)
+    )
+
+
+def test_auto_is_the_first_gpu_or_the_cpu(gpus):
+    gpus(2)
+    assert pick_device("auto") == "cuda:0"
+    assert pick_device("cuda") == "cuda:0"
+    assert pick_device("cuda:1") == "cuda:1"
+    gpus(0)
+    assert pick_device("auto") == "cpu"
+    assert pick_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", "cuda0", "cpu:0", "mps"])
+def test_what_is_no_device_is_refused(device):
+    with pytest.raises(SettingError, match="expected auto, cpu, cuda or cuda:N"):
+        pick_device(device)
+
+
+def test_a_gpu_that_is_not_there_is_refused_and_those_that_are_named(gpus):
+    gpus(2)
+    with pytest.raises(SettingError, match="known: auto, cpu, cuda:0, cuda:1"):
+        pick_device("cuda:2")
+    gpus(0)
+    with pytest.raises(SettingError, match=r"known: auto, cpu$"):
+        pick_device("cuda")
+
+
+def test_asking_for_a_device_makes_no_cuda_context():
+    pick_device("auto")
+    assert not torch.cuda.is_initialized()
+
+
+def test_auto_precision_is_that_of_the_original_or_the_short_one_of_the_device(
+    cpu_units,
+):
+    cpu_units("avx512_bf16")
+    assert pick_precision("auto", "cuda:0", "upstream") == "fp16"
+    assert pick_precision("auto", "cuda:0", "tuned") == "fp16"
+    assert pick_precision("auto", "cpu", "upstream") == "fp32"
+    assert pick_precision("auto", "cpu", "tuned") == "bf16"
+    cpu_units("avx2")
+    assert pick_precision("auto", "cpu", "tuned") == "fp32"
+
+
+def test_a_precision_that_would_be_emulated_is_refused_and_the_others_are_named(
+    cpu_units,
+):
+    cpu_units("avx512_bf16")
+    assert pick_precision("bf16", "cpu", "tuned") == "bf16"
+    with pytest.raises(SettingError, match="known: auto, fp32, bf16"):
+        pick_precision("fp16", "cpu", "tuned")
+    cpu_units("avx2")
+    with pytest.raises(SettingError, match=r"known: auto, fp32$"):
+        pick_precision("bf16", "cpu", "tuned")
+    # the original runs it as it can
+    assert pick_precision("fp16", "cpu", "upstream") == "fp16"
+
+
+def test_the_packages_of_real_esrgan_can_be_imported_once_mended():
+    code = (
+        "from evalkit.restorers._torch import import_basicsr; import_basicsr();"
+        "import basicsr, realesrgan, facexlib"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    "allocate",
+    [
+        lambda: torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8),
+        lambda: np.empty(IMPOSSIBLE_BYTES, np.uint8),
+        lambda: bytearray(IMPOSSIBLE_BYTES),
+    ],
+    ids=["torch", "numpy", "python"],
+)
+def test_running_out_of_memory_is_our_error_whoever_raises_it(allocate):
+    expected = pytest.raises(OutOfMemoryError, match="out of memory at a tile")
+    with expected, oom_as_ours("a tile"):
+        allocate()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("std::bad_alloc"),
+    ],
+)
+def test_running_out_of_gpu_memory_is_our_error(error):
+    with pytest.raises(OutOfMemoryError) as caught, oom_as_ours("a tile"):
+        raise error
+    assert caught.value.__cause__ is error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), CancelledError("x")])
+def test_other_errors_pass_as_they_are(error):
+    with pytest.raises(type(error)) as caught, oom_as_ours("a tile"):
+        raise error
+    assert caught.value is error
+
+
+def network():
+    torch.manual_seed(0)
+    return torch.nn.Conv2d(3, 3, 3, padding=1)
+
+
+@pytest.mark.parametrize(("precision", "off"), [("fp32", 0), ("bf16", 0.02)])
+def test_the_engine_gives_what_the_module_gives(precision, off):
+    batch = np.random.default_rng(0).random((2, 3, 9, 7), np.float32)
+    with torch.inference_mode():
+        expected = network()(torch.from_numpy(batch)).numpy()
+    output = TorchEngine(network(), "cpu", precision)(batch)
+    assert output.dtype == np.float32
+    assert np.abs(output - expected).max() <= off
+
+
+def test_the_engine_leaves_global_flags_alone():
+    def flags():
+        return (
+            torch.is_grad_enabled(),
+            torch.is_inference_mode_enabled(),
+            torch.get_num_threads(),
+            torch.get_default_dtype(),
+            torch.backends.cudnn.benchmark,
+            torch.backends.cudnn.allow_tf32,
+            torch.backends.cuda.matmul.allow_tf32,
+            torch.get_float32_matmul_precision(),
+        )
+
+    before = flags()
+    TorchEngine(network(), "cpu", "fp32")(np.zeros((1, 3, 4, 4), np.float32))
+    assert flags() == before
+
+
+def test_a_network_that_runs_out_of_memory_raises_our_error():
+    class Hungry(torch.nn.Module):
+        def forward(self, batch):
+            return torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8)
+
+    with pytest.raises(OutOfMemoryError, match=r"\(1, 3, 4, 4\) on cpu"):
+        TorchEngine(Hungry(), "cpu", "fp32")(np.zeros((1, 3, 4, 4), np.float32))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_on_cuda_overlapping_calls_give_what_the_cpu_gives(precision):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    batches = np.random.default_rng(0).random((6, 2, 3, 65, 33), np.float32)
+    engine = TorchEngine(network(), "cuda:0", precision)
+    watch = _torch.Stopwatch()
+    started = [engine.start(batch, watch) for batch in batches]
+    for batch, finish in zip(batches, started, strict=True):
+        expected = TorchEngine(network(), "cpu", "fp32")(batch)
+        assert np.abs(finish() - expected).max() < 0.02
+    assert set(watch.stages_s) == {"upload", "network", "download"}
