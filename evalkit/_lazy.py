@@ -16,11 +16,11 @@ def lazy(names: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
 
     """
 
-    def __getattr__(name: str) -> Any:
+    def find(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"no such name: {name!r}; known: {', '.join(names)}")
         module = importlib.import_module(names[name])
         is_module = module.__name__.rpartition(".")[2] == name
         return module if is_module else getattr(module, name)
 
-    return __getattr__, sorted(names)
+    return find, sorted(names)

@@ -3,7 +3,7 @@
 from evalkit.figures._cost import memory, wall_times
 from evalkit.figures._crop import CROP_RULE, Crop, crop_box, cut
 from evalkit.figures._pictures import MAX_CONDITIONS, contact_sheet, side_by_side
-from evalkit.figures._style import on_screen, save
+from evalkit.figures._style import on_screen, save, show
 
 __all__ = [
     "CROP_RULE",
@@ -15,6 +15,7 @@ __all__ = [
     "memory",
     "on_screen",
     "save",
+    "show",
     "side_by_side",
     "wall_times",
 ]

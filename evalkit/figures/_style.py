@@ -1,6 +1,7 @@
 """What every figure shares: pixels, greys, wrapping, saving."""
 
 import textwrap
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -89,3 +90,10 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
         with atomic_path(Path(folder) / f"{name}.{suffix}") as temporary:
             figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
     return Path(folder) / f"{name}.png"
+
+
+def show(files: Iterable[Path]) -> None:
+    """Show saved figures in a notebook, one below the other."""
+    from IPython.display import Image, display
+
+    display(*[Image(filename=str(file)) for file in files])  # type: ignore[no-untyped-call]

@@ -1,0 +1,148 @@
+"""Outputs beside each other: metrics against references, side-by-side figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalkit.faces import detect
+from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
+from evalkit.images import Picture, read_image, resize
+from evalkit.metrics import metrics
+from evalkit.paths import atomic_path, slug
+from evalkit.study._run import Run
+from evalkit.tables import COST, IMAGES, METRICS
+
+
+def compare_metrics(run: Run) -> pd.DataFrame:
+    """Every metric that needs a reference, on every output that has one.
+
+    An output is first brought to the reference's size: by area when it is larger,
+    by Lanczos when it is smaller; the column ``resampling`` says which.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.METRICS`, also written to the run's tables.
+
+    """
+    images = run.read(IMAGES).set_index("source")
+    rows = []
+    for record in run.quality().to_dict("records"):
+        reference_path = images.loc[record["source"], "reference"]
+        if record["outcome"] != "ok" or pd.isna(reference_path):
+            continue
+        reference = read_image(Path(reference_path))
+        output = read_image(run.path / record["output"])
+        output, resampling = _at_size_of(output, reference)
+        rows += [
+            {
+                "condition": record["condition"],
+                "source": record["source"],
+                "metric": metric.name,
+                "value": metric.compute(output, reference),
+                "unit": metric.unit,
+                "higher_is_better": metric.higher_is_better,
+                "resampling": resampling,
+            }
+            for metric in metrics().values()
+            if metric.needs == "reference"
+        ]
+    frame = METRICS.frame(rows)
+    run.write(METRICS, frame)
+    return frame
+
+
+def choose_crops(run: Run) -> dict[str, Crop]:
+    """The crop of each source that every figure and the report show.
+
+    The largest face where one is found, else the window with the most detail: see
+    `evalkit.figures.crop_box`. Written to ``crops.json``.
+    """
+    crops = {}
+    for row in _usable(run).to_dict("records"):
+        source = read_image(Path(row["path"]))
+        crops[row["source"]] = crop_box(source, [face.box for face in detect(source)])
+    with atomic_path(run.path / "crops.json") as temporary:
+        temporary.write_text(json.dumps(crops))
+    return crops
+
+
+def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
+    """Each source's conditions at one size, and the same crop of each.
+
+    Parameters
+    ----------
+    run
+        Gets ``figures/60_<source>.png`` and ``.pdf``.
+    conditions
+        In the order shown, `MAX_CONDITIONS` at most in one figure. One without any
+        output, such as a restorer with random weights, is left out; a run that failed
+        is an empty frame with its reason.
+
+    Returns
+    -------
+    list of Path
+        The PNG files.
+
+    """
+    quality = run.quality(conditions)
+    cost = run.read(COST).set_index(["condition", "source"])
+    crops = choose_crops(run)
+    figures = []
+    for row in _usable(run).to_dict("records"):
+        source = read_image(Path(row["path"]))
+        has_reference = pd.notna(row["reference"])
+        reference = read_image(Path(row["reference"])) if has_reference else None
+        mine = quality[quality["source"] == row["source"]].set_index("condition")
+        there = [condition for condition in conditions if condition in mine.index]
+        for first in range(0, max(1, len(there)), MAX_CONDITIONS):
+            part = there[first : first + MAX_CONDITIONS]
+            records = {name: mine.loc[name].to_dict() for name in part}
+            figure = side_by_side(
+                source,
+                {name: _shown(run, record) for name, record in records.items()},
+                crops[row["source"]],
+                {
+                    name: _caption(name, record, cost)
+                    for name, record in records.items()
+                },
+                reference=reference,
+            )
+            number = f"-{first // MAX_CONDITIONS + 1}" if first else ""
+            name = f"60_{slug(row['source'])}{number}"
+            figures.append(save(figure, run.figures, name))
+    return figures
+
+
+def _usable(run: Run) -> pd.DataFrame:
+    images = run.read(IMAGES)
+    return images[images["error"].isna()]
+
+
+def _shown(run: Run, record: Mapping[str, Any]) -> Picture | str:
+    if record["outcome"] == "ok":
+        return read_image(run.path / record["output"])
+    return f"{record['outcome']}: {record['error']}"
+
+
+def _caption(condition: str, record: Mapping[str, Any], cost: pd.DataFrame) -> str:
+    """The cost of one output: the median warm run where timed, else this run."""
+    cell = (condition, record["source"])
+    timed = cost.loc[[cell]].iloc[0] if cell in cost.index else None
+    if timed is not None and pd.notna(timed["wall_time_s"]):
+        return f"{timed['wall_time_s']:.3g} s, {timed['peak_rss_mib']:.0f} MiB"
+    if record["outcome"] != "ok":
+        return ""
+    seconds, memory = record["wall_time_s"], record["peak_rss_mib"]
+    return f"{seconds:.3g} s (first run), {memory:.0f} MiB"
+
+
+def _at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
+    height, width = reference.shape[:2]
+    if output.shape[:2] == (height, width):
+        return output, "none"
+    is_larger = output.shape[0] * output.shape[1] > height * width
+    return resize(output, width, height), "area" if is_larger else "lanczos"

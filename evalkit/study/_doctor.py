@@ -1,0 +1,134 @@
+"""What this machine can run, what is missing, and how to get it."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pandas as pd
+
+from evalkit.errors import WeightsError
+from evalkit.paths import cache_dir, mirror_dirs, runs_dir
+from evalkit.provenance import machine
+from evalkit.restorers import plan_restorer, restorers
+from evalkit.weights import status
+
+NEEDED_FREE_BYTES = 4 * 2**30
+"""GPEN's and Real-ESRGAN's weights and the outputs of a default study, with room."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of the doctor.
+
+    Attributes
+    ----------
+    subject
+        What was looked at.
+    is_there
+        Whether it can be used.
+    state
+        What was found.
+    what_to_do
+        How to get it; empty when it is there or cannot be had.
+
+    """
+
+    subject: str
+    is_there: bool
+    state: str
+    what_to_do: str = ""
+
+
+def diagnose() -> list[Finding]:
+    """Look at the machine, the restorers' weights, the tools; download nothing."""
+    os.environ["EVALKIT_OFFLINE"] = "1"
+    return [*_machine(), *_folders(), *_restorers(), *_tools()]
+
+
+def _machine() -> Iterator[Finding]:
+    found = machine()
+    yield Finding(
+        subject="processor",
+        is_there=True,
+        state=f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']:.0f} GiB",
+    )
+    names = ", ".join(gpu["name"] for gpu in found["gpus"])
+    yield Finding(
+        subject="GPU",
+        is_there=bool(names),
+        state=names or "NVML finds no NVIDIA GPU: GPU memory and time are not measured",
+        what_to_do="" if names else "run the study where there is one; see README",
+    )
+
+
+def _folders() -> Iterator[Finding]:
+    for subject, folder in (("cache", cache_dir()), ("runs", runs_dir())):
+        there = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(there).free
+        is_there = free >= NEEDED_FREE_BYTES and os.access(there, os.W_OK)
+        variable = f"EVALKIT_{subject.upper()}"
+        yield Finding(
+            subject=subject,
+            is_there=is_there,
+            state=f"{folder}, {free / 2**30:.0f} GiB free",
+            what_to_do="" if is_there else f"make room, or set {variable}",
+        )
+    mirrors = [str(folder) for folder in mirror_dirs()]
+    gone = [str(folder) for folder in mirror_dirs() if not folder.is_dir()]
+    yield Finding(
+        subject="mirrors",
+        is_there=not gone,
+        state=", ".join(mirrors) or "EVALKIT_MIRROR is not set",
+        what_to_do=f"no such folder: {', '.join(gone)}" if gone else "",
+    )
+
+
+def _restorers() -> Iterator[Finding]:
+    for name, spec in restorers().items():
+        if spec.argument:
+            continue
+        try:
+            kind = plan_restorer(name).weights_kind
+        except WeightsError:
+            kind = "missing"
+        states = {
+            "none": "needs no weights",
+            "missing": "its weights are not here",
+            "random": "random weights: cost only, no picture",
+        }
+        is_there = kind not in ("missing", "random")
+        yield Finding(
+            subject=name,
+            is_there=is_there,
+            state=states.get(kind, f"weights: {kind}"),
+            what_to_do="" if is_there else _how_to_get(spec.weights[0]),
+        )
+
+
+def _how_to_get(weights: str) -> str:
+    listed = status().set_index("name").loc[weights]
+    if listed["state"] == "unverified":
+        return "no digest is known: name a file of yours, weights=<path>"
+    accept = f" --accept {listed['accept']}" if pd.notna(listed["accept"]) else ""
+    return f"evalkit weights fetch {weights}{accept}"
+
+
+def _tools() -> Iterator[Finding]:
+    modules = {"openvino": "the CPU engine", "onnxruntime": "onnx-... restorers"}
+    for module, use in modules.items():
+        is_there = importlib.util.find_spec(module) is not None
+        yield Finding(
+            subject=module,
+            is_there=is_there,
+            state=use,
+            what_to_do="" if is_there else f"pip install {module}",
+        )
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    yield Finding(
+        subject="chromium",
+        is_there=chromium is not None,
+        state=chromium or "browser tests are skipped",
+        what_to_do="" if chromium else "apt-get install chromium",
+    )

@@ -1,0 +1,46 @@
+"""Notebooks executed by papermill, strictly."""
+
+from pathlib import Path
+from typing import Any
+
+import papermill
+from traitlets.config import Config
+
+from evalkit.errors import StudyError
+from evalkit.paths import atomic_path
+from evalkit.study._parameters import check_parameters, notebook_path
+
+KERNELS = Config({"KernelManager": {"transport_encryption": "auto"}})
+"""TCP between papermill and a kernel: parallel runs clash over IPC sockets (papermill
+#511); encrypted where the kernel can, since any local user may connect."""
+
+
+def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
+    """Execute a notebook by papermill, refusing what it does not declare.
+
+    Raises
+    ------
+    StudyError
+        An undeclared parameter, or a cell that failed; the executed notebook is
+        kept beside `output` with the suffix ``.failed.ipynb``.
+
+    """
+    check_parameters(name, parameters)
+    with atomic_path(output) as temporary:
+        try:
+            papermill.execute_notebook(
+                notebook_path(name),
+                temporary,
+                parameters=parameters,
+                cwd=str(output.parent),
+                kernel_name="python3",
+                config=KERNELS,
+                progress_bar=False,
+            )
+        except papermill.PapermillExecutionError as error:
+            failed = output.with_suffix(".failed.ipynb")
+            temporary.rename(failed)
+            raise StudyError(
+                f"{name} stopped: {error.ename}: {error.evalue}\n  see {failed}"
+            ) from error
+    output.with_suffix(".failed.ipynb").unlink(missing_ok=True)

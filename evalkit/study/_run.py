@@ -1,0 +1,98 @@
+"""One run folder: its study, its tables, its records, its outputs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from evalkit.imagesets import prepare
+from evalkit.paths import runs_dir, slug
+from evalkit.records import RecordStore
+from evalkit.study._config import Study
+from evalkit.tables import IMAGES, Table
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes
+    ----------
+    path
+        The folder.
+
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """The study's name, which is the folder's."""
+        return self.path.name
+
+    @property
+    def study(self) -> Study | None:
+        """The resolved study, or None for a folder that notebooks filled by hand."""
+        file = self.path / "study.yaml"
+        return Study(**yaml.safe_load(file.read_text())) if file.is_file() else None
+
+    @cached_property
+    def records(self) -> RecordStore:
+        """The records of every experiment."""
+        return RecordStore(self.path)
+
+    @property
+    def figures(self) -> Path:
+        """Where figures go."""
+        return self.path / "figures"
+
+    def images(self, images: str) -> pd.DataFrame:
+        """Prepare an image set or a folder; keep its table; return it (`IMAGES`)."""
+        frame = prepare(images)
+        self.write(IMAGES, frame)
+        return frame
+
+    def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
+        """Write a table as CSV, to compute with, and as Markdown, to read."""
+        path = table.write(frame, self.path / "tables", slug(part))
+        path.with_suffix(".md").write_text(
+            frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n"
+        )
+
+    def read(self, table: Table, part: str = "") -> pd.DataFrame:
+        """Read a table; empty when it has not been written."""
+        name = f"{table.name}-{slug(part)}" if part else table.name
+        path = self.path / "tables" / f"{name}.csv"
+        return table.read(path) if path.is_file() else table.frame([])
+
+    def output_path(self, condition: str, source: str) -> Path:
+        """Where the output of a source under a condition lies."""
+        return self.path / "outputs" / slug(condition) / f"{slug(source)}.png"
+
+    def quality(self, conditions: Iterable[str] | None = None) -> pd.DataFrame:
+        """The records that say how outputs were made, for the pictures at hand."""
+        records = self.records.read()
+        records = records[records["experiment"] == "quality"]
+        shown = self.read(IMAGES)["sha256"]
+        records = records[records["source_sha256"].isin(shown)]
+        if conditions is not None:
+            records = records[records["condition"].isin(list(conditions))]
+        # a picture or a setting that changed has a newer record under the same name
+        return records.drop_duplicates(["condition", "source"], keep="last")
+
+
+def open_run(run_dir: str = "") -> Run:
+    """Open a run folder, making it when it is new.
+
+    Parameters
+    ----------
+    run_dir
+        The folder; empty for ``adhoc`` in `evalkit.paths.runs_dir`.
+
+    """
+    path = Path(run_dir).expanduser().resolve() if run_dir else runs_dir() / "adhoc"
+    path.mkdir(parents=True, exist_ok=True)
+    return Run(path)

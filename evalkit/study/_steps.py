@@ -1,0 +1,238 @@
+"""The steps that notebooks call: prepare, restore, measure, compare, conclude."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from IPython.core.getipython import get_ipython
+
+from evalkit.paths import atomic_path
+from evalkit.provenance import environment
+from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.study._compute import Cells
+from evalkit.study._parameters import check_given_cells
+from evalkit.study._run import Run, open_run
+from evalkit.tables import COST, IMAGES, RECORDS
+
+
+def begin(notebook: str, run_dir: str) -> Run:
+    """Open the run folder of a notebook, after checking what was given to it.
+
+    Parameters
+    ----------
+    notebook
+        Its name without suffix.
+    run_dir
+        Its parameter of that name; empty for ``runs/adhoc``.
+
+    Raises
+    ------
+    StudyError
+        A parameter that the notebook does not declare, or of another type.
+
+    """
+    shell = get_ipython()
+    if shell is not None:
+        check_given_cells(notebook, shell.user_ns["In"])
+    return open_run(run_dir)
+
+
+def close_records(run: Run) -> dict[str, Any]:
+    """Write ``records.parquet``, and how the time since ``make study`` began was spent.
+
+    Model time is loading and restoring in the workers. Written to ``timing.json``.
+
+    Returns
+    -------
+    dict
+        ``started_at`` (ISO 8601, UTC), ``total_s``, ``model_s``, ``n_records``; empty
+        for a folder that notebooks filled by hand.
+
+    """
+    run.records.write_parquet()
+    file = run.path / "timing.json"
+    if not file.is_file():
+        return {}
+    started_at = json.loads(file.read_text())["started_at"]
+    records = run.records.read()
+    records = records[records["started_at"] >= started_at]
+    passed = datetime.now(UTC) - datetime.fromisoformat(started_at)
+    found = {
+        "started_at": started_at,
+        "total_s": passed.total_seconds(),
+        "model_s": float(records[["load_time_s", "wall_time_s"]].sum().sum()),
+        "n_records": len(records),
+    }
+    with atomic_path(file) as temporary:
+        temporary.write_text(json.dumps(found))
+    return found
+
+
+def record_environment(run: Run) -> dict[str, Any]:
+    """Write ``environment.json``: machine, versions and commit, no host or user."""
+    found = environment()
+    with atomic_path(run.path / "environment.json") as temporary:
+        temporary.write_text(json.dumps(found, indent=1, sort_keys=True))
+    return found
+
+
+def restore(
+    run: Run,
+    condition: str,
+    images: pd.DataFrame,
+    *,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Restore every source under one condition; what is there is not made again.
+
+    Each source is a cell in a process of its own. Its record is on the disk before
+    the next one begins. A restorer whose weights are random makes no picture here.
+
+    Parameters
+    ----------
+    run
+        Gets ``outputs/`` and records of the experiment ``quality``.
+    condition
+        A condition's name.
+    images
+        Table `evalkit.tables.IMAGES`.
+    say
+        Told of every cell in one line.
+
+    Returns
+    -------
+    DataFrame
+        Records of this condition and these sources (`evalkit.tables.RECORDS`).
+
+    """
+    plan = plan_restorer(**parse_condition(condition))
+    if plan.weights_kind == "random":
+        say(f"{condition}: no picture is made with random weights; see 30_cost")
+        return RECORDS.frame([])
+    cells = Cells(run, condition, plan, "quality", n_warm=0)
+    return cells.compute(images, say)
+
+
+def measure_cost(
+    run: Run,
+    condition: str,
+    images: pd.DataFrame,
+    *,
+    n_sources: int = 1,
+    repeats: int = 3,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Time one condition: a cold run and warm runs of each source, in one process.
+
+    Parameters
+    ----------
+    run
+        Gets records of the experiment ``cost``.
+    condition, images, say
+        As in `restore`.
+    n_sources
+        The first sources of the table; 0 for all.
+    repeats
+        Warm runs of each source.
+    seed
+        Of the order of the sources, which is shuffled and kept by ``started_at``.
+
+    Returns
+    -------
+    DataFrame
+        As in `restore`, one row a run.
+
+    """
+    chosen = images.head(n_sources) if n_sources else images
+    shuffled = chosen.sample(frac=1, random_state=np.random.default_rng(seed))
+    plan = plan_restorer(**parse_condition(condition))
+    cells = Cells(run, condition, plan, "cost", n_warm=repeats)
+    return cells.compute(shuffled, say)
+
+
+def summarise_cost(run: Run) -> pd.DataFrame:
+    """Make the cost table of all cost records of the pictures at hand.
+
+    The median of the warm runs stands with the percentile bootstrap interval of
+    that median (confidence 0.95, 2,000 resamples); with fewer than 2 runs it is null.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.COST`, also written to the run's tables.
+
+    References
+    ----------
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+
+    """
+    images = run.read(IMAGES).set_index("source")
+    records = run.records.read()
+    records = records[
+        (records["experiment"] == "cost")
+        & records["source_sha256"].isin(images["sha256"])
+    ]
+    quality = run.quality().set_index(["condition", "source"])["output_sha256"]
+    rows = []
+    for key, cell in records.groupby(["condition", "source", "machine"], sort=False):
+        condition, source, machine = key
+        cell = cell[cell["key"] == cell["key"].iloc[-1]]  # the newest setting
+        expected = quality.get((condition, source))
+        rows.append(
+            {
+                "condition": condition,
+                "source": source,
+                "machine": machine,
+                "source_width_px": images.loc[source, "width_px"],
+                "source_height_px": images.loc[source, "height_px"],
+                **_cost_of(cell, expected),
+            }
+        )
+    frame = COST.frame(rows)
+    run.write(COST, frame)
+    return frame
+
+
+def _cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
+    ok = cell[cell["outcome"] == "ok"]
+    cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
+    times = warm["wall_time_s"].to_numpy(float)
+    low, high = _median_interval(times)
+    notes = ok["notes"].iloc[-1] if len(ok) else None
+    return {
+        "weights_kind": cell["weights_kind"].iloc[-1],
+        "n_runs": len(warm),
+        "n_failed": len(cell) - len(ok),
+        "cold_wall_time_s": _first(cold["wall_time_s"]),
+        "load_time_s": _first(cold["load_time_s"]),
+        "wall_time_s": float(np.median(times)) if len(times) else None,
+        "wall_time_low_s": low,
+        "wall_time_high_s": high,
+        "peak_rss_mib": _most(ok["peak_rss_mib"]),
+        "cuda_reserved_peak_mib": _most(ok["cuda_reserved_peak_mib"]),
+        "nvml_process_peak_mib": _most(ok["nvml_process_peak_mib"]),
+        "same_as_quality": None
+        if quality_sha256 is None
+        else bool((ok["output_sha256"] == quality_sha256).all()),
+        "notes": json.loads(notes) if notes and pd.notna(notes) else None,
+    }
+
+
+def _first(column: pd.Series) -> float | None:
+    return float(column.iloc[0]) if column.notna().any() else None
+
+
+def _most(column: pd.Series) -> float | None:
+    return float(column.max()) if column.notna().any() else None
+
+
+def _median_interval(times: np.ndarray) -> tuple[float | None, float | None]:
+    if len(times) < 2:
+        return None, None
+    resampled = np.random.default_rng(0).choice(times, (2000, len(times)))
+    low, high = np.quantile(np.median(resampled, axis=1), [0.025, 0.975])
+    return float(low), float(high)

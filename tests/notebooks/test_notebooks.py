@@ -1,0 +1,56 @@
+"""Notebooks are thin, committed without outputs, and run by themselves."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from evalkit.paths import SHIPPED
+
+NOTEBOOKS = sorted((SHIPPED / "notebooks").glob("*.ipynb"))
+MAX_LINES = 12
+
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+
+
+def code_cells(path: Path) -> list[dict]:
+    cells = json.loads(path.read_text())["cells"]
+    return [cell for cell in cells if cell["cell_type"] == "code"]
+
+
+@every_notebook
+def test_thin(path):
+    for cell in code_cells(path):
+        source = "".join(cell["source"])
+        assert len(source.splitlines()) <= MAX_LINES, source
+        assert not re.search(r"^(def|class|for|while) ", source, re.MULTILINE), source
+
+
+@every_notebook
+def test_committed_without_outputs(path):
+    for cell in code_cells(path):
+        assert not cell["outputs"]
+        assert cell["execution_count"] is None
+
+
+@every_notebook
+def test_parameters_have_a_type_a_literal_and_a_comment(path):
+    (cell,) = [
+        c for c in code_cells(path) if "parameters" in c["metadata"].get("tags", [])
+    ]
+    for line in cell["source"]:
+        assert re.fullmatch(r"\w+: \S+ = .+  # \S.*\n?", line), line
+        ast.literal_eval(line.split(" = ", 1)[1].split("  #")[0])
+
+
+@every_notebook
+def test_begins_with_its_question_and_ends_with_an_answer(path):
+    cells = json.loads(path.read_text())["cells"]
+    first = "".join(cells[0]["source"])
+    assert re.match(rf"# {path.stem[:2]} · ", first)
+    for word in ("Question", "Reads", "Writes", "Takes"):
+        assert f"**{word}.**" in first
+    prose = [c for c in cells if c["cell_type"] == "markdown"]
+    assert "".join(prose[-1]["source"]).startswith("## Answer")

@@ -1,0 +1,62 @@
+"""Every notebook runs by itself under papermill, from any folder."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from skimage import data
+
+from evalkit.images import write_image
+from evalkit.paths import SHIPPED
+
+PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
+TAKES_IMAGES = {"10_images", "20_restore", "30_cost", "60_compare"}
+NOTEBOOKS = sorted((SHIPPED / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture
+def album(tmp_path) -> Path:
+    folder = tmp_path / "album"
+    folder.mkdir()
+    write_image(folder / "face.png", data.astronaut()[60:124, 190:254])
+    write_image(folder / "cup.png", data.coffee()[100:148, 200:264])
+    return folder
+
+
+def papermill(notebook: Path, folder: Path, *arguments: str):
+    return subprocess.run(
+        [*PAPERMILL, str(notebook), "out.ipynb", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def outputs(folder: Path) -> str:
+    cells = json.loads((folder / "out.ipynb").read_text())["cells"]
+    return json.dumps([c["outputs"] for c in cells if c["cell_type"] == "code"])
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
+    arguments = ["-p", "images", str(album)] if notebook.stem in TAKES_IMAGES else []
+    if notebook.stem in ("20_restore", "30_cost"):
+        arguments += ["-p", "condition", "realesrgan-animevideo-x4"]
+    if notebook.stem == "60_compare":
+        arguments += ["-y", "conditions: [lanczos, realesrgan-animevideo-x4]"]
+    done = papermill(notebook, tmp_path, *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert (Path(os.environ["EVALKIT_RUNS"]) / "adhoc").is_dir()
+    assert "Traceback" not in outputs(tmp_path)
+
+
+def test_papermill_with_a_misspelt_parameter_is_refused(tmp_path):
+    notebook = SHIPPED / "notebooks" / "30_cost.ipynb"
+    done = papermill(notebook, tmp_path, "-p", "conditon", "lanczos")
+    assert done.returncode != 0
+    assert "30_cost has no parameter 'conditon'" in done.stderr
+    assert "condition: str" in done.stderr

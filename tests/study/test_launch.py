@@ -1,0 +1,122 @@
+"""``evalkit study`` from a file to a report, killed and gone on with."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from evalkit.images import read_image, write_image
+from evalkit.records import RecordStore
+
+EVALKIT = [sys.executable, "-m", "evalkit.cli"]
+
+
+def study(*arguments: str, expect: int = 0) -> str:
+    done = subprocess.run(
+        [*EVALKIT, "study", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == expect, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture
+def runs() -> Path:
+    return Path(os.environ["EVALKIT_RUNS"])
+
+
+@pytest.mark.timeout(900)
+def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, runs):
+    told = study(study_file, "--images", album)
+    run = runs / "mine-album"
+    assert told.splitlines()[0] == f"images: {album}; 2 timed runs of each cell"
+    assert (runs / "latest").resolve() == run.resolve()
+    for name in (
+        "study.yaml",
+        "environment.json",
+        "records.parquet",
+        "report.html",
+        "tables/images.csv",
+        "tables/cost.md",
+        "tables/verdicts.csv",
+        "figures/60_cup.png",
+        "notebooks/90_verdict.ipynb",
+    ):
+        assert (run / name).is_file(), name
+    records = RecordStore(run).read()
+    assert set(records["outcome"]) == {"ok"}
+    # 2 conditions: 2 pictures each, and 1 cold and 2 warm runs of one picture
+    assert len(records) == 2 * 2 + 2 * 3
+
+    told = study(study_file, "--images", album)
+    assert "nothing to compute, 10 were there" in told
+
+    write_image(album / "new.png", read_image(album / "cup.png")[:32])
+    told = study(study_file, "--images", album)
+    assert "2 new records, 10 were there" in told
+    assert "new" in (run / "tables" / "images.csv").read_text()
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.mark.timeout(900)
+def test_killed_at_any_moment_it_goes_on_and_leaves_no_orphan(album, study_file, runs):
+    run = runs / "mine-album"
+    n_before = 0
+    for kill_after_records in (1, 3):
+        process = subprocess.Popen(
+            [*EVALKIT, "study", str(study_file), "--images", str(album)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        while len(RecordStore(run).cells()) < kill_after_records:
+            assert process.poll() is None, "ended before it could be killed"
+            time.sleep(0.05)
+        family = descendants(process.pid)
+        assert family, "nothing to orphan"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        _gone, alive = psutil.wait_procs(family, timeout=15)
+        assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+        n_records = len(RecordStore(run).read())
+        assert n_records >= max(kill_after_records, n_before)
+        n_before = n_records
+    told = study(study_file, "--images", album)
+    assert f"{10 - n_before} new records, {n_before} were there" in told
+    assert (run / "report.html").is_file()
+
+
+def test_a_second_one_beside_it_is_refused(album, study_file, runs):
+    process = subprocess.Popen(
+        [*EVALKIT, "study", str(study_file), "--images", str(album)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    while not (runs / "mine-album" / "study.yaml").exists():
+        time.sleep(0.05)
+    told = study(study_file, "--images", album, expect=1)
+    assert "is being run by another process" in told
+    process.kill()
+    process.wait()
+
+
+def test_a_study_with_a_mistake_says_so_without_a_traceback(tmp_path):
+    file = tmp_path / "bad.yaml"
+    file.write_text("name: bad\nconditions: [gpen-513]\n")
+    told = study(file, expect=1)
+    assert "unknown restorer 'gpen-513'; known:" in told
+    assert "Traceback" not in told
