@@ -83,6 +83,19 @@ class Run:
         # a picture or a setting that changed has a newer record under the same name
         return records.drop_duplicates(["condition", "source"], keep="last")
 
+    def cost(self) -> pd.DataFrame:
+        """The records that say what the pictures at hand cost, of the newest settings.
+
+        Cells of code, weights or pictures that have changed since stay in the
+        records, and are left out here.
+        """
+        records = self.records.read()
+        shown = self.read(IMAGES)["sha256"]
+        is_cost = records["experiment"] == "cost"
+        records = records[is_cost & records["source_sha256"].isin(shown)]
+        cells = records.groupby(["condition", "source", "machine"])["key"]
+        return records[records["key"] == cells.transform("last")]
+
 
 def open_run(run_dir: str = "") -> Run:
     """Open a run folder, making it when it is new.

@@ -171,16 +171,10 @@ def summarise_cost(run: Run) -> pd.DataFrame:
 
     """
     images = run.read(IMAGES).set_index("source")
-    records = run.records.read()
-    records = records[
-        (records["experiment"] == "cost")
-        & records["source_sha256"].isin(images["sha256"])
-    ]
     quality = run.quality().set_index(["condition", "source"])["output_sha256"]
     rows = []
-    for key, cell in records.groupby(["condition", "source", "machine"], sort=False):
+    for key, cell in run.cost().groupby(["condition", "source", "machine"], sort=False):
         condition, source, machine = key
-        cell = cell[cell["key"] == cell["key"].iloc[-1]]  # the newest setting
         expected = quality.get((condition, source))
         rows.append(
             {
