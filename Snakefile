@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 NOTEBOOKS = Path(workflow.basedir) / "notebooks"
-EVALKIT = shlex.join(config["evalkit"])
+RUN_NOTEBOOK = shlex.join(config["run_notebook"])
 CONDITIONS = config["conditions"]  # file name -> condition
 RUN = os.getcwd()
 
@@ -41,7 +41,7 @@ rule environment:
     message:
         "what this machine is"
     shell:
-        "exec {EVALKIT} notebook 00_environment {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 00_environment {output} {params.given}"
 
 
 rule images:
@@ -57,7 +57,7 @@ rule images:
     message:
         "the pictures"
     shell:
-        "exec {EVALKIT} notebook 10_images {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 10_images {output[0]} {params.given}"
 
 
 # both kinds of cells below use the whole machine, so that nothing else
@@ -79,7 +79,7 @@ rule restore:
     message:
         "restore: {wildcards.condition}"
     shell:
-        "exec {EVALKIT} notebook 20_restore {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 20_restore {output} {params.given}"
 
 
 rule cost:
@@ -102,7 +102,7 @@ rule cost:
     message:
         "cost: {wildcards.condition}"
     shell:
-        "exec {EVALKIT} notebook 30_cost {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 30_cost {output} {params.given}"
 
 
 rule compare:
@@ -122,7 +122,7 @@ rule compare:
     message:
         "side by side"
     shell:
-        "exec {EVALKIT} notebook 60_compare {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 60_compare {output[0]} {params.given}"
 
 
 rule verdict:
@@ -140,4 +140,4 @@ rule verdict:
     message:
         "claims and report"
     shell:
-        "exec {EVALKIT} notebook 90_verdict {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 90_verdict {output[0]} {params.given}"

@@ -1,6 +1,5 @@
 """The command ``evalkit``: run a study, look after weights, ask what is missing."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -30,16 +29,6 @@ def study(
     from evalkit.study import run_study
 
     run_study(file, images=images, say=_say)
-
-
-@app.command(hidden=True)
-def notebook(name: str, output: Path, parameters: str) -> None:
-    """Execute one notebook: the Snakefile's way to do a step."""
-    from evalkit.profiling.isolation import die_with_parent
-    from evalkit.study import run_notebook
-
-    die_with_parent()
-    run_notebook(name, output.resolve(), json.loads(parameters))
 
 
 @app.command()

@@ -132,7 +132,7 @@ def _snakemake(
     start = time.perf_counter()
     n_before = len(run.records.cells())
     config = {
-        "evalkit": [sys.executable, "-m", "evalkit.cli"],
+        "run_notebook": [sys.executable, "-m", "evalkit.study._notebooks"],
         "conditions": {slug(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,

@@ -1,13 +1,16 @@
-"""Notebooks executed by papermill, strictly."""
+"""Notebooks executed by papermill, strictly; as a program, the Snakefile's step."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import papermill
 from traitlets.config import Config
 
-from evalkit.errors import StudyError
+from evalkit.errors import EvalkitError, StudyError
 from evalkit.paths import atomic_path
+from evalkit.profiling.parents import die_with_parent
 from evalkit.study._parameters import check_parameters, notebook_path
 
 KERNELS = Config({"KernelManager": {"transport_encryption": "auto"}})
@@ -44,3 +47,11 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
                 f"{name} stopped: {error.ename}: {error.evalue}\n  see {failed}"
             ) from error
     output.with_suffix(".failed.ipynb").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    try:
+        run_notebook(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
+    except EvalkitError as error:
+        sys.exit(f"evalkit: {error}")
