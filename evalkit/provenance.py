@@ -47,7 +47,7 @@ PACKAGES = (
 CPU_FEATURES = frozenset(
     {"f16c", "fma", "avx2", "avx_vnni"}
     | {"avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"}
-    | {"amx_tile", "amx_bf16", "amx_int8"}
+    | {"amx_tile", "amx_bf16", "amx_fp16", "amx_int8"}
     | {"asimd", "asimdhp", "bf16", "i8mm", "sve", "sve2"}
 )
 """The flags of /proc/cpuinfo on which the speed of a network depends."""

@@ -7,12 +7,14 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import EvalkitError, OutOfMemoryError, SettingError
+from evalkit.provenance import machine
 from evalkit.restorers._protocol import Stopwatch
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ CPU_UNITS = {
     "fp16": ("avx512_fp16", "amx_fp16"),
 }
 """What a CPU must have to calculate in a short precision, by PyTorch's names."""
+
+GPU_FILES = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
+"""Below /dev: of NVIDIA, its Jetson, Windows' Linux, and AMD."""
 
 OUT_OF_MEMORY_SIGNS = (
     "out of memory",
@@ -50,9 +55,7 @@ def pick_device(device: str) -> str:
         Not a device, or not one of this machine.
 
     """
-    import torch
-
-    n_devices = torch.cuda.device_count()
+    n_devices = _n_devices()
     if device == "auto":
         return "cuda:0" if n_devices else "cpu"
     if device == "cpu":
@@ -69,14 +72,31 @@ def pick_device(device: str) -> str:
     return f"cuda:{int(index or 0)}"
 
 
+def _n_devices() -> int:
+    """How many CUDA devices there are.
+
+    PyTorch takes seconds to import, and so is not asked where Linux has none of the
+    device files that a driver makes.
+    """
+    if sys.platform == "linux" and "torch" not in sys.modules:
+        if not any(found for name in GPU_FILES for found in Path("/dev").glob(name)):
+            return 0
+    import torch
+
+    return torch.cuda.device_count()
+
+
 def cpu_has(precision: str) -> bool:
     """Whether the CPU has arithmetic units for ``fp32``, ``bf16`` or ``fp16``."""
+    if precision == "fp32":
+        return True
+    features = None if "torch" in sys.modules else machine()["cpu_features"]
+    if features is not None:
+        return any(unit in features for unit in CPU_UNITS[precision])
     import torch
 
     units = torch.cpu.get_capabilities()
-    return precision == "fp32" or any(
-        bool(units.get(unit)) for unit in CPU_UNITS[precision]
-    )
+    return any(bool(units.get(unit)) for unit in CPU_UNITS[precision])
 
 
 def pick_precision(precision: str, device: str, runner: str) -> str:
