@@ -29,7 +29,7 @@ FLAWS = {
 }
 """What the notes of our image sets call them."""
 
-SIZE = "1024x768"
+SIZES = ("1024x768", "768x1024")
 N_SUBJECTS, N_STABILITY_RUNS = 3, 50
 
 
@@ -65,10 +65,10 @@ def _sources(evidence: Evidence) -> Judgement:
     n = len(images)
     widths, heights = images["width_px"], images["height_px"]
     sizes = [f"{w}x{h}" for w, h in zip(widths, heights, strict=True)]
-    n_size = sizes.count(SIZE)
+    n_size = sum(size in SIZES for size in sizes)
     n_png = int(images["path"].str.lower().str.endswith(".png").sum())
-    others = ", ".join(sorted(set(sizes) - {SIZE})) or "none"
-    found = f"{n_png} of {n} PNG, {n_size} of {n} at {SIZE}"
+    others = ", ".join(sorted({*sizes} - {*SIZES})) or "none"
+    found = f"{n_png} of {n} PNG, {n_size} of {n} at {' or '.join(SIZES)}"
     told = (
         f"tables/images.csv: {found}; other sizes: {others}; what was cropped, resized "
         "or recoloured stands in the column note. "

@@ -1,7 +1,8 @@
 """Set `article`: the kinds of the article, at its size, from registered pictures.
 
-Nothing is cropped. What is larger than 1024x768 (768x1024 upright) is shrunk to fit in
-it; what is smaller stays, since enlarging would invent pixels.
+Every picture is 1024x768 (768x1024 upright), so that time and memory compare with
+the article's. Nothing is cropped or enlarged: what is larger is shrunk to fit, and
+what does not fill the frame stands in a plain grey margin. The note tells both.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,7 @@ from evalkit.imagesets._registered import registered
 from evalkit.imagesets._spec import ImageSet
 
 LONG_PX, SHORT_PX = 1024, 768
+MARGIN = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,13 +61,15 @@ def prepare(folder: Path) -> pd.DataFrame:
     return build(folder, [_recipe(scene) for scene in SCENES])
 
 
-def fitted_size(width_px: int, height_px: int, scale: int = 1) -> tuple[int, int]:
-    """Width and height within ``scale`` times 1024x768 (or upright); never larger."""
-    long, short = scale * LONG_PX, scale * SHORT_PX
-    limit_width, limit_height = (
-        (long, short) if width_px >= height_px else (short, long)
-    )
-    share = min(limit_width / width_px, limit_height / height_px, 1)
+def frame_size(width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height of the whole: 1024x768, or 768x1024 for an upright picture."""
+    return (LONG_PX, SHORT_PX) if width_px >= height_px else (SHORT_PX, LONG_PX)
+
+
+def fitted_size(width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height within the frame; never larger than before."""
+    width, height = frame_size(width_px, height_px)
+    share = min(width / width_px, height / height_px, 1)
     return round(width_px * share), round(height_px * share)
 
 
@@ -73,9 +77,11 @@ def _recipe(scene: Scene) -> Recipe:
     picture = registered()[scene.picture]
     before = (picture.width_px, picture.height_px)
     size = fitted_size(*before)
+    frame = frame_size(*before)
     resized = "own size" if size == before else f"resized from {before[0]}x{before[1]}"
+    margin = "" if size == frame else f"; grey margin to {frame[0]}x{frame[1]}"
     is_damaged = scene.degrade is not None
-    note = f"{scene.note}; {size[0]}x{size[1]}, {resized}"
+    note = f"{scene.note}; {size[0]}x{size[1]}, {resized}{margin}"
     return Recipe(
         facts=picture.facts(
             scene.source, kind=scene.kind, is_synthetic=is_damaged, note=note
@@ -89,13 +95,16 @@ def _make(scene: Scene, folder: Path) -> Made:
     image = _opaque_bytes(registered()[scene.picture].fetch())
     height, width = image.shape[:2]
     fitted = _fit(image, *fitted_size(width, height))
+    frame = frame_size(width, height)
     if scene.degrade is None:
-        return save_pair(folder, scene.source, fitted)
-    source = scene.degrade(fitted)
+        return save_pair(folder, scene.source, _frame(fitted, *frame))
+    source = _frame(scene.degrade(fitted), *frame)
     double = (2 * fitted.shape[1], 2 * fitted.shape[0])
     is_large = double[0] <= width and double[1] <= height
+    scale = 2 if is_large else 1
     reference = _fit(image, *double) if is_large else fitted
-    return save_pair(folder, scene.source, source, reference)
+    framed = _frame(reference, scale * frame[0], scale * frame[1])
+    return save_pair(folder, scene.source, source, framed)
 
 
 def _fit(image: Bytes, width_px: int, height_px: int) -> Bytes:
@@ -103,6 +112,15 @@ def _fit(image: Bytes, width_px: int, height_px: int) -> Bytes:
     if (width_px, height_px) == (width, height):
         return image
     return shrink(image, width_px, height_px)
+
+
+def _frame(image: Bytes, width_px: int, height_px: int) -> Bytes:
+    """The picture amid a plain margin."""
+    height, width = image.shape[:2]
+    rows, columns = height_px - height, width_px - width
+    margins = (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
+    sides = (*margins, *[(0, 0)] * (image.ndim - 2))
+    return np.pad(image, sides, constant_values=MARGIN)
 
 
 def _opaque_bytes(path: Path) -> Bytes:
@@ -189,12 +207,13 @@ SCENES = (
 ENTRIES = (
     ImageSet(
         name="article",
-        title="the kinds of pictures of the article, at most 1024x768",
+        title="the kinds of pictures of the article, at 1024x768",
         licence="of each picture's repository; for most the origin is not stated: "
         "show them, do not republish them",
         note="the article's own pictures are not public; nothing is cropped or "
-        "enlarged; the three flaws of portraits are synthetic and have references, the "
-        "other pictures show what their cameras and scanners left",
+        "enlarged, a grey margin fills the frame; the three flaws of portraits are "
+        "synthetic and have references, the other pictures show what their cameras and "
+        "scanners left",
         prepare=prepare,
     ),
 )

@@ -1,6 +1,9 @@
+import numpy as np
 import pytest
 
+from evalkit.images import read_image
 from evalkit.imagesets import prepare
+from evalkit.imagesets._registered import registered
 from evalkit.imagesets.article import fitted_size
 
 
@@ -17,6 +20,26 @@ from evalkit.imagesets.article import fitted_size
 )
 def test_pictures_are_fitted_not_cropped(size, expected):
     assert fitted_size(*size) == expected
+
+
+def test_a_picture_that_does_not_fill_the_frame_stands_in_a_grey_margin(table):
+    row = table.loc["text-screenshot"]  # 806x693
+    image = read_image(row["path"])
+    original = read_image(registered()["screenshot_cmake_gui"].fetch())[..., :3]
+    assert np.array_equal(image[37 : 37 + 693, 109 : 109 + 806], original)
+    inside = np.zeros(image.shape[:2], bool)
+    inside[37 : 37 + 693, 109 : 109 + 806] = True
+    assert (image[~inside] == 128).all()
+    assert row["note"].endswith("grey margin to 1024x768")
+    assert (table.loc["building-stone-street", "note"]).endswith("1024x768, own size")
+
+
+def test_a_reference_has_the_frame_of_its_source(table):
+    for row in table.dropna(subset=["reference"]).itertuples():
+        height, width = read_image(row.reference).shape[:2]
+        assert (width, height) in [
+            (scale * row.width_px, scale * row.height_px) for scale in (1, 2)
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -42,16 +65,16 @@ def test_the_kinds_of_the_article_and_a_family_photo_are_there(table):
     }
 
 
-def test_all_are_png_within_the_article_s_size(table):
+def test_all_are_png_of_the_article_s_size(table):
     assert table["path"].str.endswith(".png").all()
     sides = table[["width_px", "height_px"]]
-    assert sides.max(axis=1).max() <= 1024
-    assert sides.min(axis=1).max() <= 768
+    assert (sides.max(axis=1) == 1024).all()
+    assert (sides.min(axis=1) == 768).all()
 
 
 def test_size_resizing_and_degradation_are_said(table):
     for row in table.itertuples():
-        assert f"{row.width_px}x{row.height_px}, " in row.note
+        assert f"{row.width_px}x{row.height_px}" in row.note
         assert "resized from" in row.note or "own size" in row.note
         assert ("by us" in row.note) == row.is_synthetic
     assert "resized from 3024x4032" in table.loc["portrait-backlit", "note"]
