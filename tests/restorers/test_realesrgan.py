@@ -167,17 +167,16 @@ def test_the_small_network_agrees_on_every_picture(mirror):
     assert {picture: levels for picture, levels in off.items() if levels > 1} == {}
 
 
-def test_the_large_network_agrees_on_a_picture_of_each_kind(mirror):
-    crops = {path.split("/")[0]: (path, crop) for path, crop in seeded_crops(mirror)}
-    off = off_by_picture("realesrgan-x4plus", crops.values())
-    assert len(off) == 8
-    assert {picture: levels for picture, levels in off.items() if levels > 1} == {}
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize("name", ["realesrgan-x4plus", "realesrgan-x4plus-anime"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "realesrgan-x4plus",
+        pytest.param("realesrgan-x4plus-anime", marks=pytest.mark.soak),
+    ],
+)
 def test_a_large_network_agrees_on_every_picture(name, mirror):
     off = off_by_picture(name, seeded_crops(mirror))
+    assert len(off) >= 60
     assert {picture: levels for picture, levels in off.items() if levels > 1} == {}
 
 
