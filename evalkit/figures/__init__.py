@@ -2,6 +2,7 @@
 
 from evalkit.figures._cost import memory, wall_times
 from evalkit.figures._crop import CROP_RULE, Crop, crop_box, cut
+from evalkit.figures._face_parts import face_parts
 from evalkit.figures._pictures import MAX_CONDITIONS, contact_sheet, side_by_side
 from evalkit.figures._style import on_screen, save, show
 
@@ -12,6 +13,7 @@ __all__ = [
     "contact_sheet",
     "crop_box",
     "cut",
+    "face_parts",
     "memory",
     "on_screen",
     "save",

@@ -29,11 +29,12 @@ class Sheet:
         self.figure: Figure = new_figure(width_px, height_px)
         self._size = (width_px, height_px)
 
-    def picture(self, panel: NDArray[np.uint8], left: int, top: int) -> None:
+    def picture(self, panel: NDArray[np.uint8], left: int, top: int) -> Axes:
         """Put a panel down, one of its pixels on one of the figure's."""
         axes = self._axes(left, top, panel.shape[1], panel.shape[0])
         axes.imshow(panel, interpolation="none", aspect="auto")
         axes.set_axis_off()
+        return axes
 
     def empty(self, left: int, top: int, width: int, height: int, text: str) -> None:
         """Draw an empty frame with a reason in it."""
