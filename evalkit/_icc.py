@@ -1,9 +1,7 @@
-"""Embedded ICC profiles to sRGB: 8 bits by LittleCMS, 16 bits by matrix and curves."""
+"""Embedded ICC profiles to sRGB, by LittleCMS."""
 
 import io
-import struct
 import warnings
-from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -11,15 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from evalkit.errors import ImageError
-
-Floats = NDArray[np.float64]
-ROWS_AT_ONCE = 256
 NEARLY_SRGB_LEVELS = 1
 """A profile that moves no colour by more than this is sRGB: the pixels stay."""
-
-DAMAGED = (KeyError, ValueError, IndexError, ZeroDivisionError, struct.error)
-"""What reading a damaged profile's tags and curves raises."""
 
 
 class ProfileWarning(UserWarning):
@@ -78,7 +69,7 @@ def _grey_to_srgb(
 def to_srgb_16(
     pixels: NDArray[np.uint16], profile_bytes: bytes, name: str
 ) -> NDArray[np.uint16]:
-    """Convert the colours of 16-bit pixels, which LittleCMS through Pillow cannot.
+    """Convert the colours of 16-bit pixels, which Pillow does not hand to LittleCMS.
 
     Parameters
     ----------
@@ -92,66 +83,35 @@ def to_srgb_16(
     NDArray[np.uint16]
         The same shape; alpha as it was; colours outside sRGB are clipped.
 
-    Raises
-    ------
-    ImageError
-        A sound profile that has tables, not matrix and curves, or is for other
-        channels.
-
-    References
-    ----------
-    ICC.1:2022 (profile version 4.4), 8.3 (input profiles), 10.6 (curveType),
-    10.18 (parametricCurveType).
-
     """
-    n_colours = 1 if pixels.ndim == 2 else 3
+    import imagecodecs
+
+    is_grey = pixels.ndim == 2
+    kind = "gray" if profile_bytes[16:20] == b"GRAY" else "rgb"
+    samples = _sample_colours().astype(np.uint16) * 257
+    colours = np.repeat(pixels[..., None], 3, axis=2) if is_grey else pixels[..., :3]
+
+    def convert(rgb: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        return imagecodecs.cms_transform(
+            np.ascontiguousarray(rgb[..., 0] if kind == "gray" else rgb),
+            profile_bytes,
+            imagecodecs.cms_profile("srgb"),
+            colorspace=kind,
+            outcolorspace="rgb",
+            intent=imagecodecs.CMS.INTENT.PERCEPTUAL,
+            flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE,  # its tables have 8 bits of input
+        )
+
     try:
-        tables, matrix = _curves_and_matrix(profile_bytes, n_colours, name)
-    except ImageError:
-        raise
-    except DAMAGED as error:
+        if _is_near(convert(samples), samples, NEARLY_SRGB_LEVELS * 257):
+            return pixels
+        converted = convert(colours)
+    except imagecodecs.CmsError as error:
         _warn(name, error)
         return pixels
-    samples = _sample_colours()[..., :n_colours].astype(np.uint16) * 257
-    if _is_near(_convert(samples, tables, matrix), samples, NEARLY_SRGB_LEVELS * 257):
-        return pixels
-    result = pixels.copy()
-    colours = (pixels[..., None] if n_colours == 1 else pixels)[..., :n_colours]
-    target = (result[..., None] if n_colours == 1 else result)[..., :n_colours]
-    for start in range(0, len(pixels), ROWS_AT_ONCE):
-        rows = slice(start, start + ROWS_AT_ONCE)
-        target[rows] = _convert(colours[rows], tables, matrix)
-    return result
-
-
-def _curves_and_matrix(
-    profile_bytes: bytes, n_colours: int, name: str
-) -> tuple[list[Floats], Floats]:
-    """Of each channel the linear value of 65536 levels; and to linear sRGB."""
-    tags = _tags(profile_bytes)
-    if n_colours == 1:  # of a profile of three colours, the curve of one is enough
-        names = ["kTRC" if profile_bytes[16:20] == b"GRAY" else "gTRC"]
-    else:
-        names = ["rTRC", "gTRC", "bTRC"]
-    if not all(curve in tags for curve in names):
-        raise ImageError(
-            f"{name}: its 16-bit pixels carry a colour profile without matrix and "
-            "curves for these channels; convert the picture to sRGB first"
-        )
-    levels = np.linspace(0, 1, 65536)
-    tables = [_curve(tags[curve])(levels) for curve in names]
-    if n_colours == 1:
-        return tables, np.eye(1)
-    srgb = _colorants(_tags(_srgb().tobytes()))
-    return tables, np.linalg.inv(srgb) @ _colorants(tags)
-
-
-def _convert(
-    pixels: NDArray[np.uint16], tables: Sequence[Floats], matrix: Floats
-) -> NDArray[np.uint16]:
-    """``(rows, width, colours)``: decode by tables, mix by matrix, encode as sRGB."""
-    linear = np.stack([table[pixels[..., i]] for i, table in enumerate(tables)], -1)
-    return np.rint(_encode(linear @ matrix.T) * 65535).astype(np.uint16)
+    if is_grey:
+        return converted[..., 1]
+    return np.dstack([converted, pixels[..., 3:]])
 
 
 def _warn(name: str, error: Exception) -> None:
@@ -177,58 +137,3 @@ def _sample_colours() -> NDArray[np.uint8]:
 def _is_near(one: Any, other: Any, levels: int) -> bool:
     difference = np.asarray(one).astype(np.int32) - np.asarray(other)
     return int(np.abs(difference).max()) <= levels
-
-
-def _tags(profile: bytes) -> dict[str, bytes]:
-    """The content of each tag by signature (ICC.1:2022, 7.3)."""
-    (count,) = struct.unpack_from(">I", profile, 128)
-    tags = {}
-    for index in range(count):
-        name, offset, size = struct.unpack_from(">4sII", profile, 132 + 12 * index)
-        tags[name.decode("latin-1")] = profile[offset : offset + size]
-    return tags
-
-
-def _colorants(tags: dict[str, bytes]) -> Floats:
-    """Columns: XYZ of the red, green and blue primary."""
-    columns = [np.frombuffer(tags[f"{c}XYZ"], ">i4", 3, 8) / 65536 for c in "rgb"]
-    return np.stack(columns, 1)
-
-
-def _curve(tag: bytes) -> Callable[[Floats], Floats]:
-    """Encoded to linear, both in [0, 1]."""
-    if tag[:4] == b"curv":
-        (count,) = struct.unpack_from(">I", tag, 8)
-        if count == 0:
-            return lambda x: x
-        entries = np.frombuffer(tag, ">u2", count, 12)
-        if count == 1:
-            gamma = float(entries[0]) / 256
-            return lambda x: x**gamma
-        positions = np.linspace(0, 1, count)
-        return lambda x: np.interp(x, positions, entries / 65535)
-    (kind,) = struct.unpack_from(">H", tag, 8)
-    n_parameters = (1, 3, 4, 5, 7)[kind]
-    told = (np.frombuffer(tag, ">i4", n_parameters, 12) / 65536).tolist()
-    g, a, b, c, d, e, f = _all_parameters(kind, told)
-    return lambda x: np.clip(
-        np.where(x >= d, np.maximum(a * x + b, 0) ** g + e, c * x + f), 0, 1
-    )
-
-
-def _all_parameters(kind: int, told: list[float]) -> list[float]:
-    """Curve types 0 to 4 as 4: ``(a x + b)^g + e`` from d on, ``c x + f`` below."""
-    if kind == 0:
-        return [told[0], 1, 0, 0, 0, 0, 0]
-    g, a, b = told[:3]
-    if kind == 1:
-        return [g, a, b, 0, -b / a, 0, 0]
-    if kind == 2:
-        return [g, a, b, 0, -b / a, told[3], told[3]]
-    return told if kind == 4 else [*told, 0, 0]
-
-
-def _encode(linear: Floats) -> Floats:
-    """Linear to sRGB-encoded, clipped to [0, 1] (IEC 61966-2-1)."""
-    x = np.clip(linear, 0, 1)
-    return np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)

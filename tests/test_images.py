@@ -345,7 +345,7 @@ def test_16_bit_grey_with_a_gamma_agrees_with_the_formula(tmp_path):
         linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055
     )
     difference = read_image(tmp_path / "a.tif") - encoded * 65535
-    assert np.abs(difference).max() <= 0.5
+    assert np.abs(difference).max() < 1  # of 65535
 
 
 def test_a_broken_profile_is_said_and_left_out(tmp_path, small, deep):
@@ -358,13 +358,6 @@ def test_a_broken_profile_is_said_and_left_out(tmp_path, small, deep):
     with pytest.warns(ProfileWarning, match=r"a\.tif.*sRGB is assumed"):
         image = read_image(tmp_path / "a.tif")
     np.testing.assert_array_equal(image, deep)
-
-
-def test_16_bits_with_a_profile_of_tables_are_refused(tmp_path, deep):
-    tables = ADOBE_RGB.replace(b"gTRC", b"A2B0")
-    tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", iccprofile=tables)
-    with pytest.raises(ImageError, match="convert the picture to sRGB first"):
-        read_image(tmp_path / "a.tif")
 
 
 # refusals
