@@ -28,12 +28,8 @@ class Scanned(NamedTuple):
     torn: bytes = b""
 
 
-def scan(
-    path: Path,
-    take: Callable[[int, bytes, dict[str, Any]], None],
-    after: Scanned = Scanned(),  # noqa: B008 - immutable
-) -> Scanned:
-    """Give each line to ``take(offset, line, content)``.
+def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
+    """Give each line to ``take(offset, content)``.
 
     Parameters
     ----------
@@ -42,8 +38,6 @@ def scan(
     take
         Called in order, for whole lines only. A last line without its newline is
         whole when it is a JSON object: half of one never is.
-    after
-        Where to begin.
 
     Raises
     ------
@@ -53,12 +47,10 @@ def scan(
     """
     if not path.exists():
         return Scanned()
-    with path.open("rb") as file:
-        file.seek(after.end)
-        data = file.read()
+    data = path.read_bytes()
     lines = data.split(b"\n")
     position = 0
-    for number, line in enumerate(lines, after.n_lines + 1):
+    for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 content = json.loads(line)
@@ -66,15 +58,15 @@ def scan(
                     raise ValueError("not a JSON object")
             except ValueError as error:
                 if not data[position + len(line) :].strip():
-                    return Scanned(after.end + position, number - 1, data[position:])
+                    return Scanned(position, number - 1, data[position:])
                 raise TableError(
                     f"{path}: line {number} is broken ({error}), and is not the last: "
                     "no writer was interrupted there, something else changed the "
                     "file. Mend or delete that line; the others stand"
                 ) from error
-            take(after.end + position, line, content)
+            take(position, content)
         position += len(line) + 1
-    return Scanned(after.end + len(data), after.n_lines + len(lines) - 1)
+    return Scanned(len(data), len(lines) - 1)
 
 
 def append(path: Path, data: bytes, *, torn_at: int | None = None) -> None:

@@ -4,10 +4,9 @@ import json
 import math
 import os
 import re
-import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,8 +68,6 @@ class RecordStore:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.path = self.folder / "records.jsonl"
-        self._mutex = threading.RLock()
-        self._forget()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Write rows, flushed to the disk, before returning.
@@ -101,10 +98,9 @@ class RecordStore:
         if not lines:
             return 0
         try:
-            with self._mutex:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                with self._locked():
-                    n_written = self._append(lines)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._locked():
+                n_written = self._append(lines)
         except OSError as error:
             raise RecordsWriteError(
                 f"{self.path}: could not add {len(lines)} records: {error}. Those "
@@ -119,27 +115,11 @@ class RecordStore:
 
     def has(self, cell: Cell) -> bool:
         """Whether the cell is recorded, by this process or another."""
-        with self._mutex:
-            self._catch_up()
-            return cell in self._index
-
-    def find(self, cell: Cell) -> dict[str, Any] | None:
-        """The record of a cell, or None."""
-        with self._mutex:
-            self._catch_up()
-            if cell not in self._index:
-                return None
-            offset, length = self._index[cell]
-            with self.path.open("rb") as file:
-                file.seek(offset)
-                found: dict[str, Any] = json.loads(file.read(length))
-            return found
+        return cell in self.cells()
 
     def cells(self) -> frozenset[Cell]:
         """Every recorded cell."""
-        with self._mutex:
-            self._catch_up()
-            return frozenset(self._index)
+        return frozenset(self._scan()[0])
 
     def read(self) -> pd.DataFrame:
         """All records as the table ``records``, in the order of writing.
@@ -173,59 +153,35 @@ class RecordStore:
             records.to_parquet(temporary, index=False)
         return path
 
-    def _forget(self) -> None:
-        self._index: dict[Cell, tuple[int, int]] = {}  # offset and length of the line
-        self._scanned = _json_lines.Scanned()
-        self._seen: tuple[int, ...] = ()  # device, inode, size and time of the file
+    def _scan(self) -> tuple[set[Cell], _json_lines.Scanned]:
+        """The cells that are there, and how far they were read."""
+        cells: set[Cell] = set()
 
-    def _catch_up(self) -> None:
-        """Index what was appended since the last call."""
-        try:
-            status = self.path.stat()
-        except FileNotFoundError:
-            self._forget()
-            return
-        file = (status.st_dev, status.st_ino)
-        seen = (*file, status.st_size, status.st_mtime_ns)
-        if self._seen == seen:
-            return
-        if self._seen[:2] != file or status.st_size < self._scanned.end:
-            self._forget()
+        def add(_offset: int, row: dict[str, Any]) -> None:
+            cells.add(Cell(**{name: row.get(name) for name in Cell._fields}))  # type: ignore[arg-type]
 
-        def add(offset: int, line: bytes, row: dict[str, Any]) -> None:
-            cell = Cell(**{name: row.get(name) for name in Cell._fields})  # type: ignore[arg-type]
-            self._index.setdefault(cell, (offset, len(line)))
-
-        if begin := self._scanned.end:
-            with suppress(TableError):
-                self._scanned = _json_lines.scan(self.path, add, self._scanned)
-            if self._scanned.end == begin or self._scanned.torn:
-                self._forget()  # edited in place, or torn: look at all of it
-        if not self._scanned.end:
-            self._scanned = _json_lines.scan(self.path, add)
-        self._seen = seen
+        return cells, _json_lines.scan(self.path, add)
 
     def _append(self, lines: Mapping[Cell, bytes]) -> int:
         """Mend the end of the file, then add the lines whose cells are new."""
-        self._catch_up()
-        added = [line for cell, line in lines.items() if cell not in self._index]
-        _, _, torn = self._scanned
+        known, scanned = self._scan()
+        added = [line for cell, line in lines.items() if cell not in known]
+        torn = scanned.torn
         _json_lines.append(
-            self.path, b"".join(added), torn_at=self._scanned.end if torn else None
+            self.path, b"".join(added), torn_at=scanned.end if torn else None
         )
         if torn:
             _warn(
                 f"{self.path.name}: removed a half-written last line ({len(torn)} "
                 "bytes; its writer was killed)"
             )
-        self._catch_up()
         return len(added)
 
     def _read_columns(self) -> tuple[dict[str, list[Any]], _json_lines.Scanned]:
         columns: dict[str, list[Any]] = {name: [] for name in RECORDS.columns}
         n_columns = len(columns)
 
-        def add(offset: int, _line: bytes, row: dict[str, Any]) -> None:
+        def add(offset: int, row: dict[str, Any]) -> None:
             for name in RECORDS.json_columns:
                 if row.get(name) is not None:
                     row[name] = _canonical(row[name])
