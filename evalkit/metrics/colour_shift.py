@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from evalkit.errors import ImageError
+from evalkit.features import rgb, strips
 from evalkit.images import Picture
-from evalkit.metrics._spec import Metric, check_same_size, rgb, strips
+from evalkit.metrics._regions import Mask, region
+from evalkit.metrics._spec import Metric
 
 CITATION = "CIE 15:2018 (L*a*b*, colour difference of 1976); IEC 61966-2-1 (sRGB)"
 
@@ -41,14 +41,14 @@ class LabShift(NamedTuple):
 def lab_shift(
     output: Picture,
     source: Picture,
-    mask: NDArray[np.bool_] | None = None,
+    mask: Mask | None = None,
 ) -> LabShift:
     """Mean CIE Lab of the output minus mean CIE Lab of the source.
 
     Parameters
     ----------
     output, source
-        Pictures of one height and width, as `evalkit.metrics._spec.rgb` reads them.
+        Pictures of one height and width, as `evalkit.features.rgb` reads them.
     mask
         Shape ``(height, width)``, bool: the pixels that count, skin say. None for
         the whole picture.
@@ -71,29 +71,19 @@ def lab_shift(
     """
     from skimage.color import rgb2lab
 
-    check_same_size(output, source, "source")
-    if mask is None:
-        mask = np.ones(source.shape[:2], bool)
-    if mask.shape != source.shape[:2] or mask.dtype != np.bool_:
-        raise ImageError(
-            f"expected a mask of booleans of shape {source.shape[:2]}, got "
-            f"{mask.dtype} of shape {mask.shape}"
-        )
-    n_pixels = int(mask.sum())
-    if not n_pixels:
-        raise ImageError("the mask holds no pixel: there is no colour to compare")
+    counted = region(output, source, mask)
     total = np.zeros(3)
     for rows in strips(source.shape):
-        inside = mask[rows]
+        inside = counted[rows]
         total += rgb2lab(rgb(output[rows])[inside]).sum(axis=0)
         total -= rgb2lab(rgb(source[rows])[inside]).sum(axis=0)
-    return LabShift(*(float(value) for value in total / n_pixels))
+    return LabShift(*(float(value) for value in total / counted.sum()))
 
 
 def colour_shift(
     output: Picture,
     source: Picture,
-    mask: NDArray[np.bool_] | None = None,
+    mask: Mask | None = None,
 ) -> float:
     """Colour difference (CIE 1976) between the mean colours of output and source.
 
@@ -123,7 +113,7 @@ def _part(name: str) -> Callable[..., float]:
     def compute(
         output: Picture,
         source: Picture,
-        mask: NDArray[np.bool_] | None = None,
+        mask: Mask | None = None,
     ) -> float:
         return float(getattr(lab_shift(output, source, mask), name))
 

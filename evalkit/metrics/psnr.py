@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 
+from evalkit.features import rgb, strips
 from evalkit.images import Picture
-from evalkit.metrics._spec import Metric, check_same_size, rgb, strips
+from evalkit.metrics._spec import Metric, check_same_size
 
 
 def psnr(output: Picture, reference: Picture) -> float:
@@ -16,7 +17,7 @@ def psnr(output: Picture, reference: Picture) -> float:
     Parameters
     ----------
     output, reference
-        Pictures of one height and width, as `evalkit.metrics._spec.rgb` reads them:
+        Pictures of one height and width, as `evalkit.features.rgb` reads them:
         uint8 or uint16, sRGB-encoded, scaled to [0, 1]; the peak is therefore 1.
 
     Returns

@@ -3,21 +3,15 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from evalkit.errors import ImageError, SettingError
-from evalkit.images import Picture, check_picture
-from evalkit.metrics._spec import Metric, rgb, strips
-
-BESIDE_PX = (2, 3, 4, 5, 6)
-"""How far from a border, on both sides, the gradients lie that it is held against."""
-
-LUMA = np.array([0.299, 0.587, 0.114])
-"""Weights of R, G and B in luma, ITU-R BT.601."""
-
-LEVEL = 1 / 255
-"""Added to every gradient's energy, squared: what rounding to 8 bits can make."""
+from evalkit.features import (
+    BESIDE_PX,
+    border_contrast,
+    border_energies,
+    usable_borders,
+)
+from evalkit.images import Picture
+from evalkit.metrics._spec import Metric
 
 MOVES_PX = range(7, 65)
 """How far the borders are moved for `noise`: past the gradients beside them, and over
@@ -81,7 +75,7 @@ def seams(output: Picture, borders: TileBorders) -> float:
     Parameters
     ----------
     output
-        A picture, as `evalkit.metrics._spec.rgb` reads it.
+        A picture, as `evalkit.features.rgb` reads it.
     borders
         Where its tiles met; those within 6 px of the picture's edge are left out.
 
@@ -110,13 +104,14 @@ def seams(output: Picture, borders: TileBorders) -> float:
     --------
     A step of 1 level against none, with one level as the floor, doubles the energy:
 
+    >>> import numpy as np
     >>> even = np.full((40, 40), 100, np.uint8)
     >>> even[:, 20:] += 1
     >>> round(seams(even, TileBorders(rows=(), columns=(20,))), 2)
     3.01
 
     """
-    return _score(*_log_energies(output), borders)
+    return border_contrast(*border_energies(output), *borders)
 
 
 def noise(output: Picture, borders: TileBorders) -> float:
@@ -139,7 +134,7 @@ def noise(output: Picture, borders: TileBorders) -> float:
         As in `seams`; also when tiles are too small to move the lines.
 
     """
-    across_rows, across_columns = _log_energies(output)
+    energies = border_energies(output)
     reach = max(BESIDE_PX)
     near_rows, near_columns = _near(borders.rows, reach), _near(borders.columns, reach)
     scores = []
@@ -150,10 +145,10 @@ def noise(output: Picture, borders: TileBorders) -> float:
                 k + shift for k in borders.columns if k + shift not in near_columns
             ),
         )
-        if _usable(moved.rows, output.shape[0]) or _usable(
+        if usable_borders(moved.rows, output.shape[0]) or usable_borders(
             moved.columns, output.shape[1]
         ):
-            scores.append(_score(across_rows, across_columns, moved))
+            scores.append(border_contrast(*energies, *moved))
     if not scores:
         raise ImageError("the tiles are too small to tell a seam from texture")
     return max(scores)
@@ -161,60 +156,6 @@ def noise(output: Picture, borders: TileBorders) -> float:
 
 def _near(lines: Iterable[int], distance: int) -> set[int]:
     return {k + d for k in lines for d in range(-distance, distance + 1)}
-
-
-def _usable(lines: Iterable[int], size: int) -> list[int]:
-    margin = max(BESIDE_PX) + 1
-    return [k for k in lines if margin <= k <= size - margin]
-
-
-def _log_energies(
-    output: Picture,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean log energy of the luma's difference across every row, every column.
-
-    Returns
-    -------
-    tuple
-        Shapes ``(height - 1,)`` and ``(width - 1,)``, decimal logarithms; element
-        ``k - 1`` is border ``k``.
-
-    """
-    check_picture(output)
-    height, width = output.shape[:2]
-    across_rows, across_columns = np.zeros(height - 1), np.zeros(width - 1)
-    for rows in strips(output.shape):
-        start = max(rows.start - 1, 0)  # the row above, for the difference across
-        luma = rgb(output[start : rows.stop]) @ LUMA
-        across_rows[start : rows.stop - 1] = _log_energy(luma, 0).mean(axis=1)
-        luma = luma[rows.start - start :]
-        across_columns += _log_energy(luma, 1).sum(axis=0)
-    return across_rows, across_columns / height
-
-
-def _log_energy(luma: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
-    energy: NDArray[np.float64] = np.square(np.diff(luma, axis=axis)) + LEVEL**2
-    return np.log10(energy)
-
-
-def _score(
-    across_rows: NDArray[np.float64],
-    across_columns: NDArray[np.float64],
-    borders: TileBorders,
-) -> float:
-    """The score in dB; each border weighs as many pixels as it is long."""
-    total, weight = 0.0, 0
-    for energy, length, lines in (
-        (across_rows, len(across_columns) + 1, borders.rows),
-        (across_columns, len(across_rows) + 1, borders.columns),
-    ):
-        for k in _usable(lines, len(energy) + 1):
-            beside = [energy[k - 1 + s * d] for d in BESIDE_PX for s in (-1, 1)]
-            total += length * float(energy[k - 1] - np.mean(beside))
-            weight += length
-    if not weight:
-        raise ImageError("no tile border lies inside the picture: nothing to measure")
-    return 10 * total / weight
 
 
 ENTRIES = (

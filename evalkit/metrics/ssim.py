@@ -1,8 +1,9 @@
 """Structural similarity."""
 
 from evalkit.errors import ImageError
+from evalkit.features import rgb
 from evalkit.images import Picture
-from evalkit.metrics._spec import Metric, check_same_size, rgb
+from evalkit.metrics._spec import Metric, check_same_size
 
 WINDOW_PX = 11
 """Side of the Gaussian window; a picture must be at least as high and wide."""
@@ -14,7 +15,7 @@ def ssim(output: Picture, reference: Picture) -> float:
     Parameters
     ----------
     output, reference
-        Pictures of one height and width, as `evalkit.metrics._spec.rgb` reads them:
+        Pictures of one height and width, as `evalkit.features.rgb` reads them:
         uint8 or uint16, sRGB-encoded, scaled to [0, 1].
 
     Returns

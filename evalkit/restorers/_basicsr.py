@@ -1,6 +1,6 @@
 """Real-ESRGAN's network classes: seconds to import, once for all forked workers."""
 
-from evalkit.restorers._torch import import_basicsr
+from evalkit._basicsr import import_basicsr
 
 import_basicsr()
 

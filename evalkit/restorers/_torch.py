@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -140,19 +139,6 @@ def torch_dtype(precision: str) -> torch.dtype:
     return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[
         precision
     ]
-
-
-def import_basicsr() -> None:
-    """Mend what keeps basicsr 1.4.2, realesrgan and facexlib from being imported.
-
-    basicsr imports ``torchvision.transforms.functional_tensor``, which torchvision
-    0.17 removed (Real-ESRGAN #777, #841). All that it takes from there,
-    ``rgb_to_grayscale``, lies in ``torchvision.transforms.functional``: the old
-    name is made to mean that module. Call this before importing any of the three.
-    """
-    gone = "torchvision.transforms.functional_tensor"
-    if gone not in sys.modules and importlib.util.find_spec(gone) is None:
-        sys.modules[gone] = importlib.import_module("torchvision.transforms.functional")
 
 
 @contextmanager

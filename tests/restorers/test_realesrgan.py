@@ -14,6 +14,7 @@ import psutil
 import pytest
 import torch
 
+from evalkit._basicsr import import_basicsr
 from evalkit.errors import (
     CancelledError,
     OutOfMemoryError,
@@ -25,7 +26,7 @@ from evalkit.errors import (
 from evalkit.images import read_image
 from evalkit.restorers import load_restorer, plan_restorer
 from evalkit.restorers._realesrgan_network import NETWORKS, build_module, load_module
-from evalkit.restorers._torch import TorchEngine, cpu_has, import_basicsr
+from evalkit.restorers._torch import TorchEngine, cpu_has
 from evalkit.weights import find
 
 pytestmark = pytest.mark.usefixtures("shared_cache")

@@ -89,7 +89,7 @@ def test_a_precision_that_would_be_emulated_is_refused_and_the_others_are_named(
 
 def test_the_packages_of_real_esrgan_can_be_imported_once_mended():
     code = (
-        "from evalkit.restorers._torch import import_basicsr; import_basicsr();"
+        "from evalkit._basicsr import import_basicsr; import_basicsr();"
         "import basicsr, realesrgan, facexlib"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

@@ -1,0 +1,79 @@
+"""Black or flat blocks where the source had a picture: what a failed network leaves."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.features import luma
+from evalkit.images import Picture
+from evalkit.metrics._regions import Mask, region
+from evalkit.metrics._spec import Metric
+
+WINDOW_PX = 9
+BLACK, LIT = 2 / 255, 16 / 255
+FLAT, DETAILED = 1.5 / 255, 12 / 255
+
+
+def where(output: Picture, source: Picture) -> NDArray[np.float32]:
+    """1 where the output is dead and the source is not, else 0."""
+    out, src = luma(output), luma(source)
+    kernel = np.ones((WINDOW_PX, WINDOW_PX))
+    brightest, range_out = cv2.dilate(out, kernel), _range(out, kernel)
+    is_black = (brightest <= BLACK) & (cv2.erode(src, kernel) >= LIT)
+    is_flat = (range_out <= FLAT) & (_range(src, kernel) >= DETAILED)
+    dead: NDArray[np.float32] = (is_black | is_flat).astype(np.float32)
+    return dead
+
+
+def dead_area(output: Picture, source: Picture, mask: Mask | None = None) -> float:
+    """Share of the picture that has gone black or flat, in per cent.
+
+    A saved picture holds no NaN: a network that overflows leaves black, or one value.
+
+    Parameters
+    ----------
+    output, source
+        Pictures of one height and width, as `evalkit.features.rgb` reads them.
+    mask
+        ``(height, width)``, bool: the pixels that count; None for all.
+
+    Returns
+    -------
+    float
+        From 0 to 100: pixels whose 9x9 px in the output are all at most 2 levels of
+        255 while the source's are all at least 16, or span at most 1 level while the
+        source's span at least 12.
+
+    Raises
+    ------
+    ImageError
+        Not pictures, of two sizes, or an unfit mask.
+
+    References
+    ----------
+    Our own; the defect: Real-ESRGAN issues 330 and 479, GFPGAN issue 116.
+
+    """
+    counted = region(output, source, mask)
+    return 100 * float(where(output, source)[counted].mean())
+
+
+def _range(
+    plane: NDArray[np.float32], kernel: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    spanned: NDArray[np.float32] = cv2.dilate(plane, kernel) - cv2.erode(plane, kernel)
+    return spanned
+
+
+ENTRIES = (
+    Metric(
+        name="dead_area",
+        unit="%",
+        higher_is_better=False,
+        citation="ours; the defect: github.com/xinntao/Real-ESRGAN issue 330",
+        needs="source",
+        takes_mask=True,
+        compute=dead_area,
+        where=where,
+    ),
+)

@@ -1,0 +1,67 @@
+"""New highlights: burnt out or shiny in the output, not so in the source."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.features import luma
+from evalkit.images import Picture
+from evalkit.metrics._regions import Mask, region
+from evalkit.metrics._spec import Metric
+
+BURNT, SAFE = 0.96, 0.90
+NEAR_PX = 5
+
+
+def where(output: Picture, source: Picture) -> NDArray[np.float32]:
+    """1 where a highlight is new, else 0."""
+    # restored edges move by a pixel or two: only light far from any light is new
+    near = cv2.dilate(luma(source), np.ones((NEAR_PX, NEAR_PX)))
+    new: NDArray[np.float32] = ((luma(output) >= BURNT) & (near < SAFE)).astype(
+        np.float32
+    )
+    return new
+
+
+def highlights(output: Picture, source: Picture, mask: Mask | None = None) -> float:
+    """Share of the picture with new highlights, in per cent.
+
+    Parameters
+    ----------
+    output, source
+        Pictures of one height and width, as `evalkit.features.rgb` reads them.
+    mask
+        ``(height, width)``, bool: the pixels that count, skin say; None for all.
+
+    Returns
+    -------
+    float
+        From 0 to 100: pixels whose luma is at least 0.96 in the output, and under
+        0.90 in the source and in all of its 5x5 px.
+
+    Raises
+    ------
+    ImageError
+        Not pictures, of two sizes, or an unfit mask.
+
+    References
+    ----------
+    Our own; the complaints: "shiny forehead", "as if by a fill-in light".
+
+    """
+    counted = region(output, source, mask)
+    return 100 * float(where(output, source)[counted].mean())
+
+
+ENTRIES = (
+    Metric(
+        name="highlights",
+        unit="%",
+        higher_is_better=False,
+        citation="ours; luma: ITU-R BT.601",
+        needs="source",
+        takes_mask=True,
+        compute=highlights,
+        where=where,
+    ),
+)

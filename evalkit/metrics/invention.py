@@ -1,0 +1,91 @@
+"""Invention: the output, made small again, is not the source made small."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.features import rgb
+from evalkit.images import Picture
+from evalkit.metrics._regions import Mask, region
+from evalkit.metrics._spec import Metric
+
+SMALLER = 8
+
+
+def where(output: Picture, source: Picture) -> NDArray[np.float32]:
+    """Colour difference (CIE 1976) of coarse places, less the whole picture's."""
+    from skimage.color import rgb2lab
+
+    height, width = source.shape[:2]
+    size = max(1, width // SMALLER), max(1, height // SMALLER)
+    out, src = (
+        cv2.resize(rgb(picture), size, interpolation=cv2.INTER_AREA)
+        for picture in (output, source)
+    )
+    expected = np.dstack([_fitted(out[..., c], src[..., c]) for c in range(3)])
+    distance = np.linalg.norm(rgb2lab(out) - rgb2lab(expected.clip(0, 1)), axis=2)
+    whole: NDArray[np.float32] = cv2.resize(
+        distance.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST
+    )
+    return whole
+
+
+def invention(output: Picture, source: Picture, mask: Mask | None = None) -> float:
+    """Mean colour difference of output and source, each an eighth of its size.
+
+    Restoring adds detail, which vanishes when the output is made small; what is left
+    was moved, painted over or invented.
+
+    Parameters
+    ----------
+    output, source
+        Pictures of one height and width, as `evalkit.features.rgb` reads them.
+    mask
+        ``(height, width)``, bool: the pixels that count; None for all.
+
+    Returns
+    -------
+    float
+        CIE Lab, from 0. A gain and a shift of each of R, G and B over the whole
+        picture are left out: those are `colour_shift`.
+
+    Raises
+    ------
+    ImageError
+        Not pictures, of two sizes, or an unfit mask.
+
+    References
+    ----------
+    Our own; the constraint is that of Menon et al., PULSE, CVPR 2020,
+    arXiv:2003.03808.
+
+    """
+    counted = region(output, source, mask)
+    return float(where(output, source)[counted].mean())
+
+
+def _fitted(
+    output: NDArray[np.float64], source: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """The source under the line that leads to most of the output (trimmed twice)."""
+    kept = np.ones(source.shape, bool)
+    for _ in range(3):
+        line = np.polynomial.Polynomial.fit(source[kept], output[kept], 1)
+        fitted: NDArray[np.float64] = line(source)
+        error = np.abs(output - fitted)
+        kept = error <= np.quantile(error, 0.8)
+    return fitted
+
+
+ENTRIES = (
+    Metric(
+        name="invention",
+        unit="CIE Lab",
+        higher_is_better=False,
+        citation="ours; after Menon et al. 2020, arXiv:2003.03808",
+        needs="source",
+        takes_mask=True,
+        compute=invention,
+        where=where,
+    ),
+)

@@ -1,0 +1,59 @@
+"""Naturalness of the output alone."""
+
+import warnings
+
+import numpy as np
+
+from evalkit._basicsr import import_basicsr
+from evalkit.features import rgb
+from evalkit.images import Picture
+from evalkit.metrics._spec import Metric
+
+NIQE_LEAST_PX = 192
+
+
+def niqe(output: Picture) -> float:
+    """Distance of a picture's statistics from those of pristine photographs.
+
+    Parameters
+    ----------
+    output
+        As `evalkit.features.rgb` reads it.
+
+    Returns
+    -------
+    float
+        From 0, lower is more natural; NaN under 192 px, two of its blocks, a side.
+
+    Notes
+    -----
+    basicsr's implementation and parameters: luma of BT.601 in [16, 235], no border
+    cropped, 8 bits, no saving as JPEG in between (which raises the value).
+
+    References
+    ----------
+    Mittal, Soundararajan & Bovik, Making a "completely blind" image quality analyzer,
+    IEEE Signal Processing Letters 20(3), 2013, doi:10.1109/LSP.2012.2227726.
+
+    """
+    picture = np.rint(255 * rgb(output))
+    if min(picture.shape[:2]) < NIQE_LEAST_PX:
+        return float("nan")
+    import_basicsr()
+    from basicsr.metrics.niqe import calculate_niqe
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return float(calculate_niqe(picture[..., ::-1], crop_border=0))
+
+
+ENTRIES = (
+    Metric(
+        name="niqe",
+        unit="",
+        higher_is_better=False,
+        citation="Mittal, Soundararajan & Bovik 2013, doi:10.1109/LSP.2012.2227726",
+        needs="nothing",
+        compute=niqe,
+    ),
+)
