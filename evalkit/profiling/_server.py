@@ -16,7 +16,7 @@ from typing import Any
 
 from evalkit._cgroup import oom_kills
 from evalkit.profiling._worker import DUMP_SIGNAL, work
-from evalkit.profiling.memory import MIB, process_peak_rss_mib, tree_rss_mib
+from evalkit.profiling.memory import MIB, process_peak_rss_mib
 
 READY = b"r"
 FORK, SPAWN, STOP = b"f", b"s", b"k"
@@ -155,8 +155,8 @@ class _Server:
 
     def _look_after(self, number: int) -> None:
         cell = self.cells[number]
-        sizes = process_peak_rss_mib(cell.pid), tree_rss_mib(cell.pid)
-        cell.peak_rss_mib = max(cell.peak_rss_mib, *(size or 0.0 for size in sizes))
+        peak_mib = process_peak_rss_mib(cell.pid) or 0.0  # the worker may reset it
+        cell.peak_rss_mib = max(cell.peak_rss_mib, peak_mib)
         pid, code, usage = os.wait4(cell.pid, os.WNOHANG)
         if pid:
             del self.cells[number]

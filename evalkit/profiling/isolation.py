@@ -34,9 +34,8 @@ class CellResult:
     error
         What happened, for a reader; None when `outcome` is ``ok``.
     peak_rss_mib
-        Highest resident set of the worker, as the kernel counted it, or of the worker
-        with its children, sampled ten times a second, if that is more. None when
-        unknown.
+        Highest resident set of the worker alone, as the kernel counted it (with its
+        children: `evalkit.profiling.monitor`). None when unknown.
     exit_code
         Of the worker; negative for the signal that killed it; None when unknown.
     output

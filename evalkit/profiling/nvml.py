@@ -1,14 +1,15 @@
 """NVIDIA's management library: the one room that asks it; null where it is silent."""
 
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pynvml
 
 from evalkit.errors import EvalkitError
+from evalkit.profiling.memory import with_descendants
 from evalkit.provenance import visible_gpus
 
 MIB = 2**20
@@ -41,52 +42,30 @@ _REASONS = {
 }
 
 
+class GpuBusyError(EvalkitError):
+    """Other processes use the GPU: its times and memory would not be ours alone."""
+
+
 class GpuLostError(EvalkitError):
     """The GPU fell off the bus or waits for a reset: no further figure is true."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What NVML says of one device at one moment; None is unknown, never 0.
+class Memory(NamedTuple):
+    """Of all processes on a device, contexts included, in MiB; None where unknown.
 
     Attributes
     ----------
-    device_total_mib, device_used_mib
-        Of all processes, contexts included. Where `device_reserved_mib` is None (the
-        driver knows version 1 of the query only), the driver's own part is in it.
-    device_reserved_mib
+    total_mib, used_mib
+        Where `reserved_mib` is None (the driver knows version 1 of the query only),
+        the driver's own part is in `used_mib`.
+    reserved_mib
         What the driver and firmware keep.
-    processes
-        Those with a context on the device, by NVML's process ids: inside a container
-        they are the host's (see `own_processes`).
-    gpu_busy_percent
-        Share of the last 1/6 s to 1 s in which any kernel ran; not a share of the
-        GPU's arithmetic.
-    gpu_memory_busy_percent
-        Share of the same time in which device memory was read or written.
-    power_w
-        Averaged over a second, on A100 (GA100) and older devices of the moment.
-    energy_j
-        Counted since the driver was loaded: differences mean something.
-    temperature_c, sm_clock_mhz, memory_clock_mhz
-        Of the chip, its processors and its memory.
-    throttle_reasons
-        Why the clocks are not at their highest; empty when they are.
 
     """
 
-    device_total_mib: float | None
-    device_used_mib: float | None
-    device_reserved_mib: float | None
-    processes: Processes | None
-    gpu_busy_percent: float | None
-    gpu_memory_busy_percent: float | None
-    power_w: float | None
-    energy_j: float | None
-    temperature_c: float | None
-    sm_clock_mhz: float | None
-    memory_clock_mhz: float | None
-    throttle_reasons: tuple[str, ...] | None
+    total_mib: float | None = None
+    used_mib: float | None = None
+    reserved_mib: float | None = None
 
 
 class Device:
@@ -95,8 +74,19 @@ class Device:
     def __init__(self, handle: Any) -> None:
         self._handle = handle
 
-    def read(self) -> Reading:
-        """Ask everything once.
+    def meters(self) -> dict[str, float | None]:
+        """Everything but memory, as of now; None is unknown, never 0.
+
+        Returns
+        -------
+        dict
+            ``gpu_busy_percent``: share of the last 1/6 s to 1 s in which any kernel
+            ran, not a share of the GPU's arithmetic. ``gpu_memory_busy_percent``: in
+            which device memory was read or written. ``power_w``: averaged over a
+            second, on A100 (GA100) and older devices of the moment. ``energy_j``:
+            counted since the driver was loaded. ``sm_clock_mhz``, ``temperature_c``.
+            ``throttle_bits``: why the clocks are not at their highest, for
+            `throttle_reasons`; 0 when they are.
 
         Raises
         ------
@@ -104,26 +94,27 @@ class Device:
             The device does not answer any more.
 
         """
-        total, used, reserved = self._memory()
         busy = self._ask(pynvml.nvmlDeviceGetUtilizationRates)
         power_mw = self._ask(pynvml.nvmlDeviceGetPowerUsage)
         energy_mj = self._ask(pynvml.nvmlDeviceGetTotalEnergyConsumption)
-        return Reading(
-            device_total_mib=total,
-            device_used_mib=used,
-            device_reserved_mib=reserved,
-            processes=self.processes(),
-            gpu_busy_percent=None if busy is None else float(busy.gpu),
-            gpu_memory_busy_percent=None if busy is None else float(busy.memory),
-            power_w=None if power_mw is None else power_mw / 1000,
-            energy_j=None if energy_mj is None else energy_mj / 1000,
-            temperature_c=self._temperature_c(),
-            sm_clock_mhz=self._ask(pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM),
-            memory_clock_mhz=self._ask(
-                pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_MEM
+        return {
+            "gpu_busy_percent": None if busy is None else busy.gpu,
+            "gpu_memory_busy_percent": None if busy is None else busy.memory,
+            "power_w": None if power_mw is None else power_mw / 1000,
+            "energy_j": None if energy_mj is None else energy_mj / 1000,
+            "sm_clock_mhz": self._ask(
+                pynvml.nvmlDeviceGetClockInfo, pynvml.NVML_CLOCK_SM
             ),
-            throttle_reasons=self._throttle_reasons(),
-        )
+            "temperature_c": self._first(
+                pynvml.nvmlDeviceGetTemperatureV,
+                pynvml.nvmlDeviceGetTemperature,  # of older drivers
+                argument=(pynvml.NVML_TEMPERATURE_GPU,),
+            ),
+            "throttle_bits": self._first(
+                pynvml.nvmlDeviceGetCurrentClocksEventReasons,
+                pynvml.nvmlDeviceGetCurrentClocksThrottleReasons,  # of older drivers
+            ),
+        }
 
     def processes(self) -> Processes | None:
         """Those with a context on the device; None where NVML does not list them."""
@@ -143,35 +134,19 @@ class Device:
             found[process.pid] = known
         return found
 
-    def _memory(self) -> tuple[float | None, float | None, float | None]:
-        memory = self._ask(pynvml.nvmlDeviceGetMemoryInfo, version=pynvml.nvmlMemory_v2)
-        if memory is not None:
-            return memory.total / MIB, memory.used / MIB, memory.reserved / MIB
-        memory = self._ask(pynvml.nvmlDeviceGetMemoryInfo)
-        if memory is None:
-            return None, None, None
-        return memory.total / MIB, memory.used / MIB, None
+    def memory(self) -> Memory:
+        """The device's memory now."""
+        found = self._ask(pynvml.nvmlDeviceGetMemoryInfo, version=pynvml.nvmlMemory_v2)
+        if found is not None:
+            return Memory(found.total / MIB, found.used / MIB, found.reserved / MIB)
+        found = self._ask(pynvml.nvmlDeviceGetMemoryInfo)
+        return Memory(found.total / MIB, found.used / MIB) if found else Memory()
 
-    def _temperature_c(self) -> float | None:
-        for query in (
-            pynvml.nvmlDeviceGetTemperatureV,
-            pynvml.nvmlDeviceGetTemperature,  # of older drivers
-        ):
-            found = self._ask(query, pynvml.NVML_TEMPERATURE_GPU)
-            if found is not None:
-                return float(found)
-        return None
-
-    def _throttle_reasons(self) -> tuple[str, ...] | None:
-        for query in (
-            pynvml.nvmlDeviceGetCurrentClocksEventReasons,
-            pynvml.nvmlDeviceGetCurrentClocksThrottleReasons,  # of older drivers
-        ):
-            bits = self._ask(query)
-            if bits is not None:
-                ones = [1 << n for n in range(64) if bits >> n & 1]
-                return tuple(_REASONS.get(bit, f"reason {bit:#x}") for bit in ones)
-        return None
+    def _first(
+        self, *queries: Callable[..., Any], argument: tuple[Any, ...] = ()
+    ) -> Any:
+        answers = (self._ask(query, *argument) for query in queries)
+        return next((answer for answer in answers if answer is not None), None)
 
     def _ask(self, query: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         try:
@@ -185,20 +160,31 @@ class Device:
             return None
 
 
+def throttle_reasons(bits: int) -> tuple[str, ...]:
+    """The names of the reasons in `Device.meters`."""
+    ones = [1 << n for n in range(64) if bits >> n & 1]
+    return tuple(_REASONS.get(bit, f"reason {bit:#x}") for bit in ones)
+
+
+def device_index(device: str) -> int | None:
+    """The number in a setting such as ``cuda:1`` (``cuda`` is 0); None for ``cpu``."""
+    return None if device == "cpu" else int(device.partition(":")[2] or 0)
+
+
 @contextmanager
-def open_device(uuid: str | None = None) -> Iterator[Device | None]:
+def open_device(index: int = 0) -> Iterator[Device | None]:
     """Open one GPU for readings.
 
     Parameters
     ----------
-    uuid
-        As torch has it (``torch.cuda.get_device_properties(0).uuid``) or as
-        ``nvidia-smi -L`` shows it; None for the first that CUDA may see.
+    index
+        Among those that ``CUDA_VISIBLE_DEVICES`` leaves, by bus (which is torch's
+        order where the GPUs are alike or ``CUDA_DEVICE_ORDER=PCI_BUS_ID``).
 
     Yields
     ------
     Device or None
-        None without a driver, a GPU or one of that name.
+        None without a driver or that GPU.
 
     """
     try:
@@ -207,8 +193,10 @@ def open_device(uuid: str | None = None) -> Iterator[Device | None]:
         yield None
         return
     try:
-        handle = _find(uuid)
-        yield None if handle is None else Device(handle)
+        count = pynvml.nvmlDeviceGetCount()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
+        seen = visible_gpus([pynvml.nvmlDeviceGetUUID(handle) for handle in handles])
+        yield Device(handles[seen[index]]) if index < len(seen) else None
     finally:
         pynvml.nvmlShutdown()
 
@@ -254,21 +242,59 @@ def memory_of(
     return sum(known) if len(known) == len(sizes) else None
 
 
-def _find(uuid: str | None) -> Any | None:
-    if uuid is None:
-        count = pynvml.nvmlDeviceGetCount()
-        handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
-        seen = visible_gpus([pynvml.nvmlDeviceGetUUID(handle) for handle in handles])
-        return handles[seen[0]] if seen else None
-    names = (
-        [uuid] if "GPU-" in uuid or "MIG-" in uuid else [f"GPU-{uuid}", f"MIG-{uuid}"]
-    )
-    for name in names:
-        try:
-            return pynvml.nvmlDeviceGetHandleByUUID(name)
-        except (pynvml.NVMLError_NotFound, pynvml.NVMLError_InvalidArgument):
-            continue
-    return None
+def foreign_processes(
+    device: int, namespace: Path = Path("/proc/self/ns/pid")
+) -> Processes | None:
+    """Who has a context on a GPU and is not this process or one that it started.
+
+    Parameters
+    ----------
+    device
+        See `open_device`.
+    namespace
+        As in `own_processes`: in a container every process counts as foreign, so ask
+        before anything of ours uses the device.
+
+    Returns
+    -------
+    Processes or None
+        None when there is no such GPU, or NVML does not list its processes.
+
+    """
+    with open_device(device) as opened:
+        found = opened.processes() if opened else None
+    if found is None or not _numbers_as_host(namespace):
+        return found
+    ours = with_descendants(os.getpid())
+    return {pid: mib for pid, mib in found.items() if pid not in ours}
+
+
+def check_alone(device: int | None, *, allow_busy: bool = False) -> list[str]:
+    """Refuse to time anything on a GPU that others use.
+
+    Parameters
+    ----------
+    device
+        See `open_device`; None for no GPU.
+    allow_busy
+        Return a note instead.
+
+    Raises
+    ------
+    GpuBusyError
+        Others have a context on it.
+
+    """
+    foreign = None if device is None else foreign_processes(device)
+    if not foreign:
+        return []
+    text = f"other processes are on GPU {device}: {sorted(foreign)} (NVML's numbers)"
+    if not allow_busy:
+        raise GpuBusyError(
+            f"{text}; its times and memory would not be ours alone. End them, or "
+            "measure with allow_busy=True, which marks the records"
+        )
+    return [text]
 
 
 def _numbers_as_host(namespace: Path) -> bool:

@@ -3,7 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,9 +13,15 @@ from typing import Any
 from evalkit.errors import OutputRejectedError
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.clock import torch_flags
-from evalkit.profiling.memory import MemoryPeaks
-from evalkit.profiling.nvml import memory_of, open_device, own_processes
-from evalkit.restorers import Restorer, load_restorer, parse_condition
+from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
+from evalkit.profiling.monitor import Monitor
+from evalkit.profiling.nvml import device_index
+from evalkit.restorers import (
+    Restorer,
+    load_restorer,
+    parse_condition,
+    plan_restorer,
+)
 
 ALIGNED = "aligned-face"
 """The kind of a source that is one aligned face and nothing else."""
@@ -29,6 +36,7 @@ def restore_cell(
     kind: str,
     target: str | None,
     n_warm: int,
+    is_watched: bool = True,
 ) -> None:
     """Load a restorer once, restore one source 1 + `n_warm` times, emit each run.
 
@@ -45,51 +53,105 @@ def restore_cell(
         timed run does all that a user's run does.
     n_warm
         Runs after the first.
+    is_watched
+        See `loaded`.
+
+    """
+    with (
+        loaded(condition, is_watched=is_watched) as (restorer, monitor, once),
+        TemporaryDirectory() as folder,
+    ):
+        output = Path(target) if target else Path(folder) / "output.png"
+        for run in range(1 + n_warm):
+            found = measure(restorer, source, Path(path), kind, output, monitor)
+            found |= {"run": run or 1, "phase": "warm" if run else "cold"}
+            emit(found if run else found | once)
+
+
+@contextmanager
+def loaded(
+    condition: str, *, is_watched: bool = True
+) -> Iterator[tuple[Restorer, Monitor | None, dict[str, Any]]]:
+    """Load a restorer under a monitor, in a process that has used no GPU yet.
+
+    Parameters
+    ----------
+    condition
+        A condition's name.
+    is_watched
+        False for no monitor: it would take its share of a memory limit.
+
+    Yields
+    ------
+    tuple
+        The restorer; the monitor, if any; the columns of ``records`` that belong to
+        the first run: ``load_time_s``, and with a monitor `_memory_parts`.
 
     """
     # the parent has fetched what can be had: no download belongs in a timed cell
     os.environ["EVALKIT_OFFLINE"] = "1"
-    gpu = Gpu()
-    start = time.perf_counter()
-    restorer = load_restorer(**parse_condition(condition))
-    load_time_s = time.perf_counter() - start
-    with TemporaryDirectory() as folder:
-        output = Path(target) if target else Path(folder) / "output.png"
-        for run in range(1 + n_warm):
-            found = _measure(restorer, source, Path(path), kind, output)
-            found |= {"run": run or 1, "phase": "warm" if run else "cold"}
-            found["load_time_s"] = None if run else load_time_s
-            emit(found | gpu.memory())
+    # NVML's order of GPUs; CUDA's own is by speed
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    parameters = parse_condition(condition)
+    device = plan_restorer(**parameters).resolved.get("device", "cpu")
+    watch = Monitor(device_index=device_index(device)) if is_watched else nullcontext()
+    with watch as monitor:
+        start = time.perf_counter()
+        restorer = load_restorer(**parameters)
+        end = time.perf_counter()
+        parts = _memory_parts(monitor, start, end) if monitor else {}
+        yield restorer, monitor, {"load_time_s": end - start, **parts}
 
 
-class Gpu:
-    """Memory by NVML since this object was made, before anything used the device.
+def _memory_parts(
+    monitor: Monitor, start_s: float, end_s: float
+) -> dict[str, float | None]:
+    """What a peak will be made of: memory before the load and just after it.
 
-    It is read after a run, not during it: torch's allocator keeps what it took, so
-    this is the peak of what torch took, and of contexts and libraries as they are.
+    ``cuda_context_mib`` is what the device has lost to the load and torch does not
+    hold: the CUDA context and the libraries' own.
     """
-
-    def __init__(self) -> None:
-        with open_device() as device:
-            self._before = device.read() if device else None
-
-    def memory(self) -> dict[str, float | None]:
-        """``nvml_process_peak_mib`` and ``nvml_device_delta_mib``; null if unknown."""
-        torch = sys.modules.get("torch")
-        process = delta = None
-        with open_device() as device:
-            if device and self._before and torch and torch.cuda.is_initialized():
-                now, before = device.read(), self._before
-                own = own_processes(before.processes, now.processes, [os.getpid()])
-                process = memory_of(now.processes, own)
-                if now.device_used_mib and before.device_used_mib is not None:
-                    delta = now.device_used_mib - before.device_used_mib
-        return {"nvml_process_peak_mib": process, "nvml_device_delta_mib": delta}
+    start, now = (monitor.summary(at, at) for at in (start_s, end_s))
+    lost, held = now["nvml_device_delta_mib"], cuda_reserved_mib()
+    return {
+        "start_rss_mib": start["peak_rss_mib"],
+        "loaded_rss_mib": now["peak_rss_mib"],
+        "cuda_context_mib": None if lost is None or held is None else lost - held,
+    }
 
 
-def _measure(
-    restorer: Restorer, source: str, path: Path, kind: str, output: Path
+def measure(
+    restorer: Restorer,
+    source: str,
+    path: Path,
+    kind: str,
+    output: Path,
+    monitor: Monitor | None = None,
 ) -> dict[str, Any]:
+    """Restore one picture as a user's run does, from its file to a file, and time it.
+
+    Parameters
+    ----------
+    restorer
+        Loaded.
+    source, path, kind
+        From the table `evalkit.tables.IMAGES`.
+    output
+        The file to write.
+    monitor
+        Watches this process; without it, what it measures is left out.
+
+    Returns
+    -------
+    dict
+        The measured columns of ``records``.
+
+    Raises
+    ------
+    OutputRejectedError
+        The restorer left torch's global flags changed.
+
+    """
     # a restorer without torch is not made to import it
     flags = torch_flags() if "torch" in sys.modules else None
     memory = MemoryPeaks()
@@ -107,6 +169,8 @@ def _measure(
             f"torch's global flags were {flags} and the restorer left {torch_flags()}: "
             "what runs after it in this process is not comparable"
         )
+    meters = monitor.summary(begin, end) if monitor else {"notes": []}
+    sizes = (found.get("peak_rss_mib") for found in (peaks, meters))
     height, width = restored.image.shape[:2]
     return {
         "started_at": started_at,
@@ -120,6 +184,9 @@ def _measure(
         "output_sha256": pixel_sha256(restored.image),
         "output_width_px": width,
         "output_height_px": height,
-        "notes": restored.notes,
         **peaks,
+        **meters,
+        # the kernel misses no peak of this process, the monitor sees its children
+        "peak_rss_mib": max(size for size in sizes if size is not None),
+        "notes": restored.notes + meters["notes"],
     }

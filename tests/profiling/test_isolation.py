@@ -246,13 +246,8 @@ def test_the_peak_is_the_workers_own():
     assert again.peak_rss_mib == pytest.approx(small.peak_rss_mib, abs=2)
 
 
-def test_the_peak_counts_children():
-    _, result = run("with_child", {"n_mib": 200, "leave": False})
-    assert 200 < result.peak_rss_mib < 300
-
-
 def test_nothing_that_a_cell_started_is_left():
-    (found,), result = run("with_child", {"n_mib": 1, "leave": True})
+    (found,), result = run("with_child")
     assert result.outcome == "ok"
     wait_until(lambda: not is_running(found["child"]))
 

@@ -3,15 +3,30 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 
 from evalkit.profiling import memory
 from evalkit.profiling.isolation import run_cell
-from evalkit.profiling.memory import MemoryPeaks, peak_rss_mib, rss_mib, tree_rss_mib
+from evalkit.profiling.memory import (
+    MemoryPeaks,
+    cuda_reserved_mib,
+    peak_rss_mib,
+    rss_mib,
+    with_descendants,
+)
 from evalkit.tables import RECORDS
+
+
+def wait_until(is_true):
+    end = time.monotonic() + 10
+    while not is_true():
+        assert time.monotonic() < end, "still not so"
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -47,6 +62,7 @@ def test_without_cuda_its_memory_is_unknown_and_not_zero():
     assert found["peak_rss_mib"] >= rss_mib() - 1
     assert found["cuda_allocated_peak_mib"] is None
     assert found["cuda_reserved_peak_mib"] is None
+    assert cuda_reserved_mib() is None
 
 
 class StandInTorch:
@@ -60,6 +76,7 @@ class StandInTorch:
             reset_peak_memory_stats=self.reset.append,
             max_memory_allocated=lambda device: [3, 5][device] * 2**20,
             max_memory_reserved=lambda device: [4, 8][device] * 2**20,
+            memory_reserved=lambda device: [2, 7][device] * 2**20,
         )
 
 
@@ -70,6 +87,7 @@ def test_torchs_peaks_are_reset_and_added_over_devices(monkeypatch):
     assert torch.reset == [0, 1]
     assert found["cuda_allocated_peak_mib"] == 8
     assert found["cuda_reserved_peak_mib"] == 12
+    assert cuda_reserved_mib() == 9
 
 
 @pytest.mark.gpu
@@ -87,23 +105,36 @@ def test_a_tensor_on_the_gpu_is_found(need):
     assert found["cuda_reserved_peak_mib"] >= 512
 
 
-def test_children_are_added():
-    program = "import time; x = b'x' * (200 * 2**20); print(1, flush=True); input()"
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", program]
-    before = tree_rss_mib(os.getpid())
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe) as child:
-        child.stdout.readline()
-        with_child = tree_rss_mib(os.getpid())
-        child.communicate(b"\n")
-    assert 200 <= with_child - before < 260
+def test_a_process_and_all_that_it_started_are_found():
+    """A child and a grandchild."""
+    inner = "import subprocess; subprocess.run(['sleep', '600'])"
+    with subprocess.Popen([sys.executable, "-c", inner]) as child:
+        try:
+            wait_until(lambda: len(with_descendants(child.pid)) == 2)
+            grandchild = psutil.Process(child.pid).children()[0]
+            assert with_descendants(child.pid) == [child.pid, grandchild.pid]
+            assert child.pid in with_descendants(os.getpid())
+            grandchild.kill()
+        finally:
+            child.kill()
+
+
+def test_the_resident_set_of_another_process_is_as_psutil_has_it():
+    with subprocess.Popen(["sleep", "600"]) as child:
+        wait_until(lambda: psutil.Process(child.pid).name() == "sleep")
+        expected = psutil.Process(child.pid).memory_info().rss / 2**20
+        assert rss_mib(child.pid) == pytest.approx(expected, rel=0.1)
+        child.kill()
 
 
 def test_a_process_that_is_gone_has_no_size():
     child = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert rss_mib(child.pid) is None  # while it waits to be asked how it ended
     child.wait()
-    assert tree_rss_mib(child.pid) is None
+    assert rss_mib(child.pid) is None
     assert memory.process_peak_rss_mib(child.pid) is None
+    assert with_descendants(child.pid) == [child.pid]
 
 
 def test_without_proc_the_peak_is_the_resource_modules(monkeypatch, tmp_path):

@@ -5,16 +5,23 @@ that answer as NVIDIA's NVML API reference says drivers do (values invented, err
 the kinds documented for each call). The test marked ``gpu`` asks a real one.
 """
 
+import os
 from types import SimpleNamespace
 
 import pynvml
 import pytest
 
 from evalkit.profiling.nvml import (
+    GpuBusyError,
     GpuLostError,
+    Memory,
+    check_alone,
+    device_index,
+    foreign_processes,
     memory_of,
     open_device,
     own_processes,
+    throttle_reasons,
 )
 
 MIB = 2**20
@@ -58,7 +65,6 @@ class Driver:
             "nvmlDeviceGetMemoryInfo": self.memory,
             "nvmlDeviceGetHandleByIndex": lambda index: f"handle {index}",
             "nvmlDeviceGetUUID": lambda handle: f"GPU-{handle}",
-            "nvmlDeviceGetHandleByUUID": self.by_uuid,
         }.items():
             monkeypatch.setattr(pynvml, name, replacement)
 
@@ -73,11 +79,6 @@ class Driver:
 
     def memory(self, handle, version=None):
         return self.tell(f"nvmlDeviceGetMemoryInfo_v{2 if version else 1}")
-
-    def by_uuid(self, name):
-        if name != "GPU-1234":
-            raise pynvml.NVMLError_NotFound
-        return "handle 1"
 
     def open(self):
         self.is_open += 1
@@ -94,29 +95,29 @@ def driver(monkeypatch) -> Driver:
 
 @pytest.fixture
 def read(driver):
+    """All that a device says: meters, ``memory`` and ``processes``."""
+
     def read():
         with open_device() as device:
-            return device.read()
+            told = {"memory": device.memory(), "processes": device.processes()}
+            return told | device.meters()
 
     return read
 
 
 def test_a_device_is_read(read, driver):
-    reading = read()
-    assert reading.device_total_mib == 80_000
-    assert reading.device_used_mib == 1_000
-    assert reading.device_reserved_mib == 600
-    assert reading.processes == {4242: 900}
-    assert reading.gpu_busy_percent == 62
-    assert reading.gpu_memory_busy_percent == 31
-    assert reading.power_w == 312.5
-    assert reading.energy_j == 9_876.543
-    assert reading.temperature_c == 61
-    assert reading.sm_clock_mhz == 1980
-    assert reading.throttle_reasons == (
-        "software power cap",
-        "hardware thermal slowdown",
-    )
+    assert read() == {
+        "memory": Memory(80_000, 1_000, 600),
+        "processes": {4242: 900},
+        "gpu_busy_percent": 62,
+        "gpu_memory_busy_percent": 31,
+        "power_w": 312.5,
+        "energy_j": 9_876.543,
+        "temperature_c": 61,
+        "sm_clock_mhz": 1980,
+        "throttle_bits": 0x44,
+    }
+    assert throttle_reasons(0x44) == ("software power cap", "hardware thermal slowdown")
     assert driver.is_open == 0
 
 
@@ -133,36 +134,35 @@ def test_what_is_not_supported_is_none_and_never_zero(read, driver, error):
     for name in driver.answers:
         if name != "nvmlDeviceGetCount":
             driver.answers[name] = error
-    reading = read()
-    for name in reading.__slots__:
-        assert getattr(reading, name) is None, name
+    told = read()
+    assert told.pop("memory") == (None, None, None)
+    assert set(told.values()) == {None}
 
 
 def test_the_first_version_of_memory_includes_the_reserve(read, driver):
     driver.answers["nvmlDeviceGetMemoryInfo_v2"] = pynvml.NVMLError_FunctionNotFound
-    assert read().device_used_mib == 1_600
-    assert read().device_reserved_mib is None
+    assert read()["memory"] == (80_000, 1_600, None)
 
 
 def test_older_drivers_are_asked_in_their_way(read, driver):
     for name in ("TemperatureV", "CurrentClocksEventReasons"):
         driver.answers[f"nvmlDeviceGet{name}"] = pynvml.NVMLError_FunctionNotFound
-    assert read().temperature_c == 60
-    assert read().throttle_reasons == ("software power cap",)
+    assert read()["temperature_c"] == 60
+    assert read()["throttle_bits"] == 4
 
 
 def test_no_throttling_is_told_from_unknown(read, driver):
     driver.answers["nvmlDeviceGetCurrentClocksEventReasons"] = 0
-    assert read().throttle_reasons == ()
-    driver.answers["nvmlDeviceGetCurrentClocksEventReasons"] = 1 << 40
-    assert read().throttle_reasons == ("reason 0x10000000000",)
+    assert read()["throttle_bits"] == 0
+    assert throttle_reasons(0) == ()
+    assert throttle_reasons(1 << 40) == ("reason 0x10000000000",)
 
 
 def test_an_idle_device_is_zero_and_not_unknown(read, driver):
     driver.answers["nvmlDeviceGetUtilizationRates"] = SimpleNamespace(gpu=0, memory=0)
     driver.answers["nvmlDeviceGetComputeRunningProcesses"] = []
-    assert read().gpu_busy_percent == 0
-    assert read().processes == {}
+    assert read()["gpu_busy_percent"] == 0
+    assert read()["processes"] == {}
 
 
 @pytest.mark.parametrize(
@@ -184,8 +184,8 @@ def test_a_mistake_of_ours_is_not_hidden(read, driver):
 def test_a_process_without_a_figure_is_unknown(read, driver):
     """As under WSL and Windows' display model."""
     driver.answers["nvmlDeviceGetComputeRunningProcesses"] = [process(7, None)]
-    assert read().processes == {7: None}
-    assert memory_of(read().processes, {7}) is None
+    assert read()["processes"] == {7: None}
+    assert memory_of(read()["processes"], {7}) is None
 
 
 def test_a_process_listed_twice_counts_once(read, driver):
@@ -193,7 +193,7 @@ def test_a_process_listed_twice_counts_once(read, driver):
         process(4242, 900),
         process(99, 30),
     ]
-    assert read().processes == {4242: 900, 99: 30}
+    assert read()["processes"] == {4242: 900, 99: 30}
 
 
 def test_memory_is_added_over_known_processes_only():
@@ -243,18 +243,54 @@ def test_an_unsupported_list_is_unknown(host, container):
     assert own_processes({}, None, [1], container) is None
 
 
-@pytest.mark.parametrize("uuid", ["1234", "GPU-1234"])
-def test_a_device_is_found_as_torch_names_it(driver, uuid):
-    with open_device(uuid) as device:
-        assert device._handle == "handle 1"
-    with open_device("no-such") as device:
-        assert device is None
+@pytest.mark.parametrize(
+    ("device", "index"), [("cpu", None), ("cuda", 0), ("cuda:3", 3)]
+)
+def test_a_setting_names_a_device(device, index):
+    assert device_index(device) == index
+
+
+def test_others_on_the_gpu_are_told_and_ours_are_not(driver, host):
+    ours = [process(os.getpid(), 300), process(4242, 900)]
+    driver.answers["nvmlDeviceGetComputeRunningProcesses"] = ours
+    assert foreign_processes(0, host) == {4242: 900}
+
+
+def test_in_a_container_everyone_counts_as_another(driver, container):
+    driver.answers["nvmlDeviceGetComputeRunningProcesses"] = [process(os.getpid(), 3)]
+    assert foreign_processes(0, container) == {os.getpid(): 3}
+
+
+def test_a_busy_gpu_is_refused_or_marked(driver):
+    with pytest.raises(GpuBusyError, match=r"GPU 0: \[4242\].*allow_busy=True"):
+        check_alone(0)
+    (note,) = check_alone(0, allow_busy=True)
+    assert "4242" in note
+
+
+def test_a_gpu_of_our_own_is_not_refused(driver):
+    driver.answers["nvmlDeviceGetComputeRunningProcesses"] = []
+    assert check_alone(0) == []
+
+
+def test_without_a_list_or_a_gpu_nothing_is_refused(driver):
+    assert check_alone(None) == []
+    assert check_alone(7) == []
+    for name in ("Compute", "Graphics"):
+        name = f"nvmlDeviceGet{name}RunningProcesses"
+        driver.answers[name] = pynvml.NVMLError_NotSupported
+    assert foreign_processes(0) is None
+    assert check_alone(0) == []
 
 
 def test_the_first_device_is_the_first_that_cuda_sees(driver, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1,0")
     with open_device() as device:
         assert device._handle == "handle 1"
+    with open_device(1) as device:
+        assert device._handle == "handle 0"
+    with open_device(2) as device:
+        assert device is None
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     with open_device() as device:
         assert device is None
@@ -274,6 +310,6 @@ def test_a_real_device_is_read():
     with open_device() as device:
         if device is None:
             pytest.skip("needs an NVIDIA GPU")
-        reading = device.read()
-    assert 0 < reading.device_used_mib < reading.device_total_mib
-    assert reading.temperature_c is None or 0 < reading.temperature_c < 120
+        memory, meters = device.memory(), device.meters()
+    assert 0 < memory.used_mib < memory.total_mib
+    assert meters["temperature_c"] is None or 0 < meters["temperature_c"] < 120

@@ -1,0 +1,230 @@
+"""What a process and its GPU do meanwhile, sampled by a process beside it."""
+
+import os
+import subprocess
+import time
+from bisect import bisect_left
+from collections.abc import Callable
+from tempfile import TemporaryFile
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.profiling import _server
+from evalkit.profiling._client import tail
+from evalkit.profiling._sampler import COLUMNS
+from evalkit.profiling.nvml import throttle_reasons
+
+START_S = 20.0
+LATE_S = 2.0
+"""How long a sample is waited for before its monitor counts as dead."""
+
+BUSY_S = 1.0
+"""NVML's utilisation is of up to a second before: earlier work is in it till then."""
+
+POWER_S = 10.0
+"""The shortest run whose power means something.
+
+The sensors of A100 and H100 see a quarter of the time (arXiv 2312.02741)."""
+
+GAP = 10
+"""So many times ``memory_ms`` without a sample is noted."""
+
+UNKNOWN: dict[str, Any] = dict.fromkeys(
+    (
+        *("peak_rss_mib", "nvml_process_peak_mib", "nvml_device_delta_mib"),
+        *("gpu_busy_percent", "gpu_memory_busy_percent", "mean_power_w", "energy_j"),
+        *("temperature_c", "throttle_reasons", "sm_clock_mhz"),
+    )
+)
+"""The columns of `Monitor.summary`."""
+
+RECORD = np.dtype([(name, "f8") for name in COLUMNS])
+Samples = NDArray[np.void]
+"""Of `RECORD`, as `_sampler.RECORD` packs them."""
+
+Values = NDArray[np.float64]
+
+
+class Monitor:
+    """Samples a process, its descendants and a GPU while the block runs.
+
+    The samples are taken and kept outside the process that is measured, whose memory
+    they do not change. If the monitor dies, the block goes on.
+
+    Parameters
+    ----------
+    pid
+        The process; None for this one.
+    device_index
+        The GPU, see `evalkit.profiling.nvml.open_device`; None for none.
+    memory_ms
+        Pause between samples of memory.
+    power_ms
+        Least time between samples of everything else.
+
+    Notes
+    -----
+    To be entered before the process uses the GPU, whose memory of then is what is
+    subtracted later, and from a thread that lasts (see
+    `evalkit.profiling.parents.die_with_parent`).
+
+    """
+
+    def __init__(
+        self,
+        pid: int | None = None,
+        device_index: int | None = None,
+        memory_ms: float = 15.0,
+        power_ms: float = 50.0,
+    ) -> None:
+        self._asked = {
+            "pid": os.getpid() if pid is None else pid,
+            "device_index": device_index,
+            "memory_ms": memory_ms,
+            "power_ms": power_ms,
+        }
+        self._longest_gap_s = GAP * memory_ms / 1000
+
+    def __enter__(self) -> Self:
+        self._file, self._errors = TemporaryFile(), TemporaryFile()
+        self._process = subprocess.Popen(
+            _server.program("_sampler", "sample", parent=os.getpid(), **self._asked),
+            stdin=subprocess.DEVNULL,
+            stdout=self._file,
+            stderr=self._errors,
+        )
+        self._wait_for(time.perf_counter(), START_S)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wait_for(time.perf_counter())
+        self._process.kill()
+        self._process.wait()
+
+    def samples(self) -> Any:
+        """All samples so far, as a DataFrame.
+
+        Returns
+        -------
+        DataFrame
+            ``time_s`` (of this process's `time.perf_counter`), ``rss_mib`` (with
+            descendants; pages that they share count once for each),
+            ``device_used_mib``, ``process_mib`` (GPU memory of the process and its
+            descendants), ``n_foreign`` (other processes on the GPU), and what
+            `evalkit.profiling.nvml.Device.meters` says. Null is unknown, or not asked
+            with that sample.
+
+        """
+        import pandas as pd  # late: timed processes do without it
+
+        samples = self._read(0, self._n_samples())
+        return pd.DataFrame(samples).astype("Float64")
+
+    def summary(self, begin_s: float, end_s: float) -> dict[str, Any]:
+        """Columns of the table ``records`` for a part of the block.
+
+        Parameters
+        ----------
+        begin_s, end_s
+            By `time.perf_counter`. The same twice for the state at one moment.
+
+        Returns
+        -------
+        dict
+            ``peak_rss_mib`` (sampled, with descendants), ``nvml_process_peak_mib``,
+            ``nvml_device_delta_mib`` (above the first sample), ``gpu_busy_percent``
+            and ``gpu_memory_busy_percent`` (means; null for a part under 1 s),
+            ``mean_power_w`` and ``energy_j`` (by the energy counter; power alone
+            where there is none; null under 10 s), ``temperature_c`` (highest),
+            ``sm_clock_mhz`` (mean), ``throttle_reasons`` (text, ``none`` if none),
+            and ``notes``: gaps, other processes on the GPU. If the monitor did not
+            live to the end, all are null and a note says so.
+
+        """
+        self._wait_for(end_s)
+        first, last = self._find(begin_s), self._find(end_s)
+        at_start, samples = self._read(0, 1), self._read(first, last + 1)
+        if not (samples["time_s"] >= end_s).any():
+            return {**UNKNOWN, "notes": [self._why_not()]}
+        busy = samples[samples["time_s"] >= begin_s + BUSY_S]
+        power_w, energy_j = _power(samples, end_s - begin_s)
+        bits = _known(samples["throttle_bits"]).astype(int)
+        reasons = throttle_reasons(np.bitwise_or.reduce(bits)) or ("none",)
+        return {
+            "peak_rss_mib": _reduce(np.max, samples["rss_mib"]),
+            "nvml_process_peak_mib": _reduce(np.max, samples["process_mib"]),
+            "nvml_device_delta_mib": _reduce(
+                np.max, samples["device_used_mib"] - at_start["device_used_mib"]
+            ),
+            "gpu_busy_percent": _reduce(np.mean, busy["gpu_busy_percent"]),
+            "gpu_memory_busy_percent": _reduce(
+                np.mean, busy["gpu_memory_busy_percent"]
+            ),
+            "mean_power_w": power_w,
+            "energy_j": energy_j,
+            "temperature_c": _reduce(np.max, samples["temperature_c"]),
+            "throttle_reasons": "; ".join(reasons) if len(bits) else None,
+            "sm_clock_mhz": _reduce(np.mean, samples["sm_clock_mhz"]),
+            "notes": self._notes(samples, begin_s),
+        }
+
+    def _notes(self, samples: Samples, begin_s: float) -> list[str]:
+        notes = []
+        gap_s = np.diff(samples["time_s"], prepend=begin_s).max()
+        if gap_s > self._longest_gap_s:
+            notes.append(f"monitor: {gap_s:.2f} s without a sample")
+        if n_foreign := _reduce(np.max, samples["n_foreign"]):
+            notes.append(f"other processes were on the GPU: {n_foreign:.0f}")
+        return notes
+
+    def _why_not(self) -> str:
+        code = self._process.poll()
+        said = tail(self._errors).rpartition("\n")[2]
+        how = "did not answer" if code is None else f"ended (exit code {code})"
+        return f"monitor: {how}, what it measures is unknown {said}".strip()
+
+    def _wait_for(self, time_s: float, timeout_s: float = LATE_S) -> None:
+        """Wait for a sample of that time or later, as long as one may come."""
+        end = time.perf_counter() + timeout_s
+        while self._find(time_s) == self._n_samples():
+            if self._process.poll() is not None or time.perf_counter() > end:
+                return
+            time.sleep(0.002)
+
+    def _find(self, time_s: float) -> int:
+        """The number of the first sample of that time or later."""
+        numbers = range(self._n_samples())
+        return bisect_left(
+            numbers, time_s, key=lambda n: self._read(n, n + 1)["time_s"][0]
+        )
+
+    def _n_samples(self) -> int:
+        return os.fstat(self._file.fileno()).st_size // RECORD.itemsize
+
+    def _read(self, first: int, stop: int) -> Samples:
+        size = RECORD.itemsize
+        data = os.pread(self._file.fileno(), (stop - first) * size, first * size)
+        return np.frombuffer(data, RECORD)
+
+
+def _known(values: Values) -> Values:
+    return values[~np.isnan(values)]
+
+
+def _reduce(function: Callable[[Values], Any], values: Values) -> float | None:
+    known = _known(values)
+    return float(function(known)) if len(known) else None
+
+
+def _power(samples: Samples, duration_s: float) -> tuple[float | None, float | None]:
+    """Mean power in W and energy in J, None where unknown."""
+    if duration_s < POWER_S:
+        return None, None
+    counted = samples[~np.isnan(samples["energy_j"])]
+    if len(counted) < 2:
+        return _reduce(np.mean, samples["power_w"]), None
+    passed = counted[-1]["time_s"] - counted[0]["time_s"]
+    power_w = float((counted[-1]["energy_j"] - counted[0]["energy_j"]) / passed)
+    return power_w, power_w * duration_s
