@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from evalkit.figures._style import FAINT, INK, new_figure, wrap
 
@@ -20,12 +21,14 @@ BARS = {
     "nvml_process_peak_mib": ("of the process by NVML", "0.45", ""),
 }
 ROW = ["condition", "source"]
+FLOOR_NOTE = "   dotted: least that the arithmetic allows"
 
 
 def wall_times(
     records: pd.DataFrame,
     cost: pd.DataFrame | None = None,
     machine: str | None = None,
+    floors: pd.DataFrame | None = None,
 ) -> Figure:
     """Every raw wall time as a mark, one line of marks for each condition and source.
 
@@ -41,11 +44,15 @@ def wall_times(
         None for no interval.
     machine
         Named in the title; None for the machines in `records`.
+    floors
+        Table `evalkit.tables.FLOORS`, for the least time that the arithmetic allows: a
+        dotted upright stroke. None for no such line.
 
     """
     rows = _rows(records)
     ok = records[(records["outcome"] == "ok") & records["wall_time_s"].notna()]
     figure, axes = _frame(rows, "wall time", _machines(records, machine))
+    drawn = ok["wall_time_s"].tolist()
     for y, row in enumerate(rows.itertuples()):
         mine = _of(ok, row)
         for phase, marker in (("cold", "^"), ("warm", "o")):
@@ -65,13 +72,19 @@ def wall_times(
         if interval:
             axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
         _value(axes, y, _summary(warm, interval, len(_of(records, row)) - len(mine)))
-    _scale(axes, ok["wall_time_s"].to_numpy(float), "wall time of one picture, s")
+        drawn += _floor_line(axes, y, row, floors, "wall time")
+    _scale(axes, np.array(drawn, float), "wall time of one call, s")
     note = "○ warm run   △ cold run   | median of the warm runs"
-    _note(figure, note + ("   grey bar: its interval" if cost is not None else ""))
+    note += "   grey bar: its interval" if cost is not None else ""
+    _note(figure, note + (FLOOR_NOTE if floors is not None else ""))
     return figure
 
 
-def memory(cost: pd.DataFrame, machine: str | None = None) -> Figure:
+def memory(
+    cost: pd.DataFrame,
+    machine: str | None = None,
+    floors: pd.DataFrame | None = None,
+) -> Figure:
     """Peak memory as bars, by condition and source; what is unknown has no bar.
 
     Parameters
@@ -80,6 +93,8 @@ def memory(cost: pd.DataFrame, machine: str | None = None) -> Figure:
         Table `evalkit.tables.COST`.
     machine
         Named in the title; None for the machines in `cost`.
+    floors
+        As in `wall_times`, for the bytes that must coexist.
 
     """
     rows = _rows(cost)
@@ -104,13 +119,35 @@ def memory(cost: pd.DataFrame, machine: str | None = None) -> Figure:
                 label=label if y == 0 else None,
             )
         _value(axes, y, "\n".join(texts) or "not measured")
+        _floor_line(axes, y, row, floors, "peak memory")
     axes.set_xlim(left=0)
-    axes.set_xlabel("peak memory, MiB", fontsize=TEXT_PT)
+    label = "peak memory, MiB" + (FLOOR_NOTE if floors is not None else "")
+    axes.set_xlabel(label, fontsize=TEXT_PT)
     if known:
         figure.legend(
             loc="lower center", ncols=len(known), fontsize=TEXT_PT, frameon=False
         )
     return figure
+
+
+def _floor_line(
+    axes: Axes,
+    y: float,
+    row: tuple[object, ...],
+    floors: pd.DataFrame | None,
+    quantity: str,
+) -> list[float]:
+    """Draw the floor of one row of the plain cost; return it, if it is known."""
+    if floors is None:
+        return []
+    # what only moves bytes has a floor a thousand times under any time
+    of_networks = floors[floors["operations_tflop"] > 0]
+    mine = _of(of_networks[of_networks["experiment"] == "cost"], row)
+    known: list[float] = (
+        mine.loc[mine["quantity"] == quantity, "floor"].dropna().tolist()
+    )
+    axes.vlines(known, y - 0.42, y + 0.42, color=INK, lw=1.6, ls=(0, (1, 1.2)))
+    return known
 
 
 def _rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -219,7 +256,9 @@ def _scale(axes: Axes, values: np.ndarray, label: str) -> None:
     if len(values) and values.min() > 0:
         if values.max() / values.min() >= LOGARITHMIC_FROM:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(axis="x", which="both", color="0.93")
             label += " (logarithmic)"
         else:

@@ -1,21 +1,33 @@
 """Which cells are missing, and their computation in processes of their own."""
 
+import signal
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalkit.profiling.isolation import run_cell
+from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
-from evalkit.records import code_digest, record_key
+from evalkit.records import Cell, code_digest, record_key
 from evalkit.restorers import Plan, restorers
 from evalkit.study._run import Run
+from evalkit.tables import IMAGES
 
 CELL = "evalkit.study._cells:restore_cell"
+SERIES = "evalkit.study._series:series_cell"
+GROUP = ["experiment", "condition", "source", "machine"]
+"""What a row of a summary stands for."""
+
+RESIZED = r"@(\d+)px$"
+"""Ends the name of a source that was resized to this longest side."""
+
 TIMEOUT_S = 3600.0
-"""A cell that takes longer is recorded as a time-out."""
+"""A cell that takes longer for each of its runs is recorded as a time-out."""
 
 
 class Cells:
@@ -30,23 +42,41 @@ class Cells:
     plan
         What it loads.
     experiment
-        ``quality`` keeps its outputs, others do not.
+        See `evalkit.tables.RECORDS`.
     n_warm
-        Runs after the cold one.
+        Runs after the cold ones.
+    function
+        ``package.module:name``, called in the cell's process as ``name(emit, *,
+        condition, source, path, kind, target, n_warm, **arguments)``.
+    arguments
+        More of its arguments.
+    keeps_outputs
+        Whether outputs go to the run's ``outputs/``, under the condition's name.
 
     """
 
     def __init__(
-        self, run: Run, condition: str, plan: Plan, experiment: str, *, n_warm: int
+        self,
+        run: Run,
+        condition: str,
+        plan: Plan,
+        experiment: str,
+        *,
+        n_warm: int,
+        function: str = CELL,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
+        keeps_outputs: bool = False,
     ) -> None:
         self.run, self.condition, self.plan = run, condition, plan
         self.experiment, self.n_warm = experiment, n_warm
+        self.function, self.arguments = function, dict(arguments)
+        self.keeps_outputs = keeps_outputs
         found = environment()
         self.machine = str(found["machine"]["machine"])
         self._environment = environment_digest(found)
         self._code = code_digest([plan.spec.build.__module__])
         modules = {spec.build.__module__ for spec in restorers().values()}
-        modules.add(CELL.partition(":")[0])
+        modules.add(SERIES.partition(":")[0])
         self._preload = (*plan.spec.preload, *sorted(modules))
 
     def compute(self, images: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
@@ -54,15 +84,27 @@ class Cells:
 
         A cell that failed is not tried again: its record stands until the source,
         the weights, the setting or the restorer's code change.
+
+        Raises
+        ------
+        GpuBusyError
+            It would time something on a GPU that others use; see `Run.allow_busy`.
+
         """
         rows = images.to_dict("records")
         keys = {row["source"]: self._key(row) for row in rows}
         done = self._mine(keys.values())
         missing = [row for row in rows if not self._is_complete(row, done, keys)]
+        plain = self.experiment in ("quality", "cost")
+        what = self.condition if plain else f"{self.experiment}, {self.condition}"
         say(
-            f"{self.condition}: {len(rows) - len(missing)} of {len(rows)} sources "
+            f"{what}: {len(rows) - len(missing)} of {len(rows)} sources "
             f"already there, {len(missing)} to compute"
         )
+        if missing and self.experiment != "quality":
+            device = device_index(self.plan.resolved.get("device", "cpu"))
+            for note in check_alone(device, allow_busy=self.run.allow_busy):
+                say(note)
         for index, row in enumerate(missing):
             start = time.perf_counter()
             there = done[done["key"] == keys[row["source"]]]
@@ -96,20 +138,21 @@ class Cells:
         there = done[done["key"] == keys[row["source"]]]
         if (there["outcome"] != "ok").any():
             return True
-        if len(there) < 1 + self.n_warm:
+        if there.empty or (there["phase"] == "warm").sum() < self.n_warm:
             return False
         target = self._target(row)
         return target is None or (self.run.path / target).is_file()
 
     def _target(self, row: Mapping[str, Any]) -> str | None:
-        if self.experiment != "quality":
+        if not self.keeps_outputs:
             return None
         path = self.run.output_path(self.condition, row["source"])
         return path.relative_to(self.run.path).as_posix()
 
-    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
-        """Run one cell; keep each run's record as it ends; return the outcome."""
-        facts = {
+    def _facts(self, row: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """What all records of a cell share."""
+        own = self.plan.weights[0].sha256 if self.plan.weights else None
+        return {
             "study": self.run.name,
             "experiment": self.experiment,
             "key": key,
@@ -119,49 +162,54 @@ class Cells:
             "setting": dict(self.plan.resolved),
             "source": row["source"],
             "source_sha256": row["sha256"],
-            "weights_sha256": self.plan.weights[0].sha256
-            if self.plan.weights
-            else None,
+            "weights_sha256": own,
             "weights_kind": self.plan.weights_kind,
             "environment": self._environment,
         }
-        known = set(zip(there["run"], there["phase"], strict=True))
 
-        def keep(found: Mapping[str, Any]) -> None:
-            if (found["run"], found["phase"]) not in known:
-                self.run.records.append([facts | dict(found)])
+    def _keep(self, facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+        """Put a run's record on the disk, unless it is there."""
+        record = {**facts, **found}
+        if not self.run.records.has(Cell(*(record[name] for name in Cell._fields))):
+            self.run.records.append([record])
 
+    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:  # noqa: ARG002
+        """Run one cell; keep each run's record as it ends; return the outcome."""
+        facts = self._facts(row, key) | {"output": self._target(row)}
+        runs: list[Any] = []
+
+        def take(found: dict[str, Any]) -> None:
+            runs.append(found)
+            self._keep(facts, found)
+
+        ended = self.start(row, take)
+        if ended["outcome"] != "ok":
+            n_warm = sum(run["phase"] == "warm" for run in runs)
+            failed = {"run": n_warm + 1, "phase": "warm" if runs else "cold"}
+            self._keep(facts, {**ended, **failed, "output": None})
+        return ": ".join(filter(None, (ended["outcome"], ended["error"])))
+
+    def start(
+        self,
+        row: Mapping[str, Any],
+        take: Callable[[dict[str, Any]], None],
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Start the cell's process, hand on its runs, say how it ended.
+
+        Returns
+        -------
+        dict
+            ``started_at``, ``outcome`` and ``error``, as columns of ``records``.
+
+        """
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         if pd.notna(row["error"]):
-            outcome, error, n_runs = "error", row["error"], 0
-        else:
-            outcome, error, n_runs = self._run_cell(row, keep)
-        if outcome != "ok":
-            keep(
-                {
-                    "run": max(n_runs, 1),
-                    "phase": "warm" if n_runs else "cold",
-                    "started_at": started_at,
-                    "outcome": outcome,
-                    "error": error,
-                }
-            )
-        return outcome if outcome == "ok" else f"{outcome}: {error}"
-
-    def _run_cell(
-        self, row: Mapping[str, Any], keep: Callable[[Mapping[str, Any]], None]
-    ) -> tuple[str, str | None, int]:
-        n_runs = 0
+            return {"started_at": started_at, "outcome": "error", "error": row["error"]}
         target = self._target(row)
         uses_cuda = str(self.plan.resolved.get("device", "cpu")).startswith("cuda")
-
-        def take(found: Mapping[str, Any]) -> None:
-            nonlocal n_runs
-            n_runs += 1
-            keep({**found, "output": target})
-
         result = run_cell(
-            CELL,
+            self.function,
             {
                 "condition": self.condition,
                 "source": row["source"],
@@ -169,10 +217,44 @@ class Cells:
                 "kind": row["kind"],
                 "target": str(self.run.path / target) if target else None,
                 "n_warm": self.n_warm,
+                **self.arguments,
+                **more,
             },
             on_message=take,
-            timeout_s=TIMEOUT_S,
+            timeout_s=TIMEOUT_S * (1 + self.n_warm),
             start_method="spawn" if uses_cuda else "forkserver",
             preload=self._preload,
         )
-        return result.outcome, result.error, n_runs
+        # a run with a limit of its own has set the alarm: see `_series`
+        is_late = result.exit_code == -signal.SIGALRM
+        outcome = "timeout" if is_late else result.outcome
+        return {"started_at": started_at, "outcome": outcome, "error": result.error}
+
+
+def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
+    """The first sources, or all for 0, in an order shuffled by the seed."""
+    chosen = images.head(n_sources) if n_sources else images
+    return chosen.sample(frac=1, random_state=np.random.default_rng(seed))
+
+
+def newest(run: Run, *experiments: str) -> pd.DataFrame:
+    """Records of experiments, by the beginning of their names, of the pictures at hand.
+
+    Cells of code, weights or pictures that have changed since are left out. A source
+    that was resized counts as the picture it was made of.
+    """
+    records = run.records.read()
+    images = run.read(IMAGES)
+    names = records["source"].str.replace(RESIZED, "", regex=True)
+    is_here = records["source_sha256"].isin(images["sha256"])
+    is_here |= (names != records["source"]) & names.isin(images["source"])
+    records = records[records["experiment"].str.startswith(experiments) & is_here]
+    newest_key = records.groupby(GROUP)["key"].transform("last")
+    return records[records["key"] == newest_key]
+
+
+def first_failure(failed: pd.DataFrame) -> str | None:
+    """Outcome and error of the first of these records; None if there is none."""
+    for record in failed.to_dict("records"):
+        return f"{record['outcome']}: {record['error']}"
+    return None

@@ -23,10 +23,14 @@ class Run:
     ----------
     path
         The folder.
+    allow_busy
+        Whether to time on a GPU that other processes use, too. Records of such runs
+        say so in their notes.
 
     """
 
     path: Path
+    allow_busy: bool = False
 
     @property
     def name(self) -> str:

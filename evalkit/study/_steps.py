@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,13 +13,13 @@ from IPython.core.getipython import get_ipython
 from evalkit.paths import atomic_path
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.study._compute import Cells
+from evalkit.study._compute import SERIES, Cells, choose
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import Run, open_run
 from evalkit.tables import COST, IMAGES, RECORDS
 
 
-def begin(notebook: str, run_dir: str) -> Run:
+def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
     """Open the run folder of a notebook, after checking what was given to it.
 
     Parameters
@@ -27,6 +28,8 @@ def begin(notebook: str, run_dir: str) -> Run:
         Its name without suffix.
     run_dir
         Its parameter of that name; empty for ``runs/adhoc``.
+    allow_busy
+        See `Run`.
 
     Raises
     ------
@@ -37,7 +40,7 @@ def begin(notebook: str, run_dir: str) -> Run:
     shell = get_ipython()
     if shell is not None:
         check_given_cells(notebook, shell.user_ns["In"])
-    return open_run(run_dir)
+    return replace(open_run(run_dir), allow_busy=allow_busy)
 
 
 def close_records(run: Run) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def restore(
     if plan.weights_kind == "random":
         say(f"{condition}: no picture is made with random weights; see 30_cost")
         return RECORDS.frame([])
-    cells = Cells(run, condition, plan, "quality", n_warm=0)
+    cells = Cells(run, condition, plan, "quality", n_warm=0, keeps_outputs=True)
     return cells.compute(images, say)
 
 
@@ -126,7 +129,9 @@ def measure_cost(
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Time one condition: a cold run and warm runs of each source, in one process.
+    """Time one condition: cold runs and warm runs of each source, in one process.
+
+    Runs are cold until times are stable, at most a fifth of `repeats` after the first.
 
     Parameters
     ----------
@@ -147,11 +152,17 @@ def measure_cost(
         As in `restore`, one row a run.
 
     """
-    chosen = images.head(n_sources) if n_sources else images
-    shuffled = chosen.sample(frac=1, random_state=np.random.default_rng(seed))
     plan = plan_restorer(**parse_condition(condition))
-    cells = Cells(run, condition, plan, "cost", n_warm=repeats)
-    return cells.compute(shuffled, say)
+    cells = Cells(
+        run,
+        condition,
+        plan,
+        "cost",
+        n_warm=repeats,
+        function=SERIES,
+        arguments={"max_warm_up": repeats // 5},
+    )
+    return cells.compute(choose(images, n_sources, seed), say)
 
 
 def summarise_cost(run: Run) -> pd.DataFrame:
@@ -183,7 +194,7 @@ def summarise_cost(run: Run) -> pd.DataFrame:
                 "machine": machine,
                 "source_width_px": images.loc[source, "width_px"],
                 "source_height_px": images.loc[source, "height_px"],
-                **_cost_of(cell, expected),
+                **cost_of(cell, expected),
             }
         )
     frame = COST.frame(rows)
@@ -191,11 +202,12 @@ def summarise_cost(run: Run) -> pd.DataFrame:
     return frame
 
 
-def _cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
+def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
+    """What the records of a cell say, by columns of the table ``cost``."""
     ok = cell[cell["outcome"] == "ok"]
     cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
     times = warm["wall_time_s"].to_numpy(float)
-    low, high = _median_interval(times)
+    low, high = median_interval(times)
     notes = ok["notes"].iloc[-1] if len(ok) else None
     return {
         "weights_kind": cell["weights_kind"].iloc[-1],
@@ -224,7 +236,8 @@ def _most(column: pd.Series) -> float | None:
     return float(column.max()) if column.notna().any() else None
 
 
-def _median_interval(times: np.ndarray) -> tuple[float | None, float | None]:
+def median_interval(times: np.ndarray) -> tuple[float | None, float | None]:
+    """As `evalkit.stats.median_interval`, without waiting for `scipy.stats`."""
     if len(times) < 2:
         return None, None
     resampled = np.random.default_rng(0).choice(times, (2000, len(times)))

@@ -11,9 +11,10 @@ from skimage import data
 
 from evalkit.images import write_image
 from evalkit.paths import SHIPPED
+from evalkit.study._experiments import VALUES
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
-TAKES_IMAGES = {"10_images", "20_restore", "30_cost", "60_compare"}
+TAKES_IMAGES = {"10_images", "20_restore", "30_cost", "60_compare", "70_rate"}
 NOTEBOOKS = sorted((SHIPPED / "notebooks").glob("*.ipynb"))
 
 
@@ -46,7 +47,7 @@ def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
     arguments = ["-p", "images", str(album)] if notebook.stem in TAKES_IMAGES else []
     if notebook.stem in ("20_restore", "30_cost"):
         arguments += ["-p", "condition", "realesrgan-animevideo-x4"]
-    if notebook.stem == "60_compare":
+    if notebook.stem in ("60_compare", "70_rate"):
         arguments += ["-y", "conditions: [lanczos, realesrgan-animevideo-x4]"]
     done = papermill(notebook, tmp_path, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -60,3 +61,15 @@ def test_papermill_with_a_misspelt_parameter_is_refused(tmp_path):
     assert done.returncode != 0
     assert "30_cost has no parameter 'conditon'" in done.stderr
     assert "condition: str" in done.stderr
+
+
+@pytest.mark.soak
+def test_every_experiment_of_30_cost_makes_its_tables_on_a_cpu(album, tmp_path):
+    notebook = SHIPPED / "notebooks" / "30_cost.ipynb"
+    given = ["-p", "images", str(album), "-p", "condition", "realesrgan-animevideo-x4"]
+    given += ["-p", "trace", "True", "-y", f"experiments: {[*VALUES]}"]
+    done = papermill(notebook, tmp_path, *given)
+    assert done.returncode == 0, done.stderr[-3000:]
+    folder = Path(os.environ["EVALKIT_RUNS"]) / "adhoc" / "tables"
+    tables = {path.stem.partition("-")[0] for path in folder.glob("*.csv")}
+    assert tables == {"images", "cost", "memory", "experiments", "timeline"}

@@ -1,0 +1,181 @@
+"""Figures of experiments: sweeps, series of runs, memory over time."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from evalkit.figures._cost import TEXT_PT
+from evalkit.figures._style import FAINT, INK, new_figure
+
+WIDTH_PX, PANEL_PX = 1400, 330
+MARKS = "osD^vX"
+LEGEND = {"fontsize": TEXT_PT, "frameon": False}
+VARIED = {
+    "batch": "batch, pictures",
+    "size": "size, longest side in px",
+    "tile": "tile, px of the source; 0 is none",
+    "scale": "scale, output side over source side",
+}
+BANDS = ("0.96", "0.86")
+LEAST_SHARE = 0.012
+"""Of the time shown: a shorter stage has no room for its name."""
+
+
+def sweeps(experiments: pd.DataFrame) -> Figure:
+    """Time for a picture and peak memory against what was varied.
+
+    Parameters
+    ----------
+    experiments
+        Table `evalkit.tables.EXPERIMENTS`. Experiments of one value have no panel; a
+        value that failed is a cross.
+
+    """
+    families = experiments["experiment"].str.replace(r"-\d+$", "", regex=True)
+    varied = experiments.assign(family=families)[experiments["value"].notna()]
+    counts = varied.groupby("family", sort=False)["value"].nunique()
+    names = [name for name, n in counts.items() if n > 1]
+    figure, panels = _panels(max(1, len(names)), "what it costs, by what is varied")
+    for name, (left, right) in zip(names, panels, strict=False):
+        part = varied[varied["family"] == name]
+        values = sorted(part["value"].unique(), key=lambda value: (len(value), value))
+        on_gpu = part["nvml_process_peak_mib"].notna().any()
+        memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
+        left.set_ylabel("s for a picture")
+        right.set_ylabel("GPU memory, MiB" if on_gpu else "peak RSS, MiB")
+        for axes, column in ((left, "per_picture_s"), (right, memory)):
+            _lines(axes, part, values, column)
+            axes.set_xticks(range(len(values)), values)
+            axes.set_xlabel(VARIED.get(name, name), fontsize=TEXT_PT)
+        left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND)
+    return figure
+
+
+def _lines(axes: Axes, part: pd.DataFrame, values: Sequence[str], column: str) -> None:
+    """One line for each restorer and picture, or each condition where these differ."""
+    who = part["condition"].str.partition("@")[0] + ", "
+    who += part["source"].str.replace(r"@\d+px$", "", regex=True)
+    for number, (name, mine) in enumerate(part.groupby(who, sort=False)):
+        mine = mine.set_index("value").reindex(values)
+        y = mine[column].to_numpy(float, na_value=np.nan)
+        grey = ("0.1", "0.45", "0.7")[number % 3]
+        axes.plot(y, marker=MARKS[number % len(MARKS)], color=grey, label=name)
+        failed = np.flatnonzero(mine["n_failed"].fillna(0) > 0)
+        axes.plot(failed, np.zeros(len(failed)), "x", color=INK, markersize=8)
+    axes.set_ylim(0, 1.15 * float(part[column].max()))
+
+
+def series(records: pd.DataFrame) -> Figure:
+    """Time and peak memory of each run in turn, and how those ended that failed.
+
+    Parameters
+    ----------
+    records
+        Table `evalkit.tables.RECORDS`, of stability series.
+
+    """
+    kinds = list(records.groupby(["experiment", "condition", "source"], sort=False))
+    title = "runs in a row   ○ warm   △ cold   × failed"
+    figure, panels = _panels(max(1, len(kinds)), title)
+    for (names, mine), (left, right) in zip(kinds, panels, strict=False):
+        on_gpu = mine["nvml_process_peak_mib"].notna().any()
+        memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
+        left.set_title(" · ".join(names), fontsize=TEXT_PT, loc="left")
+        left.set_ylabel("wall time, s")
+        right.set_ylabel("GPU memory, MiB" if on_gpu else "peak RSS, MiB")
+        failed = mine[mine["outcome"] != "ok"]
+        for axes, column in ((left, "wall_time_s"), (right, memory)):
+            for phase, mark in (("cold", "^"), ("warm", "o")):
+                part = mine[mine["phase"] == phase]
+                y = part[column].to_numpy(float, na_value=np.nan)
+                axes.plot(part["run"], y, mark, mfc="none", color=INK, markersize=4)
+            axes.set_xlabel("run", fontsize=TEXT_PT)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_xlim(0, int(mine["run"].max()) + 1)
+            for record in failed.to_dict("records"):
+                _failed(axes, record["run"], record["outcome"])
+    return figure
+
+
+def _failed(axes: Axes, run: int, outcome: str) -> None:
+    across = axes.get_xaxis_transform()
+    axes.plot([run], [0.04], "x", color=INK, transform=across, clip_on=False)
+    axes.axvline(run, color="0.8", linewidth=0.8, zorder=0)
+    axes.text(
+        run, 0.12, outcome, transform=across, rotation=90, ha="center", fontsize=TEXT_PT
+    )
+
+
+def timeline(samples: pd.DataFrame) -> Figure:
+    """Memory over time, with the stages of loading and of each run as bands.
+
+    Parameters
+    ----------
+    samples
+        Table `evalkit.tables.TIMELINE`.
+
+    """
+    kinds = list(samples.groupby(["condition", "source"], sort=False))
+    figure, panels = _panels(max(1, len(kinds)), "memory over time", n_columns=1)
+    for (names, mine), (axes,) in zip(kinds, panels, strict=False):
+        time_s = mine["time_s"].to_numpy(float)
+        axes.set_title(" · ".join(names), fontsize=TEXT_PT, loc="left", pad=50)
+        axes.set(ylabel="MiB", xlim=(0, time_s[-1]))
+        axes.set_xlabel("time since loading began, s", fontsize=TEXT_PT)
+        lines = {"rss_mib": ("RSS", "-"), "process_mib": ("process on GPU", "--")}
+        for column, (label, style) in lines.items():
+            if mine[column].notna().any():
+                y = mine[column].to_numpy(float, na_value=np.nan)
+                axes.plot(time_s, y, style, color=INK, label=label)
+        axes.set_ylim(bottom=0)
+        axes.legend(loc="lower right", **LEGEND)
+        _bands(axes, mine["stage"].fillna("").to_numpy(), time_s)
+    return figure
+
+
+def _bands(axes: Axes, stages: np.ndarray, time_s: np.ndarray) -> None:
+    starts = [0, *(np.flatnonzero(stages[1:] != stages[:-1]) + 1), len(stages) - 1]
+    for number, (first, last) in enumerate(pairwise(starts)):
+        if not stages[first]:
+            continue
+        begin, end = time_s[first], time_s[last]
+        axes.axvspan(begin, end, color=BANDS[number % 2], linewidth=0, zorder=0)
+        if end - begin >= LEAST_SHARE * (time_s[-1] - time_s[0]):
+            axes.text(
+                (begin + end) / 2,
+                1.02,
+                stages[first],
+                transform=axes.get_xaxis_transform(),
+                rotation=40,
+                fontsize=TEXT_PT - 1,
+                color=FAINT,
+            )
+
+
+def _panels(
+    n_rows: int, title: str, n_columns: int = 2
+) -> tuple[Figure, list[list[Axes]]]:
+    height = 90 + PANEL_PX * n_rows + (0 if n_columns > 1 else 60)
+    figure = new_figure(WIDTH_PX, height)
+    grid = figure.subplots(n_rows, n_columns, squeeze=False)
+    figure.subplots_adjust(
+        left=0.07,
+        right=0.985,
+        top=1 - (110 if n_columns > 1 else 170) / height,
+        bottom=70 / height,
+        hspace=0.55,
+        wspace=0.18,
+    )
+    for axes in grid.flat:
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=TEXT_PT)
+        axes.yaxis.label.set_fontsize(TEXT_PT)
+    figure.text(
+        16 / WIDTH_PX, 1 - 16 / height, title, fontsize=10, weight="bold", va="top"
+    )
+    return figure, grid.tolist()

@@ -1,0 +1,291 @@
+"""The experiments of cost: batch, size, tile, precision, scale, CPU, background."""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit._files import digest
+from evalkit.errors import SettingError, UnknownNameError, WeightsError
+from evalkit.images import read_image, resize, write_image
+from evalkit.metrics.seams import TileBorders, noise, seams
+from evalkit.paths import slug
+from evalkit.profiling.experiments import (
+    highest_percentile,
+    percentile_bound,
+)
+from evalkit.restorers import condition_name, parse_condition, plan_restorer
+from evalkit.study._compute import (
+    GROUP,
+    RESIZED,
+    SERIES,
+    Cells,
+    choose,
+    first_failure,
+    newest,
+)
+from evalkit.study._run import Run
+from evalkit.study._steps import cost_of
+from evalkit.tables import EXPERIMENTS, IMAGES, RECORDS, TIMELINE
+
+SETTINGS = {
+    "tile": "tile",
+    "precision": "precision",
+    "scale": "scale",
+    "background": "background",
+    "cpu": "device",
+}
+"""Experiments that vary the condition, and the setting that each varies."""
+
+VALUES: Mapping[str, Sequence[Any]] = {
+    "batch": (1, 2, 4, 8, 16),
+    "size": (256, 512, 768, 1024, 1200, 1280, 1536, 2048, 4096),
+    "tile": (0, 128, 256, 512),
+    "precision": ("fp32", "fp16", "bf16"),
+    "scale": (2, 4, 8),
+    "background": ("none", "realesrnet", "realesrgan"),
+    "cpu": ("cpu",),
+    "rotating": (1,),
+}
+"""Every experiment, with what it tries on a GPU."""
+
+ON_CPU: Mapping[str, Sequence[Any]] = {
+    **VALUES,
+    "batch": (1, 2, 4),
+    "size": (64, 96, 128, 192),
+    "tile": (0, 48, 96),
+}
+"""The same where there is none: minutes, not days."""
+
+CACHED_FROM = 1.1
+"""A ratio of rotating over same pictures that tells of a cache: MLPerf's limit."""
+
+
+def measure_experiment(
+    run: Run,
+    experiment: str,
+    condition: str,
+    images: pd.DataFrame,
+    *,
+    values: Sequence[Any] = (),
+    repeats: int = 3,
+    n_sources: int = 1,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Vary one thing and time each value: cold, until stable, then `repeats` times.
+
+    A value that the restorer or this machine does not have is said and left out.
+
+    Parameters
+    ----------
+    run
+        Gets records of ``batch-<n>``, ``rotating`` and ``same-picture``, or of the
+        experiment's name.
+    experiment
+        One of `VALUES`. ``batch``: copies of a picture in a call. ``size``: the picture
+        resized to a longest side. ``rotating``: another picture each time, in turn with
+        the same one. The others vary a setting of the condition.
+    condition, images, n_sources, repeats, say
+        As in `evalkit.study.measure_cost`.
+    values
+        Tried in an order that is shuffled; empty for those of `VALUES`, fewer and
+        smaller on a CPU.
+    seed
+        Of that order and of the sources'.
+
+    Returns
+    -------
+    DataFrame
+        Records of the experiment (`evalkit.tables.RECORDS`).
+
+    Raises
+    ------
+    UnknownNameError
+        No such experiment.
+
+    """
+    if experiment not in VALUES:
+        raise UnknownNameError("experiment", experiment, VALUES)
+    on_cpu = (
+        plan_restorer(**parse_condition(condition)).resolved.get("device", "cpu")
+        == "cpu"
+    )
+    values = values or (ON_CPU if on_cpu else VALUES)[experiment]
+    chosen = choose(images, n_sources, seed)
+    found = [RECORDS.frame([])]
+    for index in np.random.default_rng(seed).permutation(len(values)):
+        value = values[index]
+        try:
+            cells, prepare = _cells(run, experiment, condition, value, repeats)
+        except (SettingError, UnknownNameError, WeightsError) as error:
+            say(f"{experiment} {value}: not for {condition} here: {error}")
+            continue
+        found.append(cells.compute(prepare(chosen), say))
+    return pd.concat(found, ignore_index=True)
+
+
+def _cells(
+    run: Run, experiment: str, condition: str, value: Any, repeats: int
+) -> tuple[Cells, Callable[[pd.DataFrame], pd.DataFrame]]:
+    """The cells of one value, and what makes their sources of the pictures."""
+    name, arguments = experiment, {"max_warm_up": repeats // 5}
+    prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda images: images  # noqa: E731
+    if experiment in SETTINGS:
+        settings = parse_condition(condition) | {SETTINGS[experiment]: value}
+        condition = condition_name(**settings)
+    elif experiment == "batch":
+        name, arguments["batch"] = f"batch-{value}", value
+    elif experiment == "rotating":
+        name, arguments["rotating"] = "same-picture", True
+    else:
+        prepare = partial(resized, run, longest_px=value)
+    plan = plan_restorer(**parse_condition(condition))
+    cells = Cells(
+        run,
+        condition,
+        plan,
+        name,
+        n_warm=repeats,
+        function=SERIES,
+        arguments=arguments,
+        keeps_outputs=experiment == "tile" and plan.weights_kind != "random",
+    )
+    return cells, prepare
+
+
+def resized(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
+    """The pictures at another size, below the run's ``sources``.
+
+    Parameters
+    ----------
+    run, images
+        Table `evalkit.tables.IMAGES`.
+    longest_px
+        The longer side; the other keeps the proportion.
+
+    Returns
+    -------
+    DataFrame
+        As `images`, each source named ``<source>@<longest_px>px``.
+
+    """
+    rows = []
+    for row in images[images["error"].isna()].to_dict("records"):
+        name = f"{row['source']}@{longest_px}px"
+        path = run.path / "sources" / f"{slug(name)}-{row['sha256'][:8]}.png"
+        picture = read_image(Path(row["path"]))
+        height, width = picture.shape[:2]
+        scale = longest_px / max(height, width)
+        width, height = (max(1, round(side * scale)) for side in (width, height))
+        write_image(path, resize(picture, width, height))
+        made = {"source": name, "path": str(path), "sha256": digest(path)}
+        rows.append(row | made | {"width_px": width, "height_px": height})
+    return IMAGES.frame(rows)
+
+
+def trace_memory(run: Run, condition: str, images: pd.DataFrame) -> pd.DataFrame:
+    """Sample memory while a condition is loaded and restores the first source twice.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.TIMELINE`, also written to the run's tables; empty if the
+        process failed.
+
+    """
+    plan = plan_restorer(**parse_condition(condition))
+    arguments = {"traced": True}
+    cells = Cells(
+        run, condition, plan, "trace", n_warm=1, function=SERIES, arguments=arguments
+    )
+    row = images.to_dict("records")[0]
+    facts = {"condition": condition, "source": row["source"], "machine": cells.machine}
+    messages: list[dict[str, Any]] = []
+    cells.start(row, messages.append)
+    samples = [facts | sample for m in messages for sample in m.get("samples", ())]
+    frame = TIMELINE.frame(samples)
+    run.write(TIMELINE, frame, condition)
+    return frame
+
+
+def summarise_experiments(run: Run) -> pd.DataFrame:
+    """One row for each value of each experiment, and for the plain cost beside them.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.EXPERIMENTS`, also written to the run's tables.
+
+    """
+    records = newest(run, "cost", "batch-", "same-picture", "size", *SETTINGS)
+    moved = newest(run, "rotating").query("phase == 'warm'")
+    moved_s = moved.groupby(GROUP[1:])["wall_time_s"].median()
+    quality = run.quality().set_index(["condition", "source"])["output_sha256"]
+    rows = []
+    for names, cell in records.groupby(GROUP, sort=False):
+        row = dict(zip(GROUP, names, strict=True))
+        row |= cost_of(cell, quality.get((row["condition"], row["source"])))
+        row |= _spread_of(cell, row["experiment"], row["wall_time_s"])
+        if row["experiment"] == "same-picture" and names[1:] in moved_s:
+            ratio = float(moved_s[names[1:]]) / row["wall_time_s"]
+            row |= {"rotating_ratio": ratio, "is_cached": ratio > CACHED_FROM}
+        if row["experiment"] == "tile":
+            row |= _seams(run, cell)
+        rows.append(row)
+    frame = EXPERIMENTS.frame(sorted(rows, key=_order))
+    run.write(EXPERIMENTS, frame)
+    return frame
+
+
+def _spread_of(
+    cell: pd.DataFrame, experiment: str, median_s: float | None
+) -> dict[str, Any]:
+    ok = cell[cell["outcome"] == "ok"]
+    times_s = ok.loc[ok["phase"] == "warm", "wall_time_s"].to_numpy(float)
+    percent = int(highest_percentile(len(times_s)) or 0)
+    batch = re.search(r"batch-(\d+)$", experiment)
+    n_pictures = int(batch[1]) if batch else 1
+    value = batch or re.search(RESIZED, cell["source"].iloc[0])
+    settings = json.loads(cell["setting"].iloc[0])
+    varied = settings.get(SETTINGS.get(experiment, ""))
+    found = {
+        "value": value[1] if value else None if varied is None else str(varied),
+        "failure": first_failure(cell.drop(ok.index)),
+        "per_picture_s": median_s and median_s / n_pictures,
+        "pictures_per_s": median_s and n_pictures / median_s,
+        **ok[["gpu_busy_percent", "mean_power_w"]].mean(),
+        **ok[["output_width_px", "output_height_px"]].max(),
+    }
+    if percent >= 50:
+        bound_s = percentile_bound(times_s, percent)
+        found |= {"percentile": percent, "percentile_s": bound_s}
+    return found
+
+
+def _order(row: Mapping[str, Any]) -> tuple[str, str, int, str]:
+    """By experiment and restorer, then by value: 8 before 16."""
+    family, restorer = row["experiment"].split("-")[0], row["condition"].split("@")[0]
+    value = row["value"] or ""
+    return family, restorer, len(value), value
+
+
+def _seams(run: Run, cell: pd.DataFrame) -> dict[str, float]:
+    """The score of the tiles' borders in the output, where there are any."""
+    settings, kept = json.loads(cell["setting"].iloc[0]), cell["output"].dropna()
+    period = int(settings["tile"] * (settings.get("scale") or 1))
+    if kept.empty or not period:
+        return {}
+    output = read_image(run.path / kept.iloc[-1])
+    borders = TileBorders.every(period, *output.shape[:2])
+    if not any(borders):
+        return {}
+    return {
+        "seams_db": seams(output, borders),
+        "seams_noise_db": noise(output, borders),
+    }
