@@ -9,7 +9,10 @@ from typing import Any
 from evalkit.errors import StudyError
 from evalkit.paths import SHIPPED
 
-TYPES = {"str": str, "int": int, "float": float, "bool": bool, "list[str]": list}
+TYPES = {"str": str, "int": int, "float": float, "bool": bool} | {
+    "list[str]": list,
+    "list[int]": list,
+}
 
 
 def notebook_path(name: str) -> Path:

@@ -1,0 +1,275 @@
+"""Tables of the experiments on cost, stability, limits and back ends."""
+
+from evalkit.tables._study import COST
+from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH, Table
+
+BUDGET = Table(
+    name="budget",
+    columns={
+        "condition": TEXT,
+        "restorer": TEXT,
+        "setting": TEXT,
+        "source": TEXT,  # one that was resized is named <source>@<longest>px
+        "machine": TEXT,
+        "limit": TEXT,  # what held it: cuda (balloon and fraction), data (RLIMIT_DATA)
+        "weights_kind": TEXT,
+        "longest_px": COUNT,  # of the source's sides
+        "works_mib": COUNT,  # smallest budget in which it worked; null if in none
+        "fails_mib": COUNT,  # largest in which it failed; null if in none
+        "outcome": TEXT,  # of that failure: oom is a clean one
+        "error": TEXT,
+        "largest_mib": COUNT,  # the largest budget that was tried
+        "n_trials": COUNT,
+        "wall_time_s": NUMBER,  # cold, in `works_mib`
+        "roomy_wall_time_s": NUMBER,  # cold, in `largest_mib`
+        "same_output": TRUTH,  # in `works_mib` as in `largest_mib`
+    },
+    key=("condition", "source", "machine"),
+    json_columns=frozenset({"setting"}),
+)
+
+CONCURRENCY = Table(
+    name="concurrency",
+    columns={
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "weights_kind": TEXT,
+        "n_instances": COUNT,  # processes started together
+        "n_ok": COUNT,  # those of which every run ended ok
+        "n_runs": COUNT,  # pictures made between the first's start and the last's end
+        "outcome": TEXT,  # ok, or how the first instance to fail did
+        "error": TEXT,
+        "throughput_per_s": NUMBER,  # pictures of all instances
+        "speedup": NUMBER,  # throughput over that of one instance
+        "latency_s": NUMBER,  # of one picture, median over all instances
+        "latency_low_s": NUMBER,  # bootstrap interval of that median
+        "latency_high_s": NUMBER,
+        "memory_mib": NUMBER,  # of all instances together
+        "memory_kind": TEXT,  # nvml device delta; sum of peak RSS (shared pages in all)
+        "memory_total_mib": NUMBER,  # of the device, or the machine's
+        "gpu_busy_percent": NUMBER,
+    },
+    key=("condition", "source", "machine", "n_instances"),
+)
+
+EXPERIMENTS = Table(
+    name="experiments",
+    columns={
+        "experiment": TEXT,  # cost, batch-<n>, size, tile, precision, scale, cpu, ...
+        "value": TEXT,  # of what it varies: pictures, longest side in px, a setting
+        **{n: kind for n, kind in COST.columns.items() if not n.startswith("source_")},
+        "failure": TEXT,  # outcome and error of the first that failed
+        "percentile": COUNT,  # the highest that the number of runs supports
+        "percentile_s": NUMBER,  # what it lies below at a confidence of 0.99
+        "per_picture_s": NUMBER,  # wall_time_s is of all pictures of a call
+        "pictures_per_s": NUMBER,
+        "gpu_busy_percent": NUMBER,
+        "mean_power_w": NUMBER,
+        "output_width_px": COUNT,
+        "output_height_px": COUNT,
+        "rotating_ratio": NUMBER,  # median with a new picture each run over wall_time_s
+        "is_cached": TRUTH,  # that ratio is over 1.1: something remembers the picture
+        "seams_db": NUMBER,  # the metric, with the borders of this tile
+        "seams_noise_db": NUMBER,  # below it no seam can be told
+    },
+    key=("experiment", "condition", "source", "machine"),
+    json_columns=COST.json_columns,
+)
+
+STABILITY = Table(
+    name="stability",
+    columns={
+        "experiment": TEXT,  # stability[-fresh][-batch-<n>]
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "weights_kind": TEXT,
+        "n_runs": COUNT,
+        "n_processes": COUNT,  # a failed run ends its process, the next begins another
+        "outcomes": TEXT,  # {outcome: number of runs}
+        "first_failed_run": COUNT,
+        "failure": TEXT,  # its outcome and error
+        "failure_rate": NUMBER,  # in [0, 1], with Wilson's interval
+        "failure_low": NUMBER,
+        "failure_high": NUMBER,
+        "n_outputs": COUNT,  # different pictures among the outputs; 1 is stable
+        "same_as_quality": TRUTH,
+        "wall_time_s": NUMBER,  # median of the warm runs; of all if each was fresh
+        "drift_percent": NUMBER,  # of that time, growth with each run
+        "drift_low_percent": NUMBER,
+        "drift_high_percent": NUMBER,
+        "rss_slope_mib": NUMBER,  # growth of the peak with each warm run
+        "rss_slope_low_mib": NUMBER,
+        "rss_slope_high_mib": NUMBER,
+        "gpu_slope_mib": NUMBER,  # by NVML, else reserved by torch
+        "gpu_slope_low_mib": NUMBER,
+        "gpu_slope_high_mib": NUMBER,
+        "temperature_low_c": NUMBER,
+        "temperature_high_c": NUMBER,
+        "sm_clock_low_mhz": NUMBER,  # of the runs' means
+        "sm_clock_high_mhz": NUMBER,
+        "throttle_reasons": TEXT,
+    },
+    key=("experiment", "condition", "source", "machine"),
+    json_columns=frozenset({"outcomes"}),
+)
+
+TIMELINE = Table(
+    name="timeline",
+    columns={
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "time_s": NUMBER,  # since the process began to load
+        "stage": TEXT,
+        "rss_mib": NUMBER,
+        "process_mib": NUMBER,  # of the process on the device, by NVML
+        "device_used_mib": NUMBER,
+    },
+    key=("condition", "source", "machine", "time_s"),
+)
+
+RATES = Table(
+    name="rates",
+    columns={
+        "machine": TEXT,
+        "device": TEXT,  # cpu, cuda:N
+        "precision": TEXT,  # fp32, fp16, bf16; none for the copy alone
+        "matrix_tflop_s": NUMBER,  # of a matrix product, the best of several
+        "copy_gib_s": NUMBER,  # read and written
+    },
+    key=("machine", "device", "precision"),
+)
+
+FLOORS = Table(
+    name="floors",
+    columns={
+        "figure": TEXT,  # measured, or the claim whose figure it is
+        "experiment": TEXT,
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "restorer": TEXT,
+        "runner": TEXT,
+        "device": TEXT,  # cpu, cuda, vulkan
+        "precision": TEXT,
+        "tile": COUNT,  # px; 0 for none
+        "weights_kind": TEXT,
+        "width_px": COUNT,  # of a source
+        "height_px": COUNT,
+        "n_pictures": COUNT,  # in a call; its time is that of all
+        "quantity": TEXT,  # wall time, peak memory, GPU busy
+        "unit": TEXT,
+        "value": NUMBER,  # median of the warm runs; of memory their highest
+        "low": NUMBER,  # bootstrap interval of that median
+        "high": NUMBER,
+        "n_runs": COUNT,
+        "floor": NUMBER,  # least value that the arithmetic allows
+        "is_below": TRUTH,  # the value is less than its floor
+        "operations_tflop": NUMBER,  # of one picture
+        "matrix_tflop_s": NUMBER,  # with which the floor of a time was found
+        "note": TEXT,
+    },
+    key=("figure", "experiment", "condition", "source", "machine", "quantity"),
+)
+
+ARTICLE = Table(
+    name="article",
+    columns={
+        "table": TEXT,  # the article's section
+        "claim": TEXT,
+        "subject": TEXT,
+        "setting": TEXT,
+        "quantity": TEXT,
+        "claimed": TEXT,
+        "unit": TEXT,
+        "floor": NUMBER,  # of the claimed figure, in its unit
+        "is_below": TRUTH,
+        "experiment": TEXT,  # ours, from here on; null where nothing was measured
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "weights_kind": TEXT,
+        "device": TEXT,
+        "width_px": COUNT,
+        "height_px": COUNT,
+        "n_runs": COUNT,
+        "value": NUMBER,  # in the claim's unit
+        "low": NUMBER,
+        "high": NUMBER,
+        "own_floor": NUMBER,
+        "outcomes": TEXT,  # of a stability series
+    },
+    key=("table", "claim", "experiment", "condition", "source", "machine"),
+)
+
+BACKENDS = Table(
+    name="backends",
+    columns={
+        "network": TEXT,  # the restorer that all of them run
+        "backend": TEXT,
+        "condition": TEXT,
+        "source": TEXT,  # <source>+10px: with ncnn's border, for PyTorch beside ncnn
+        "machine": TEXT,
+        "weights_kind": TEXT,
+        "device": TEXT,
+        "precision": TEXT,
+        "tile": COUNT,  # source px; 0 for none
+        "scale": NUMBER,
+        "outcome": TEXT,  # ok; not here; disagrees; or how a run failed
+        "error": TEXT,
+        "psnr_db": NUMBER,  # from PyTorch in fp32 with equal border
+        "agrees": TRUTH,  # that passes the gate
+        "same_output": TRUTH,  # made while timing as at the gate
+        "load_time_s": NUMBER,
+        "cold_wall_time_s": NUMBER,
+        "wall_time_s": NUMBER,  # median of the warm runs
+        "wall_time_low_s": NUMBER,  # bootstrap interval of that median
+        "wall_time_high_s": NUMBER,
+        "wall_times_s": TEXT,  # every warm run
+        "memory_mib": NUMBER,
+        "memory_meter": TEXT,
+        "against": TEXT,  # PyTorch of the same precision if it was timed, else fp32
+        "speed_up": NUMBER,
+        "memory_saved_percent": NUMBER,
+        "notes": TEXT,  # engine, version, options of the provider
+        "differs": TEXT,  # from PyTorch in fp32: what could not be made equal
+    },
+    key=("condition", "source", "machine"),
+    json_columns=frozenset({"wall_times_s", "notes", "differs"}),
+)
+
+COMMANDS = Table(
+    name="commands",
+    columns={
+        "command": TEXT,  # as the article has it
+        "source": TEXT,  # null where only the options were tried
+        "tried": TEXT,  # the program; our restorer; an argument parser of its options
+        "exit_code": COUNT,  # null where our restorer stood in
+        "network": TEXT,  # that the output is of; null where none was made
+        "command_time_s": NUMBER,  # loading included, one picture
+        "output_width_px": COUNT,
+        "output_height_px": COUNT,
+        "does": TEXT,
+    },
+    key=("command",),
+)
+
+MEMORY = Table(
+    name="memory",
+    columns={
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "start_rss_mib": NUMBER,  # of the process, before it loads the restorer
+        "loaded_rss_mib": NUMBER,
+        "peak_rss_mib": NUMBER,  # of all runs; with children
+        "nvml_process_peak_mib": NUMBER,
+        "nvml_device_delta_mib": NUMBER,  # of the run in which it was highest, =
+        "cuda_reserved_peak_mib": NUMBER,  # torch's allocator, in that run, +
+        "cuda_context_mib": NUMBER,  # what loading took beyond it, +
+        "rest_mib": NUMBER,  # what neither explains: kernels, workspaces, others' use
+    },
+    key=("condition", "source", "machine"),
+)

@@ -1,0 +1,149 @@
+"""Tables of every study: pictures, records, metrics, costs, verdicts."""
+
+from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH, Table
+
+IMAGES = Table(
+    name="images",
+    columns={
+        "source": TEXT,  # stem; unique within the set
+        "kind": TEXT,  # portrait, group, mixed, building, text, product, ...
+        "path": TEXT,  # of the source, absolute
+        "sha256": TEXT,  # of that file
+        "width_px": COUNT,
+        "height_px": COUNT,
+        "reference": TEXT,  # path of the pristine version, null where none exists
+        "reference_sha256": TEXT,
+        "origin": TEXT,  # package or repository that the picture comes from
+        "url": TEXT,
+        "licence": TEXT,
+        "is_synthetic": TRUTH,  # the degradation was made by us
+        "note": TEXT,  # what a reader must know: reused face, resizing, degradation
+        "error": TEXT,  # why the file cannot be used; null for a good one
+    },
+    key=("source",),
+)
+
+RECORDS = Table(
+    name="records",
+    columns={
+        "study": TEXT,
+        "experiment": TEXT,  # quality, cost, stability, ...
+        "key": TEXT,  # digest of source, weights, setting, restorer and its code
+        "run": COUNT,  # from 1
+        "phase": TEXT,  # cold, warm
+        "machine": TEXT,
+        "condition": TEXT,
+        "restorer": TEXT,
+        "setting": TEXT,
+        "source": TEXT,
+        "source_sha256": TEXT,
+        "weights_sha256": TEXT,
+        "weights_kind": TEXT,  # released, package, mirror, user, random, none
+        "started_at": TEXT,  # ISO 8601, UTC
+        "outcome": TEXT,  # ok, oom, error, crash, timeout, rejected
+        "error": TEXT,
+        "wall_time_s": NUMBER,  # of the restore call, device finished
+        "load_time_s": NUMBER,
+        "stages_s": TEXT,
+        "output": TEXT,  # path below the run folder
+        "output_sha256": TEXT,  # of the pixels and their shape
+        "output_width_px": COUNT,
+        "output_height_px": COUNT,
+        "peak_rss_mib": NUMBER,  # with children, where a monitor saw them
+        "cuda_allocated_peak_mib": NUMBER,
+        "cuda_reserved_peak_mib": NUMBER,
+        "nvml_process_peak_mib": NUMBER,
+        "nvml_device_delta_mib": NUMBER,
+        "gpu_busy_percent": NUMBER,
+        "gpu_memory_busy_percent": NUMBER,
+        "mean_power_w": NUMBER,
+        "energy_j": NUMBER,
+        "temperature_c": NUMBER,
+        "throttle_reasons": TEXT,  # ``none``, or names with ``; `` between
+        "sm_clock_mhz": NUMBER,
+        "start_rss_mib": NUMBER,  # before the load; this and the next two if cold
+        "loaded_rss_mib": NUMBER,
+        "cuda_context_mib": NUMBER,  # NVML's growth by the load less torch's reserved
+        "notes": TEXT,
+        "environment": TEXT,  # digest of environment.json
+    },
+    key=("key", "experiment", "run", "phase", "machine"),
+    json_columns=frozenset({"setting", "stages_s", "notes"}),
+)
+
+OUTCOMES = ("ok", "oom", "error", "crash", "timeout", "rejected")
+
+METRICS = Table(
+    name="metrics",
+    columns={
+        "condition": TEXT,
+        "source": TEXT,
+        "metric": TEXT,
+        "value": NUMBER,
+        "unit": TEXT,
+        "higher_is_better": TRUTH,
+        "resampling": TEXT,  # how the output was brought to the reference's size
+    },
+    key=("condition", "source", "metric"),
+)
+
+PATHOLOGIES = Table(
+    name="pathologies",
+    columns={
+        "condition": TEXT,  # source: the source itself, as a base
+        "source": TEXT,
+        "metric": TEXT,
+        "region": TEXT,  # whole, faces (their boxes), skin, lips, hair
+        "value": NUMBER,  # null where there is nothing to measure: no face, no text
+        "unit": TEXT,
+        "higher_is_better": TRUTH,
+        "resampling": TEXT,  # how the output was brought to the source's size
+        "note": TEXT,  # what a region was told by in ParseNet's place
+    },
+    key=("condition", "source", "metric", "region"),
+)
+
+COST = Table(
+    name="cost",
+    columns={
+        "condition": TEXT,
+        "source": TEXT,
+        "machine": TEXT,
+        "weights_kind": TEXT,
+        "source_width_px": COUNT,
+        "source_height_px": COUNT,
+        "n_runs": COUNT,  # warm runs that ended ok
+        "n_failed": COUNT,
+        "cold_wall_time_s": NUMBER,
+        "load_time_s": NUMBER,
+        "wall_time_s": NUMBER,  # median of the warm runs
+        "wall_time_low_s": NUMBER,  # bootstrap interval of that median
+        "wall_time_high_s": NUMBER,
+        "peak_rss_mib": NUMBER,
+        "cuda_reserved_peak_mib": NUMBER,
+        "nvml_process_peak_mib": NUMBER,
+        "same_as_quality": TRUTH,  # outputs made while timing equal the quality run's
+        "notes": TEXT,
+    },
+    key=("condition", "source", "machine"),
+    json_columns=frozenset({"notes"}),
+)
+
+VERDICTS = Table(
+    name="verdicts",
+    columns={
+        "claim": TEXT,
+        "section": TEXT,
+        "subject": TEXT,
+        "setting": TEXT,
+        "quantity": TEXT,
+        "claimed": TEXT,
+        "unit": TEXT,
+        "kind": TEXT,
+        "verdict": TEXT,
+        "found": TEXT,
+        "evidence": TEXT,
+        "caution": TEXT,
+    },
+    key=("claim",),
+)
