@@ -10,6 +10,7 @@ __getattr__, __all__ = lazy(
         "metrics": "evalkit.metrics",
         "read_image": "evalkit.images",
         "restorers": "evalkit.restorers",
+        "stats": "evalkit.stats",
         "study": "evalkit.study",
         "write_image": "evalkit.images",
     }

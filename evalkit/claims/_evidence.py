@@ -69,17 +69,18 @@ class Evidence:
 
     def __init__(self, run: Path) -> None:
         self.run = run
+        self._tables: dict[str, pd.DataFrame] = {}
 
     @cached_property
     def images(self) -> pd.DataFrame:
         """Table `evalkit.tables.IMAGES`, without the files that cannot be used."""
-        images = self._table(IMAGES)
+        images = self.table(IMAGES)
         return images[images["error"].isna()].reset_index(drop=True)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Table `evalkit.tables.METRICS`."""
-        return self._table(METRICS)
+        return self.table(METRICS)
 
     @cached_property
     def records(self) -> pd.DataFrame:
@@ -112,6 +113,10 @@ class Evidence:
     def scores(self) -> pd.DataFrame:
         """The ``subject`` and ``score`` of every rating in ``ratings.sqlite``."""
         columns = ["subject", "score"]
+        return self.rated(*columns)[columns].dropna().reset_index(drop=True)
+
+    def rated(self, *columns: str) -> pd.DataFrame:
+        """The first table or view of ``ratings.sqlite`` with these columns, whole."""
         path = self.run / "ratings.sqlite"
         if path.is_file():
             address = f"{path.resolve().as_uri()}?mode=ro"
@@ -123,8 +128,8 @@ class Evidence:
                     query = f'SELECT * FROM "{name}"'
                     ratings = pd.read_sql_query(query, database)
                     if set(columns) <= set(ratings):
-                        return ratings[columns].dropna().reset_index(drop=True)
-        return pd.DataFrame(columns=columns)
+                        return ratings
+        return pd.DataFrame(columns=list(columns))
 
     def done(self, experiment: str) -> pd.DataFrame:
         """The records of `experiment` whose outcome is ``ok``."""
@@ -132,9 +137,13 @@ class Evidence:
         chosen = (records["experiment"] == experiment) & (records["outcome"] == "ok")
         return records[chosen].reset_index(drop=True)
 
-    def _table(self, table: Table) -> pd.DataFrame:
-        path = self.run / "tables" / f"{table.name}.csv"
-        return table.read(path) if path.is_file() else table.frame([])
+    def table(self, table: Table) -> pd.DataFrame:
+        """A table of the run; empty when it has not been written."""
+        if table.name not in self._tables:
+            path = self.run / "tables" / f"{table.name}.csv"
+            found = table.read(path) if path.is_file() else table.frame([])
+            self._tables[table.name] = found
+        return self._tables[table.name]
 
 
 @dataclass(frozen=True, slots=True)

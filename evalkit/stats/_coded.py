@@ -1,0 +1,97 @@
+"""Ratings and choices as arrays: names become codes, null scores are left out."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalkit.errors import TableError
+
+__all__: list[str] = []
+
+Codes: TypeAlias = NDArray[np.intp]
+Numbers: TypeAlias = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """One row a score; a repeated score is a row of its own.
+
+    Attributes
+    ----------
+    subject, source, condition
+        Positions in the sorted names.
+    score
+        Shape ``(n,)``.
+    subjects, sources, conditions
+        The sorted names.
+
+    """
+
+    subject: Codes
+    source: Codes
+    condition: Codes
+    score: Numbers
+    subjects: pd.Index
+    sources: pd.Index
+    conditions: pd.Index
+
+    def stimuli(self) -> tuple[Codes, pd.MultiIndex]:
+        """Which stimulus each score is of, and their (source, condition)."""
+        pair = self.source * len(self.conditions) + self.condition
+        there, stimulus = np.unique(pair, return_inverse=True)
+        source, condition = np.divmod(there, len(self.conditions))
+        arrays = [self.sources[source], self.conditions[condition]]
+        return stimulus, pd.MultiIndex.from_arrays(
+            arrays, names=["source", "condition"]
+        )
+
+
+def coded(ratings: pd.DataFrame) -> Coded:
+    """Check and code a table of ratings.
+
+    Parameters
+    ----------
+    ratings
+        Columns ``subject, source, condition, score``; others are ignored. A null
+        score ("can't tell") is left out.
+
+    Raises
+    ------
+    TableError
+        A missing column, a null name, no score at all.
+
+    """
+    rows = complete(ratings, ["subject", "source", "condition", "score"], "score")
+    subject, subjects = factorized(rows["subject"])
+    source, sources = factorized(rows["source"])
+    condition, conditions = factorized(rows["condition"])
+    score = rows["score"].to_numpy(float)
+    return Coded(subject, source, condition, score, subjects, sources, conditions)
+
+
+def complete(frame: pd.DataFrame, columns: list[str], optional: str) -> pd.DataFrame:
+    """The rows in which `optional` is known; an error where another column is not."""
+    missing = [name for name in columns if name not in frame]
+    if missing:
+        raise TableError(f"expected columns {columns}, found none named {missing}")
+    rows = frame.loc[frame[optional].notna(), columns]
+    empty = [name for name in columns if rows[name].isna().any()]
+    if empty:
+        raise TableError(f"expected no null in {columns}, found some in {empty}")
+    if rows.empty:
+        raise TableError(f"expected at least one row with a {optional}, found none")
+    return rows
+
+
+def factorized(column: pd.Series) -> tuple[Codes, pd.Index]:
+    """Codes of a column of names, and the sorted names."""
+    codes, names = pd.factorize(column, sort=True)
+    return np.asarray(codes, np.intp), pd.Index(names, name=column.name)
+
+
+def sums(codes: Codes, n: int, values: Any = None) -> Numbers:
+    """Sum of `values` (or count of rows) of each code, shape ``(n,)``."""
+    return np.bincount(codes, values, n).astype(np.float64)

@@ -1,0 +1,176 @@
+"""Mean opinion scores, and what sets two conditions apart."""
+
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from evalkit.stats._coded import coded, sums
+from evalkit.stats._crossed import Crossed, Variance, two_way_interval
+
+COMPARED = ["n_subjects", "n_sources", "difference", "ci_low", "ci_high"]
+COMPARED += ["p", "p_holm", "effect_size", "superiority"]
+
+__all__ = ["compare_conditions", "holm", "mean_opinion_scores", "paired_differences"]
+
+
+def mean_opinion_scores(
+    ratings: pd.DataFrame,
+    *,
+    confidence: float = 0.95,
+    n_resamples: int = 10_000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """The mean score of each condition, with an interval over subjects and sources.
+
+    Parameters
+    ----------
+    ratings
+        Columns ``subject, source, condition, score``. Repeats are separate rows, gaps
+        are allowed, a null score is left out.
+    confidence
+        Coverage of the interval, for other subjects and other sources; with a single
+        source, for other subjects only.
+    n_resamples, seed
+        Of the bootstrap; see `evalkit.stats.bootstrap`.
+
+    Returns
+    -------
+    DataFrame
+        Index ``condition``; columns ``n_subjects, n_sources, mos, ci_low, ci_high``.
+        The interval is NaN where only one subject has scored.
+
+    Raises
+    ------
+    TableError
+        A missing column, or no score.
+
+    References
+    ----------
+    ITU-T P.910, 2023, for the mean; Owen, The Pigeonhole Bootstrap, 2007, for
+    resampling subjects and sources.
+
+    """
+    c = coded(ratings)
+    n_conditions = len(c.conditions)
+    n = sums(c.condition, n_conditions)
+    mos = sums(c.condition, n_conditions, c.score) / n
+    influence = (c.score - mos[c.condition]) / n[c.condition]
+    by_subject, by_source = (
+        sums(code * n_conditions + c.condition, size * n_conditions, influence).reshape(
+            size, n_conditions
+        )
+        for code, size in ((c.subject, len(c.subjects)), (c.source, len(c.sources)))
+    )
+    order = np.argsort(c.condition, kind="stable")
+    rows = np.split(order, np.cumsum(n.astype(int))[:-1])
+    variances = [
+        Crossed(c.subject[mine], c.source[mine]).variance(influence[mine])
+        for mine in rows
+    ]
+    below, above = two_way_interval(
+        by_subject,
+        by_source,
+        np.array([variance.total for variance in variances]),
+        np.array([variance.freedom for variance in variances]),
+        confidence=confidence,
+        n_resamples=n_resamples,
+        seed=seed,
+    )
+    columns = {
+        "n_subjects": [variance.n_subjects for variance in variances],
+        "n_sources": [variance.n_sources for variance in variances],
+        "mos": mos,
+        "ci_low": mos + below,
+        "ci_high": mos + above,
+    }
+    return pd.DataFrame(columns, index=c.conditions)
+
+
+def paired_differences(
+    ratings: pd.DataFrame,
+) -> dict[tuple[str, str], tuple[pd.Series, Variance]]:
+    """What sets each two conditions apart, where the same subject scored both.
+
+    Returns
+    -------
+    dict
+        By (condition, other), of every pair of conditions: the differences of scores
+        (index ``subject, source``; repeats averaged) and the variance of their mean.
+        A pair that nobody scored on the same source is left out.
+
+    """
+    known = ratings.dropna(subset=["score"]).astype({"score": float})
+    cells = known.pivot_table(
+        index=["subject", "source"], columns="condition", values="score"
+    )
+    found = {}
+    for condition, other in combinations(cells.columns, 2):
+        difference = (cells[condition] - cells[other]).dropna()
+        if len(difference):
+            subject, source = (
+                pd.factorize(difference.index.get_level_values(name))[0]
+                for name in difference.index.names
+            )
+            influence = ((difference - difference.mean()) / len(difference)).to_numpy()
+            variance = Crossed(subject, source).variance(influence)
+            found[condition, other] = (difference, variance)
+    return found
+
+
+def compare_conditions(
+    ratings: pd.DataFrame, *, confidence: float = 0.95
+) -> pd.DataFrame:
+    """Every two conditions: the difference of their mean scores, tested and corrected.
+
+    Only scores that one subject gave both conditions on one source are compared, so
+    neither a lenient subject nor a hard source counts for one of them.
+
+    Parameters
+    ----------
+    ratings
+        As in `mean_opinion_scores`.
+    confidence
+        Coverage of each interval by itself; only `p_holm` is corrected.
+
+    Returns
+    -------
+    DataFrame
+        Index ``condition, other``; columns ``n_subjects, n_sources, difference,
+        ci_low, ci_high, p, p_holm, effect_size`` (the difference in standard
+        deviations of paired differences, Cohen's d_z) and ``superiority`` (how often
+        the first scored higher, ties half). Interval and p are NaN for one subject.
+
+    References
+    ----------
+    Holm, 1979; Cohen, Statistical Power Analysis, 1988; Vargha & Delaney, 2000.
+
+    """
+    rows = {}
+    for pair, (difference, variance) in paired_differences(ratings).items():
+        mean, error = float(difference.mean()), variance.total**0.5
+        reach = error * t.ppf((1 + confidence) / 2, variance.freedom)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            p = 2 * t.sf(np.divide(abs(mean), error), variance.freedom)
+            effect_size = np.divide(mean, difference.std())
+        rows[pair] = {
+            "n_subjects": variance.n_subjects,
+            "n_sources": variance.n_sources,
+            "difference": mean,
+            "ci_low": mean - reach,
+            "ci_high": mean + reach,
+            "p": 1.0 if mean == error == 0 else p,
+            "effect_size": effect_size,
+            "superiority": float(((np.sign(difference) + 1) / 2).mean()),
+        }
+    names = pd.MultiIndex.from_tuples(rows, names=["condition", "other"])
+    frame = pd.DataFrame(list(rows.values()), names, COMPARED)
+    return frame.assign(p_holm=holm(frame["p"]))
+
+
+def holm(p: pd.Series) -> pd.Series:
+    """Probabilities corrected for their number by Holm's step-down; NaN stays NaN."""
+    ordered = p.dropna().sort_values()
+    factors = np.arange(len(ordered), 0, -1)
+    return (ordered * factors).cummax().clip(upper=1).reindex(p.index)

@@ -1,0 +1,188 @@
+"""Screening of subjects: a log of what was found, and results with and without it."""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from evalkit.stats._coded import Coded, Codes, Numbers, coded, sums
+from evalkit.stats._mos import mean_opinion_scores
+from evalkit.stats._p910 import p910
+
+__all__ = ["Screening", "screen"]
+
+FEW = 5
+"""Up to 4 subjects no score can lie 2 deviations out: |z| is at most sqrt(n - 1)."""
+
+LEAST_VARIANCE = 0.15
+LEAST_R_STIMULI, LEAST_R_CONDITIONS = 0.75, 0.8
+FAR, LEAST_APART = 3.5, 0.5
+
+RULES = {
+    "bt500": "BT.500: scores lie far out, to both sides",
+    "correlation": "P.910: does not follow the panel over stimuli, nor conditions",
+    "variance": "P.910: gives nearly the same score to everything",
+    "checks": "P.910: missed a gold or a trap",
+    "bias": "P.910's model: far above or below the panel",
+    "inconsistency": "P.910's model: noisier than the panel",
+}
+REJECTS = {
+    "bt500": ("bt500",),
+    "p910": ("correlation", "variance", "checks"),
+}
+"""The model of P.910 weighs a biased or noisy subject: it rejects nobody."""
+
+
+Found: TypeAlias = tuple[Numbers, float, NDArray[np.bool_]]
+"""Of each subject a value and whether it is flagged; between them the limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Screening:
+    """What `screen` finds.
+
+    Attributes
+    ----------
+    log
+        One row a subject and rule: ``subject, rule, value, limit, is_flagged`` and
+        ``reason``, null where nothing was found.
+    rejected
+        By method, ``bt500`` and ``p910``: the subjects whom it leaves out.
+    mos
+        `evalkit.stats.mean_opinion_scores` under ``method`` ``none`` and each other;
+        index ``method, condition``.
+    note
+        What the panel's size makes impossible; empty for nothing.
+
+    """
+
+    log: pd.DataFrame
+    rejected: dict[str, list[str]]
+    mos: pd.DataFrame
+    note: str
+
+
+def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screening:
+    """Look for subjects who clicked, did not look, or mean something else.
+
+    Nobody's scores are deleted: results stand beside each other.
+
+    Parameters
+    ----------
+    ratings
+        As in `evalkit.stats.mean_opinion_scores`, without checks and training.
+    checks
+        Columns ``subject, is_missed`` of answers to gold and trap stimuli; None for no
+        such stimuli.
+
+    Raises
+    ------
+    TableError
+        A missing column, or no score.
+
+    References
+    ----------
+    ITU-R BT.500-15, 2023, annex 1, 2.3.1; ITU-T P.913, 2021, 11.4, and VQEG's
+    multimedia test plan, 2008, annex VI, for correlations; Naderi & Cutler, A
+    Crowdsourcing Approach to Video Quality Assessment, 2024, for variance and checks;
+    Iglewicz & Hoaglin, 1993, for 3.5 as the limit of the modified z-score.
+
+    """
+    c = coded(ratings)
+    n = len(c.subjects)
+    found: dict[str, Found] = {
+        "bt500": _bt500(c),
+        "correlation": _correlation(c),
+        "variance": _variance(c),
+        **_model(ratings),
+    }
+    if checks is not None:
+        of_subject = checks["is_missed"].groupby(checks["subject"])
+        missed = of_subject.sum().reindex(c.subjects)
+        found["checks"] = (missed.to_numpy(float), 1.0, (missed >= 1).to_numpy(bool))
+    log = pd.concat(
+        pd.DataFrame(
+            {
+                "subject": c.subjects,
+                "rule": rule,
+                "value": value,
+                "limit": limit,
+                "is_flagged": is_flagged,
+                "reason": [RULES[rule] if flag else None for flag in is_flagged],
+            }
+        )
+        for rule, (value, limit, is_flagged) in found.items()
+    ).reset_index(drop=True)
+    flagged = log[log["is_flagged"]]
+    rejected = {
+        method: sorted(set(flagged.loc[flagged["rule"].isin(rules), "subject"]))
+        for method, rules in REJECTS.items()
+    }
+    kept = {
+        method: ratings[~ratings["subject"].isin(names)]
+        for method, names in {"none": [], **rejected}.items()
+        if len(names) < n
+    }
+    mos = {method: mean_opinion_scores(mine) for method, mine in kept.items()}
+    note = f"with {n} subjects BT.500 cannot reject anyone (|z| <= sqrt({n - 1}))"
+    return Screening(
+        log, rejected, pd.concat(mos, names=["method"]), note if n < FEW else ""
+    )
+
+
+def _bt500(c: Coded) -> Found:
+    """The share of scores far out, and whether they lie to both sides."""
+    stimulus, stimuli = c.stimuli()
+    m, n = len(stimuli), len(c.subjects)
+    count = sums(stimulus, m)
+    apart = c.score - (sums(stimulus, m, c.score) / count)[stimulus]
+    second, fourth = (sums(stimulus, m, apart**power) / count for power in (2, 4))
+    # a stimulus on which all agree has no outlier
+    kurtosis = fourth / np.where(second > 0, second, 1) ** 2
+    limit = np.where((kurtosis >= 2) & (kurtosis <= 4), 2, np.sqrt(20)) * second**0.5
+    limit = np.where(second > 0, limit, np.inf)[stimulus]
+    above = sums(c.subject, n, apart >= limit)
+    below = sums(c.subject, n, apart <= -limit)
+    far = above + below
+    share = far / sums(c.subject, n)
+    is_both_sided = np.abs(above - below) < 0.3 * far
+    return share, 0.05, (share > 0.05) & is_both_sided
+
+
+def _correlation(c: Coded) -> Found:
+    by_stimulus = _pearson(c, c.stimuli()[0])
+    by_condition = _pearson(c, c.condition)
+    is_low = by_condition < LEAST_R_CONDITIONS
+    if len(c.conditions) < 3:
+        is_low[:] = True  # two means always lie on a line
+    return by_stimulus, LEAST_R_STIMULI, (by_stimulus < LEAST_R_STIMULI) & is_low
+
+
+def _pearson(c: Coded, group: Codes) -> Numbers:
+    """Correlation of each subject's mean scores of groups with the panel's."""
+    frame = pd.DataFrame({"subject": c.subject, "group": group, "score": c.score})
+    mine = frame.groupby(["group", "subject"])["score"].mean().unstack()
+    panel = frame.groupby("group")["score"].mean()
+    # who gives all the same score follows nothing
+    followed = mine.corrwith(panel).where(mine.std() > 0, 0.0)
+    return np.asarray(followed, float)
+
+
+def _variance(c: Coded) -> Found:
+    value = pd.Series(c.score).groupby(c.subject).var(ddof=0).to_numpy()
+    return value, LEAST_VARIANCE, value < LEAST_VARIANCE
+
+
+def _model(ratings: pd.DataFrame) -> dict[str, Found]:
+    """Modified z-scores of bias (both ways) and of inconsistency (upwards)."""
+    model = p910(ratings)
+    found = {}
+    for name, value in (("bias", model.bias), ("inconsistency", model.inconsistency)):
+        apart = (value - value.median()).to_numpy()
+        apart = np.abs(apart) if name == "bias" else apart
+        spread = max(np.median(np.abs(value - value.median())), 1e-9)
+        is_far = (0.6745 * apart > FAR * spread) & (apart > LEAST_APART)
+        found[name] = (value.to_numpy(), FAR * spread / 0.6745, is_far)
+    return found

@@ -1,0 +1,27 @@
+"""Simulated panels: what they would score is known, so statistics can be checked."""
+
+import runpy
+
+import pytest
+
+from evalkit.paths import SHIPPED
+
+COVERAGE = runpy.run_path(str(SHIPPED / "benchmarks" / "coverage.py"))
+
+
+@pytest.fixture
+def panel():
+    """``panel(seed=..., n_subjects=12, ...)``: see benchmarks/coverage.py."""
+    return COVERAGE["SimulatedPanel"]
+
+
+@pytest.fixture
+def choices():
+    """``choices(seed, n_subjects, n_sources, strengths, ...)``: ibid."""
+    return COVERAGE["simulated_choices"]
+
+
+@pytest.fixture
+def coverage():
+    """``coverage(n_subjects, n_sources, n_panels)``: ibid."""
+    return COVERAGE["coverage"]

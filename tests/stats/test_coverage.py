@@ -1,0 +1,17 @@
+"""95 % intervals hold the truth in 93 to 97 % of simulated panels."""
+
+import pytest
+
+
+def assert_covered(found):
+    assert found.between(0.93, 0.97).all(), found
+
+
+def test_intervals_cover_at_twelve_subjects_and_sources(coverage):
+    assert_covered(coverage(12, 12, 100))
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(("n_subjects", "n_sources"), [(12, 12), (24, 16)])
+def test_intervals_cover_over_a_thousand_panels(coverage, n_subjects, n_sources):
+    assert_covered(coverage(n_subjects, n_sources, 1_000))

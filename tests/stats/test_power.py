@@ -1,0 +1,76 @@
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.power import TTestPower
+
+from evalkit.errors import SettingError
+from evalkit.stats import (
+    Spread,
+    compare_conditions,
+    power,
+    smallest_detectable_difference,
+    spread_of,
+)
+
+
+@pytest.mark.parametrize("n", [3, 12, 40])
+def test_on_one_source_power_is_that_of_a_paired_t_test(n):
+    spread = Spread(subject=0.6, residual=0.8)  # together 1
+    expected = TTestPower().power(0.5, n, 0.05)
+    assert power(0.5, n, 1, spread=spread) == pytest.approx(expected, abs=1e-6)
+    difference = smallest_detectable_difference(n, 1, spread=spread)
+    expected = TTestPower().solve_power(nobs=n, alpha=0.05, power=0.8)
+    assert difference == pytest.approx(expected, rel=1e-3)
+
+
+def simulated(seed, n_subjects, n_sources, difference, spread):
+    rng = np.random.default_rng(seed)
+    size = (n_subjects, n_sources)
+    apart = difference + (
+        rng.normal(0, spread.subject, (n_subjects, 1))
+        + rng.normal(0, spread.source, (1, n_sources))
+        + rng.normal(0, spread.residual, size)
+    )
+    subject, source = np.indices(size).reshape(2, -1)
+    rows = pd.DataFrame({"subject": subject, "source": source})
+    return pd.concat(
+        [
+            rows.assign(condition="a", score=3 + apart.ravel()),
+            rows.assign(condition="b", score=3.0),
+        ]
+    )
+
+
+def test_a_simulated_panel_finds_the_difference_as_often_as_promised():
+    spread = Spread()
+    difference = smallest_detectable_difference(10, 8)
+    found = [
+        compare_conditions(simulated(seed, 10, 8, difference, spread))["p"].iloc[0]
+        for seed in range(150)
+    ]
+    assert np.mean(np.array(found) < 0.05) == pytest.approx(0.8, abs=0.08)
+
+
+def test_the_spread_of_a_large_panel_is_what_was_planted():
+    planted = Spread(subject=0.5, source=0.3, residual=0.9)
+    found = spread_of(simulated(0, 300, 300, 0.2, planted))
+    for name in ("subject", "source", "residual"):
+        assert getattr(found, name) == pytest.approx(getattr(planted, name), rel=0.1)
+
+
+def test_larger_panels_and_fewer_comparisons_find_smaller_differences():
+    assert smallest_detectable_difference(24, 12) < smallest_detectable_difference(
+        12, 12
+    )
+    assert smallest_detectable_difference(12, 24) < smallest_detectable_difference(
+        12, 12
+    )
+    corrected = smallest_detectable_difference(12, 12, n_comparisons=10)
+    assert corrected > smallest_detectable_difference(12, 12)
+
+
+def test_one_subject_and_unpaired_scores_are_refused(panel):
+    with pytest.raises(SettingError, match="2 subjects"):
+        power(1.0, 1, 5)
+    with pytest.raises(SettingError, match="two sources"):
+        spread_of(panel(seed=0, n_sources=1).ratings)

@@ -1,0 +1,102 @@
+import contextlib
+import io
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from sureal.dataset_reader import RawDatasetReader
+from sureal.subjective_model import MosModel
+
+from evalkit.stats import screen
+
+
+@pytest.fixture
+def with_three(panel):
+    """Fifteen subjects, a random clicker, a straight-liner and a biased one."""
+    ratings = panel(seed=3, n_subjects=15, bias_sd=0.2).ratings
+    one = ratings[ratings["subject"] == "s000"]
+    clicks = np.random.default_rng(0).integers(1, 6, len(one))
+    lenient = ratings[ratings["subject"] == "s001"]
+    return pd.concat(
+        [
+            ratings,
+            one.assign(subject="clicker", score=clicks),
+            one.assign(subject="liner", score=np.where(one["source"] < "p001", 4, 3)),
+            lenient.assign(
+                subject="lenient", score=(lenient["score"] + 1.5).clip(1, 5)
+            ),
+        ]
+    )
+
+
+def flagged(found, rule) -> set[str]:
+    log = found.log
+    return set(log.loc[(log["rule"] == rule) & log["is_flagged"], "subject"])
+
+
+def test_a_clicker_a_straight_liner_and_a_biased_subject_are_found(with_three):
+    found = screen(with_three)
+    assert "clicker" in flagged(found, "bt500")
+    assert "clicker" in flagged(found, "correlation")
+    assert flagged(found, "inconsistency") == {"clicker"}
+    assert flagged(found, "variance") == {"liner"}
+    assert flagged(found, "bias") == {"lenient"}
+    assert set(found.rejected["p910"]) == {"clicker", "liner"}
+    reasons = found.log["reason"]
+    assert reasons.notna().tolist() == found.log["is_flagged"].tolist()
+
+
+def test_bt500_agrees_with_sureal(with_three):
+    wide = with_three.pivot(
+        index=["source", "condition"], columns="subject", values="score"
+    )
+    dataset = SimpleNamespace(
+        ref_videos=[{"content_id": 0, "content_name": "", "path": ""}],
+        dis_videos=[
+            {"content_id": 0, "asset_id": i, "path": str(i), "os": list(scores)}
+            for i, scores in enumerate(wide.to_numpy())
+        ],
+    )
+    with contextlib.redirect_stdout(io.StringIO()), np.errstate(invalid="ignore"):
+        model = MosModel(RawDatasetReader(dataset))
+        expected = model.run_modeling(subject_rejection=True)
+    found = screen(with_three)
+    log = found.log[found.log["rule"] == "bt500"]
+    shares = expected["observer_rejected_1st_stats"]
+    assert log["value"].to_numpy() == pytest.approx(shares, abs=1e-3)
+    assert found.rejected["bt500"] == list(wide.columns[expected["observer_rejected"]])
+
+
+def test_results_stand_both_ways_and_nothing_is_deleted(with_three):
+    before = with_three.copy()
+    mos = screen(with_three).mos
+    pd.testing.assert_frame_equal(with_three, before)
+    assert set(mos.index.get_level_values("method")) == {"none", "bt500", "p910"}
+    assert (mos.loc["none", "n_subjects"] == 18).all()
+    assert (mos.loc["p910", "n_subjects"] == 16).all()
+
+
+def test_few_subjects_cannot_be_rejected_by_bt500_and_that_is_said(panel):
+    four = panel(seed=1, n_subjects=4).ratings
+    far = four.assign(score=four["score"].where(four["subject"] != "s000", 1))
+    found = screen(far)
+    assert found.rejected["bt500"] == []
+    assert "cannot reject" in found.note
+    assert screen(panel(seed=1).ratings).note == ""
+
+
+def test_who_misses_a_gold_or_a_trap_is_found(panel):
+    ratings = panel(seed=1).ratings
+    checks = pd.DataFrame(
+        {"subject": ["s000", "s001", "s001"], "is_missed": [False, False, True]}
+    )
+    found = screen(ratings, checks)
+    assert flagged(found, "checks") == {"s001"}
+
+
+def test_an_honest_panel_loses_hardly_anybody(panel):
+    n_rejected = [
+        len(screen(panel(seed=s).ratings).rejected["p910"]) for s in range(20)
+    ]
+    assert sum(n_rejected) <= 2  # of 240
