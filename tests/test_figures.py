@@ -12,7 +12,7 @@ from evalkit import figures
 from evalkit.errors import SettingError
 from evalkit.figures import Crop, crop_box, cut, on_screen, save
 from evalkit.images import read_image
-from evalkit.tables import COST, RECORDS
+from evalkit.tables import COST, FLOORS, RECORDS
 
 LONG = "realesrgan-x4plus@precision=fp16,runner=upstream,tile=200"
 
@@ -271,6 +271,30 @@ def test_memory_that_is_unknown_has_no_bar(cost):
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     assert widths == [1843.2, 0]
     assert_nothing_is_cut_off(figure)
+
+
+def test_the_floor_of_a_network_is_a_dotted_line(records, cost):
+    common = {"figure": "measured", "condition": "gpen-512", "experiment": "cost"}
+    common |= {"source": "portrait_backlit", "machine": "workshop PC"}
+    floors = FLOORS.frame(
+        [
+            common | {"quantity": quantity, "floor": floor, "operations_tflop": tflop}
+            for quantity, floor, tflop in (
+                ("wall time", 0.5, 1),
+                ("peak memory", 90, 1),
+            )
+        ]
+        + [common | {"condition": LONG, "quantity": "wall time", "floor": 1e-6}]
+    )
+    for figure, floor in (
+        (figures.wall_times(records, cost, floors=floors), 0.5),
+        (figures.memory(cost, floors=floors), 90),
+    ):
+        lines = figure.axes[0].collections
+        drawn = [segment for line in lines for segment in line.get_segments()]
+        assert [segment[0][0] for segment in drawn] == [floor]
+        assert "least that the arithmetic allows" in all_text(figure)
+        assert_nothing_is_cut_off(figure)
 
 
 @pytest.mark.parametrize("draw", [figures.wall_times, figures.memory])

@@ -93,6 +93,13 @@ def load_generator(
     return with_state(load_state(found), size, channel_multiplier, narrow)
 
 
+def untrained_generator(size: Size) -> FullGenerator:
+    """The network of a released size, its parameters not yet set."""
+    from evalkit.restorers._gpen_network import FullGenerator
+
+    return FullGenerator(size.side, size.channel_multiplier, size.narrow)
+
+
 def random_generator(size: int, seed: int = RANDOM_SEED) -> FullGenerator:
     """The network of a released size with seeded random weights, for cost only.
 

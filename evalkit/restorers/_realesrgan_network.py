@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from evalkit.errors import WeightsError
+from evalkit.restorers._canvas import Tiling
 from evalkit.weights import WeightsInUse, load_state
 
 if TYPE_CHECKING:
     import torch
+
+CUDA_BATCH_PX = 512 * 512
+"""Source pixels that keep a large GPU busy; smaller windows go there together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +60,16 @@ class Network:
             return 512
         side = 768 if device != "cpu" else 512 if precision != "fp32" else 352
         return side * self.step
+
+    def tiling(self, device: str, tile: int) -> Tiling:
+        """How the tuned runner cuts a picture."""
+        return Tiling(
+            scale=self.scale,
+            tile=tile,
+            margin=self.margin_px,
+            step=self.step,
+            batch_px=0 if device == "cpu" else CUDA_BATCH_PX,
+        )
 
 
 NETWORKS = {

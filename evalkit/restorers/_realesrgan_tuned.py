@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.images import Picture, check_picture
-from evalkit.restorers._canvas import Tiling
 from evalkit.restorers._openvino import engine_on_cpu
 from evalkit.restorers._protocol import (
     Cancel,
@@ -31,9 +30,6 @@ from evalkit.weights import WeightsInUse
 
 if TYPE_CHECKING:
     import torch
-
-CUDA_BATCH_PX = 512 * 512
-"""Source pixels that keep a large GPU busy; smaller windows go there together."""
 
 
 def load_pass(
@@ -80,13 +76,7 @@ def load_pass(
         )
 
     engine, notes = load(precision)
-    tiling = Tiling(
-        scale=network.scale,
-        tile=tile,
-        margin=network.margin_px,
-        step=network.step,
-        batch_px=0 if device == "cpu" else CUDA_BATCH_PX,
-    )
+    tiling = network.tiling(device, tile)
     in_fp32 = None if precision == "fp32" else lambda: load("fp32")[0]
     return Pass(engine=engine, tiling=tiling, in_fp32=in_fp32), [engine.name, *notes]
 

@@ -18,6 +18,7 @@ from evalkit.restorers._protocol import (
     Stopwatch,
     stop_if,
 )
+from evalkit.restorers._work import Work
 
 OPTIONS = {
     "scale": Option(
@@ -72,6 +73,12 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     return Plan(spec=spec, requested=settings, resolved=settings)
 
 
+def work(settings: Settings, height: int, width: int) -> Work:
+    """See `RestorerSpec.work`: a grey picture of 8 bits, read, and its output, made."""
+    n_bytes = height * width * (1 + settings["scale"] ** 2)
+    return Work("none", 0, n_bytes, n_bytes)
+
+
 ENTRIES = (
     RestorerSpec(
         name="lanczos",
@@ -82,6 +89,7 @@ ENTRIES = (
         licence="Apache-2.0 (OpenCV)",
         plan=plan,
         build=Interpolation,
+        work=work,
         options=OPTIONS,
     ),
     RestorerSpec(
@@ -94,6 +102,7 @@ ENTRIES = (
         licence="Apache-2.0 (OpenCV)",
         plan=plan,
         build=Interpolation,
+        work=work,
         options=OPTIONS,
     ),
 )

@@ -7,6 +7,7 @@ its time and memory are real, its pictures are noise.
 from __future__ import annotations
 
 import warnings
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from evalkit import faces
 from evalkit.errors import RandomWeightsWarning, SettingError, WeightsError
 from evalkit.restorers._gpen_background import (
     REALESRNET,
+    background_batches,
     load_background,
     plan_background,
 )
@@ -24,10 +26,12 @@ from evalkit.restorers._gpen_generators import (
     engine_for,
     load_generator,
     random_generator,
+    untrained_generator,
 )
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._torch import Engine, MakeEngine, pick_device, pick_precision
+from evalkit.restorers._work import Batches, Work, count_work
 from evalkit.weights import WeightsInUse, fetch, user_weights
 
 if TYPE_CHECKING:
@@ -179,6 +183,19 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     )
 
 
+def work(name: str, settings: Settings, height: int, width: int) -> Work:
+    """See `RestorerSpec.work`: for one face. A picture without any takes less.
+
+    What finds and parses faces is left out.
+    """
+    size, background = SIZES[name], settings["background"]
+    face = (1, 3, size.side, size.side)
+    batches = [Batches(untrained_generator, size, face)]
+    if background != "none":
+        batches += background_batches(settings, height, width)
+    return count_work(batches, settings["precision"])
+
+
 def _load_engine(
     plan: Plan, precision: str, make_engine: MakeEngine | None
 ) -> tuple[Engine, list[str]]:
@@ -215,6 +232,7 @@ def _entry(name: str) -> RestorerSpec:
         licence="none stated since 2026-03-10; before, academic and non-commercial use",
         plan=plan,
         build=build,
+        work=partial(work, name),
         weights=(SIZES[name].weights, *faces.NETWORKS, PARSER, REALESRNET.name),
         honours=frozenset(COMMON_OPTIONS),
         preload=("torch", "evalkit.restorers._gpen_pipeline"),

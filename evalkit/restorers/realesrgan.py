@@ -1,5 +1,7 @@
 """Real-ESRGAN: six released networks, with upstream's runner and ours."""
 
+import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,9 @@ from evalkit.errors import SettingError
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._realesrgan_network import NETWORKS
+from evalkit.restorers._realesrgan_work import work_of
 from evalkit.restorers._torch import MakeEngine, pick_device, pick_precision
+from evalkit.restorers._work import Work
 from evalkit.weights import WeightsInUse, fetch, find, user_weights
 
 WITHOUT_DENOISING = "realesrgan-general-wdn-x4"
@@ -118,6 +122,15 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     return TunedRealESRGAN(plan, passes, notes)
 
 
+def work(name: str, settings: Settings, height: int, width: int) -> Work:
+    """See `RestorerSpec.work`; of two possible second passes the lesser counts."""
+    names = [name]
+    if settings["runner"] == "tuned" and settings["scale"] == 8:
+        n_passes = math.ceil(math.log(8, NETWORKS[name].scale))
+        names = [name, SECOND_PASS] if name in PHOTOGRAPHS else [name] * n_passes
+    return work_of([NETWORKS[name] for name in names], settings, height, width)
+
+
 def _find_weights(spec: RestorerSpec, settings: Settings) -> tuple[WeightsInUse, ...]:
     """The restorer's own file, and the one that it is mixed with."""
     path = settings["weights"]
@@ -146,6 +159,7 @@ def _entry(name: str, task: str, **more: Any) -> RestorerSpec:
         licence="BSD-3-Clause",
         plan=plan,
         build=build,
+        work=partial(work, name),
         honours=frozenset(COMMON_OPTIONS),
         preload=("torch", "evalkit.restorers._basicsr"),
         **{"weights": (name,), "options": OPTIONS, **more},

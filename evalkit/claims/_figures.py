@@ -1,0 +1,109 @@
+"""The article's figures of cost: of which cell of a study each of them is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GPEN, X4PLUS = "gpen-512", "realesrgan-x4plus"
+
+TIME, MEMORY, BUSY = "wall time", "peak memory", "GPU busy"
+UNITS = {TIME: "s", MEMORY: "MiB", BUSY: "%"}
+"""Quantities, and the units in which the table ``floors`` has them."""
+
+SINGLE = ("cost", "precision", "cpu")
+"""Experiments of one picture as it is, under a condition's settings or some of them."""
+
+LIMIT_PX = 1280
+"""The longest side above which the article says that GPEN's cost jumps."""
+
+PEAK_TFLOP_S = {"fp32": 82.6, "fp16": 330.3}
+"""Of the article's GPU: TF32, in which cuDNN's convolutions run by default, and FP16
+added up in FP16, which PyTorch does not even do. NVIDIA Ada GPU Architecture
+whitepaper, 2022, GeForce RTX 4090, dense."""
+
+COPY_GIB_S = 1008e9 / 2**30
+"""Its memory's bandwidth, ibid."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number of the article.
+
+    Attributes
+    ----------
+    restorer, device, precision, n_pictures
+        The cell: as the original's script has it, without tiles or background. The
+        article gives no precision but for FP16; it tells FP16 from the rest, so the
+        rest is taken for fp32.
+    quantity
+        One of `UNITS`.
+    against
+        The claim with which its ratio is compared on another machine.
+    width_px, height_px
+        Of a picture; one that is `LIMIT_PX` long stands for all that are longer.
+
+    """
+
+    restorer: str
+    quantity: str
+    against: str
+    device: str = "cuda"
+    precision: str = "fp32"
+    n_pictures: int = 1
+    width_px: int = 1024
+    height_px: int = 768
+
+    @property
+    def setting(self) -> Mapping[str, Any]:
+        """The settings that the work of the cell depends on."""
+        return {
+            "runner": "upstream",
+            "device": self.device,
+            "precision": self.precision,
+            "tile": 0,
+            **({"scale": 4} if self.restorer == X4PLUS else {"background": "none"}),
+        }
+
+    def in_units(self, claimed: float) -> float:
+        """The claimed number in the unit of `UNITS`; GB are read as GiB, the larger."""
+        return claimed * 1024 if self.quantity == MEMORY else claimed
+
+
+def _of(restorer: str, quantity: str, against: str, **more: Any) -> Figure:
+    return Figure(restorer=restorer, quantity=quantity, against=against, **more)
+
+
+_LONG: dict[str, Any] = {"width_px": LIMIT_PX, "height_px": 960}
+
+FIGURES: Mapping[str, Figure] = {
+    "G1": _of(GPEN, MEMORY, "G10"),
+    "G2": _of(GPEN, TIME, "G11"),
+    "G3": _of(GPEN, MEMORY, "G1", n_pictures=5),
+    "G4": _of(GPEN, TIME, "G2", n_pictures=5),
+    "G5": _of(GPEN, MEMORY, "G1", device="cpu"),
+    "G6": _of(GPEN, TIME, "G2", device="cpu"),
+    "G7": _of(GPEN, MEMORY, "G1", **_LONG),
+    "G10": _of(X4PLUS, MEMORY, "G1"),
+    "G11": _of(X4PLUS, TIME, "G2"),
+    "G12": _of(X4PLUS, MEMORY, "G10", n_pictures=5),
+    "G13": _of(X4PLUS, TIME, "G11", n_pictures=5),
+    "G15": _of(X4PLUS, MEMORY, "G10", precision="fp16"),
+    "G16": _of(X4PLUS, TIME, "G11", precision="fp16"),
+    "G19": _of(GPEN, BUSY, "G20"),
+    "G20": _of(X4PLUS, BUSY, "G19"),
+}
+"""By claim."""
+
+TABLES: Mapping[str, tuple[str, ...]] = {
+    "3.3": ("G1", "G2", "G9", "G3", "G4", "G5", "G6"),
+    "4.3": ("G10", "G11", "G26", "G12", "G13", "G14", "G15", "G16"),
+    "5.2": ("G19", "G1", "G20", "G10"),
+}
+"""The claims in the article's tables of cost, by section."""
+
+SERIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "G9": (GPEN, ("stability", "stability-batch-5")),
+    "G14": (X4PLUS, ("stability-batch-5",)),
+    "G26": (X4PLUS, ("stability",)),
+}
+"""Restorer and experiments of the claims on failures."""

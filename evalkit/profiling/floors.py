@@ -1,0 +1,84 @@
+"""How fast a device multiplies and copies, measured: what no restorer can beat."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192, 16384)}
+"""Of the square matrices, by kind of device; the best rate over all of them counts."""
+
+COPIED_BYTES = {"cpu": 2**28, "cuda": 2**31}
+"""More than caches hold."""
+
+LEAST_S, LEAST_CALLS = 2.0, 3
+
+
+def measure_rates(
+    emit: Callable[[dict[str, Any]], None], *, device: str, precision: str
+) -> None:
+    """Measure a device, in a process of its own: a global flag of torch is set.
+
+    Single precision on CUDA is TF32's, in which cuDNN's convolutions run unless they
+    are told not to.
+
+    Parameters
+    ----------
+    emit
+        Takes ``matrix_tflop_s`` (a multiplication and an addition are two operations)
+        and ``copy_gib_s`` (bytes read and bytes written), each the best of several
+        tries.
+    device
+        ``cpu`` or ``cuda:N``.
+    precision
+        ``fp32``, ``fp16``, ``bf16``, or ``none`` for the copy alone.
+
+    """
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.set_device(device)
+        torch.set_float32_matmul_precision("high")
+
+    def copy_s() -> float:
+        source = torch.ones(COPIED_BYTES[kind], dtype=torch.uint8, device=device)
+        target = torch.zeros_like(source)
+        return shortest_s(lambda: target.copy_(source), kind)
+
+    def product_s(side: int, dtype: torch.dtype) -> float:
+        left = torch.rand(side, side, device=device).to(dtype)
+        return shortest_s(lambda: left @ left, kind)
+
+    rate = None
+    if precision != "none":
+        dtype = getattr(torch, DTYPES[precision])
+        rate = max(2 * n**3 / product_s(n, dtype) / 1e12 for n in SIDES[kind])
+    copy_gib_s = 2 * COPIED_BYTES[kind] / copy_s() / 2**30
+    emit({"matrix_tflop_s": rate, "copy_gib_s": copy_gib_s})
+
+
+def shortest_s(work: Callable[[], Any], kind: str) -> float:
+    """The shortest time of a call: whatever slowed the others is not the device's.
+
+    Parameters
+    ----------
+    work
+        Called once to warm up, then at least `LEAST_CALLS` times and `LEAST_S` long.
+    kind
+        ``cuda`` to wait for the device around each call, ``cpu`` otherwise.
+
+    """
+    import torch
+
+    times_s: list[float] = []
+    work()
+    while len(times_s) < LEAST_CALLS or sum(times_s) < LEAST_S:
+        if kind == "cuda":
+            torch.cuda.synchronize()
+        start = time.perf_counter()
+        work()
+        if kind == "cuda":
+            torch.cuda.synchronize()
+        times_s.append(time.perf_counter() - start)
+    return min(times_s)

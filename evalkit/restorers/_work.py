@@ -1,0 +1,126 @@
+"""The least that a picture asks of a device: operations, and bytes at one moment."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Hashable, Iterable
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from evalkit.restorers._torch import torch_dtype
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Batches(NamedTuple):
+    """Batches ``(number, channels, height, width)`` that go through one network.
+
+    ``build(network)`` makes its module, on the meta device. A batch that is not full
+    counts by its share.
+    """
+
+    build: Callable[[Any], torch.nn.Module]
+    network: Hashable
+    shape: tuple[int, int, int, int]
+    n_batches: float = 1.0
+
+
+class Work(NamedTuple):
+    """A lower bound of what a restorer does for one picture.
+
+    Attributes
+    ----------
+    precision
+        ``fp32``, ``fp16``, ``bf16``, or ``none`` without a network.
+    operations
+        Multiplications and additions of convolutions and matrix products.
+    coexisting_bytes
+        All weights, and the inputs and outputs of the largest single operation.
+    moved_bytes
+        Weights, inputs and outputs of the networks, each read or written once.
+
+    """
+
+    precision: str
+    operations: float
+    coexisting_bytes: float
+    moved_bytes: float
+
+
+def count_work(
+    batches: Iterable[Batches], precision: str, held_values: float = 0
+) -> Work:
+    """Count the work of networks run one after another, without running them.
+
+    Parameters
+    ----------
+    batches
+        With their true shapes: margins of tiles count.
+    precision
+        Of weights and feature maps.
+    held_values
+        Numbers on the device all the time, such as an output that tiles fill.
+
+    Notes
+    -----
+    A convolution counts as its definition has it, as in torch's ``FlopCounterMode``.
+    Winograd's algorithm needs up to 4 times fewer multiplications for a 3x3 one (Lavin
+    & Gray, 2016, arXiv:1509.09308): a time a little below this bound is not impossible.
+    Bytes are those of PyTorch's operations; an engine that joins some may hold less.
+
+    """
+    operations = moved = largest = 0.0
+    weights: dict[Hashable, float] = {}
+    for build, network, shape, n_batches in batches:
+        counted = _count(build, network, shape, precision)
+        operations += counted[0] * n_batches
+        moved += counted[1] * n_batches
+        largest = max(largest, counted[2])
+        weights[network] = counted[3]
+    n_weights = sum(weights.values())
+    held = held_values * torch_dtype(precision).itemsize
+    return Work(precision, operations, n_weights + largest + held, n_weights + moved)
+
+
+@cache
+def _count(
+    build: Callable[[Any], torch.nn.Module],
+    network: Hashable,
+    shape: tuple[int, int, int, int],
+    precision: str,
+) -> tuple[int, int, int, int]:
+    """Operations, then bytes: of input and output, largest operation, weights."""
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with torch.device("meta"):
+        module = build(network).eval().to(torch_dtype(precision))
+        batch = torch.empty(shape, dtype=torch_dtype(precision))
+    weights = _storages(itertools.chain(module.parameters(), module.buffers()))
+    largest = 0
+
+    class Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            nonlocal largest
+            output = func(*args, **(kwargs or {}))
+            used = _storages(tree_leaves((args, kwargs, output)))
+            largest = max(largest, sum(used[key] for key in used.keys() - weights))
+            return output
+
+    with torch.no_grad(), FlopCounterMode(display=False) as flops, Largest():  # type: ignore[no-untyped-call]
+        output = module(batch)
+    ends = batch.nbytes + output.nbytes
+    return flops.get_total_flops(), ends, largest, sum(weights.values())
+
+
+def _storages(values: Iterable[Any]) -> dict[int, int]:
+    """The bytes of each block of memory that tensors share, counted once."""
+    import torch
+
+    blocks = [v.untyped_storage() for v in values if isinstance(v, torch.Tensor)]
+    return {block._cdata: block.nbytes() for block in blocks}

@@ -1,0 +1,81 @@
+"""D1 and D2 on tables of back ends that were written by hand."""
+
+import pytest
+
+from evalkit.tables import BACKENDS, COMMANDS
+
+X4PLUS = "realesrgan-x4plus"
+
+
+def fill(run, *rows):
+    common = {"network": X4PLUS, "source": "a", "device": "cuda:0", "outcome": "ok"}
+    made = []
+    for number, row in enumerate(rows):
+        condition = row["condition"] + f"@n={number}"
+        made.append(common | {"precision": "fp32"} | row | {"condition": condition})
+    BACKENDS.write(BACKENDS.frame(made), run.path / "tables")
+
+
+def onnx(saved, precision="fp32", **more):
+    row = {"condition": f"onnx-{X4PLUS}", "memory_saved_percent": saved}
+    return row | {"precision": precision, "speed_up": 1.0, "memory_meter": "m"} | more
+
+
+def ncnn(speed_up, **more):
+    row = {"condition": f"ncnn-{X4PLUS}", "speed_up": speed_up, "device": "vulkan:0"}
+    return row | more
+
+
+@pytest.mark.parametrize(
+    ("saved", "verdict"),
+    [
+        ((20, 18), "reproduced"),  # 16 to 25 is within a factor of 1.25
+        ((-5, 0), "contradicted"),
+        ((20, -5), "inconclusive"),
+        ((40, 40), "inconclusive"),
+    ],
+)
+def test_d1_is_judged_in_both_precisions(run, gpu, saved, verdict):
+    run.environment(gpu)
+    fill(run, onnx(saved[0]), onnx(saved[1], "fp16"))
+    found = run.judge("D1")
+    assert found[0] == verdict
+    assert f"{saved[1]} % ({X4PLUS} fp16" in found[1]
+
+
+@pytest.mark.parametrize(
+    ("speed_up", "verdict"),
+    [(1.8, "reproduced"), (0.5, "contradicted"), (5.0, "inconclusive")],
+)
+def test_d2_is_judged_on_one_network_whatever_the_printed_command_gives(
+    run, gpu, speed_up, verdict
+):
+    run.environment(gpu)
+    upstream = {"condition": f"{X4PLUS}@runner=upstream", "wall_time_s": 1.0}
+    upstream |= {"load_time_s": 2.0, "cold_wall_time_s": 4.0}
+    fill(run, ncnn(speed_up), upstream)
+    printed = {"command": "realesrgan-ncnn-vulkan -i a", "source": "a"}
+    printed |= {"command_time_s": 0.5, "network": "realesrgan-animevideo-x4"}
+    COMMANDS.write(COMMANDS.frame([printed]), run.path / "tables")
+    found = run.judge("D2")
+    assert found[0] == verdict
+    # two and four seconds over half a second
+    assert "as printed: 12x over fp32, by realesrgan-animevideo-x4" in found[1]
+
+
+def test_what_was_not_run_is_not_tested(run, gpu):
+    run.environment(gpu)
+    assert run.judge("D1")[0] == run.judge("D2")[0] == "not yet tested"
+
+
+def test_without_a_gpu_nothing_is_decided(run, cpu_only):
+    run.environment(cpu_only)
+    fill(run, onnx(20, device="cpu"), ncnn(1.8, device="cpu"))
+    assert run.judge("D1")[0] == run.judge("D2")[0] == "not testable here"
+    assert "1.8x (cpu)" in run.judge("D2")[2]
+
+
+def test_a_cpu_beside_a_gpu_decides_nothing_either(run, gpu):
+    run.environment(gpu)
+    fill(run, ncnn(1.8, device="cpu"))
+    assert run.judge("D2")[0] == "not testable here"

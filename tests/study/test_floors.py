@@ -1,0 +1,186 @@
+"""Figures beside their floors, and the article's tables rebuilt."""
+
+import pytest
+
+from evalkit.provenance import environment
+from evalkit.study import summarise_article, summarise_floors
+from evalkit.study._run import open_run
+from evalkit.tables import FLOORS, IMAGES, RATES, STABILITY
+
+HERE = environment()["machine"]["machine"]
+SETTING = {"runner": "upstream", "device": "cpu", "precision": "fp32", "tile": 0}
+X4PLUS = SETTING | {"scale": 4}
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with one picture, and the rates of this machine."""
+    run = open_run(str(tmp_path / "run"))
+    picture = {"source": "s0", "sha256": "a", "width_px": 100, "height_px": 50}
+    run.write(IMAGES, IMAGES.frame([picture]))
+    rate = {"matrix_tflop_s": 0.1, "copy_gib_s": 10}
+    rows = [
+        {"machine": HERE, "device": "cpu", "precision": precision, **rate}
+        for precision in ("fp32", "none")
+    ]
+    run.write(RATES, RATES.frame(rows))
+    return run
+
+
+@pytest.fixture
+def record(run):
+    def append(restorer, setting, times_s, **more):
+        scale = setting.get("scale", 1)
+        common = {
+            "experiment": "cost",
+            "key": f"{restorer} {more.get('experiment')}",
+            "phase": "warm",
+            "machine": HERE,
+            "condition": f"{restorer}@runner=upstream",
+            "restorer": restorer,
+            "setting": setting,
+            "source": "s0",
+            "source_sha256": "a",
+            "outcome": "ok",
+            "output_width_px": 100 * scale,
+            "output_height_px": 50 * scale,
+            "peak_rss_mib": 900.0,
+        }
+        rows = [
+            common | {"run": number, "wall_time_s": seconds} | more
+            for number, seconds in enumerate(times_s, 1)
+        ]
+        run.records.append(rows)
+
+    return append
+
+
+def floors(run):
+    return summarise_floors(run).set_index(["figure", "quantity"])
+
+
+def test_a_time_stands_beside_its_operations_at_the_measured_rate(run, record):
+    record("realesrgan-x4plus", X4PLUS, [3.0, 2.0, 4.0])
+    row = floors(run).loc[("measured", "wall time")]
+    tflop = 35.85e6 * 100 * 50 / 1e12
+    assert row["operations_tflop"] == pytest.approx(tflop, rel=1e-3)
+    assert row["floor"] == pytest.approx(tflop / 0.1, rel=1e-3)
+    assert (row["value"], row["n_runs"], row["is_below"]) == (3.0, 3, False)
+    assert (row["width_px"], row["height_px"]) == (100, 50)
+    assert row["low"] <= 3.0 <= row["high"]
+
+
+def test_a_memory_stands_beside_what_must_coexist(run, record):
+    record("realesrgan-x4plus", X4PLUS, [3.0])
+    row = floors(run).loc[("measured", "peak memory")]
+    bytes_ = 2 * 64 * 400 * 200 * 4 + 4 * 16_697_987
+    assert row["floor"] == pytest.approx(bytes_ / 2**20)
+    assert (row["value"], row["note"], row["is_below"]) == (900, "peak_rss_mib", False)
+
+
+def test_a_time_that_cannot_be_is_marked(run, record):
+    record("realesrgan-x4plus", X4PLUS, [0.5])
+    assert floors(run).loc[("measured", "wall time"), "is_below"]
+
+
+def test_a_batch_takes_the_time_of_all_its_pictures(run, record):
+    record("realesrgan-x4plus", X4PLUS, [3.0])
+    record("realesrgan-x4plus", X4PLUS, [9.0], experiment="batch-5")
+    both = summarise_floors(run).query(
+        "figure == 'measured' and quantity == 'wall time'"
+    )
+    one, five = both.sort_values("n_pictures").to_dict("records")
+    assert five["n_pictures"] == 5
+    assert five["floor"] == pytest.approx(5 * one["floor"])
+
+
+def test_interpolation_is_bounded_by_what_it_moves(run, record):
+    record("lanczos", {"scale": 4}, [0.1])
+    row = floors(run).loc[("measured", "wall time")]
+    assert row["floor"] == pytest.approx(100 * 50 * 17 / (10 * 2**30))
+
+
+def test_what_did_not_work_has_no_figure(run, record):
+    record("lanczos", {"scale": 4}, [0.1], outcome="error")
+    assert set(summarise_floors(run)["figure"]) == {
+        *("G1", "G2", "G3", "G4", "G5", "G6", "G7", "G10", "G11", "G12", "G13"),
+        *("G15", "G16", "G19", "G20"),
+    }
+
+
+def test_a_rate_that_is_not_known_is_measured_once_and_kept(run, record, monkeypatch):
+    from evalkit.profiling.isolation import CellResult
+    from evalkit.study import _floors
+
+    asked = []
+
+    def measure(function, arguments, *, on_message, **_):
+        asked.append(arguments)
+        on_message({"matrix_tflop_s": 0.2, "copy_gib_s": 10})
+        known = dict.fromkeys(("error", "peak_rss_mib", "exit_code"))
+        return CellResult(outcome="ok", output="", **known)
+
+    monkeypatch.setattr(_floors, "run_cell", measure)
+    record("realesrgan-animevideo-x4", X4PLUS | {"precision": "bf16"}, [3.0])
+    for _ in range(2):
+        row = floors(run).loc[("measured", "wall time")]
+        assert row["matrix_tflop_s"] == 0.2
+    assert asked == [{"device": "cpu", "precision": "bf16"}]
+
+
+def test_a_rate_of_another_machine_is_not_guessed(run, record):
+    record("realesrgan-x4plus", X4PLUS, [3.0], machine="elsewhere")
+    found = floors(run)
+    assert found["floor"].isna().loc[("measured", "wall time")]
+    assert found["floor"].notna().loc[("measured", "peak memory")]
+
+
+def test_claims_stand_beside_the_floors_that_upstreams_sources_tell(run):
+    found = summarise_floors(run).set_index("figure")
+    assert found.loc["G10", "floor"] == pytest.approx(1024 * 6.06, rel=1e-3)
+    assert found.loc["G15", "floor"] == pytest.approx(1024 * 3.03, rel=1e-3)
+    assert found.loc["G11", "floor"] == pytest.approx(28.2 / 82.6, rel=1e-3)
+    assert list(found.index[found["is_below"].fillna(value=False)]) == ["G10"]
+
+
+def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
+    record("realesrgan-x4plus", X4PLUS, [3.0, 2.0, 4.0])
+    summarise_floors(run)
+    outcomes = {
+        "condition": "gpen-512@runner=upstream",
+        "outcomes": {"ok": 49, "oom": 1},
+    }
+    known = {"experiment": "stability", "source": "s0", "machine": "m", "n_runs": 50}
+    run.write(STABILITY, STABILITY.frame([known | outcomes]))
+    article = summarise_article(run)
+    assert list(article["table"].unique()) == ["3.3", "4.3", "5.2"]
+    ours = article[article["condition"].notna()].set_index(["table", "claim"])
+    assert ours.loc[("4.3", "G11"), "value"] == 3.0
+    assert ours.loc[("4.3", "G10"), "value"] == pytest.approx(900 / 1024)
+    assert ("4.3", "G16") not in ours.index  # it was not measured in fp16
+    text = (run.path / "tables" / "article.md").read_text()
+    assert "RTX 4090" in text
+    assert HERE in text
+    assert "**4.8 GB: below its floor** | 6.06" in text
+    assert "3 [2, 4] (n = 3, floor 1.79, cpu, 100x50 px)" in text
+    assert "49 ok, 1 oom (n = 50)" in text
+
+
+def test_the_articles_tables_stand_without_anything_measured(run):
+    article = summarise_article(run)
+    assert len(article) == 19
+    assert article["condition"].isna().all()
+
+
+def test_random_weights_are_told_in_the_articles_tables(run, record):
+    setting = SETTING | {"background": "none"}
+    record("gpen-512", setting, [3.0], weights_kind="random")
+    summarise_floors(run)
+    summarise_article(run)
+    text = (run.path / "tables" / "article.md").read_text()
+    assert "random weights: cost only" in text
+
+
+def test_the_floors_survive_a_file(run, record):
+    record("lanczos", {"scale": 4}, [0.1])
+    assert summarise_floors(run).equals(run.read(FLOORS))
