@@ -1,0 +1,103 @@
+"""Back ends beside each other: every raw time, memory, agreement."""
+
+import json
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from evalkit.figures._cost import RANDOM, TEXT_PT
+from evalkit.figures._style import FAINT, INK, new_figure, wrap
+
+REFERENCE = "PyTorch, upstream"
+FILLS = {
+    REFERENCE: ("0.55", ""),
+    "tuned": ("0.75", ""),
+    "ONNX Runtime": ("0.92", ""),
+    "ncnn": ("1", "////"),
+}
+
+
+def backends(table: pd.DataFrame) -> Figure:
+    """Bars of the median warm time and of memory, and a circle for every raw time.
+
+    Where nothing was timed, the reason stands in the place of the bars.
+
+    Parameters
+    ----------
+    table
+        Table `evalkit.tables.BACKENDS`, of one network and picture.
+
+    """
+    rows = table.to_dict("records")
+    figure = new_figure(1400, 220 + 62 * len(rows))
+    figure.set_layout_engine("constrained")
+    times, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    times.set_yticks(range(len(rows)), [_name(row) for row in rows])
+    times.set_ylim(len(rows) - 0.5, -0.5)
+    for y, row in enumerate(rows):
+        if pd.isna(row["wall_time_s"]):
+            _write(times, 0, y, "\n".join(wrap(_why_not(row), 560, TEXT_PT, 2)))
+            continue
+        raw, seconds = json.loads(row["wall_times_s"]), row["wall_time_s"]
+        is_other = row["backend"] != REFERENCE and pd.notna(row["speed_up"])
+        ratio = f", {row['speed_up']:.2g}x" if is_other else ""
+        _bar(times, y, row["backend"], seconds)
+        times.plot(raw, [y] * len(raw), "o", mec=INK, mfc="none", ms=5)
+        _write(times, max(raw), y, f"{seconds:.3g} s{ratio}")
+        if pd.notna(mib := row["memory_mib"]):
+            more = f", {-row['memory_saved_percent']:+.0f} %" if is_other else ""
+            _bar(memory, y, row["backend"], mib)
+            _write(memory, mib, y, f"{mib:,.0f} MiB{more}")
+    meters = table["memory_meter"].dropna().unique()
+    _finish(times, "time of one picture, s: bar, median of warm runs; ○, each")
+    _finish(memory, "peak memory, MiB\n" + "; ".join(meters))
+    told = [rows[0]["network"], rows[0]["source"], *table["machine"].dropna().unique()]
+    told += [RANDOM] * bool((table["weights_kind"] == "random").any())
+    figure.suptitle(", ".join(told), fontsize=10, fontweight="bold")
+    note = "x and %: against PyTorch of equal precision if it was timed, else in fp32"
+    figure.supxlabel(f"{note}; dB: PSNR from PyTorch in fp32", fontsize=TEXT_PT)
+    return figure
+
+
+def _name(row: dict[str, Any]) -> str:
+    decibels = row["psnr_db"]
+    agreement = "" if pd.isna(decibels) else f", {decibels:.1f} dB"
+    agreement = agreement.replace("inf dB", "same output")
+    precision = row["precision"].partition(",")[0]
+    border = ", ncnn's border" if row["source"].endswith("+10px") else ""
+    return f"{row['backend']}{border}\n{row['device']}, {precision}{agreement}"
+
+
+def _why_not(row: dict[str, Any]) -> str:
+    reason = "its output is another" if pd.isna(row["error"]) else row["error"]
+    return f"not timed: {reason}"
+
+
+def _bar(axes: Axes, y: int, backend: str, value: float) -> None:
+    grey, hatch = FILLS[backend]
+    axes.barh(y, value, 0.6, facecolor=grey, hatch=hatch, edgecolor=FAINT, lw=0.8)
+
+
+def _write(axes: Axes, x: float, y: int, text: str) -> None:
+    axes.annotate(
+        text,
+        (x, y),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=TEXT_PT,
+        color=INK,
+        parse_math=False,
+    )
+
+
+def _finish(axes: Axes, label: str) -> None:
+    axes.set_xlim(0, 1.4 * max(axes.dataLim.x1, 1e-9))
+    axes.set_xlabel(label, fontsize=TEXT_PT)
+    axes.tick_params(labelsize=TEXT_PT)
+    axes.tick_params(axis="y", length=0)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_axisbelow(True)
+    axes.grid(axis="x", color="0.93")
