@@ -1,0 +1,52 @@
+"""The rating screen in a notebook: a thin view of a session."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from evalkit.errors import UnknownNameError
+from evalkit.rating.session import Session
+
+FOLDER = Path(__file__).parent
+
+
+class RatingWidget(anywidget.AnyWidget):
+    """Shows a session in a notebook and hands its answers on.
+
+    The browser gets pixels, opaque names and a counter. Neither they nor the synced
+    state, which is the page's code and its labels, tell a condition or a source.
+
+    Parameters
+    ----------
+    session
+        Holds the order and the record.
+
+    """
+
+    _esm = FOLDER / "widget.js"
+    _css = FOLDER / "widget.css"
+    labels = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, session: Session) -> None:
+        labels = json.loads((FOLDER / "labels.json").read_text(encoding="utf-8"))
+        super().__init__(labels=labels)
+        self._session = session
+        self.on_msg(self._reply)
+
+    def _reply(self, _: object, message: dict[str, Any], __: list[memoryview]) -> None:
+        """Answer one question of the browser: ``view``, ``handle`` or ``stimulus``."""
+        reply: dict[str, Any] = {"id": message["id"]}
+        buffers = []
+        try:
+            if message["ask"] == "stimulus":
+                buffers = [self._session.stimulus(message["name"])]
+            elif message["ask"] == "handle":
+                reply["view"] = self._session.handle(message["event"])
+            else:
+                reply["view"] = self._session.view()
+        except UnknownNameError:  # of a session that has been closed elsewhere
+            reply["gone"] = True
+        self.send(reply, buffers)

@@ -1,0 +1,296 @@
+"""A planned session with names that must not leak, a served page, and a browser."""
+
+import contextlib
+import io
+import itertools
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from PIL import Image, ImageFilter
+from skimage import data
+
+from evalkit.rating import (
+    Item,
+    Session,
+    Stimulus,
+    Store,
+    name_stimuli,
+    plan_session,
+    write_stimuli,
+)
+
+CHROMIUM = shutil.which("chromium")
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
+ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
+SEED = 11
+
+
+@dataclass(frozen=True)
+class Rated:
+    """A session in a folder, and the words that nobody who rates may come to see."""
+
+    folder: Path
+    store: Store
+    items: list[Item]
+    stimuli: dict[tuple[str, str], Stimulus]
+    secrets: list[str]
+
+    def begin_again(self) -> None:
+        if self.store.subjects():
+            self.store.delete_subject("s01")
+        self.store.add_subject("s01")
+        self.store.set_plan("s01", self.items, self.stimuli)
+
+    def session(self) -> Session:
+        return Session(self.store, "s01", self.folder / "stimuli")
+
+    def lengths(self) -> dict[str, set[int]]:
+        """By source, the lengths of its stimuli's files."""
+        with self.store.read() as connection:
+            items = pd.read_sql_query("SELECT * FROM items", connection)
+        columns = ["left_stimulus", "right_stimulus", "source_stimulus"]
+        files = self.folder / "stimuli"
+        return {
+            source: {
+                (files / f"{name}.png").stat().st_size
+                for name in pd.unique(rows[columns].to_numpy().ravel())
+                if isinstance(name, str)
+            }
+            for source, rows in items.groupby("source")
+        }
+
+
+def make_rated(folder: Path) -> Rated:
+    """Plan a session of single pictures and pairs; every name carries a token."""
+    tokens = [secrets.token_hex(6) for _ in range(6)]
+    conditions = [f"gpen-512@t={tokens[0]}", f"realesrgan-x4plus@t={tokens[1]}"]
+    rows = []
+    for token, photograph in zip(
+        tokens[2:5], (data.astronaut(), data.coffee(), data.chelsea()), strict=True
+    ):
+        picture = Image.fromarray(photograph[20:276, 80:400])
+        source = picture.resize((80, 64), Image.Resampling.BOX)
+        made = {
+            "source": ("source", source),
+            f"bicubic@t={tokens[5]}": ("anchor", source),
+            conditions[0]: ("system", picture.filter(ImageFilter.GaussianBlur(3))),
+            conditions[1]: ("system", picture),
+        }
+        for condition, (role, shown) in made.items():
+            path = folder / "outputs" / condition / f"{token}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shown.save(path)
+            cell = {"source": f"photo-{token}", "condition": condition, "role": role}
+            cell |= {"path": str(path), "picture": condition + token}
+            cell |= {"width_px": source.width, "height_px": source.height}
+            rows.append(cell | {"weights_kind": "none"})
+    outputs = pd.DataFrame(rows)
+    items = plan_session(outputs, number=0, seed=SEED, mode="both", minutes=4)
+    stimuli = name_stimuli(outputs, SEED)
+    write_stimuli(items, outputs, stimuli, folder / "stimuli")
+    store = Store(folder / "ratings.sqlite")
+    words = [*tokens, "gpen", "realesrgan", "bicubic"]
+    return Rated(folder, store, items, stimuli, words)
+
+
+def wait_until(is_so: Callable[[], object], what: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, f"{seconds:.0f} s passed before {what}"
+        time.sleep(0.05)
+
+
+def unused_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        return True
+    return False
+
+
+class Server:
+    """The page's server: a process that can be killed and started again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = unused_port()
+        self.start()
+
+    def start(self) -> None:
+        program = Path(__file__).parents[1] / "rating" / "serve.py"
+        what = [self.folder / "ratings.sqlite", self.folder / "stimuli", str(self.port)]
+        command = [sys.executable, program, *what]
+        self.process = subprocess.Popen(command)
+        wait_until(lambda: listens(self.port), "the page's server answers")
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+class Witness:
+    """All that a browser gets to see while pages are open in it."""
+
+    def __init__(self, page) -> None:
+        self.page, self._responses = page, []
+        self.texts: list[str] = []
+        self.pictures: dict[str, bytes] = {}
+        page.on("console", lambda message: self.texts.append(message.text))
+        page.on("pageerror", lambda error: self.texts.append(str(error)))
+        page.on("request", self._request)
+        page.on("response", lambda response: self._responses.append(response))
+        page.on("websocket", self._socket)
+
+    def look(self) -> None:
+        """Note what is there now: the document, its title, storage, and what came."""
+        self.texts.append(self.page.content())
+        self.texts.append(self.page.title())
+        self.texts.append(self.page.evaluate("JSON.stringify({...localStorage})"))
+        for response in self._responses:
+            if "/static/" in response.url or response.request.resource_type == "other":
+                continue  # JupyterLab's own programs
+            self.texts.append(f"{response.url} {response.headers}")
+            if response.status == 200 and not response.url.startswith(
+                ("blob:", "data:")
+            ):
+                self._bytes(response.url, response.body())
+        self._responses.clear()
+
+    def rate_on(self, press: Callable[[str], None]) -> int:
+        """Answer all that is left, by keys, and look each time; how many there were."""
+        finish = self.page.get_by_role("button", name="Hand in my answers")
+        for number in itertools.count():
+            self.look()
+            if finish.count():
+                return number
+            is_pair = self.page.locator(".screen.ab").count()
+            arrows = ["ArrowLeft", "ArrowRight", "ArrowDown"]
+            press(arrows[number % 3] if is_pair else str(1 + number % 5))
+        raise AssertionError
+
+    def assert_blind(self, rated: Rated) -> None:
+        """No secret word, no telling length, no metadata in what was seen."""
+        seen = "\n".join(self.texts).lower()
+        assert '"seconds":' in seen  # the answers, so this is the session
+        assert [word for word in rated.secrets if word in seen] == []
+        lengths = rated.lengths()
+        assert {len(found) for found in lengths.values()} == {1}
+        received = {len(png) for png in self.pictures.values()}
+        assert received == set().union(*lengths.values())
+        for png in self.pictures.values():
+            assert Image.open(io.BytesIO(png)).info == {}
+
+    def _request(self, request) -> None:
+        self.texts.append(f"{request.url} {request.headers} {request.post_data}")
+
+    def _socket(self, socket) -> None:
+        socket.on("framesent", lambda frame: self._bytes("sent", frame))
+        socket.on("framereceived", lambda frame: self._bytes("received", frame))
+
+    def _bytes(self, origin: str, content: bytes | str) -> None:
+        if isinstance(content, str):
+            self.texts.append(content)
+            return
+        before, signature, picture = content.partition(b"\x89PNG\r\n")
+        self.texts.append(before.decode(errors="replace"))
+        if signature:
+            name = origin if origin != "received" else f"frame {len(self.pictures)}"
+            self.pictures[name] = signature + picture
+
+
+@pytest.fixture(scope="module")
+def playwright() -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture
+def chromium_command() -> list[str] | None:
+    return CHROMIUM and [CHROMIUM, *ARGUMENTS]
+
+
+@pytest.fixture(scope="module")
+def chromium(playwright) -> Iterator:
+    if CHROMIUM is None:
+        yield None
+        return
+    started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def page(chromium, need) -> Iterator:
+    need(chromium, "install chromium to test the rating page as a subject sees it")
+    context = chromium.new_context(viewport={"width": 1280, "height": 720})
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def witness(page) -> Witness:
+    return Witness(page)
+
+
+@pytest.fixture(scope="module")
+def planned(tmp_path_factory) -> Rated:
+    return make_rated(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture
+def rated(planned) -> Rated:
+    """A session that nobody has begun."""
+    planned.begin_again()
+    return planned
+
+
+@pytest.fixture
+def free_port() -> int:
+    return unused_port()
+
+
+@pytest.fixture
+def wait_for_port() -> Callable[[int], None]:
+    return lambda port: wait_until(lambda: listens(port), f"port {port} answers")
+
+
+@pytest.fixture(scope="module")
+def server(planned) -> Iterator[Server]:
+    started = Server(planned.folder)
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def address(rated, server) -> str:
+    """The secret address of subject s01's session."""
+    secret = rated.store.link("s01", days=1)
+    return f"http://127.0.0.1:{server.port}/r/{secret}/"
+
+
+@pytest.fixture
+def press(page):
+    """``press(key)``: answer by a key, and wait until something else is shown."""
+
+    def answer(key: str) -> None:
+        before = page.locator(".count").inner_text()
+        page.keyboard.press(key)
+        changed = "before => document.querySelector('.count').textContent !== before"
+        page.wait_for_function(changed, arg=before)
+        page.wait_for_selector(".evalkit-rating:not(.waiting)")
+
+    return answer

@@ -1,0 +1,105 @@
+"""The same session in JupyterLab, from a notebook in a folder of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import nbformat
+import psutil
+import pytest
+
+CELL = """import os
+from pathlib import Path
+from evalkit.rating import Session, Store
+from evalkit.rating.widget import RatingWidget
+here = Path(os.environ["RATED"])
+RatingWidget(Session(Store(here / "ratings.sqlite"), "s01", here / "stimuli"))"""
+
+
+@pytest.fixture
+def jupyter(tmp_path, rated, free_port, wait_for_port):
+    """A JupyterLab of its own on a folder with one notebook: process and address."""
+    folder = tmp_path / "only a notebook"
+    folder.mkdir()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / "rating.ipynb")
+    settings = {
+        "ServerApp.root_dir": folder,
+        "ServerApp.port": free_port,
+        "ServerApp.port_retries": 0,
+        "IdentityProvider.token": "",
+        "ServerApp.allow_root": True,
+        "ServerApp.open_browser": False,
+        "LabApp.news_url": "",
+    }
+    options = [f"--{name}={value}" for name, value in settings.items()]
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    environment = os.environ | {place: str(tmp_path / place) for place in places}
+    environment |= {"RATED": str(rated.folder), "IPYTHONDIR": str(tmp_path / "ipython")}
+    command = [sys.executable, "-m", "jupyterlab", *options]
+    with (
+        (tmp_path / "jupyter.log").open("w") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+    ):
+        wait_for_port(free_port)
+        yield process, f"http://127.0.0.1:{free_port}/lab/tree/rating.ipynb"
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        psutil.wait_procs(children, 10)
+
+
+def run_cell(page) -> None:
+    """Run the notebook's cell once JupyterLab is connected to its kernel."""
+    kernels = []
+    while [(k["execution_state"], k["connections"]) for k in kernels] != [("idle", 1)]:
+        page.wait_for_timeout(500)
+        kernels = page.request.get(
+            page.url.partition("/lab")[0] + "/api/kernels"
+        ).json()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+
+
+def kernel_of(process) -> psutil.Process:
+    (kernel,) = (
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "ipykernel_launcher" in " ".join(child.cmdline())
+    )
+    return kernel
+
+
+def test_nothing_leaks_and_a_killed_kernel_loses_nothing(
+    page, jupyter, witness, press, rated
+):
+    process, address = jupyter
+    page.goto(address)
+    page.set_default_timeout(60_000)
+    run_cell(page)
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.wait_for_selector(".stage")
+    page.keyboard.press("1")  # of JupyterLab: make this cell a heading
+    page.locator(".count", has_text="1 /").wait_for()
+    press("4")
+    page.keyboard.press("q")
+    press("5")
+    kernel_of(process).kill()
+    page.keyboard.press("2")  # into the void: nobody acknowledges it
+    page.get_by_role("alert").get_by_text("No connection").wait_for()
+    for button in page.locator(".jp-Dialog button:has-text('Ok')").all():
+        button.click()
+    run_cell(page)
+    page.locator(".count", has_text="3 /").wait_for()
+    page.locator(".stage").click()
+    assert rated.store.scores()["score"].tolist() == [1, 4, 5]
+    n_answers = 3 + witness.rate_on(press)
+    page.get_by_role("button", name="Hand in my answers").click()
+    page.get_by_role("button", name="Show what I rated").wait_for()
+    page.keyboard.press("Control+s")
+    witness.look()
+    witness.assert_blind(rated)
+    assert len(rated.store.scores()) + len(rated.store.choices()) == n_answers > 20

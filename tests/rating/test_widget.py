@@ -1,0 +1,84 @@
+"""The notebook's view of a session: what it says, and what it does not."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import evalkit.rating.widget
+from evalkit.rating import Session, Store
+from evalkit.rating.widget import RatingWidget
+
+FOLDER = Path(evalkit.rating.widget.__file__).parent
+LABELS = json.loads((FOLDER / "labels.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def session(tmp_path, panel):
+    store = Store(tmp_path / "ratings.sqlite")
+    return Session(store, "s01", panel(store))
+
+
+@pytest.fixture
+def ask(session, monkeypatch):
+    """``ask(message)``: what the widget sends back to the browser, with its bytes."""
+    widget, sent = RatingWidget(session), []
+    monkeypatch.setattr(widget, "send", lambda *reply: sent.append(reply))
+
+    def question(**message):
+        widget._handle_custom_msg({"id": "7", **message}, [])
+        return sent.pop()
+
+    return question
+
+
+def test_it_answers_as_the_session_does(ask, session):
+    assert ask(ask="view") == ({"id": "7", "view": session.view()}, [])
+    reply, _ = ask(ask="handle", event={"type": "start"})
+    assert reply["view"] == session.view()
+    (name,) = reply["view"]["item"]["stimuli"]
+    assert ask(ask="stimulus", name=name) == ({"id": "7"}, [session.stimulus(name)])
+
+
+def test_a_picture_that_is_not_of_this_session_is_gone(ask):
+    assert ask(ask="stimulus", name="0" * 33) == ({"id": "7", "gone": True}, [])
+
+
+def test_the_synced_state_is_code_and_labels_only(session):
+    widget = RatingWidget(session)
+    state = widget.get_state()
+    told = {name: value for name, value in state.items() if not name.startswith("_")}
+    assert told.pop("labels") == LABELS
+    assert set(told) == {"layout", "tabbable", "tooltip"}
+    text = repr(state) + repr(widget) + repr(widget._repr_mimebundle_())
+    assert not any(
+        word in text for word in ("sharp-x4", "soft-x2", "bicubic", "photo-")
+    )
+
+
+@pytest.mark.parametrize("key", LABELS)
+def test_every_label_is_there_in_both_languages(key):
+    english, chinese = LABELS[key]["en"], LABELS[key]["zh"]
+    assert set(LABELS[key]) == {"en", "zh"}
+    assert english
+    assert chinese
+    fields = r"{\w+}"
+    assert set(re.findall(fields, english)) == set(re.findall(fields, chinese))
+    if key != "language":  # which names the other one
+        assert re.search("[\u4e00-\u9fff]", chinese)
+        assert english.isascii() or "…" in english or "−" in english
+
+
+@pytest.mark.parametrize("key", LABELS)
+def test_no_label_is_unused(key):
+    script = (FOLDER / "widget.js").read_text(encoding="utf-8")
+    family = key.partition(".")[0]
+    assert re.search(f'"{re.escape(key)}"|`{family}\\.\\$|"{family}\\."', script)
+
+
+@pytest.mark.parametrize("name", ["widget.js", "page.js", "widget.css", "page.html"])
+def test_the_page_asks_nobody_else(name):
+    text = (FOLDER / name).read_text(encoding="utf-8")
+    addresses = set(re.findall(r"https?://[^\s\"')]*|//[a-z]+\.[a-z]+\S*", text))
+    assert addresses <= {"http://www.w3.org/2000/svg"}
