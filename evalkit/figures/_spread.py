@@ -97,6 +97,7 @@ def series(records: pd.DataFrame) -> Figure:
             axes.set_xlabel("run", fontsize=TEXT_PT)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlim(0, int(mine["run"].max()) + 1)
+            axes.set_ylim(bottom=0)  # a few KiB more would look like a leak
             for record in failed.to_dict("records"):
                 _failed(axes, record["run"], record["outcome"])
     return figure
