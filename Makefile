@@ -3,7 +3,7 @@ STUDY ?= study.yaml
 UV_VERSION := 0.13.8
 RUN := .venv/bin
 
-.PHONY: study test lab lint soak bench lock setup
+.PHONY: study test lab rate lint soak bench lock setup
 .DEFAULT_GOAL := study
 
 study: setup ## restore, measure, compare, report
@@ -14,6 +14,9 @@ test: setup ## all tests but the long ones
 
 lab: setup ## JupyterLab on the notebooks
 	@$(RUN)/jupyter lab --notebook-dir notebooks
+
+rate: setup ## blind rating of the latest run, one secret link per subject
+	@$(RUN)/evalkit rate
 
 lint: setup
 	@$(RUN)/ruff format --check .

@@ -11,6 +11,10 @@ NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 RUN_NOTEBOOK = shlex.join(config["run_notebook"])
 CONDITIONS = config["conditions"]  # file name -> condition
 RUN = os.getcwd()
+EXPERIMENTS = set(config["experiments"])
+SERIES = EXPERIMENTS & {"stability", "budget", "concurrency"}
+SWEEPS = sorted(EXPERIMENTS - SERIES - {"backends"})
+NETWORKS = ["realesrgan-x4plus", "gpen-512"] if "backends" in EXPERIMENTS else []
 
 
 def notebook(name):
@@ -23,6 +27,7 @@ def parameters(**given):
 
 wildcard_constraints:
     condition="[^/]+",
+    network="[^/]+",
 
 
 rule study:
@@ -95,6 +100,7 @@ rule cost:
             condition=CONDITIONS[w.condition],
             repeats=config["repeats"],
             seed=config["seed"],
+            experiments=SWEEPS,
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
@@ -103,6 +109,58 @@ rule cost:
         "cost: {wildcards.condition}"
     shell:
         "exec {RUN_NOTEBOOK} 30_cost {output} {params.given}"
+
+
+rule stability:
+    input:
+        notebook("40_stability"),
+        "tables/images.csv",
+        "notebooks/30_cost-{condition}.ipynb",
+    output:
+        "notebooks/40_stability-{condition}.ipynb",
+    params:
+        given=lambda w: parameters(
+            images=config["images"],
+            condition=CONDITIONS[w.condition],
+            seed=config["seed"],
+            n_runs=config["repeats"] if "stability" in SERIES else 0,
+            n_fresh=config["repeats"] if "stability" in SERIES else 0,
+            batch=5,
+            with_budget="budget" in SERIES,
+            tiles=[128, 256],
+            instances=[1, 2, 3, 4, 6, 8] if "concurrency" in SERIES else [],
+        ),
+        weights=lambda w: config["weights"][w.condition],
+        code=config["code"],
+    threads: workflow.cores
+    message:
+        "stability, budget, concurrency: {wildcards.condition}"
+    shell:
+        "exec {RUN_NOTEBOOK} 40_stability {output} {params.given}"
+
+
+# the networks write one table
+rule backends:
+    input:
+        notebook("50_backends"),
+        "tables/images.csv",
+        expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
+    output:
+        "notebooks/50_backends-{network}.ipynb",
+    params:
+        given=lambda w: parameters(
+            images=config["images"],
+            network=w.network,
+            repeats=config["repeats"],
+            seed=config["seed"],
+            longest_px=0 if config["has_cuda"] else 96,
+        ),
+        code=config["code"],
+    threads: workflow.cores
+    message:
+        "back ends: {wildcards.network}"
+    shell:
+        "exec {RUN_NOTEBOOK} 50_backends {output} {params.given}"
 
 
 rule compare:
@@ -125,11 +183,50 @@ rule compare:
         "exec {RUN_NOTEBOOK} 60_compare {output[0]} {params.given}"
 
 
+rule rate:
+    input:
+        notebook("70_rate"),
+        expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
+    output:
+        "notebooks/70_rate.ipynb",
+    params:
+        given=parameters(
+            images=config["images"], seed=config["seed"], **config["rating"]
+        ),
+        code=config["code"],
+    message:
+        "rating sessions: the plan and the stimuli"
+    shell:
+        "exec {RUN_NOTEBOOK} 70_rate {output} {params.given}"
+
+
+rule scores:
+    input:
+        notebook("80_scores"),
+        "notebooks/70_rate.ipynb",
+        "notebooks/60_compare.ipynb",
+    output:
+        "notebooks/80_scores.ipynb",
+    params:
+        given=parameters(),
+        ratings=config["ratings"],
+        code=config["code"],
+    message:
+        "what people said"
+    shell:
+        "exec {RUN_NOTEBOOK} 80_scores {output} {params.given}"
+
+
 rule verdict:
     input:
         notebook("90_verdict"),
         "notebooks/00_environment.ipynb",
         "notebooks/60_compare.ipynb",
+        "notebooks/80_scores.ipynb",
+        expand("notebooks/40_stability-{condition}.ipynb", condition=CONDITIONS)
+        if SERIES
+        else [],
+        expand("notebooks/50_backends-{network}.ipynb", network=NETWORKS),
     output:
         "notebooks/90_verdict.ipynb",
         "tables/verdicts.csv",

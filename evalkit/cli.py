@@ -1,15 +1,20 @@
-"""The command ``evalkit``: run a study, look after weights, ask what is missing."""
+"""The command ``evalkit``: run a study, rate, look after scores and weights."""
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.errors import EvalkitError
-from evalkit.paths import SHIPPED
+from evalkit.errors import EvalkitError, StudyError
+from evalkit.paths import SHIPPED, runs_dir
+
+if TYPE_CHECKING:
+    from evalkit.study import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+scores_app = typer.Typer(no_args_is_help=True, help="Scores: export, import, delete.")
+app.add_typer(scores_app, name="scores")
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, fetch, verify.")
 app.add_typer(weights_app, name="weights")
 
@@ -29,6 +34,72 @@ def study(
     from evalkit.study import run_study
 
     run_study(file, images=images, say=_say)
+
+
+Folder = Annotated[
+    Path | None, typer.Argument(help="A run folder; the latest by default.")
+]
+
+
+@app.command()
+def rate(
+    run: Folder = None,
+    subject: Annotated[
+        list[str] | None, typer.Option(help="A pseudonym to add; may be repeated.")
+    ] = None,
+    host: Annotated[str, typer.Option(help="0.0.0.0 for other computers.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8765,
+    days: Annotated[float, typer.Option(help="How long a new link is good for.")] = 14,
+) -> None:
+    """Serve the blind rating sessions of a run, one secret link per subject."""
+    from evalkit.study import serve_rating
+
+    serve_rating(
+        _run(run), subjects=subject or (), host=host, port=port, days=days, say=_say
+    )
+
+
+@app.command()
+def route(
+    pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders.")],
+    run: Annotated[
+        Path | None, typer.Option(help="A run folder with costs; else the latest.")
+    ] = None,
+) -> None:
+    """Say which restorer suits each picture, why, and what it costs here."""
+    from evalkit.study import route_pictures
+
+    has_costs = run or (runs_dir() / "latest").is_dir()
+    route_pictures(pictures, _run(run) if has_costs else None, say=_say)
+
+
+@scores_app.command("export")
+def export_scores(file: Path, run: Folder = None) -> None:
+    """Write every answer as CSV, under pseudonyms and without links."""
+    from evalkit.rating import export_csv
+    from evalkit.study import ratings_store
+
+    typer.echo(f"{export_csv(ratings_store(_run(run)), file)} answers: {file}")
+
+
+@scores_app.command("import")
+def import_scores(file: Path, run: Folder = None) -> None:
+    """Add the answers of an exported file that the run does not have."""
+    from evalkit.rating import import_csv
+    from evalkit.study import ratings_store
+
+    typer.echo(f"{import_csv(ratings_store(_run(run)), file)} new answers")
+
+
+@scores_app.command("delete")
+def delete_scores(subject: str, run: Folder = None) -> None:
+    """Delete everything that is known of a subject, as they may ask for."""
+    from evalkit.study import ratings_store
+
+    ratings_store(_run(run)).delete_subject(subject)
+    typer.echo(f"{subject} is deleted")
 
 
 @app.command()
@@ -81,6 +152,15 @@ def verify(
     from evalkit import weights
 
     typer.echo(weights.verify(names).to_string(index=False, na_rep=""))
+
+
+def _run(folder: Path | None) -> "Run":
+    from evalkit.study import open_run
+
+    path = folder or runs_dir() / "latest"
+    if not path.is_dir():
+        raise StudyError(f"expected a run folder at {path}; evalkit study makes one")
+    return open_run(str(path))
 
 
 def _say(line: str) -> None:

@@ -116,7 +116,10 @@ class Evidence:
         return self.rated(*columns)[columns].dropna().reset_index(drop=True)
 
     def rated(self, *columns: str) -> pd.DataFrame:
-        """The first table or view of ``ratings.sqlite`` with these columns, whole."""
+        """Answers that count, of the first table or view with these columns.
+
+        Of ``ratings.sqlite``; without training and checks (gold, trap).
+        """
         path = self.run / "ratings.sqlite"
         if path.is_file():
             address = f"{path.resolve().as_uri()}?mode=ro"
@@ -127,8 +130,13 @@ class Evidence:
                 for (name,) in names:
                     query = f'SELECT * FROM "{name}"'
                     ratings = pd.read_sql_query(query, database)
-                    if set(columns) <= set(ratings):
-                        return ratings
+                    if not set(columns) <= set(ratings):
+                        continue
+                    if "role" in ratings:
+                        is_check = ratings["role"].isin(["gold", "trap"])
+                        is_check |= ratings["is_training"].astype(bool)
+                        ratings = ratings[~is_check]
+                    return ratings
         return pd.DataFrame(columns=list(columns))
 
     def done(self, experiment: str) -> pd.DataFrame:

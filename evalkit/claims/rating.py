@@ -44,12 +44,8 @@ MEANS = {
 
 
 def _rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
-    """Answers that count: neither training, nor a check, nor "can't tell"."""
-    rows = evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
-    if "role" in rows:
-        is_check = rows["role"].isin(["gold", "trap"])
-        rows = rows[~is_check & ~rows["is_training"].astype(bool)]
-    return rows
+    """Answers that count, but for "can't tell"."""
+    return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
 
 
 def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:

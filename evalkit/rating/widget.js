@@ -266,7 +266,7 @@ function render({ model, el }) {
   async function tell(event) {
     if (isBusy) return;
     isBusy = true;
-    const inSight = { item: view.item?.id ?? null, ...event };
+    const inSight = { item: view.item?.id ?? "", ...event };
     await show(await ask({ ask: "handle", event: inSight }));
     isBusy = false;
   }

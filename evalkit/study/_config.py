@@ -6,20 +6,59 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.imagesets import imagesets
 from evalkit.paths import atomic_path
 from evalkit.restorers import condition_name, parse_condition
 
+Experiment = Literal[
+    "batch",
+    "size",
+    "tile",
+    "precision",
+    "scale",
+    "background",
+    "cpu",
+    "rotating",
+    "stability",
+    "budget",
+    "concurrency",
+    "backends",
+]
+"""What can be measured beyond the cost of one picture."""
+
 
 class Rating(BaseModel):
-    """What the rating sessions are planned for."""
+    """What the rating sessions are planned for.
+
+    Attributes
+    ----------
+    conditions
+        Of the study's, those that people rate; all of them when empty.
+    mode
+        ``acr`` (1 to 5), ``ab`` (which of two) or ``both``.
+    subjects
+        Sessions planned from the start; more can be added.
+    minutes
+        That a session may take.
+
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    conditions: list[str] = []
+    mode: Literal["acr", "ab", "both"] = "acr"
     subjects: int = Field(default=3, ge=1, le=10_000)
+    minutes: float = Field(default=15.0, gt=0, le=600)
 
 
 class Study(BaseModel):
@@ -35,6 +74,9 @@ class Study(BaseModel):
         Names of conditions, as `condition_name` writes them.
     repeats
         Timed runs of each cell; ``auto`` is 50 where there is CUDA, 3 elsewhere.
+    experiments
+        Beyond the cost of one picture: names of `Experiment`; ``auto`` is
+        ``stability`` where there is CUDA, none elsewhere.
     seed
         Of every order that is shuffled.
     rating
@@ -50,6 +92,7 @@ class Study(BaseModel):
     images: str = "auto"
     conditions: list[str] = Field(min_length=1)
     repeats: int | Literal["auto"] = "auto"
+    experiments: list[Experiment] | Literal["auto"] = "auto"
     seed: int = Field(default=0, ge=0)
     rating: Rating = Rating()
     accept: list[Literal["gpen"]] = []
@@ -83,6 +126,14 @@ class Study(BaseModel):
         if repeated:
             raise ValueError(f"conditions given twice: {', '.join(repeated)}")
         return names
+
+    @field_validator("rating")
+    @classmethod
+    def _check_rated(cls, rating: Rating, info: ValidationInfo) -> Rating:
+        unknown = sorted(set(rating.conditions) - set(info.data.get("conditions", [])))
+        if unknown:
+            raise ValueError(f"conditions that are not the study's: {unknown}")
+        return rating
 
 
 def read_study(path: Path) -> Study:
@@ -156,7 +207,11 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     repeats = study.repeats
     if repeats == "auto":
         repeats = 50 if has_cuda else 3
-    return study.model_copy(update={"name": name, "images": chosen, "repeats": repeats})
+    experiments = study.experiments
+    if experiments == "auto":
+        experiments = ["stability"] if has_cuda else []
+    found = {"name": name, "images": chosen, "repeats": repeats}
+    return study.model_copy(update={**found, "experiments": experiments})
 
 
 def _name_of(folder: Path) -> str:

@@ -43,7 +43,7 @@ SETTINGS = {
 """Experiments that vary the condition, and the setting that each varies."""
 
 VALUES: Mapping[str, Sequence[Any]] = {
-    "batch": (1, 2, 4, 8, 16),
+    "batch": (1, 2, 4, 5, 8, 16),
     "size": (256, 512, 768, 1024, 1200, 1280, 1536, 2048, 4096),
     "tile": (0, 128, 256, 512),
     "precision": ("fp32", "fp16", "bf16"),

@@ -19,6 +19,7 @@ from evalkit.paths import PACKAGE, SHIPPED, atomic_path, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.study._config import Study, read_study, resolve_study, write_study
+from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run
 
 
@@ -60,7 +61,7 @@ def run_study(
             write_study(study, run.path / "study.yaml")
             _point_latest(run)
             weights = fetch_weights(study, say)
-            _snakemake(run, study, weights, say)
+            _snakemake(run, study, weights, say, has_cuda=has_cuda)
     except Timeout as error:
         raise StudyError(
             f"study {study.name} is being run by another process ({run.path}); "
@@ -127,7 +128,12 @@ def _code_digest() -> str:
 
 
 def _snakemake(
-    run: Run, study: Study, weights: dict[str, Any], say: Callable[[str], None]
+    run: Run,
+    study: Study,
+    weights: dict[str, Any],
+    say: Callable[[str], None],
+    *,
+    has_cuda: bool,
 ) -> None:
     start = time.perf_counter()
     n_before = len(run.records.cells())
@@ -136,10 +142,17 @@ def _snakemake(
         "conditions": {slug(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
+        "experiments": study.experiments,
+        "has_cuda": has_cuda,
         "seed": study.seed,
+        "rating": {
+            **study.rating.model_dump(),
+            "conditions": study.rating.conditions or study.conditions,
+        },
         # what follows only says when a step is out of date
         "images_digest": _images_digest(study.images),
         "weights": {slug(name): _digest(weights[name]) for name in study.conditions},
+        "ratings": ratings_digest(run),
         "code": _code_digest(),
     }
     _write_json(run.path / "snakemake.json", config)

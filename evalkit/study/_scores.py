@@ -61,8 +61,9 @@ def read_answers(run: Run) -> Answers:
         frame[~frame["is_training"]] for frame in (store.scores(), store.choices())
     )
     expected = pd.to_numeric(scores["expected"], errors="coerce")
+    tolerance = scores["role"].map({"gold": 1, "trap": 0})
     missed = {
-        "scores": ((scores["score"] - expected).abs() > 1).fillna(True),
+        "scores": ((scores["score"] - expected).abs() > tolerance).fillna(True),
         "choices": choices["choice"] != choices["expected"],
     }
     checks = pd.concat(

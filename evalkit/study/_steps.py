@@ -13,6 +13,7 @@ from IPython.core.getipython import get_ipython
 from evalkit.paths import atomic_path
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.stats.bootstrap import median_interval
 from evalkit.study._compute import SERIES, Cells, choose
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import Run, open_run
@@ -234,12 +235,3 @@ def _first(column: pd.Series) -> float | None:
 
 def _most(column: pd.Series) -> float | None:
     return float(column.max()) if column.notna().any() else None
-
-
-def median_interval(times: np.ndarray) -> tuple[float | None, float | None]:
-    """As `evalkit.stats.median_interval`, without waiting for `scipy.stats`."""
-    if len(times) < 2:
-        return None, None
-    resampled = np.random.default_rng(0).choice(times, (2000, len(times)))
-    low, high = np.quantile(np.median(resampled, axis=1), [0.025, 0.975])
-    return float(low), float(high)

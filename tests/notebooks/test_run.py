@@ -14,7 +14,10 @@ from evalkit.paths import SHIPPED
 from evalkit.study._experiments import VALUES
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
-TAKES_IMAGES = {"10_images", "20_restore", "30_cost", "60_compare", "70_rate"}
+TAKES_IMAGES = {
+    *("10_images", "20_restore", "30_cost", "40_stability", "50_backends"),
+    *("60_compare", "70_rate"),
+}
 NOTEBOOKS = sorted((SHIPPED / "notebooks").glob("*.ipynb"))
 
 
@@ -45,7 +48,10 @@ def outputs(folder: Path) -> str:
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
 def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
     arguments = ["-p", "images", str(album)] if notebook.stem in TAKES_IMAGES else []
-    if notebook.stem in ("20_restore", "30_cost"):
+    if notebook.stem == "50_backends":
+        arguments += ["-p", "network", "realesrgan-animevideo-x4"]
+        arguments += ["-p", "longest_px", "40"]
+    if notebook.stem in ("20_restore", "30_cost", "40_stability"):
         arguments += ["-p", "condition", "realesrgan-animevideo-x4"]
     if notebook.stem in ("60_compare", "70_rate"):
         arguments += ["-y", "conditions: [lanczos, realesrgan-animevideo-x4]"]
@@ -72,4 +78,5 @@ def test_every_experiment_of_30_cost_makes_its_tables_on_a_cpu(album, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     folder = Path(os.environ["EVALKIT_RUNS"]) / "adhoc" / "tables"
     tables = {path.stem.partition("-")[0] for path in folder.glob("*.csv")}
-    assert tables == {"images", "cost", "memory", "experiments", "timeline"}
+    others = {"floors", "rates", "memory", "experiments", "timeline"}
+    assert tables == {"images", "cost"} | others

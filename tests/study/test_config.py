@@ -8,6 +8,7 @@ import pytest
 from evalkit.errors import StudyError
 from evalkit.paths import SHIPPED
 from evalkit.study import read_study, resolve_study
+from evalkit.study._experiments import VALUES
 
 
 def study_file(folder: Path, text: str) -> Path:
@@ -27,6 +28,12 @@ def test_the_shipped_study_compares_both_runners_and_acknowledges_gpen():
     ("text", "said"),
     [
         ("name: a\nconditions: [lanczos]\nconditoins: []", "conditoins"),
+        (
+            "name: a\nconditions: [lanczos]\nrating: {conditions: [bicubic]}",
+            "rating: Value error, conditions that are not the study's: ['bicubic']",
+        ),
+        ("name: a\nconditions: [lanczos]\nrating: {mode: vote}", "rating.mode"),
+        ("name: a\nconditions: [lanczos]\nexperiments: [speed]", "experiments"),
         ("name: a\nconditions: [lanczsos]", "unknown restorer 'lanczsos'; known:"),
         ("name: a\nconditions: [lanczos@scale=2,scael=3]", "scael"),
         ("name: a\nconditions: [lanczos@scale]", "expected setting=value"),
@@ -61,12 +68,19 @@ def test_a_condition_may_be_written_as_keys_and_gets_its_name(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("has_cuda", "images", "repeats"), [(True, "article", 50), (False, "quick", 3)]
+    ("has_cuda", "images", "repeats", "experiments"),
+    [(True, "article", 50, ["stability"]), (False, "quick", 3, [])],
 )
-def test_auto_depends_on_cuda(tmp_path, has_cuda, images, repeats):
+def test_auto_depends_on_cuda(tmp_path, has_cuda, images, repeats, experiments):
     study = read_study(study_file(tmp_path, "name: a\nconditions: [lanczos]"))
     resolved = resolve_study(study, images=None, has_cuda=has_cuda)
     assert (resolved.images, resolved.repeats) == (images, repeats)
+    assert resolved.experiments == experiments
+
+
+def test_every_experiment_of_30_cost_can_be_asked_for(tmp_path):
+    text = f"name: a\nconditions: [lanczos]\nexperiments: {[*VALUES]}"
+    assert read_study(study_file(tmp_path, text)).experiments == [*VALUES]
 
 
 def test_a_folder_adds_its_name_to_the_study(tmp_path):

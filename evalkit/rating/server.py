@@ -1,0 +1,140 @@
+"""The rating page: one secret link per subject, and nothing else."""
+
+import json
+import socket
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from evalkit.errors import EvalkitError, UnknownNameError
+from evalkit.rating.session import Session
+from evalkit.rating.store import Store
+
+FOLDER = Path(__file__).parent
+
+FILES = {
+    "page.html": "text/html",
+    "page.js": "text/javascript",
+    "widget.js": "text/javascript",
+    "widget.css": "text/css",
+    "labels.json": "application/json",
+}
+"""What the page is made of; ``page.html`` is at the root."""
+
+Params: TypeAlias = Mapping[str, str]
+Answer: TypeAlias = Callable[[Session, Params, bytes], Response]
+
+MAX_EVENT_BYTES = 16_384
+
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' blob: data:; connect-src 'self'; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def rating_app(
+    store: Store, stimuli: Path, article: Mapping[str, float | str] | None = None
+) -> Starlette:
+    """Make the ASGI application that serves sessions to whoever has a link.
+
+    Every address begins with ``/r/<secret>/``, as `Store.link` made it. Whatever is
+    wrong with an address, the answer is the same 404.
+
+    Parameters
+    ----------
+    store, stimuli, article
+        As in `Session`.
+
+    """
+
+    def route(path: str, answer: Answer, method: str = "GET") -> Route:
+        def respond(request: Request, body: bytes) -> Response:
+            subject = store.subject_of(request.path_params["secret"])
+            if subject is None:
+                return _refusal(404)
+            try:
+                session = Session(store, subject, stimuli, article)
+                return answer(session, request.path_params, body)
+            except UnknownNameError:
+                return _refusal(404)
+            except (EvalkitError, ValueError):
+                return _refusal(400)
+
+        async def endpoint(request: Request) -> Response:
+            body = b""
+            async for part in request.stream():
+                body += part
+                if len(body) > MAX_EVENT_BYTES:
+                    return _refusal(413)
+            return await run_in_threadpool(respond, request, body)
+
+        return Route("/r/{secret}/" + path, endpoint, methods=[method])
+
+    return Starlette(
+        routes=[
+            route("view", lambda session, _, __: _json(session.view())),
+            route("event", _event, "POST"),
+            route("stimulus/{name}", _stimulus),
+            route("{file}", _file),
+            route("", _file),
+        ],
+        exception_handlers={HTTPException: _refused},
+    )
+
+
+def serve(app: Starlette, listener: socket.socket) -> None:
+    """Serve on a bound socket until interrupted; nothing is logged but errors."""
+    import uvicorn
+
+    # an access log would hold the secrets; a subject may look at a picture for long
+    config = uvicorn.Config(
+        app, log_level="error", access_log=False, timeout_keep_alive=300
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _event(session: Session, _: Params, body: bytes) -> Response:
+    return _json(session.handle(json.loads(body)))
+
+
+def _stimulus(session: Session, params: Params, _: bytes) -> Response:
+    png = session.stimulus(params["name"])
+    return Response(png, media_type="image/png", headers=HEADERS)
+
+
+def _file(_: Session, params: Params, __: bytes) -> Response:
+    name = params.get("file", "page.html")
+    if name not in FILES:
+        return _refusal(404)
+    content = (FOLDER / name).read_bytes()
+    return Response(content, media_type=FILES[name], headers=HEADERS)
+
+
+def _json(view: dict[str, Any]) -> Response:
+    return JSONResponse(view, headers=HEADERS)
+
+
+def _refusal(status: int) -> Response:
+    text = "This was not understood.\n"
+    if status == 404:
+        text = (
+            "The link is wrong or has expired. Ask whoever invited you for another.\n"
+        )
+    return Response(text, status, media_type="text/plain", headers=HEADERS)
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    return _refusal(error.status_code if isinstance(error, HTTPException) else 500)

@@ -1,0 +1,246 @@
+"""One subject's session: what is shown, what may be answered, and when it ends."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from evalkit.errors import StudyError, UnknownNameError
+from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
+from evalkit.rating.store import Store, now
+
+N_PRELOADED = 2
+"""Items whose stimuli are named in advance."""
+
+SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
+"""What the last digit of a stimulus's address says; the others are the item's."""
+
+
+class _Event(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    # what was in sight, "" for no item; an event that comes late, or twice, has another
+    item: str | None = None
+
+
+class Command(_Event):
+    """Anything but an answer."""
+
+    type: Literal["start", "pause", "resume", "undo", "finish", "reveal", "language"]
+    language: Literal["en", "zh"] = "en"
+
+
+class Answer(_Event):
+    """One answer to one item; `attempt` tells a retry from a second answer."""
+
+    type: Literal["answer"]
+    item: str = Field(min_length=1)
+    attempt: str = Field(min_length=1, max_length=64)
+    value: Literal[1, 2, 3, 4, 5, "left", "right", "same"] | None
+    tags: list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]] = Field(
+        default=[], max_length=30
+    )
+    seconds: float = Field(ge=0, allow_inf_nan=False)
+
+
+EVENT: TypeAdapter[Command | Answer] = TypeAdapter(
+    Annotated[Command | Answer, Field(discriminator="type")]
+)
+
+
+class Session:
+    """A subject's session; all its state is in the store.
+
+    Any number of these may serve one subject at once, in several processes: a tab
+    left open, the same link on another computer. The states are ``welcome``, ``rate``,
+    ``paused``, ``finished`` (all is answered, the last can be undone) and ``closed``
+    (locked for good).
+
+    Parameters
+    ----------
+    store
+        Where the subject has been added and planned.
+    subject
+        A pseudonym.
+    stimuli
+        The folder that `evalkit.rating.write_stimuli` filled.
+    article
+        By condition, what is claimed elsewhere; shown at the end.
+
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        subject: str,
+        stimuli: Path,
+        article: Mapping[str, float | str] | None = None,
+    ) -> None:
+        self._store, self._subject = store, subject
+        self._stimuli, self._article = stimuli, article or {}
+
+    def view(self) -> dict[str, Any]:
+        """All that the screen needs, and nothing that tells a condition or a role."""
+        with self._store.read() as connection:
+            return self._view(connection)
+
+    def handle(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Do what an event says and return the new view.
+
+        When it returns, what was answered is on the disk. An event about another item
+        than the present one, or one that the state does not allow, changes nothing.
+
+        Raises
+        ------
+        StudyError
+            Not an event, or an answer of the wrong kind.
+
+        """
+        try:
+            known = EVENT.validate_python(event)
+        except ValidationError as error:
+            raise StudyError(f"expected an event of a session: {error}") from error
+
+        def work(connection: sa.Connection) -> dict[str, Any]:
+            self._apply(connection, known)
+            view = self._view(connection)
+            if known.type == "reveal" and view["state"] == "closed":
+                view["reveal"] = self._reveal(connection)
+            return view
+
+        return self._store.transact(work)
+
+    def stimulus(self, address: str) -> bytes:
+        """The PNG of an address that a view has named.
+
+        Raises
+        ------
+        UnknownNameError
+            Not an address of this session, or the session is closed.
+
+        """
+        if column := SIDES.get(address[-1:]):
+            query = sa.select(ITEMS.c[column]).join(SUBJECTS)
+            is_mine = sa.and_(
+                ITEMS.c.item == address[:-1],
+                SUBJECTS.c.subject == self._subject,
+                SUBJECTS.c.state != "closed",
+            )
+            with self._store.read() as connection:
+                name = connection.scalar(query.where(is_mine))
+            if name:
+                return (self._stimuli / f"{name}.png").read_bytes()
+        raise UnknownNameError("stimulus", address, ["those that the view names"])
+
+    def _apply(self, connection: sa.Connection, event: Command | Answer) -> None:
+        query = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == self._subject)
+        state = connection.scalar(query.with_for_update())
+        rows = items_of(connection, self._subject)
+        n_done = _n_done(rows)
+        present = rows[n_done]["item"] if n_done < len(rows) else None
+        if event.type == "language":
+            self._change(connection, language=event.language)
+        if event.item not in (None, present or ""):
+            return
+        allowed = {"welcome": "start", "paused": "resume"}.get(str(state))
+        if event.type == allowed:
+            self._change(connection, state="rate")
+        elif state != "rate":
+            return
+        elif event.type == "pause":
+            self._change(connection, state="paused")
+        elif event.type == "finish" and present is None:
+            self._change(connection, state="closed")
+        elif event.type == "undo" and n_done:
+            undone = ANSWERS.c.answer == rows[n_done - 1]["answer"]
+            connection.execute(sa.update(ANSWERS).where(undone).values(undone_at=now()))
+        elif event.type == "answer":
+            _insert_answer(connection, rows[n_done]["kind"], event)
+
+    def _change(self, connection: sa.Connection, **columns: str) -> None:
+        mine = SUBJECTS.c.subject == self._subject
+        connection.execute(sa.update(SUBJECTS).where(mine).values(columns))
+
+    def _view(self, connection: sa.Connection) -> dict[str, Any]:
+        query = sa.select(SUBJECTS).where(SUBJECTS.c.subject == self._subject)
+        subject = connection.execute(query).mappings().one()
+        rows = items_of(connection, self._subject)
+        n_done = _n_done(rows)
+        state = subject["state"]
+        if n_done == len(rows) and state == "rate":
+            state = "finished"
+        is_shown = state == "rate"
+        coming = [] if state == "closed" else rows[n_done + is_shown :][:N_PRELOADED]
+        return {
+            "state": state,
+            "language": subject["language"],
+            "progress": {"done": n_done, "total": len(rows)},
+            "item": _shown(connection, rows[n_done]) if is_shown else None,
+            "preload": [address for row in coming for address in _stimuli_of(row)],
+            "can_undo": n_done > 0 and state in ("rate", "finished"),
+            "reveal": None,
+        }
+
+    def _reveal(self, connection: sa.Connection) -> dict[str, Any]:
+        """Means by condition: the subject's, everybody's and the article's.
+
+        Of pairs the share won, a tie counting half.
+        """
+        rows = connection.execute(sa.text(REVEAL), {"subject": self._subject})
+        return {
+            "rows": [
+                {**row, "article": self._article.get(row["condition"])}
+                for row in rows.mappings()
+            ]
+        }
+
+
+def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many items stand answered before the first that does not."""
+    return next((n for n, r in enumerate(rows) if r["answer"] is None), len(rows))
+
+
+def _stimuli_of(row: Mapping[str, Any]) -> list[str]:
+    return [row["item"] + ("ab"[n]) for n in range(1 if row["right"] is None else 2)]
+
+
+def _shown(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+    """An item without anything that tells its conditions, its source or its role."""
+    undone = sa.select(ANSWERS.c.value, ANSWERS.c.tags)
+    undone = undone.where(ANSWERS.c.item == row["item"])
+    given = connection.execute(undone.order_by(ANSWERS.c.answer.desc())).first()
+    value = given and given.value
+    if value and row["kind"] == "acr":
+        value = int(value)
+    return {
+        "id": row["item"],
+        "kind": row["kind"],
+        "is_training": row["is_training"],
+        "stimuli": _stimuli_of(row),
+        "source": row["item"] + "c",
+        "width": row["width_px"],
+        "height": row["height_px"],
+        "given": {"value": value, "tags": json.loads(given.tags)} if given else None,
+    }
+
+
+def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
+    is_score = isinstance(event.value, int)
+    if event.value is not None and is_score != (kind == "acr"):
+        expected = "1 to 5" if kind == "acr" else "left, right or same"
+        raise StudyError(f"expected {expected} or null, found {event.value!r}")
+    attempt = sa.and_(ANSWERS.c.item == event.item, ANSWERS.c.attempt == event.attempt)
+    if connection.scalar(sa.select(ANSWERS.c.answer).where(attempt)):
+        return  # undone since, and sent again by a network that was slow
+    row = {
+        "item": event.item,
+        "attempt": event.attempt,
+        "value": None if event.value is None else str(event.value),
+        "tags": json.dumps(event.tags),
+        "seconds": event.seconds,
+        "answered_at": now(),
+    }
+    connection.execute(sa.insert(ANSWERS).values(row))

@@ -1,0 +1,207 @@
+"""Outputs as subjects see them: one size, one resampling, no names, no metadata."""
+
+import hashlib
+import io
+import math
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from evalkit.errors import StudyError
+from evalkit.images import Picture, read_image
+from evalkit.paths import atomic_path
+from evalkit.rating.plan import GOLD, SOURCE, TRAPS, Item, refuse_random
+
+SHOWN_PX = (1280, 960)
+"""Width and height that a shown picture fits in."""
+
+LARGEST_SCALE = 4
+"""A source is shown at this scale, or at the smaller one that fits `SHOWN_PX`."""
+
+RULES = "1"
+"""Part of a stimulus's name: to be raised when this file draws otherwise."""
+
+MAX_ASPECT_ERROR = 0.02
+GOLD_CELL_PX = 40
+"""Side of the squares that a gold picture consists of."""
+
+Cell: TypeAlias = tuple[str, str]
+"""A source and a condition, which may be ``source``, ``gold`` or a trap."""
+
+
+class Stimulus(NamedTuple):
+    """A picture as shown.
+
+    Attributes
+    ----------
+    name
+        Of its file, without ``.png``: hexadecimal digits that mean nothing.
+    width_px, height_px
+        The same for every stimulus of a source.
+
+    """
+
+    name: str
+    width_px: int
+    height_px: int
+
+
+def shown_size(width_px: int, height_px: int) -> tuple[int, int]:
+    """Width and height at which everything made of a source is shown.
+
+    It depends on nothing but the source, so that a condition that comes later changes
+    no stimulus that was rated.
+
+    Examples
+    --------
+    >>> shown_size(256, 171), shown_size(1024, 768), shown_size(4000, 2000)
+    ((1024, 684), (1280, 960), (1280, 640))
+
+    """
+    scale = min(LARGEST_SCALE, SHOWN_PX[0] / width_px, SHOWN_PX[1] / height_px)
+    return max(1, round(width_px * scale)), max(1, round(height_px * scale))
+
+
+def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
+    """Name every picture that could be shown, without making any.
+
+    Parameters
+    ----------
+    outputs
+        Columns ``source, condition, role, picture`` (a digest of the picture),
+        ``width_px, height_px`` (of the source); a row of role ``source`` for each.
+    seed
+        Of the study. It and the picture make the name: another picture is another
+        stimulus.
+
+    Returns
+    -------
+    dict
+        By source and condition; the checks of each source among them.
+
+    """
+    sources = outputs[outputs["role"] == SOURCE]
+    checks = [sources.assign(condition=name) for name in (GOLD, *TRAPS)]
+    stimuli = {}
+    for row in pd.concat([outputs, *checks]).to_dict("records"):
+        cell = row["source"], row["condition"]
+        told = "\0".join([RULES, str(seed), *cell, row["role"], row["picture"]])
+        name = hashlib.sha256(told.encode()).hexdigest()[:32]
+        size = shown_size(row["width_px"], row["height_px"])
+        stimuli[cell] = Stimulus(name, *size)
+    return stimuli
+
+
+def write_stimuli(
+    items: Iterable[Item],
+    outputs: pd.DataFrame,
+    stimuli: Mapping[Cell, Stimulus],
+    folder: Path,
+) -> None:
+    """Write what is missing of the pictures that `items` show.
+
+    Every output is resampled by one filter, Lanczos (a = 3) widened when it shrinks;
+    one that has the shown size stays as it is. The low anchor is the source enlarged
+    by bicubic interpolation. Files are PNG with IHDR, IDAT and IEND only, followed by
+    zeros up to the longest of the source's files.
+
+    Parameters
+    ----------
+    items
+        Planned by `plan_session`.
+    outputs
+        As in `name_stimuli`, with ``path`` and ``weights_kind``.
+    stimuli
+        Made by `name_stimuli`.
+    folder
+        Gets ``<name>.png``.
+
+    Raises
+    ------
+    StudyError
+        An output of random weights, or one of other proportions than its source.
+
+    """
+    refuse_random(outputs)
+    rows = {(r["source"], r["condition"]): r for r in outputs.to_dict("records")}
+    cells = {
+        (item.source, condition)
+        for item in items
+        for condition in (item.left, item.right, SOURCE)
+        if condition
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+
+    def draw(cell: Cell) -> bytes:
+        row = rows.get(cell, rows[cell[0], SOURCE])
+        file = io.BytesIO()
+        _draw(cell[1], row, stimuli[cell]).save(file, "PNG", compress_level=3)
+        return file.getvalue()
+
+    with ThreadPoolExecutor() as pool:
+        for source, group in groupby(sorted(cells), key=itemgetter(0)):
+            names = [s.name for (its, _), s in stimuli.items() if its == source]
+            there = {n: p for n in names if (p := folder / f"{n}.png").is_file()}
+            missing = [cell for cell in group if stimuli[cell].name not in there]
+            drawn = dict(zip(missing, pool.map(draw, missing), strict=True))
+            lengths = [p.stat().st_size for p in there.values()]
+            length = max([*lengths, *map(len, drawn.values())])
+            for path in there.values():
+                with path.open("ab") as file:
+                    file.write(bytes(length - file.tell()))
+            for cell, encoded in drawn.items():
+                path = folder / f"{stimuli[cell].name}.png"
+                with atomic_path(path) as temporary:
+                    temporary.write_bytes(encoded.ljust(length, b"\0"))
+
+
+def _draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.Image:
+    size = stimulus.width_px, stimulus.height_px
+    picture = _on_grey(read_image(Path(row["path"])))
+    stretched = picture.width / picture.height * size[1] / size[0]
+    if abs(stretched - 1) > MAX_ASPECT_ERROR:
+        raise StudyError(
+            f"{row['condition']} of {row['source']}: expected the proportions of its "
+            f"source, {size[0]}:{size[1]}, found {picture.width}x{picture.height} px, "
+            "which would be distorted. Leave the condition out of the rating"
+        )
+    if condition == GOLD:
+        small = [math.ceil(side / GOLD_CELL_PX) for side in size]
+        squares = picture.resize(small, Image.Resampling.BOX)
+        return squares.resize(size, Image.Resampling.NEAREST)
+    is_anchor = row["role"] == "anchor"
+    how = Image.Resampling.BICUBIC if is_anchor else Image.Resampling.LANCZOS
+    shown = picture.resize(size, how)
+    return _trap(shown, TRAPS[condition]) if condition in TRAPS else shown
+
+
+def _trap(picture: Image.Image, text: str) -> Image.Image:
+    """A blurred picture that says, large, what to answer."""
+    blurred = picture.filter(ImageFilter.GaussianBlur(picture.width / 40))
+    draw = ImageDraw.Draw(blurred)
+    font = ImageFont.load_default(picture.width / 12)
+    middle = (picture.width / 2, picture.height / 2)
+    left, top, right, bottom = draw.textbbox(middle, text, font=font, anchor="mm")
+    margin = picture.width / 40
+    frame = (left - margin, top - margin, right + margin, bottom + margin)
+    draw.rectangle(frame, fill="white")
+    draw.text(middle, text, font=font, anchor="mm", fill="black")
+    return blurred
+
+
+def _on_grey(picture: Picture) -> Image.Image:
+    """8-bit RGB, transparent parts on middle grey."""
+    if picture.dtype == np.uint16:
+        picture = np.rint(picture / 257).astype(np.uint8)
+    image = Image.fromarray(picture)
+    if image.mode == "RGBA":
+        grey = Image.new("RGBA", image.size, (128, 128, 128, 255))
+        image = Image.alpha_composite(grey, image)
+    return image.convert("RGB")

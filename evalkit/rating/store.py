@@ -1,0 +1,236 @@
+"""The ratings store: SQLite beside the run, or PostgreSQL by URL."""
+
+import hashlib
+import re
+import secrets
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from evalkit.errors import StudyError, UnknownNameError
+from evalkit.rating._database import Database
+from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS, items_of
+from evalkit.rating.plan import GOLD, SOURCE, TRAP, Item
+from evalkit.rating.stimuli import Cell, Stimulus
+
+PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
+
+
+def now(later: timedelta = timedelta()) -> str:
+    """The present, or `later` than it: ISO 8601, UTC, to the millisecond."""
+    return (datetime.now(UTC) + later).isoformat(timespec="milliseconds")
+
+
+class Store(Database):
+    """Subjects, their plans and their answers.
+
+    What a method has written is on the disk when it returns.
+
+    Parameters
+    ----------
+    database
+        A file for SQLite, or an SQLAlchemy URL: ``postgresql+psycopg://...``.
+    schema
+        Of PostgreSQL, made when it is missing: several studies share a database.
+
+    """
+
+    def add_subject(self, subject: str) -> int:
+        """Add a subject, or find them; return their number in the Latin square.
+
+        Raises
+        ------
+        StudyError
+            As `check_pseudonym`.
+
+        """
+        check_pseudonym(subject)
+        query = sa.select(SUBJECTS.c.subject, SUBJECTS.c.number)
+        with self.write() as connection:
+            numbers: dict[str, int] = dict(connection.execute(query).tuples().all())
+            if subject not in numbers:
+                free = set(range(len(numbers) + 1)) - set(numbers.values())
+                numbers[subject] = min(free)
+                row = {"subject": subject, "number": numbers[subject]}
+                connection.execute(sa.insert(SUBJECTS).values(row))
+        return numbers[subject]
+
+    def subjects(self) -> dict[str, int]:
+        """Every subject's number."""
+        query = sa.select(SUBJECTS.c.subject, SUBJECTS.c.number)
+        with self.read() as connection:
+            rows = connection.execute(query.order_by(SUBJECTS.c.subject))
+            return dict(rows.tuples().all())
+
+    def progress(self) -> pd.DataFrame:
+        """Index ``subject``; columns ``state``, ``items`` and ``answered``."""
+        is_standing = ANSWERS.c.undone_at.is_(None) & (ANSWERS.c.item == ITEMS.c.item)
+        query = sa.select(
+            SUBJECTS.c.subject,
+            SUBJECTS.c.state,
+            sa.func.count(ITEMS.c.item).label("items"),
+            sa.func.count(ANSWERS.c.item).label("answered"),
+        ).select_from(SUBJECTS.outerjoin(ITEMS).outerjoin(ANSWERS, is_standing))
+        query = query.group_by(SUBJECTS.c.subject).order_by(SUBJECTS.c.subject)
+        with self.read() as connection:
+            return pd.read_sql_query(query, connection, index_col="subject")
+
+    def set_plan(
+        self, subject: str, items: Sequence[Item], stimuli: Mapping[Cell, Stimulus]
+    ) -> None:
+        """Plan a subject's session, or plan anew what they have not seen.
+
+        Every item up to the present one stays; of the new plan follows what is not
+        among those. A closed session stays as it is. The views leave out the scores of
+        stimuli that are not among `stimuli` any more.
+
+        Parameters
+        ----------
+        subject
+            Added before.
+        items
+            Made by `evalkit.rating.plan_session`.
+        stimuli
+            Made by `evalkit.rating.name_stimuli`.
+
+        """
+        state = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == subject)
+        answered = sa.select(ANSWERS.c.item).where(_is_of(subject))
+        names = {None, *(stimulus.name for stimulus in stimuli.values())}
+        with self.write() as connection:
+            found = connection.scalar(state.with_for_update())
+            rows = items_of(connection, subject)
+            for row in rows:
+                is_current = {row["left_stimulus"], row["right_stimulus"]} <= names
+                if is_current != row["is_current"]:
+                    mine = sa.update(ITEMS).where(ITEMS.c.item == row["item"])
+                    connection.execute(mine.values(is_current=is_current))
+            seen = set(connection.scalars(answered))
+            n_seen = max(
+                (n for n, r in enumerate(rows, 1) if r["item"] in seen), default=0
+            )
+            kept = rows[: n_seen + (found != "welcome")]
+            left = Counter(map(_identity, kept))
+            fresh = [{**_row(item, stimuli), "subject": subject} for item in items]
+            rest = []
+            for row in fresh:
+                left.subtract([_identity(row)])
+                if left[_identity(row)] < 0:
+                    rest.append(row)
+            old = [*map(_identity, rows[len(kept) :])]
+            if found == "closed" or old == [*map(_identity, rest)]:
+                return
+            is_old = (ITEMS.c.subject == subject) & (ITEMS.c.position >= len(kept))
+            connection.execute(sa.delete(ITEMS).where(is_old))
+            for position, row in enumerate(rest, len(kept)):
+                row |= {"item": uuid.uuid4().hex, "position": position}
+                connection.execute(sa.insert(ITEMS).values(row))
+
+    def link(self, subject: str, days: float) -> str:
+        """A subject's secret; a new one, good for `days`, when theirs has expired."""
+        mine = SUBJECTS.c.subject == subject
+        columns = sa.select(SUBJECTS.c.secret, SUBJECTS.c.expires_at)
+        with self.write() as connection:
+            row = connection.execute(columns.where(mine).with_for_update()).one()
+            if row.secret and row.expires_at > now():
+                return str(row.secret)
+            secret = secrets.token_urlsafe(32)
+            until = now(timedelta(days=days))
+            changed = sa.update(SUBJECTS).where(mine)
+            connection.execute(changed.values(secret=secret, expires_at=until))
+        return secret
+
+    def subject_of(self, secret: str) -> str | None:
+        """Whose secret it is; None for one that is wrong or has expired."""
+        is_theirs = sa.and_(SUBJECTS.c.secret == secret, SUBJECTS.c.expires_at > now())
+        with self.read() as connection:
+            return connection.scalar(sa.select(SUBJECTS.c.subject).where(is_theirs))
+
+    def delete_subject(self, subject: str) -> None:
+        """Delete all that is known of a subject: plan, answers, link.
+
+        Raises
+        ------
+        UnknownNameError
+            There is no such subject.
+
+        """
+        if subject not in self.subjects():
+            raise UnknownNameError("subject", subject, self.subjects())
+        with self.write() as connection:
+            connection.execute(sa.delete(ANSWERS).where(_is_of(subject)))
+            connection.execute(sa.delete(ITEMS).where(ITEMS.c.subject == subject))
+            connection.execute(sa.delete(SUBJECTS).where(SUBJECTS.c.subject == subject))
+
+    def scores(self) -> pd.DataFrame:
+        """The view ``scores``: one row a score, null for "can't tell"."""
+        return self._view("scores")
+
+    def choices(self) -> pd.DataFrame:
+        """The view ``choices``: one row a choice between two."""
+        return self._view("choices")
+
+    def _view(self, name: str) -> pd.DataFrame:
+        order = "ORDER BY subject, position"
+        with self.read() as connection:
+            frame = pd.read_sql_query(f"SELECT * FROM {name} {order}", connection)
+        truths = {c: bool for c in ("is_training", "tied") if c in frame}
+        numbers = {c: "Int64" for c in ("score",) if c in frame}
+        return frame.astype(truths | numbers)
+
+    def digest(self) -> str:
+        """Changes whenever a score or a choice that counts does."""
+        counts = sa.func.count(), sa.func.sum(ANSWERS.c.answer)
+        query = sa.select(*counts, sa.func.max(ANSWERS.c.answered_at)).join(ITEMS)
+        counts_now = ANSWERS.c.undone_at.is_(None) & ITEMS.c.is_current
+        with self.read() as connection:
+            found = connection.execute(query.where(counts_now)).one()
+        return hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:16]
+
+
+def check_pseudonym(subject: str) -> None:
+    """Refuse what is no pseudonym.
+
+    Raises
+    ------
+    StudyError
+        Not 1 to 32 lower-case letters, digits and hyphens.
+
+    """
+    if not PSEUDONYM.fullmatch(subject):
+        raise StudyError(
+            "expected a pseudonym of at most 32 lower-case letters, digits and "
+            f"hyphens, found {subject!r}; names and addresses have no place here"
+        )
+
+
+def _is_of(subject: str) -> sa.ColumnElement[bool]:
+    mine = sa.select(ITEMS.c.item).where(ITEMS.c.subject == subject)
+    return ANSWERS.c.item.in_(mine)
+
+
+def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
+    left = stimuli[item.source, item.left]
+    right = stimuli[item.source, item.right].name if item.right else None
+    return {
+        **asdict(item),
+        "left_stimulus": left.name,
+        "right_stimulus": right,
+        "source_stimulus": stimuli[item.source, SOURCE].name,
+        "width_px": left.width_px,
+        "height_px": left.height_px,
+    }
+
+
+def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    """What makes an item of an old plan the same as one of a new plan."""
+    if row["is_training"] or row["role"] in (GOLD, TRAP):
+        return row["kind"], row["is_training"], row["role"]
+    shown = sorted([row["left_stimulus"], row["right_stimulus"] or ""])
+    return row["kind"], row["is_repeat"], *shown

@@ -1,0 +1,150 @@
+"""Stimuli tell nothing: one size, one length, no metadata, no name, no random noise."""
+
+import struct
+import zlib
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+
+from evalkit.errors import StudyError
+from evalkit.rating import Item, name_stimuli, plan_session, write_stimuli
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def chunks(png: bytes) -> list[bytes]:
+    """The chunk types of a PNG, as its specification lays them out, up to IEND."""
+    assert png.startswith(PNG)
+    place, found = len(PNG), []
+    while not found or found[-1] != b"IEND":
+        length, kind = struct.unpack(">I4s", png[place : place + 8])
+        content = png[place + 4 : place + 8 + length]
+        (check,) = struct.unpack(">I", png[place + 8 + length : place + 12 + length])
+        assert zlib.crc32(content) == check
+        found.append(kind)
+        place += 12 + length
+    assert not png[place:].strip(b"\0")
+    return found
+
+
+@pytest.fixture
+def written(outputs, tmp_path):
+    items = plan_session(outputs, number=0, seed=7, mode="both", minutes=60)
+    stimuli = name_stimuli(outputs, 7)
+    write_stimuli(items, outputs, stimuli, tmp_path)
+    return {
+        cell: (tmp_path / f"{stimulus.name}.png").read_bytes()
+        for cell, stimulus in stimuli.items()
+        if (tmp_path / f"{stimulus.name}.png").is_file()
+    }
+
+
+def test_all_of_a_source_have_one_size_and_one_length(written, outputs):
+    for source in set(outputs["source"]):
+        mine = [png for (its, _), png in written.items() if its == source]
+        assert len(mine) >= 4
+        assert len({len(png) for png in mine}) == 1
+        assert {Image.open(BytesIO(png)).size for png in mine} == {(192, 144)}
+
+
+def test_they_are_png_without_metadata(written):
+    for png in written.values():
+        assert set(chunks(png)) == {b"IHDR", b"IDAT", b"IEND"}
+        assert Image.open(BytesIO(png)).info == {}
+
+
+def test_metadata_of_an_output_does_not_come_along(outputs, tmp_path):
+    row = outputs[outputs["condition"] == "sharp-x4"].iloc[0]
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Software", "sharp-x4-token")
+    Image.open(row["path"]).save(tmp_path / "told.png", pnginfo=told)
+    told = outputs.replace({row["path"]: str(tmp_path / "told.png")})
+    item = Item(kind="acr", role="system", source=row["source"], left="sharp-x4")
+    stimuli = name_stimuli(told, 7)
+    write_stimuli([item], told, stimuli, tmp_path / "stimuli")
+    for path in (tmp_path / "stimuli").iterdir():
+        assert b"token" not in path.read_bytes()
+        assert not any(name in path.name for name in ("sharp", "photo"))
+
+
+def test_an_output_of_the_shown_size_keeps_every_pixel(written, outputs):
+    for row in outputs[outputs["condition"] == "sharp-x4"].to_dict("records"):
+        shown = np.asarray(Image.open(BytesIO(written[row["source"], "sharp-x4"])))
+        np.testing.assert_array_equal(shown, np.asarray(Image.open(row["path"])))
+
+
+def test_the_anchor_is_the_source_by_bicubic_interpolation(written, outputs):
+    for row in outputs[outputs["condition"] == "bicubic"].to_dict("records"):
+        shown = Image.open(BytesIO(written[row["source"], "bicubic"]))
+        expected = Image.open(row["path"]).resize((192, 144), Image.Resampling.BICUBIC)
+        np.testing.assert_array_equal(np.asarray(shown), np.asarray(expected))
+
+
+def test_a_condition_that_comes_later_changes_no_picture(outputs, tmp_path):
+    items = plan_session(outputs, number=0, seed=7, minutes=60)
+    early = outputs[outputs["condition"] != "sharp-x4"]
+    write_stimuli(
+        [item for item in items if item.left != "sharp-x4"],
+        early,
+        name_stimuli(early, 7),
+        tmp_path,
+    )
+    before = {p.name: np.asarray(Image.open(p)) for p in tmp_path.iterdir()}
+    write_stimuli(items, outputs, name_stimuli(outputs, 7), tmp_path)
+    for name, picture in before.items():
+        np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / name)), picture)
+    test_all_of_a_source_have_one_size_and_one_length(
+        {
+            cell: (tmp_path / f"{stimulus.name}.png").read_bytes()
+            for cell, stimulus in name_stimuli(outputs, 7).items()
+            if (tmp_path / f"{stimulus.name}.png").is_file()
+        },
+        outputs,
+    )
+
+
+def test_another_picture_is_another_stimulus(outputs):
+    changed = outputs.assign(picture=outputs["picture"].str[::-1])
+    before, after = (
+        {s.name for s in name_stimuli(frame, 7).values()}
+        for frame in (outputs, changed)
+    )
+    assert not before & after
+
+
+def test_random_weights_are_refused_again(outputs, tmp_path):
+    item = Item(kind="acr", role="system", source="photo-0", left="soft-x2")
+    noise = outputs.assign(weights_kind="random")
+    with pytest.raises(StudyError, match="found random ones"):
+        write_stimuli([item], noise, name_stimuli(outputs, 7), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_output_of_other_proportions_is_refused(outputs, tmp_path):
+    Image.new("RGB", (64, 64)).save(tmp_path / "square.png")
+    row = outputs[outputs["condition"] == "soft-x2"].iloc[0]
+    wrong = outputs.replace({row["path"]: str(tmp_path / "square.png")})
+    item = Item(kind="acr", role="system", source=row["source"], left="soft-x2")
+    with pytest.raises(StudyError, match=r"soft-x2 of photo-0: .* found 64x64 px"):
+        write_stimuli([item], wrong, name_stimuli(wrong, 7), tmp_path / "stimuli")
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "I;16"])
+def test_grey_transparent_and_16_bit_outputs_are_shown_in_8_bit_colour(
+    outputs, tmp_path, mode
+):
+    values = np.full((36, 48), 0x8080 if mode == "I;16" else 0x80)
+    picture = Image.fromarray(values.astype(np.uint16 if mode == "I;16" else np.uint8))
+    if mode == "RGBA":
+        picture = Image.new("RGBA", (48, 36), (255, 0, 0, 0))
+    picture.save(tmp_path / "output.png")
+    row = outputs[outputs["condition"] == "soft-x2"].iloc[0]
+    told = outputs.replace({row["path"]: str(tmp_path / "output.png")})
+    item = Item(kind="acr", role="system", source=row["source"], left="soft-x2")
+    stimuli = name_stimuli(told, 7)
+    write_stimuli([item], told, stimuli, tmp_path / "stimuli")
+    name = stimuli[row["source"], "soft-x2"].name
+    shown = Image.open(tmp_path / "stimuli" / f"{name}.png")
+    assert (shown.mode, shown.getextrema()) == ("RGB", ((128, 128),) * 3)

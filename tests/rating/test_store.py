@@ -1,0 +1,247 @@
+"""The store: what it keeps, what it counts, what it forgets on request."""
+
+import sqlite3
+from collections import Counter
+
+import pandas as pd
+import pytest
+
+from evalkit.errors import StudyError, UnknownNameError
+from evalkit.rating import (
+    Session,
+    Store,
+    export_csv,
+    import_csv,
+    name_stimuli,
+    plan_session,
+)
+
+SEED = 7
+START = {"type": "start"}
+
+
+@pytest.fixture
+def rate(answer):
+    """``rate(session, n)``: `n` scores, counted up; the last view."""
+
+    def run(session, n):
+        view = session.handle(START)
+        for score in range(n):
+            view = session.handle(answer(view, 1 + score % 5))
+        return view
+
+    return run
+
+
+def cells_of(frame: pd.DataFrame) -> Counter:
+    main = frame[~frame["is_training"] & (frame["repeat"] == 0)]
+    main = main[~main["role"].isin(["gold", "trap"])]
+    return Counter(zip(main["source"], main["condition"], strict=True))
+
+
+def test_scores_are_a_table_that_statistics_can_read(store, panel, rate):
+    folder = panel(store, 2)
+    rate(Session(store, "s01", folder), 8)
+    rate(Session(store, "s02", folder), 4)
+    scores = store.scores()
+    assert {"subject", "source", "condition", "score", "repeat"} <= set(scores)
+    assert list(scores["subject"]) == ["s01"] * 8 + ["s02"] * 4
+    assert set(scores["score"]) == {1, 2, 3, 4, 5}
+    assert scores["is_training"].dtype == bool
+    assert list(scores["role"][:4]) == ["gold", "anchor", "system", "reference"]
+
+
+def test_choices_name_the_winner_wherever_it_stood(store, panel, answer):
+    session = Session(store, "s01", panel(store, mode="ab"))
+    view = session.handle(START)
+    given = ["left", "right", "same", None]
+    for value in given:
+        view = session.handle(answer(view, value))
+    choices = store.choices()
+    assert list(choices["choice"]) == ["left", "right", "same"]
+    assert list(choices["tied"]) == [False, False, True]
+    is_left = choices["winner"] == choices["shown_left"]
+    assert list(is_left) == [True, False, True]
+    assert (choices["winner"] != choices["loser"]).all()
+
+
+def test_a_subject_who_is_there_already_stays_the_same(store):
+    numbers = [store.add_subject(name) for name in ("s01", "s02", "s01", "s03")]
+    assert numbers == [0, 1, 0, 2]
+
+
+@pytest.mark.parametrize("name", ["Anna", "a@b.org", "", "x" * 33, "a b", "../a"])
+def test_only_pseudonyms_are_taken(store, name):
+    with pytest.raises(StudyError, match="expected a pseudonym"):
+        store.add_subject(name)
+
+
+def test_planning_again_changes_nothing(store, outputs, panel, rate):
+    folder = panel(store)
+    view = rate(Session(store, "s01", folder), 6)
+    panel(store)
+    assert Session(store, "s01", folder).view() == view
+
+
+def test_a_condition_that_comes_later_keeps_what_exists(store, outputs, rate, tmp_path):
+    early = outputs[outputs["condition"] != "sharp-x4"]
+    number = store.add_subject("s01")
+    session = Session(store, "s01", tmp_path)
+    plan = {"number": number, "seed": SEED, "minutes": 60}
+    store.set_plan("s01", plan_session(early, **plan), name_stimuli(early, SEED))
+    rate(session, 9)
+    session.handle({"type": "undo"})
+    before, view = store.scores(), session.view()
+    store.set_plan("s01", plan_session(outputs, **plan), name_stimuli(outputs, SEED))
+    assert store.scores().equals(before)
+    assert session.view()["item"] == view["item"]
+    rate(session, session.view()["progress"]["total"] - 8)
+    scores = store.scores()
+    assert set(cells_of(scores).values()) == {1}
+    assert len(cells_of(scores)) == 14
+    rest = scores[~scores["is_training"]]
+    assert Counter(rest["role"])["gold"] == Counter(rest["role"])["trap"] == 1
+    assert len(scores[scores["is_training"]]) == 4
+
+
+def test_a_closed_session_is_not_planned_again(store, outputs, panel, rate):
+    early = outputs[outputs["condition"] != "sharp-x4"]
+    plan = plan_session(early, number=store.add_subject("s01"), seed=SEED)
+    store.set_plan("s01", plan, name_stimuli(early, SEED))
+    session = Session(store, "s01", None)
+    rate(session, len(plan))
+    view = session.handle({"type": "finish"})
+    panel(store)
+    assert session.view() == view
+
+
+def test_scores_of_a_picture_that_has_changed_are_kept_and_not_counted(
+    store, outputs, panel, rate, tmp_path
+):
+    session = Session(store, "s01", panel(store))
+    rate(session, session.view()["progress"]["total"])
+    n_before, n_soft = (
+        len(store.scores()),
+        (store.scores()["condition"] == "soft-x2").sum(),
+    )
+    is_soft = outputs["condition"] == "soft-x2"
+    picture = outputs["picture"].where(~is_soft, "another")
+    changed = name_stimuli(outputs.assign(picture=picture), SEED)
+    items = plan_session(outputs, number=0, seed=SEED)
+    store.set_plan("s01", items, changed)
+    assert len(store.scores()) == n_before - n_soft
+    assert "soft-x2" not in set(store.scores()["condition"])
+    store.set_plan("s01", items, name_stimuli(outputs, SEED))
+    assert len(store.scores()) == n_before
+
+
+def test_the_digest_changes_with_every_score_and_with_nothing_else(
+    store, panel, answer
+):
+    digests = [store.digest()]
+    session = Session(store, "s01", panel(store))
+    view = session.handle(START)
+    assert store.digest() == digests[0]
+    for event in (answer(view, 2), {"type": "undo"}, answer(view, 3)):
+        session.handle(event)
+        digests.append(store.digest())
+    session.handle({"type": "pause"})
+    assert store.digest() == digests[-1]
+    assert digests[0] == digests[2]
+    assert len(set(digests)) == 3
+
+
+def test_csv_brings_every_answer_to_another_store(store, panel, rate, tmp_path):
+    folder = panel(store, 3, mode="both", minutes=10)
+    for subject, n in (("s01", 7), ("s02", 3)):
+        rate(Session(store, subject, folder), n)
+    Session(store, "s01", folder).handle({"type": "undo"})
+    secret = store.link("s01", days=1)
+    assert export_csv(store, tmp_path / "all.csv") == 10
+    assert secret not in (tmp_path / "all.csv").read_text()
+    other = Store(tmp_path / "other.sqlite")
+    assert import_csv(other, tmp_path / "all.csv") == 10
+    assert import_csv(other, tmp_path / "all.csv") == 0
+    pd.testing.assert_frame_equal(other.scores(), store.scores())
+    assert other.subjects() == {"s01": 0, "s02": 1}
+    export_csv(other, tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == (tmp_path / "all.csv").read_text()
+    view = Session(store, "s01", folder).view()
+    panel(other, 2, mode="both", minutes=10)
+    there = Session(other, "s01", folder).view()
+    assert there["item"]["kind"] == view["item"]["kind"]
+    assert there["progress"] == view["progress"]
+
+
+def test_a_file_that_contradicts_the_store_is_refused_whole(
+    store, panel, rate, tmp_path
+):
+    rate(Session(store, "s01", panel(store)), 3)
+    export_csv(store, tmp_path / "all.csv")
+    other = Store(tmp_path / "other.sqlite")
+    rate(Session(other, "s01", panel(other)), 2)
+    with pytest.raises(StudyError, match="has another session in this store"):
+        import_csv(other, tmp_path / "all.csv")
+    assert len(other.scores()) == 2
+    (tmp_path / "bad.csv").write_text("subject,score\ns01,5\n")
+    with pytest.raises(StudyError, match="expected columns"):
+        import_csv(other, tmp_path / "bad.csv")
+
+
+def test_a_subject_can_be_deleted_and_nothing_of_them_is_left(store, panel, rate):
+    folder = panel(store, 2)
+    for subject in ("s01", "s02"):
+        rate(Session(store, subject, folder), 3)
+    secret = store.link("s01", days=1)
+    store.delete_subject("s01")
+    assert set(store.scores()["subject"]) == {"s02"}
+    assert store.subject_of(secret) is None
+    assert list(store.progress().index) == ["s02"]
+    with pytest.raises(UnknownNameError, match="unknown subject 's01'; known: s02"):
+        store.delete_subject("s01")
+    assert store.add_subject("s03") == 0  # the place in the square is free again
+
+
+def test_a_deleted_pseudonym_is_in_no_byte_of_the_file(tmp_path, panel, rate):
+    store = Store(tmp_path / "ratings.sqlite")
+    store.add_subject("remember-me")
+    store.delete_subject("remember-me")
+    store.engine.dispose()
+    with sqlite3.connect(tmp_path / "ratings.sqlite") as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    assert b"remember-me" not in (tmp_path / "ratings.sqlite").read_bytes()
+
+
+def test_links_cannot_be_guessed_stay_and_expire(store):
+    for subject in ("s01", "s02"):
+        store.add_subject(subject)
+    first, second = (store.link(subject, days=1) for subject in ("s01", "s02"))
+    assert len(first) >= 43  # 32 bytes
+    assert first != second
+    assert store.link("s01", days=1) == first
+    assert store.subject_of(first) == "s01"
+    assert store.subject_of(first[:-1]) is None
+    store.add_subject("s03")
+    expired = store.link("s03", days=-1)
+    assert store.subject_of(expired) is None
+    assert store.link("s03", days=1) != expired
+
+
+def test_progress_counts_items_and_standing_answers(store, panel, rate):
+    folder = panel(store, 2)
+    view = rate(Session(store, "s01", folder), 4)
+    Session(store, "s01", folder).handle({"type": "undo"})
+    progress = store.progress()
+    assert list(progress.columns) == ["state", "items", "answered"]
+    assert list(progress["answered"]) == [3, 0]
+    assert list(progress["state"]) == ["rate", "welcome"]
+    assert progress.loc["s01", "items"] == view["progress"]["total"]
+
+
+def test_sqlite_writes_through_to_the_disk_and_is_closed_to_others(tmp_path):
+    store = Store(tmp_path / "ratings.sqlite")
+    with store.write() as connection:
+        ask = connection.exec_driver_sql
+        assert ask("PRAGMA journal_mode").scalar() == "wal"
+        assert ask("PRAGMA synchronous").scalar() == 2  # FULL
+    assert (tmp_path / "ratings.sqlite").stat().st_mode & 0o077 == 0

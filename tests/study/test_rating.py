@@ -1,0 +1,234 @@
+"""Rating in a run folder: planned of what was made, served by the command, resumed."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+
+import httpx
+import pandas as pd
+import pytest
+from skimage import data
+
+from evalkit.errors import StudyError
+from evalkit.images import write_image
+from evalkit.rating import Session
+from evalkit.study import (
+    detectable_difference,
+    plan_rating,
+    rate,
+    ratings_store,
+    restore,
+    serve_rating,
+)
+from evalkit.study._rating import rated_outputs, ratings_digest
+from evalkit.study._run import open_run
+
+CONDITIONS = ["lanczos", "lanczos@scale=2", "bicubic"]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run folder with three pictures, restored under each condition."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, photograph in {
+        "face": data.astronaut()[60:124, 190:254],
+        "cup": data.coffee()[100:148, 200:264],
+        "cat": data.chelsea()[40:88, 100:164],
+    }.items():
+        write_image(folder / "album" / f"{name}.png", photograph)
+    run = open_run(str(folder / "run"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EVALKIT_CACHE", str(folder / "cache"))
+        images = run.images(str(folder / "album"))
+        for condition in CONDITIONS:
+            restore(run, condition, images, say=lambda _: None)
+    return run
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy of it."""
+    return open_run(str(shutil.copytree(made.path, tmp_path / "run")))
+
+
+def answer(view, value):
+    return {
+        "type": "answer",
+        "item": view["item"]["id"],
+        "attempt": uuid.uuid4().hex,
+        "value": value,
+        "seconds": 1.0,
+    }
+
+
+def test_a_plan_has_every_output_the_anchor_and_what_is_asked_for(run):
+    outputs = rated_outputs(run, CONDITIONS)
+    cells = outputs.groupby("role")["condition"].agg(frozenset).to_dict()
+    assert cells == {
+        "source": {"source"},
+        "anchor": {"bicubic"},
+        "system": {"lanczos", "lanczos@scale=2"},
+    }
+    progress = plan_rating(run, CONDITIONS, subjects=2)
+    assert list(progress.index) == ["s01", "s02"]
+    # training of 3, then 3 sources under 3 conditions and 1 repeat, gold and trap
+    assert list(progress["items"]) == [3 + 9 + 1 + 2] * 2
+    files = {path.suffix for path in (run.path / "rating" / "stimuli").iterdir()}
+    assert files == {".png"}
+
+
+def test_references_are_hidden_among_the_outputs(tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    images = run.images("quick").head(2)
+    restore(run, "lanczos", images, say=lambda _: None)
+    outputs = rated_outputs(run, ["lanczos"])
+    assert (outputs["role"] == "reference").sum() == 2
+    assert set(outputs["source"]) == set(images["source"])
+
+
+def test_planning_again_with_more_subjects_and_conditions_keeps_every_answer(run):
+    plan_rating(run, ["lanczos"], subjects=1)
+    session = rate(run, "s01")._session
+    view = session.handle({"type": "start"})
+    for _ in range(6):
+        view = session.handle(answer(view, 4))
+    before = ratings_store(run).scores()
+    progress = plan_rating(run, CONDITIONS, subjects=3)
+    assert list(progress["answered"]) == [6, 0, 0]
+    assert session.view()["item"] == view["item"]
+    pd.testing.assert_frame_equal(ratings_store(run).scores(), before)
+
+
+def test_random_weights_can_never_enter(run, monkeypatch):
+    file = run.path / "records.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[0]["weights_kind"] = "random"
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(StudyError, match="found random ones: lanczos"):
+        plan_rating(open_run(str(run.path)), CONDITIONS)
+    assert not (run.path / "rating" / "stimuli").exists()
+
+
+def test_nothing_made_is_nothing_to_rate_and_no_failure(tmp_path, album):
+    run = open_run(str(tmp_path / "empty"))
+    run.images(str(album))
+    said = []
+    assert plan_rating(run, ["lanczos"], say=said.append).empty
+    assert "Nothing to rate" in said[0]
+    assert detectable_difference(run).empty
+    assert rate(run, say=said.append) is None
+    with pytest.raises(StudyError, match="notebook 70_rate makes one"):
+        serve_rating(run)
+
+
+def test_the_plan_says_what_it_could_detect(run):
+    plan_rating(run, CONDITIONS, subjects=3, mode="both", minutes=20)
+    found = detectable_difference(run)
+    assert list(found.index) == [3, 12, 24]
+    assert found["mos_difference"].between(0.5, 2).all()
+    assert found["share_won"].is_monotonic_decreasing
+    # two-sided 0.05, power 0.8, 12 x 3 independent choices: 0.5 + 2.8016 / 2 / 6
+    assert found.loc[12, "share_won"] == pytest.approx(0.5 + 2.8016 / 12, abs=1e-4)
+
+
+def test_without_a_subject_it_says_how_to_begin_and_waits_for_nobody(run):
+    plan_rating(run, CONDITIONS)
+    said = []
+    assert rate(run, say=said.append) is None
+    assert f"evalkit rate {run.path}" in said[1]
+    assert ratings_store(run).scores().empty
+
+
+def test_the_digest_of_a_run_changes_with_its_scores(run):
+    assert ratings_digest(run) == ""
+    assert not (run.path / "ratings.sqlite").exists()
+    plan_rating(run, CONDITIONS)
+    before = ratings_digest(run)
+    session = rate(run, "s01")._session
+    session.handle(answer(session.handle({"type": "start"}), 2))
+    assert ratings_digest(run) != before
+
+
+def test_the_article_stands_beside_the_restorers_it_wrote_about(run):
+    file = run.path / "rating" / "plan.json"
+    plan_rating(run, CONDITIONS)
+    settings = json.loads(file.read_text())
+    settings["conditions"] += ["gpen-512@runner=upstream"]
+    file.write_text(json.dumps(settings))
+    session = rate(run, "s01")._session
+    assert session._article == {
+        "gpen-512@runner=upstream": "portrait 4.7, building 2.9, text 2.1"
+    }
+
+
+def test_the_command_serves_a_link_to_each_subject_on_this_machine_only(run):
+    plan_rating(run, CONDITIONS, subjects=2)
+    command = [sys.executable, "-m", "evalkit.cli", "rate", str(run.path)]
+    command += ["--port", "0", "--subject", "visitor"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        lines = [server.stdout.readline() for _ in range(4)]
+        links = dict(
+            re.findall(
+                r"^(\S+)  (http://127\.0\.0\.1:\d+/r/\S+/)", "".join(lines), re.M
+            )
+        )
+        assert list(links) == ["s01", "s02", "visitor"]
+        assert "Ctrl+C" in lines[3]
+        view = httpx.post(links["visitor"] + "event", json={"type": "start"}).json()
+        httpx.post(links["visitor"] + "event", json=answer(view, 5))
+        assert list(ratings_store(run).scores()["subject"]) == ["visitor"]
+        port = int(re.search(r":(\d+)/", links["s01"])[1])
+        with pytest.raises(StudyError, match=f"cannot listen on 127.0.0.1:{port}"):
+            serve_rating(run, port=port, say=lambda _: None)
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(10) in (0, 130, -signal.SIGINT)
+
+
+def test_the_commands_export_import_and_delete(run, tmp_path):
+    plan_rating(run, CONDITIONS)
+    session = rate(run, "s01")._session
+    session.handle(answer(session.handle({"type": "start"}), 2))
+
+    def evalkit(*arguments: str) -> str:
+        command = [sys.executable, "-m", "evalkit.cli", "scores", *map(str, arguments)]
+        return subprocess.run(
+            command, check=True, capture_output=True, text=True
+        ).stdout
+
+    file = tmp_path / "scores.csv"
+    assert evalkit("export", file, run.path).startswith("1 answers")
+    assert evalkit("delete", "s01", run.path) == "s01 is deleted\n"
+    assert ratings_store(run).scores().empty
+    assert evalkit("import", file, run.path) == "1 new answers\n"
+    assert len(ratings_store(run).scores()) == 1
+
+
+@pytest.mark.timeout(900)
+def test_new_scores_make_their_analysis_and_the_report_stale_and_only_those(
+    album, tmp_path
+):
+    (album / "face.png").unlink()
+    file = tmp_path / "mine.yaml"
+    file.write_text("name: mine\nconditions: [lanczos]\nrepeats: 1\n")
+
+    def study() -> dict[str, float]:
+        command = [sys.executable, "-m", "evalkit.cli", "study", str(file)]
+        subprocess.run([*command, "--images", str(album)], check=True)
+        files = [*(run.path / "notebooks").iterdir(), run.path / "report.html"]
+        return {file.name: file.stat().st_mtime for file in files}
+
+    run = open_run(f"{os.environ['EVALKIT_RUNS']}/mine-album")
+    before = study()
+    store = ratings_store(run)
+    session = Session(store, "s01", run.path / "rating" / "stimuli")
+    session.handle(answer(session.handle({"type": "start"}), 2))
+    after = study()
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"80_scores.ipynb", "90_verdict.ipynb", "report.html"}
