@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from evalkit.errors import WeightsError
 from evalkit.images import Picture
 from evalkit.restorers._protocol import Plan, Settings
-from evalkit.restorers._realesrgan_network import Network
+from evalkit.restorers._realesrgan_network import NETWORKS, Network
+from evalkit.restorers._realesrgan_work import batches_of, in_windows
+from evalkit.restorers._work import Batches
 from evalkit.weights import WeightsInUse, fetch
 
 if TYPE_CHECKING:
@@ -29,7 +32,7 @@ TOLD = ("runner", "device", "precision")
 
 def plan_background(
     settings: Settings,
-) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...]]:
+) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
     """Settle the tile and find the weights, without loading them.
 
     Parameters
@@ -40,7 +43,8 @@ def plan_background(
     Returns
     -------
     tuple
-        The tile in source pixels (0 for none), the weights, and notes.
+        The tile in source pixels (0 for none), the weights, notes, and the plan of
+        the restorer that is loaded by name, if any.
 
     Raises
     ------
@@ -50,19 +54,19 @@ def plan_background(
     """
     tile, is_upstream = settings["tile"], settings["runner"] == "upstream"
     if settings["background"] == "none":
-        return 0 if tile == "auto" else tile, (), ()
+        return 0 if tile == "auto" else tile, (), (), ()
     if settings["background"] == "realesrnet":
         if tile == "auto":  # 0 is the default of upstream's script
             auto = REALESRNET.auto_tile(settings["device"], settings["precision"])
             tile = 0 if is_upstream else auto
-        return tile, (fetch(REALESRNET.name),), ()
+        return tile, (fetch(REALESRNET.name),), (), ()
     told = {name: settings[name] for name in (*TOLD, "tile")}
     return _plan_realesrgan(told)
 
 
 def _plan_realesrgan(
     told: dict[str, Any],
-) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...]]:
+) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
     from evalkit.restorers import plan_restorer
 
     first, second = REALESRGAN
@@ -71,8 +75,19 @@ def _plan_realesrgan(
     except WeightsError:
         made = plan_restorer(second, scale=2, **told)
         note = f"background by {second}: the weights of {first} cannot be had"
-        return made.resolved["tile"], made.weights, (note, *made.notes)
-    return made.resolved["tile"], made.weights, made.notes
+        return made.resolved["tile"], made.weights, (note, *made.notes), (made,)
+    return made.resolved["tile"], made.weights, made.notes, (made,)
+
+
+def background_batches(settings: Settings, height: int, width: int) -> list[Batches]:
+    """What a picture gives the background's network; the faster one's, of two."""
+    if settings["background"] == "realesrgan":
+        return batches_of([NETWORKS[REALESRGAN[0]]], settings, height, width)
+    network, device = REALESRNET, settings["device"]
+    if settings["runner"] == "upstream":  # takes tile after tile
+        network, device = replace(network, margin_px=UPSTREAM_MARGIN_PX), "cpu"
+    tiling = network.tiling(device, settings["tile"])
+    return [in_windows(network, tiling, height, width)]
 
 
 def load_background(plan: Plan) -> Background | None:

@@ -81,7 +81,7 @@ class GpenRestorer(Restorer):
         notes: Sequence[str],
     ) -> None:
         super().__init__(plan)
-        self._face_restorer = face_restorer
+        self.face_restorer = face_restorer
         self._detector = detector
         self._background = background
         self._scale = BACKGROUND_SCALE if background else 1
@@ -111,9 +111,9 @@ class GpenRestorer(Restorer):
 
     def _one_face(self, image: Picture, call: Call) -> Picture:
         """The picture is a face: stretched to the network's square, and back."""
-        rgb, side = _colours(image), self._face_restorer.side
+        rgb, side = colours(image), self.face_restorer.side
         crop = self._resized(rgb, side, side)
-        face = self._face_restorer([crop], call.watch, call.notes)[0]
+        face = self.face_restorer([crop], call.watch, call.notes)[0]
         if self._is_upstream:
             face = mixed(face, crop, self._strength)
         if self._background:
@@ -128,13 +128,13 @@ class GpenRestorer(Restorer):
             face = self._resized(face, height, width)
             if not self._is_upstream:
                 face = mixed(face, self._resized(rgb, height, width), self._strength)
-            alpha = image[..., 3] if _has_alpha(image) else None
+            alpha = image[..., 3] if has_alpha(image) else None
             if alpha is not None:
                 alpha = self._resized(alpha, height, width)
-            return _as_before(image, face, alpha)
+            return as_before(image, face, alpha)
 
     def _whole_picture(self, image: Picture, call: Call) -> Picture:
-        rgb = _colours(image)
+        rgb = colours(image)
         with call.watch("detect"):
             if self._is_upstream:
                 height, width = (side * self._scale for side in image.shape[:2])
@@ -142,9 +142,9 @@ class GpenRestorer(Restorer):
             found = self._find(rgb)
         call.notes.append(self._told(found))
         canvas = self._canvas(image, len(found), call)
-        background = _colours(canvas)
+        background = colours(canvas)
         composite = faces.Composite(background)
-        step = self._face_restorer.batch
+        step = self.face_restorer.batch
         for start in range(0, len(found), step):
             stop_if(call.cancel)
             group = found[start : start + step]
@@ -156,8 +156,8 @@ class GpenRestorer(Restorer):
                 call.progress(1, 1)
             return canvas
         with call.watch("blend"):
-            alpha = canvas[..., 3] if _has_alpha(canvas) else None
-            return _as_before(image, composite.over(background), alpha)
+            alpha = canvas[..., 3] if has_alpha(canvas) else None
+            return as_before(image, composite.over(background), alpha)
 
     def _told(self, found: Sequence[Face]) -> str:
         if found:
@@ -205,13 +205,13 @@ class GpenRestorer(Restorer):
         call: Call,
     ) -> None:
         """Restore faces of `rgb` and put them on a canvas `factor` times as large."""
-        side = self._face_restorer.side
+        side = self.face_restorer.side
         with call.watch("detect"):
             aligned = [faces.align(rgb, face.landmarks, side) for face in group]
         crops = [crop for crop, _ in aligned]
-        restored = self._face_restorer(crops, call.watch, call.notes)
+        restored = self.face_restorer(crops, call.watch, call.notes)
         for face, crop, pixels in zip(group, crops, restored, strict=True):
-            mask = self._face_restorer.mask(pixels, call.watch)
+            mask = self.face_restorer.mask(pixels, call.watch)
             with call.watch("blend"):
                 if min(face.width, face.height) * factor < SMALL_FACE:
                     pixels = smooth_small(pixels)
@@ -237,22 +237,22 @@ def _notes_on(image: Picture, *, drops_bits: bool) -> list[str]:
         notes.append("16 bits are kept; upstream drops them to 8")
     if image.ndim == 2:
         notes.append("grey: the faces are made grey again; upstream gives colour")
-    if _has_alpha(image):
+    if has_alpha(image):
         notes.append("alpha is kept; upstream drops it")
     return notes
 
 
-def _has_alpha(image: Picture) -> bool:
+def has_alpha(image: Picture) -> bool:
     return image.shape[2:] == (4,)
 
 
-def _colours(image: Picture) -> Rgb:
+def colours(image: Picture) -> Rgb:
     if image.ndim == 2:
         return np.repeat(image[..., None], 3, axis=2)
     return np.ascontiguousarray(image[..., :3])
 
 
-def _as_before(image: Picture, rgb: Rgb, alpha: NDArray[Any] | None) -> Picture:
+def as_before(image: Picture, rgb: Rgb, alpha: NDArray[Any] | None) -> Picture:
     """A restored picture with the channels that `image` has."""
     if image.ndim == 2:
         grey: Picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)

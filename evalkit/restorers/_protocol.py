@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from evalkit.errors import CancelledError, OutputRejectedError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.weights import WeightsInUse
+
+if TYPE_CHECKING:
+    from evalkit.restorers._work import Work
 
 Settings: TypeAlias = Mapping[str, Any]
 """Every setting of a restorer by name, JSON-able."""
@@ -41,6 +44,8 @@ class Plan:
         The files that will be loaded, the restorer's own first.
     notes
         What the reader must know of this plan, such as a substitute.
+    parts
+        Plans of the restorers that it loads by name.
 
     """
 
@@ -49,6 +54,13 @@ class Plan:
     resolved: Settings
     weights: tuple[WeightsInUse, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple["Plan", ...] = ()
+
+    @property
+    def modules(self) -> list[str]:
+        """Those whose text, with what they import, decides what is made."""
+        inner = [module for part in self.parts for module in part.modules]
+        return [self.spec.build.__module__, *inner]
 
     @property
     def weights_kind(self) -> str:
@@ -93,6 +105,9 @@ class RestorerSpec:
         ``plan(spec, settings)`` resolves settings and finds weights, without loading.
     build
         ``build(plan)`` loads. Heavy imports belong inside it.
+    work
+        ``work(settings, height, width)``, settings resolved and a source's size in px:
+        a lower bound of what a picture takes. None where nothing is known of it.
 
     """
 
@@ -103,6 +118,7 @@ class RestorerSpec:
     licence: str
     plan: Callable[["RestorerSpec", Settings], Plan]
     build: Callable[[Plan], "Restorer"]
+    work: Callable[[Settings, int, int], "Work"] | None = None
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()
     options: Mapping[str, Option] = field(default_factory=dict)

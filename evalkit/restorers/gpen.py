@@ -100,7 +100,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     generator, notes = _find_generator(SIZES[spec.name], settings["weights"])
     settled["detector"], detector, more = faces.find_detector(settings["detector"])
     parser, still_more = _find_parser()
-    settled["tile"], background, last = plan_background(settled)
+    settled["tile"], background, last, parts = plan_background(settled)
     others = [found for found in (detector, parser) if found]
     return Plan(
         spec=spec,
@@ -108,6 +108,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         resolved=settled,
         weights=(generator, *others, *background),
         notes=(*notes, *more, *still_more, *last),
+        parts=parts,
     )
 
 

@@ -74,7 +74,7 @@ class Cells:
         found = environment()
         self.machine = str(found["machine"]["machine"])
         self._environment = environment_digest(found)
-        self._code = code_digest([plan.spec.build.__module__])
+        self._code = code_digest(plan.modules)
         modules = {spec.build.__module__ for spec in restorers().values()}
         modules.add(SERIES.partition(":")[0])
         self._preload = (*plan.spec.preload, *sorted(modules))

@@ -309,7 +309,7 @@ def test_work_stops_between_faces(kids, negative):
 def test_faces_of_a_picture_go_to_the_network_together(kids, negative):
     restorer = load_restorer("gpen-256")
     alone = restorer.restore(kids).image
-    restorer._face_restorer.batch = 5
+    restorer.face_restorer.batch = 5
     negative.batches.clear()
     together = restorer.restore(kids).image
     assert negative.batches == [5, 3]
@@ -328,8 +328,8 @@ class Scanty(Negative):
 def test_fewer_faces_at_a_time_when_memory_runs_out(kids, negative):
     restorer = load_restorer("gpen-256")
     expected = restorer.restore(kids).image
-    restorer._face_restorer.batch = 8
-    restorer._face_restorer.engine = scanty = Scanty()
+    restorer.face_restorer.batch = 8
+    restorer.face_restorer.engine = scanty = Scanty()
     result = restorer.restore(kids)
     np.testing.assert_array_equal(result.image, expected)
     assert scanty.batches == [2, 2, 2, 2]
@@ -346,8 +346,8 @@ class Broken(Negative):
 def test_a_network_that_overflows_is_run_again_in_fp32(astronaut, negative):
     restorer = load_restorer("gpen-256")
     expected = restorer.restore(astronaut).image
-    restorer._face_restorer.engine = Broken()
-    restorer._face_restorer._in_fp32 = lambda: negative
+    restorer.face_restorer.engine = Broken()
+    restorer.face_restorer._in_fp32 = lambda: negative
     result = restorer.restore(astronaut)
     np.testing.assert_array_equal(result.image, expected)
     assert any(note.startswith("in fp32") for note in result.notes)
@@ -355,7 +355,7 @@ def test_a_network_that_overflows_is_run_again_in_fp32(astronaut, negative):
 
 def test_a_network_that_fails_in_fp32_is_an_error(astronaut, negative):
     restorer = load_restorer("gpen-256", precision="fp32")
-    restorer._face_restorer.engine = Broken()
+    restorer.face_restorer.engine = Broken()
     with pytest.raises(OutputRejectedError, match="NaN"):
         restorer.restore(astronaut)
 
