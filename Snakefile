@@ -171,6 +171,7 @@ rule compare:
     output:
         "notebooks/60_compare.ipynb",
         "tables/metrics.csv",
+        "tables/pathologies.csv",
         "tables/cost.csv",
     params:
         given=parameters(

@@ -1,12 +1,37 @@
-"""Plain functions of one picture: sharpness, noise, blocks, borders of a grid."""
+"""Plain functions of one picture: sharpness, noise, blocks, lines, text, its faces."""
 
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._scene_features import (
+    face_statistics,
+    straight_edges,
+    text_boxes,
+    text_density,
+)
 from evalkit.errors import ImageError
 from evalkit.images import Picture, check_picture
+
+__all__ = [
+    "JPEG_BLOCK_PX",
+    "LEVEL",
+    "LUMA",
+    "blockiness",
+    "border_contrast",
+    "border_energies",
+    "face_statistics",
+    "luma",
+    "noise_level",
+    "rgb",
+    "sharpness",
+    "straight_edges",
+    "strips",
+    "text_boxes",
+    "text_density",
+    "usable_borders",
+]
 
 STRIP_PX = 1 << 20
 

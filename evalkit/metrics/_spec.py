@@ -29,6 +29,8 @@ class Metric:
         The second argument of `compute`: the pristine ``reference``, the ``source``
         that was restored, or the ``borders`` of the tiles it was restored in;
         ``nothing`` where the output is the only one.
+    shows
+        What a picture must show to be measured, else the value is NaN; empty for any.
     takes_mask
         `compute` has a keyword ``mask`` that limits it to a region.
     compute
@@ -37,6 +39,8 @@ class Metric:
         ``where(output, source)`` gives ``(height, width)``, float32: how much each
         pixel adds to the defect, 0 for none; below 0 for the opposite. None for a
         metric without a place.
+    where_unit
+        Of that map, where it is not `unit`.
 
     """
 
@@ -46,8 +50,10 @@ class Metric:
     citation: str
     needs: Literal["reference", "source", "borders", "nothing"]
     compute: Callable[..., float]
+    shows: Literal["", "text", "faces"] = ""
     takes_mask: bool = False
     where: Callable[[Picture, Picture], NDArray[np.float32]] | None = None
+    where_unit: str | None = None
 
 
 def check_same_size(output: Picture, other: Picture, name: str) -> None:

@@ -66,5 +66,6 @@ ENTRIES = (
         needs="source",
         compute=blockiness_change,
         where=where,
+        where_unit="levels of 255",
     ),
 )

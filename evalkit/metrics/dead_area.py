@@ -12,6 +12,7 @@ from evalkit.metrics._spec import Metric
 WINDOW_PX = 9
 BLACK, LIT = 2 / 255, 16 / 255
 FLAT, DETAILED = 1.5 / 255, 12 / 255
+STRUCTURE_SIGMA_PX = 2.0
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
@@ -20,7 +21,10 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
     kernel = np.ones((WINDOW_PX, WINDOW_PX))
     brightest, range_out = cv2.dilate(out, kernel), _range(out, kernel)
     is_black = (brightest <= BLACK) & (cv2.erode(src, kernel) >= LIT)
-    is_flat = (range_out <= FLAT) & (_range(src, kernel) >= DETAILED)
+    # noise that was removed leaves a flat ground: only structure can be lost
+    structure = cv2.GaussianBlur(src, (0, 0), STRUCTURE_SIGMA_PX)
+    detail = np.minimum(_range(src, kernel), _range(structure, kernel))
+    is_flat = (range_out <= FLAT) & (detail >= DETAILED)
     dead: NDArray[np.float32] = (is_black | is_flat).astype(np.float32)
     return dead
 
@@ -42,7 +46,7 @@ def dead_area(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     float
         From 0 to 100: pixels whose 9x9 px in the output are all at most 2 levels of
         255 while the source's are all at least 16, or span at most 1 level while the
-        source's span at least 12.
+        source's span at least 12, also when blurred by 2 px against noise.
 
     Raises
     ------
@@ -75,5 +79,6 @@ ENTRIES = (
         takes_mask=True,
         compute=dead_area,
         where=where,
+        where_unit="(1: here)",
     ),
 )

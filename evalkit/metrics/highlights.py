@@ -63,5 +63,6 @@ ENTRIES = (
         takes_mask=True,
         compute=highlights,
         where=where,
+        where_unit="(1: here)",
     ),
 )

@@ -143,7 +143,8 @@ class Session:
         present = rows[n_done]["item"] if n_done < len(rows) else None
         if event.type == "language":
             self._change(connection, language=event.language)
-        if event.item not in (None, present or ""):
+        in_sight = present if state == "rate" and present else ""
+        if event.item not in (None, in_sight):
             return
         allowed = {"welcome": "start", "paused": "resume"}.get(str(state))
         if event.type == allowed:

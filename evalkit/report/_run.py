@@ -87,8 +87,8 @@ class RunFolder:
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """Table `evalkit.tables.METRICS`."""
-        return self._table(METRICS)
+        """Table `evalkit.tables.METRICS`, without what had nothing to measure."""
+        return self._table(METRICS).dropna(subset=["value"])
 
     @cached_property
     def verdicts(self) -> pd.DataFrame:

@@ -211,18 +211,14 @@ def metric_agreement(
         known = metrics[[name]].join(quality.rename("_quality")).dropna()
         of_source = list(known.groupby(level="source").indices.values())
         values = known.to_numpy(float)
-        rng = np.random.default_rng(seed)
-        resampled = [
-            _srcc(values[np.concatenate([of_source[i] for i in drawn])])
-            for drawn in rng.integers(
-                len(of_source), size=(n_resamples, len(of_source))
-            )
-        ]
-        low, high = (
-            np.nanquantile(resampled, tails(confidence))
-            if len(of_source) > 2
-            else (np.nan, np.nan)
-        )
+        low = high = np.nan
+        if (n := len(of_source)) > 2:
+            rng = np.random.default_rng(seed)
+            resampled = [
+                _srcc(values[np.concatenate([of_source[i] for i in drawn])])
+                for drawn in rng.integers(n, size=(n_resamples, n))
+            ]
+            low, high = np.nanquantile(resampled, tails(confidence))
         rows[name] = {
             "srcc": _srcc(values),
             "low": low,

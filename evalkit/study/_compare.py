@@ -36,13 +36,15 @@ def compare_metrics(run: Run) -> pd.DataFrame:
             continue
         reference = read_image(Path(reference_path))
         output = read_image(run.path / record["output"])
-        output, resampling = _at_size_of(output, reference)
+        output, resampling = at_size_of(output, reference)
         rows += [
             {
                 "condition": record["condition"],
                 "source": record["source"],
                 "metric": metric.name,
-                "value": metric.compute(output, reference),
+                "value": metric.compute(output, reference)
+                if metric.shows in ("", images.loc[record["source"], "kind"])
+                else None,
                 "unit": metric.unit,
                 "higher_is_better": metric.higher_is_better,
                 "resampling": resampling,
@@ -62,7 +64,7 @@ def choose_crops(run: Run) -> dict[str, Crop]:
     `evalkit.figures.crop_box`. Written to ``crops.json``.
     """
     crops = {}
-    for row in _usable(run).to_dict("records"):
+    for row in usable(run).to_dict("records"):
         source = read_image(Path(row["path"]))
         crops[row["source"]] = crop_box(source, [face.box for face in detect(source)])
     with atomic_path(run.path / "crops.json") as temporary:
@@ -92,7 +94,7 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
     cost = run.read(COST).set_index(["condition", "source"])
     crops = choose_crops(run)
     figures = []
-    for row in _usable(run).to_dict("records"):
+    for row in usable(run).to_dict("records"):
         source = read_image(Path(row["path"]))
         has_reference = pd.notna(row["reference"])
         reference = read_image(Path(row["reference"])) if has_reference else None
@@ -117,7 +119,8 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
     return figures
 
 
-def _usable(run: Run) -> pd.DataFrame:
+def usable(run: Run) -> pd.DataFrame:
+    """The pictures of a run that can be read (`IMAGES`)."""
     images = run.read(IMAGES)
     return images[images["error"].isna()]
 
@@ -140,7 +143,8 @@ def _caption(condition: str, record: Mapping[str, Any], cost: pd.DataFrame) -> s
     return f"{seconds:.3g} s (first run), {memory:.0f} MiB"
 
 
-def _at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
+def at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
+    """The output at the other's size, and how: ``none``, ``area`` or ``lanczos``."""
     height, width = reference.shape[:2]
     if output.shape[:2] == (height, width):
         return output, "none"

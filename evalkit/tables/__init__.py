@@ -13,6 +13,7 @@ from evalkit.tables._cost import (
     STABILITY,
     TIMELINE,
 )
+from evalkit.tables._routing import ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
     SCORES_METRICS,
     SCORES_MOS,
@@ -52,6 +53,9 @@ __all__ = [
     "PATHOLOGIES",
     "RATES",
     "RECORDS",
+    "ROUTING",
+    "ROUTING_CONFUSION",
+    "ROUTING_REGRET",
     "SCORES_METRICS",
     "SCORES_MOS",
     "SCORES_PAIRS",

@@ -141,6 +141,12 @@ def test_a_map_shows_where(name, defect, place):
     assert found[place].sum() > 4 * outside.sum()
 
 
+def test_noise_that_was_removed_is_no_dead_area():
+    even = np.full((128, 128, 3), 120, np.uint8)
+    noise = np.random.default_rng(0).normal(0, 8, even.shape)
+    assert value("dead_area", even, np.rint(even + noise).astype(np.uint8)) == 0
+
+
 def test_a_shift_of_the_whole_colour_is_no_invention():
     warmer = np.clip(SOURCE * np.array([1.05, 1.0, 0.92]), 0, 255).astype(np.uint8)
     assert value("invention", warmer) < 0.5 * value("invention", painted_over(SOURCE))

@@ -159,7 +159,7 @@ def test_metrics_are_of_the_references_size(run, said):
         ("lanczos@scale=1", page): "none",
         ("lanczos@scale=1", pagoda): "lanczos",
     }
-    assert set(metrics["metric"]) == {"psnr", "ssim"}
+    assert set(metrics["metric"]) == {"psnr", "ssim", "lpips", "text_error"}
 
 
 def test_side_by_side_shows_failures_as_such(run, album, said):

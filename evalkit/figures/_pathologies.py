@@ -1,0 +1,118 @@
+"""The figure that shows where: each condition's output, and a map of each defect."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from evalkit.figures._pictures import GAP_PX, MARGIN_PX, NAME_PT
+from evalkit.figures._sheet import LINE_PX, TEXT_PT, Sheet, fitted
+from evalkit.figures._style import GROUND, on_screen, wrap
+from evalkit.images import Picture
+
+Map = NDArray[np.float32]
+"""Shape ``(height, width)``, as `evalkit.metrics.Metric.where` gives it."""
+
+PANEL_PX, TALLEST = 270, 1.35
+BAR_PX, LEGEND_PX, FRAME = 22, 150, 150
+ONE_SIDED, TWO_SIDED = "Greys", "gray"
+"""White is none; or mid-grey, and what is lighter or darker: both print in grey."""
+
+
+def pathology_maps(
+    source: Picture,
+    outputs: Mapping[str, Picture],
+    maps: Mapping[str, Mapping[str, tuple[Map, str]]],
+    legends: Mapping[str, tuple[str, str]],
+) -> Figure:
+    """A row for each condition: its output, and beside it a map of each defect.
+
+    The first row has the source and, for each map, what its greys mean; they are the
+    same for all conditions, up to what 99 % of the pixels stay below in the worst.
+
+    Parameters
+    ----------
+    source
+        See `evalkit.images.Picture`.
+    outputs
+        By condition, of the source's size.
+    maps
+        By condition, then by metric: the map, and what is written below it.
+    legends
+        By metric: what it is, in a sentence, and the unit of its map.
+
+    """
+    names = list(legends)
+    ratio = float(min(source.shape[0] / source.shape[1], TALLEST))
+    height = round(PANEL_PX * ratio)
+    pitch_x, pitch_y = PANEL_PX + GAP_PX, height + 2 * LINE_PX + GAP_PX
+    width = 2 * MARGIN_PX + (1 + len(names)) * pitch_x - GAP_PX
+    bottom = MARGIN_PX + max(height, LEGEND_PX)
+    sheet = Sheet(width, bottom - height + (1 + len(outputs)) * pitch_y)
+    shown = fitted(on_screen(source), PANEL_PX, height, GROUND)
+    sheet.picture(shown, MARGIN_PX, bottom - height)
+    sheet.write(["source"], MARGIN_PX, bottom + 6, NAME_PT, bold=True)
+    limits = {name: _limits([own[name][0] for own in maps.values()]) for name in names}
+    for column, name in enumerate(names, 1):
+        left = MARGIN_PX + column * pitch_x
+        _legend(sheet, name, legends[name], limits[name], left, bottom)
+    for row, (condition, output) in enumerate(outputs.items(), 1):
+        top = bottom - height + row * pitch_y
+        below = top + height + 6
+        panel = fitted(on_screen(output), PANEL_PX, height, GROUND)
+        sheet.picture(panel, MARGIN_PX, top)
+        lines = wrap(condition, PANEL_PX, TEXT_PT, 2, bold=True)
+        sheet.write(lines, MARGIN_PX, below, TEXT_PT, bold=True)
+        for column, name in enumerate(names, 1):
+            left = MARGIN_PX + column * pitch_x
+            values, caption = maps[condition][name]
+            shades = fitted(_shaded(values, limits[name]), PANEL_PX, height, GROUND)
+            sheet.picture(_framed(shades), left, top)
+            sheet.write([caption], left, below, TEXT_PT)
+    return sheet.figure
+
+
+def _limits(found: list[Map]) -> tuple[float, float]:
+    """The values of the first and the last grey."""
+    sizes = [np.abs(one) for one in found]
+    most = max(float(np.quantile(size, 0.99)) for size in sizes)
+    most = most or max(float(size.max()) for size in sizes) or 1.0
+    is_signed = min(float(one.min()) for one in found) < 0
+    return (-most if is_signed else 0.0), most
+
+
+def _shaded(values: Map, limits: tuple[float, float]) -> NDArray[np.uint8]:
+    import matplotlib as mpl
+
+    low, high = limits
+    shades = mpl.colormaps[TWO_SIDED if low < 0 else ONE_SIDED]
+    share = ((values - low) / (high - low)).clip(0, 1)
+    coloured: NDArray[np.uint8] = shades(share, bytes=True)[..., :3]
+    return coloured
+
+
+def _framed(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    panel[[0, -1]] = panel[:, [0, -1]] = FRAME
+    return panel
+
+
+def _legend(
+    sheet: Sheet,
+    name: str,
+    told: tuple[str, str],
+    limits: tuple[float, float],
+    left: int,
+    bottom: int,
+) -> None:
+    """The metric's name and sentence, over a bar of its greys with both ends."""
+    (sentence, unit), (low, high) = told, limits
+    top = bottom - BAR_PX
+    ramp = np.linspace(low, high, PANEL_PX, dtype=np.float32)[None]
+    bar = _shaded(np.repeat(ramp, BAR_PX, axis=0), limits)
+    sheet.picture(_framed(bar), left, top)
+    sheet.write([f"{low:.2g} to {high:.2g} {unit}"], left, bottom + 6, TEXT_PT)
+    lines = wrap(sentence, PANEL_PX, TEXT_PT, 4)
+    top -= 6 + LINE_PX * (1 + len(lines))
+    sheet.write([name.replace("_", " ")], left, top, NAME_PT, bold=True)
+    sheet.write(lines, left, top + LINE_PX, TEXT_PT)

@@ -1,0 +1,154 @@
+"""Text: whether it can still be read, and says the same."""
+
+import unicodedata
+
+import numpy as np
+
+from evalkit.images import Picture
+from evalkit.metrics._content import lines_of
+from evalkit.metrics._spec import Metric, check_same_size
+
+CITATION = "Levenshtein 1966; read by PP-OCRv4, arXiv:2009.09941 and its successors"
+
+
+def character_error_rate(read: str, known: str) -> float:
+    """Edits that turn what was read into what is written, for each character of it.
+
+    Parameters
+    ----------
+    read, known
+        Compared in Unicode's form NFKC and without white space: Chinese has none, and
+        full-width signs are the same signs.
+
+    Returns
+    -------
+    float
+        From 0; above 1 where more was read than is written; NaN without known text.
+
+    References
+    ----------
+    Levenshtein, Binary codes capable of correcting deletions, insertions and reversals,
+    Soviet Physics Doklady 10(8), 1966.
+
+    Examples
+    --------
+    >>> character_error_rate("kitten", "sitting") * 7
+    3.0
+    >>> character_error_rate("清晰 度", "清晰度")
+    0.0
+
+    """
+    given, true = (
+        "".join(unicodedata.normalize("NFKC", text).split()) for text in (read, known)
+    )
+    edits = list(range(len(true) + 1))
+    for row, letter in enumerate(given, 1):
+        before, edits[0] = edits[0], row
+        for column, other in enumerate(true, 1):
+            swapped = before + (letter != other)
+            before = edits[column]
+            edits[column] = min(swapped, before + 1, edits[column - 1] + 1)
+    return edits[-1] / len(true) if true else float("nan")
+
+
+def text_error(output: Picture, reference: Picture) -> float:
+    """Character error rate of what is read in the output, in per cent.
+
+    Parameters
+    ----------
+    output, reference
+        Pictures of one height and width. What is read in the reference is taken for
+        what is written there; where you know that, use `character_error_rate`.
+
+    Returns
+    -------
+    float
+        From 0; NaN where the reference shows no text, or without the extra ``ocr``.
+
+    Raises
+    ------
+    ImageError
+        Not pictures, or of two sizes.
+
+    """
+    check_same_size(output, reference, "reference")
+    read, known = _text(output), _text(reference)
+    return 100 * character_error_rate(read, known)
+
+
+def text_agreement(output: Picture, source: Picture) -> float:
+    """Share of the characters read in the source that are read in the output, too.
+
+    Parameters
+    ----------
+    output, source
+        Pictures of one height and width.
+
+    Returns
+    -------
+    float
+        In per cent, 100 less the character error rate, not below 0. The source may be
+        misread: it says that the two differ, not which of them is right. NaN as in
+        `text_error`.
+
+    Raises
+    ------
+    ImageError
+        Not pictures, or of two sizes.
+
+    """
+    check_same_size(output, source, "source")
+    error = character_error_rate(_text(output), _text(source))
+    return float(np.maximum(0, 100 * (1 - error)))
+
+
+def text_confidence(output: Picture) -> float:
+    """How sure the reader is of what it reads, in per cent.
+
+    Returns
+    -------
+    float
+        Mean of the lines, each weighing as many characters as it has; lines below 60
+        are not counted. NaN where no text is read, or without the extra ``ocr``.
+
+    """
+    lines = lines_of(output)
+    if not lines:
+        return float("nan")
+    weights = [len(line.text) for line in lines]
+    return 100 * float(np.average([line.confidence for line in lines], weights=weights))
+
+
+def _text(picture: Picture) -> str:
+    return "".join(line.text for line in lines_of(picture) or ())
+
+
+ENTRIES = (
+    Metric(
+        name="text_error",
+        unit="%",
+        higher_is_better=False,
+        citation=CITATION,
+        needs="reference",
+        shows="text",
+        compute=text_error,
+    ),
+    Metric(
+        name="text_agreement",
+        unit="%",
+        higher_is_better=True,
+        citation=CITATION,
+        needs="source",
+        shows="text",
+        compute=text_agreement,
+    ),
+    Metric(
+        name="text_confidence",
+        unit="%",
+        higher_is_better=True,
+        citation=CITATION,
+        needs="nothing",
+        shows="text",
+        compute=text_confidence,
+    ),
+)
