@@ -1,0 +1,240 @@
+"""Which restorer for which picture: what is looked at, and the rules in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit import faces, features
+from evalkit.images import Picture
+
+ROUTES = {
+    "gpen": "gpen-512",
+    "hybrid": "hybrid",
+    "realesrgan": "realesrgan-x4plus",
+}
+"""Restorer by route; the last takes what the others cannot."""
+
+FEATURES = {
+    "is_pdf": "1 for a page of a PDF, 0 for none; unknown of pixels alone",
+    "text_density": "share of the picture in boxes of text that hold no face",
+    "n_faces": "faces found with a confidence of 0.9",
+    "largest_face_px": "longer side of the largest face, pixels of the picture",
+    "face_share": "share of the picture in the boxes of faces",
+    "straight_edges": "share of the edges' length in long straight ones",
+    "sharpness": "from 0, blurred, to 1",
+    "noise_level": "of luma, levels of 255",
+    "blockiness": "contrast across JPEG's grid, dB",
+}
+"""What is looked at; NaN for what is unknown."""
+
+FACES_PX = 800
+"""Longest side at which faces are sought, once: what is lost is too small to decide."""
+
+QUALITY_PX, LEAST_QUALITY_PX = 512, 22
+"""Sides of the window in the middle in which sharpness, noise and blocks are measured;
+on JPEG's grid. They stay unknown in a smaller picture than the second."""
+
+Values: TypeAlias = Mapping[str, Any]
+"""By the names of `FEATURES`: one picture's numbers, or arrays of a value a picture."""
+
+
+class Test(NamedTuple):
+    """Whether a feature is above or below a limit; never true of what is unknown.
+
+    Attributes
+    ----------
+    feature
+        One of `FEATURES`.
+    sign, limit
+        The comparison.
+    tried
+        Limits among which `evalkit.study.assess_routing` looks for a better one.
+
+    """
+
+    feature: str
+    sign: Literal["<", ">"]
+    limit: float
+    tried: tuple[float, ...] = ()
+
+    def holds(self, values: Values) -> NDArray[np.bool_]:
+        """Of each picture."""
+        of_pictures = np.atleast_1d(np.asarray(values[self.feature], float))
+        is_above = self.sign == ">"
+        return of_pictures > self.limit if is_above else of_pictures < self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One line of a rule list.
+
+    Attributes
+    ----------
+    name
+        What a picture of this rule is.
+    tests
+        All must hold.
+    route
+        One of `ROUTES`.
+    why
+        The reason, or who says so.
+
+    """
+
+    name: str
+    tests: tuple[Test, ...]
+    route: str
+    why: str
+
+
+DOCUMENT = Rule("document", (Test("is_pdf", ">", 0),), "realesrgan", "the article")
+NO_FACE = Rule(
+    "no face",
+    (Test("n_faces", "<", 1),),
+    "realesrgan",
+    "product, surveillance, plate, building, sign: GPEN changes faces only",
+)
+
+RULES = (
+    DOCUMENT,
+    Rule(
+        "text",
+        (Test("text_density", ">", 0.3, (0.1, 0.2, 0.3, 0.4, 0.5)),),
+        "realesrgan",
+        "the article; also where a face is printed beside the text",
+    ),
+    NO_FACE,
+    Rule(
+        "crowd",
+        (Test("n_faces", ">", 40, (10, 20, 40, 80)),),
+        "realesrgan",
+        "most faces are too small for GPEN, and each costs its time",
+    ),
+    Rule(
+        "tiny faces",
+        (Test("largest_face_px", "<", 40, (24, 32, 40, 48, 64)),),
+        "realesrgan",
+        "GPEN would invent most of a face that it enlarges 13 times",
+    ),
+    Rule(
+        "built scene",
+        (
+            Test("straight_edges", ">", 0.4, (0.3, 0.35, 0.4, 0.45, 0.5)),
+            Test("face_share", "<", 0.01, (0.005, 0.01, 0.02, 0.05)),
+        ),
+        "realesrgan",
+        "hardly a face among walls and windows: painted, shown, or far away",
+    ),
+    Rule(
+        "portrait",
+        (
+            Test("n_faces", "<", 2),
+            Test("face_share", ">", 0.1, (0.05, 0.08, 0.1, 0.12, 0.15)),
+        ),
+        "gpen",
+        "one face is what matters, and there is little else to restore",
+    ),
+    Rule(
+        "people",
+        (Test("n_faces", ">", 0),),
+        "hybrid",
+        "faces, and much around them: the article's old photo of a family",
+    ),
+)
+"""Read from the top; the first of which all tests hold decides. One always does."""
+
+ARTICLE_RULES = (
+    DOCUMENT,
+    Rule("text", (Test("text_density", ">", 0.3),), "realesrgan", "section 7"),
+    Rule("photograph with a face", (Test("n_faces", ">", 0),), "gpen", "section 7"),
+    NO_FACE,
+)
+"""The article's own, in its order."""
+
+
+class Decision(NamedTuple):
+    """Where a picture goes, and why.
+
+    Attributes
+    ----------
+    route, rule
+        One of `ROUTES`, and the name of the rule that said so.
+    reasons
+        The rule with its numbers, then what else was seen and what is unknown.
+
+    """
+
+    route: str
+    rule: str
+    reasons: tuple[str, ...]
+
+
+def look(
+    picture: Picture, detector: faces.Detector, *, is_pdf: float = float("nan")
+) -> dict[str, float]:
+    """Measure all of `FEATURES`.
+
+    Parameters
+    ----------
+    picture
+        See `Picture`.
+    detector
+        From `evalkit.faces.detector`.
+    is_pdf
+        1 or 0 where the file is known.
+
+    """
+    pixels = faces.as_rgb8(picture)
+    found = faces.find_at(detector, pixels, faces.CONFIDENCE, FACES_PX)
+    boxes = features.text_boxes(pixels)
+    values = {
+        "is_pdf": is_pdf,
+        "text_density": features.text_density(boxes, found, pixels.shape),
+        **features.face_statistics(found, pixels.shape),
+        "straight_edges": features.straight_edges(pixels),
+    }
+    window = pixels[tuple(map(_middle, pixels.shape[:2]))]
+    for name in ("sharpness", "noise_level", "blockiness"):
+        is_large = min(window.shape[:2]) >= LEAST_QUALITY_PX
+        values[name] = getattr(features, name)(window) if is_large else float("nan")
+    return values
+
+
+def _middle(length: int) -> slice:
+    grid = features.JPEG_BLOCK_PX
+    start = max(0, length - QUALITY_PX) // 2 // grid * grid
+    return slice(start, start + QUALITY_PX)
+
+
+def first_rule(values: Values, rules: Sequence[Rule] = RULES) -> NDArray[np.intp]:
+    """Which rule decides on each picture, by its place in the list."""
+    held = [
+        np.logical_and.reduce([test.holds(values) for test in rule.tests])
+        for rule in rules
+    ]
+    places: NDArray[np.intp] = np.argmax(held, axis=0)
+    return places
+
+
+def decide(values: Values, rules: Sequence[Rule] = RULES) -> Decision:
+    """Route one picture, and say why."""
+    place = int(first_rule(values, rules)[0])
+    rule = rules[place]
+    told = " and ".join(
+        f"{test.feature} {values[test.feature]:.3g} {test.sign} {test.limit:g}"
+        for test in rule.tests
+    )
+    told = f"rule {place + 1} of {len(rules)}, {rule.name}: {told} ({rule.why})"
+    unknown = [name for name in FEATURES if np.isnan(values[name])]
+    seen = [f"{n} {values[n]:.3g}" for n in FEATURES if n not in unknown]
+    reasons = [told, f"seen: {', '.join(seen)}"]
+    if unknown:
+        reasons.append(f"unknown: {', '.join(unknown)}")
+    if "text_density" in unknown:
+        reasons.append("text is found by the extra ocr: pip install 'evalkit[ocr]'")
+    return Decision(rule.route, rule.name, tuple(reasons))

@@ -1,0 +1,172 @@
+"""``auto``: looks at each picture, says what it saw, and leaves the rest to others."""
+
+from __future__ import annotations
+
+import threading
+from importlib import metadata
+from importlib.util import find_spec
+
+from evalkit import faces
+from evalkit.images import Picture, resize
+from evalkit.restorers._options import Option
+from evalkit.restorers._protocol import (
+    Cancel,
+    Plan,
+    Progress,
+    Restored,
+    Restorer,
+    RestorerSpec,
+    Settings,
+    Stopwatch,
+    stop_if,
+)
+from evalkit.restorers._routing import ROUTES, decide, look
+
+FALLBACK = "realesrgan"
+
+OPTIONS = {
+    "scale": Option(
+        default=2,
+        low=1,
+        high=16,
+        description="output side divided by source side; GPEN, which changes no size, "
+        "gets the picture enlarged by Lanczos",
+    )
+}
+
+
+class Auto(Restorer):
+    """Decides for each picture; loads a restorer when the first picture needs it.
+
+    Parameters
+    ----------
+    plan
+        Its parts are the restorers that can be had.
+    detector
+        Finds the faces that decide.
+
+    """
+
+    def __init__(self, plan: Plan, detector: faces.Detector) -> None:
+        super().__init__(plan)
+        self._detector = detector
+        self._plans = {part.spec.name: part for part in plan.parts}
+        self._loaded: dict[str, Restorer] = {}
+        self._lock = threading.Lock()
+
+    def _restore(
+        self,
+        image: Picture,
+        *,
+        aligned: bool,
+        source: str | None,
+        progress: Progress,
+        cancel: Cancel,
+    ) -> Restored:
+        stop_if(cancel)
+        watch = Stopwatch()
+        with watch("route"):
+            decision = decide(look(image, self._detector))
+        route, notes = (
+            decision.route,
+            [f"route {decision.route}: {decision.reasons[0]}"],
+        )
+        notes += decision.reasons[1:]
+        if ROUTES[route] not in self._plans:
+            notes.append(fallback_note(route))
+            route = FALLBACK
+        if route == "gpen":
+            with watch("enlarge"):
+                scale = self.plan.resolved["scale"]
+                height, width = (round(scale * side) for side in image.shape[:2])
+                image = resize(image, width, height)
+        made = self._load(ROUTES[route]).restore(
+            image, aligned=aligned, source=source, progress=progress, cancel=cancel
+        )
+        return Restored(
+            image=made.image,
+            stages_s=watch.stages_s | made.stages_s,
+            notes=[*self.plan.notes, *notes, *made.notes],
+        )
+
+    def _load(self, name: str) -> Restorer:
+        with self._lock:
+            if name not in self._loaded:
+                part = self._plans[name]
+                self._loaded[name] = part.spec.build(part)
+            return self._loaded[name]
+
+
+def fallback_note(route: str) -> str:
+    """What is said where a route needs GPEN and its weights cannot be had."""
+    return (
+        f"{ROUTES[route]} was chosen, and {ROUTES[FALLBACK]} is used: GPEN's weights "
+        "cannot be had, and a picture made with random ones is noise"
+    )
+
+
+def plan(spec: RestorerSpec, settings: Settings) -> Plan:
+    """Plan every restorer that a picture may be sent to, but none with random weights.
+
+    Raises
+    ------
+    SettingError, WeightsError
+        As in `plan_restorer`.
+
+    """
+    from evalkit.restorers import plan_restorer, restorers
+
+    parts = []
+    for name in ROUTES.values():
+        known = restorers()[name].all_options
+        part = plan_restorer(name, **{k: v for k, v in settings.items() if k in known})
+        if part.weights_kind != "random":
+            parts.append(part)
+    detector, weights, notes = faces.find_detector()
+    is_read = find_spec("rapidocr_onnxruntime")
+    resolved = {
+        **settings,
+        "parts": {part.spec.name: dict(part.resolved) for part in parts},
+        "detector": detector,
+        "text": metadata.version("rapidocr-onnxruntime") if is_read else None,
+    }
+    found = [w for part in reversed(parts) for w in part.weights]
+    return Plan(
+        spec=spec,
+        requested=settings,
+        resolved=resolved | {"device": parts[-1].resolved["device"]},
+        weights=tuple(dict.fromkeys([*found, *filter(None, [weights])])),
+        notes=tuple(f"router: {note}" for note in notes),
+        parts=tuple(parts),
+    )
+
+
+def build(plan: Plan) -> Restorer:
+    """Load what finds faces; restorers follow as pictures need them.
+
+    Raises
+    ------
+    WeightsError
+        The detector's file is not that of its network.
+
+    """
+    name = plan.resolved["detector"]
+    weights = next((found for found in plan.weights if found.name == name), None)
+    return Auto(plan, faces.load_detector(name, weights, plan.resolved["device"]))
+
+
+ENTRIES = (
+    RestorerSpec(
+        name="auto",
+        task="any picture: looked at, then sent to GPEN, the hybrid or Real-ESRGAN",
+        scale=2,
+        citation="this study, after the routing rules of the article's section 7",
+        licence="those of the restorers that it sends pictures to",
+        plan=plan,
+        build=build,
+        weights=("realesrgan-x4plus", "gpen-bfr-512", *faces.NETWORKS, "parsenet"),
+        honours=frozenset({"device", "precision", "tile"}),
+        preload=("torch", "evalkit.restorers._basicsr"),
+        options=OPTIONS,
+    ),
+)

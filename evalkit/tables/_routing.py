@@ -1,0 +1,59 @@
+"""Tables of the router: what it saw, how often it was right, what its choices lose."""
+
+from evalkit.tables._table import COUNT, NUMBER, TEXT, Table
+
+ROUTING = Table(
+    name="routing",
+    columns={
+        "source": TEXT,
+        "kind": TEXT,
+        "sha256": TEXT,  # of the source
+        "code": TEXT,  # digest of what looks at pictures
+        "wanted": TEXT,  # route by eye; null where nobody has judged
+        "route": TEXT,  # gpen, hybrid, realesrgan; before any fallback
+        "rule": TEXT,
+        "route_fitted": TEXT,  # with limits fitted to all other pictures
+        "route_article": TEXT,  # by the article's rules, picture by picture
+        "route_folder": TEXT,  # by the article's, once for all pictures of a kind
+        "is_pdf": NUMBER,
+        "text_density": NUMBER,  # null without the extra ocr
+        "n_faces": NUMBER,
+        "largest_face_px": NUMBER,
+        "face_share": NUMBER,
+        "straight_edges": NUMBER,
+        "sharpness": NUMBER,
+        "noise_level": NUMBER,
+        "blockiness": NUMBER,
+    },
+    key=("source",),
+)
+
+ROUTING_CONFUSION = Table(
+    name="routing_confusion",
+    columns={
+        "router": TEXT,  # route, route_fitted, route_article, route_folder
+        "kind": TEXT,  # of source; all
+        "wanted": TEXT,
+        "route": TEXT,
+        "n_sources": COUNT,
+    },
+    key=("router", "kind", "wanted", "route"),
+)
+
+ROUTING_REGRET = Table(
+    name="routing_regret",
+    columns={
+        "kind": TEXT,  # of source; all
+        "policy": TEXT,  # a router; oracle; always <condition>
+        "n_subjects": COUNT,
+        "n_sources": COUNT,
+        "mos": NUMBER,
+        "ci_low": NUMBER,
+        "ci_high": NUMBER,
+        "regret": NUMBER,  # oracle's mean score less this one's
+        "regret_low": NUMBER,
+        "regret_high": NUMBER,
+        "note": TEXT,  # routes whose restorer nobody has scored
+    },
+    key=("kind", "policy"),
+)
