@@ -5,7 +5,6 @@ from hashlib import sha256
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-import pandas as pd
 import pytest
 import torch
 import yaml
@@ -107,4 +106,4 @@ def test_the_registered_sets_go_through(name, mirror, run):
     metrics = compare_metrics(run)
     n_references = smallest["reference"].notna().sum()
     assert metrics["source"].nunique() == n_references
-    assert pd.Series(metrics["value"]).notna().all()
+    assert metrics.loc[metrics["metric"] == "psnr", "value"].notna().all()
