@@ -185,12 +185,14 @@ class Store(Database):
         return frame.astype(truths | numbers)
 
     def digest(self) -> str:
-        """Changes whenever a score or a choice that counts does."""
+        """Changes whenever a score or a choice that counts does; empty without any."""
         counts = sa.func.count(), sa.func.sum(ANSWERS.c.answer)
         query = sa.select(*counts, sa.func.max(ANSWERS.c.answered_at)).join(ITEMS)
         counts_now = ANSWERS.c.undone_at.is_(None) & ITEMS.c.is_current
         with self.read() as connection:
             found = connection.execute(query.where(counts_now)).one()
+        if not found[0]:
+            return ""
         return hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:16]
 
 

@@ -116,7 +116,12 @@ def restore(
     if plan.weights_kind == "random":
         say(f"{condition}: no picture is made with random weights; see 30_cost")
         return RECORDS.frame([])
-    cells = Cells(run, condition, plan, "quality", n_warm=0, keeps_outputs=True)
+    on_gpu = str(plan.resolved.get("device", "cpu")).startswith("cuda")
+    # on a CPU the kernel knows the peak, and a monitor takes half a second a cell
+    watch = {"is_watched": on_gpu}
+    cells = Cells(
+        run, condition, plan, "quality", n_warm=0, arguments=watch, keeps_outputs=True
+    )
     return cells.compute(images, say)
 
 

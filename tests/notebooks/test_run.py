@@ -78,5 +78,5 @@ def test_every_experiment_of_30_cost_makes_its_tables_on_a_cpu(album, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     folder = Path(os.environ["EVALKIT_RUNS"]) / "adhoc" / "tables"
     tables = {path.stem.partition("-")[0] for path in folder.glob("*.csv")}
-    others = {"floors", "rates", "memory", "experiments", "timeline"}
+    others = {"memory", "experiments", "timeline"}
     assert tables == {"images", "cost"} | others
