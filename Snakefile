@@ -80,7 +80,8 @@ rule restore:
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
-    threads: workflow.cores
+    # random weights make no picture: there is nothing to do but to say so
+    threads: lambda w: 1 if w.condition in config["random"] else workflow.cores
     message:
         "restore: {wildcards.condition}"
     shell:

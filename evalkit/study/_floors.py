@@ -17,6 +17,7 @@ from evalkit.claims._figures import (
     UNITS,
 )
 from evalkit.errors import EvalkitError
+from evalkit.profiling.floors import measure_rates
 from evalkit.profiling.isolation import run_cell
 from evalkit.provenance import environment
 from evalkit.restorers import restorers
@@ -77,16 +78,7 @@ class _Rates:
             device = pick_device("auto")
         key = (machine, device, precision)
         if key not in self._known and machine == self._here:
-            found: list[dict[str, Any]] = []
-            ended = run_cell(
-                "evalkit.profiling.floors:measure_rates",
-                {"device": device, "precision": precision},
-                on_message=found.append,
-                start_method="forkserver" if device == "cpu" else "spawn",
-            )
-            if ended.outcome != "ok":
-                raise EvalkitError(f"no rate of {device}, {precision}: {ended.error}")
-            self._known[key] = found[0]
+            self._known[key] = _measure(device, precision)
             rows = [
                 dict(zip(RATES.key, names, strict=True)) | known
                 for names, known in self._known.items()
@@ -94,6 +86,20 @@ class _Rates:
             self._run.write(RATES, RATES.frame(rows))
         rate: Mapping[str, Any] = self._known.get(key, {})
         return rate
+
+
+def _measure(device: str, precision: str) -> dict[str, Any]:
+    """A GPU in a process of its own, which takes the context's memory away with it."""
+    found: list[dict[str, Any]] = []
+    setting = {"device": device, "precision": precision}
+    if device == "cpu":
+        measure_rates(found.append, **setting)
+        return found[0]
+    rates = "evalkit.profiling.floors:measure_rates"
+    ended = run_cell(rates, setting, on_message=found.append, start_method="spawn")
+    if ended.outcome != "ok":
+        raise EvalkitError(f"no rate of {device}, {precision}: {ended.error}")
+    return found[0]
 
 
 def _measured(

@@ -143,6 +143,9 @@ def _snakemake(
         "images": study.images,
         "repeats": study.repeats,
         "experiments": study.experiments,
+        "random": [
+            slug(name) for name in study.conditions if _is_random(weights[name])
+        ],
         "has_cuda": has_cuda,
         "seed": study.seed,
         "rating": {
@@ -182,6 +185,10 @@ def _snakemake(
     what = f"{n_new} new records" if n_new else "nothing to compute"
     say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
     say(f"report: {run.path / 'report.html'}")
+
+
+def _is_random(weights: list[Any]) -> bool:
+    return any(one[1:2] == ["random"] for one in weights)
 
 
 def _write_json(path: Path, content: Any) -> None:

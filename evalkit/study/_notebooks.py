@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import papermill
 from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, StudyError
@@ -13,9 +12,15 @@ from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study._parameters import check_parameters, notebook_path
 
-KERNELS = Config({"KernelManager": {"transport_encryption": "auto"}})
+KERNELS = Config(
+    {
+        "KernelManager": {"transport_encryption": "auto"},
+        "NotebookClient": {"shutdown_kernel": "immediate"},
+    }
+)
 """TCP between papermill and a kernel: parallel runs clash over IPC sockets (papermill
-#511); encrypted where the kernel can, since any local user may connect."""
+#511); encrypted where the kernel can, since any local user may connect. What a kernel
+has to keep is on the disk before its last cell ends: no need to wait for its leave."""
 
 
 def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
@@ -28,6 +33,8 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
         kept beside `output` with the suffix ``.failed.ipynb``.
 
     """
+    import papermill
+
     check_parameters(name, parameters)
     with atomic_path(output) as temporary:
         try:
@@ -51,6 +58,9 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     die_with_parent()
+    # papermill imports jsonschema, which builds this package's grammar of addresses
+    # for 0.8 s in every step, and notebooks have none; jsonschema goes on without it
+    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
     try:
         run_notebook(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
     except EvalkitError as error:

@@ -8,8 +8,8 @@ from evalkit.profiling.floors import measure_rates, shortest_s
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch):
-    monkeypatch.setattr(floors, "LEAST_S", 0.05)
-    monkeypatch.setattr(floors, "COPIED_BYTES", {"cpu": 2**24})
+    monkeypatch.setattr(floors, "LEAST_S", {"cpu": 0.05, "cuda": 0.5})
+    monkeypatch.setattr(floors, "COPIED_BYTES", {"cpu": 2**24, "cuda": 2**28})
 
 
 def test_a_product_and_a_copy_have_plausible_rates():

@@ -109,18 +109,15 @@ def test_what_did_not_work_has_no_figure(run, record):
 
 
 def test_a_rate_that_is_not_known_is_measured_once_and_kept(run, record, monkeypatch):
-    from evalkit.profiling.isolation import CellResult
     from evalkit.study import _floors
 
     asked = []
 
-    def measure(function, arguments, *, on_message, **_):
-        asked.append(arguments)
-        on_message({"matrix_tflop_s": 0.2, "copy_gib_s": 10})
-        known = dict.fromkeys(("error", "peak_rss_mib", "exit_code"))
-        return CellResult(outcome="ok", output="", **known)
+    def measure(emit, **setting):
+        asked.append(setting)
+        emit({"matrix_tflop_s": 0.2, "copy_gib_s": 10})
 
-    monkeypatch.setattr(_floors, "run_cell", measure)
+    monkeypatch.setattr(_floors, "measure_rates", measure)
     record("realesrgan-animevideo-x4", X4PLUS | {"precision": "bf16"}, [3.0])
     for _ in range(2):
         row = floors(run).loc[("measured", "wall time")]
