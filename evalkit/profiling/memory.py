@@ -1,7 +1,9 @@
 """Memory of a process, its children, and torch's on the GPU; null where unknown."""
 
+import os
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 MIB = 2**20
@@ -65,8 +67,8 @@ def cuda_reserved_mib() -> float | None:
 
 def rss_mib(pid: int | str = "self") -> float | None:
     """The resident set of a process now; None where it is unknown, or gone."""
-    try:  # not its status: the monitor asks often, and this takes a third of the time
-        statm = Path(f"{_PROC}/{pid}/statm").read_bytes()
+    try:
+        statm = _read(f"{_PROC}/{pid}/statm")
     except OSError:
         return None
     return int(statm.split()[1]) * resource.getpagesize() / MIB or None
@@ -134,9 +136,20 @@ def _status_mib(pid: int | str, field: str) -> float | None:
 def _children(pid: int) -> list[int]:
     """The process's children; none where the kernel does not say."""
     children: list[int] = []
-    for file in (_PROC / str(pid) / "task").glob("*/children"):
-        try:
-            children += [int(child) for child in file.read_text().split()]
-        except OSError:  # that thread has just ended
-            continue
+    tasks = f"{_PROC}/{pid}/task"
+    try:
+        for thread in os.listdir(tasks):  # noqa: PTH208 - see _read
+            with suppress(OSError):  # that thread has just ended
+                children += map(int, _read(f"{tasks}/{thread}/children").split())
+    except OSError:
+        return []
     return children
+
+
+def _read(file: str) -> bytes:
+    """A short file, twice as fast as pathlib does: the monitor reads many a second."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        return os.read(descriptor, 4096)
+    finally:
+        os.close(descriptor)

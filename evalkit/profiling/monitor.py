@@ -76,7 +76,7 @@ class Monitor:
         self,
         pid: int | None = None,
         device_index: int | None = None,
-        memory_ms: float = 15.0,
+        memory_ms: float = 20.0,
         power_ms: float = 50.0,
     ) -> None:
         self._asked = {

@@ -3,11 +3,10 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from evalkit.errors import OutputRejectedError
@@ -25,47 +24,6 @@ from evalkit.restorers import (
 
 ALIGNED = "aligned-face"
 """The kind of a source that is one aligned face and nothing else."""
-
-
-def restore_cell(
-    emit: Callable[[dict[str, Any]], None],
-    *,
-    condition: str,
-    source: str,
-    path: str,
-    kind: str,
-    target: str | None,
-    n_warm: int,
-    is_watched: bool = True,
-) -> None:
-    """Load a restorer once, restore one source 1 + `n_warm` times, emit each run.
-
-    Parameters
-    ----------
-    emit
-        Takes a record's measured columns as soon as a run has ended.
-    condition
-        A condition's name.
-    source, path, kind
-        From the table `evalkit.tables.IMAGES`.
-    target
-        Where the output goes; None to write it to a temporary file, so that a
-        timed run does all that a user's run does.
-    n_warm
-        Runs after the first.
-    is_watched
-        See `loaded`.
-
-    """
-    with (
-        loaded(condition, is_watched=is_watched) as (restorer, monitor, once),
-        TemporaryDirectory() as folder,
-    ):
-        output = Path(target) if target else Path(folder) / "output.png"
-        for run in range(1 + n_warm):
-            found = measure(restorer, source, Path(path), kind, output, monitor)
-            found |= {"run": run or 1, "phase": "warm" if run else "cold"}
-            emit(found if run else found | once)
 
 
 @contextmanager

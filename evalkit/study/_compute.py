@@ -18,7 +18,6 @@ from evalkit.restorers import Plan, restorers
 from evalkit.study._run import Run
 from evalkit.tables import IMAGES
 
-CELL = "evalkit.study._cells:restore_cell"
 SERIES = "evalkit.study._series:series_cell"
 GROUP = ["experiment", "condition", "source", "machine"]
 """What a row of a summary stands for."""
@@ -63,7 +62,7 @@ class Cells:
         experiment: str,
         *,
         n_warm: int,
-        function: str = CELL,
+        function: str = SERIES,
         arguments: Mapping[str, Any] = MappingProxyType({}),
         keeps_outputs: bool = False,
     ) -> None:

@@ -1,16 +1,14 @@
 """What a worker does under a memory limit, or beside others that start with it.
 
-Both do what `evalkit.study._cells.restore_cell` does, whose arguments they take too.
+Both do what `evalkit.study._series.series_cell` does, whose arguments they take too.
 """
 
-import faulthandler
-import signal
 from collections.abc import Callable
 from typing import Any
 
 from evalkit.profiling.budget import limit_memory
 from evalkit.profiling.concurrency import pass_barrier
-from evalkit.study._cells import restore_cell
+from evalkit.study._series import series_cell
 
 
 def limited_cell(
@@ -18,18 +16,14 @@ def limited_cell(
     *,
     budget_mib: int,
     device: str,
-    timeout_s: float,
     **arguments: Any,
 ) -> None:
     """Restore in so much memory; see `evalkit.profiling.budget.limit_memory`.
 
-    After `timeout_s`, SIGALRM ends the process, which says where it was: OpenBLAS, for
-    one, asks for memory again and again.
+    Give it a ``timeout_s``: OpenBLAS, for one, asks for memory again and again.
     """
-    faulthandler.register(signal.SIGALRM, chain=True)
-    signal.setitimer(signal.ITIMER_REAL, timeout_s)
     limit_memory(budget_mib, device)
-    restore_cell(emit, **arguments, is_watched=False)
+    series_cell(emit, **arguments, is_watched=False)
 
 
 def gated_cell(
@@ -42,4 +36,4 @@ def gated_cell(
         if found["phase"] == "cold":
             pass_barrier(barrier)
 
-    restore_cell(emit_and_wait, **arguments)
+    series_cell(emit_and_wait, **arguments)

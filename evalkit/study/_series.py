@@ -1,4 +1,4 @@
-"""What a worker does for an experiment: a series of timed runs, of one kind each."""
+"""What a worker does in its process: load, then restore once or in a series."""
 
 import faulthandler
 import signal
@@ -35,6 +35,7 @@ def series_cell(
     batch: int = 1,
     rotating: bool = False,
     traced: bool = False,
+    is_watched: bool = True,
     timeout_s: float = 3600.0,
 ) -> None:
     """Load a restorer once, run it in a series, emit each run's record.
@@ -44,8 +45,15 @@ def series_cell(
 
     Parameters
     ----------
-    emit, condition, source, path, kind, target
-        As in `evalkit.study._cells.restore_cell`.
+    emit
+        Takes a record's measured columns as soon as a run has ended.
+    condition
+        A condition's name.
+    source, path, kind
+        From the table `evalkit.tables.IMAGES`.
+    target
+        Where the output goes; None to write it to a temporary file, so that a
+        timed run does all that a user's run does.
     n_warm
         Runs after the cold ones, numbered from 1 again.
     runs
@@ -59,6 +67,8 @@ def series_cell(
         `ROTATED_PX` more, so that nothing can be remembered.
     traced
         Emit, last, all samples of the monitor: rows of `evalkit.tables.TIMELINE`.
+    is_watched
+        See `evalkit.study._cells.loaded`.
     timeout_s
         Of each run, the first with the loading. A run that takes longer ends this
         process by SIGALRM, even within a library, and says where it was.
@@ -67,7 +77,7 @@ def series_cell(
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     with (
-        loaded(condition) as (restorer, monitor, once),
+        loaded(condition, is_watched=is_watched) as (restorer, monitor, once),
         TemporaryDirectory() as folder,
     ):
         now = time.perf_counter()
