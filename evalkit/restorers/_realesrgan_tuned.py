@@ -110,14 +110,16 @@ def enlarge(
     images, step, watch, progress, cancel
         As there; `images` may have an alpha channel.
     alpha
-        ``network``: as a grey picture through the network; ``interpolate``: bilinear.
+        ``network``: as a grey picture through the network, unless it has one value;
+        ``interpolate``: bilinear.
 
     """
     has_alpha = images[0].shape[2:] == (4,)
+    by_network = _takes_alpha(images, alpha)
     alphas: list[Any] = [image[..., 3] for image in images] if has_alpha else []
     sources: list[Any] = [image[..., :3] if has_alpha else image for image in images]
     outputs, notes = restore_tiled(
-        sources + alphas if alpha == "network" else sources,
+        sources + alphas if by_network else sources,
         step,
         watch=watch,
         progress=progress,
@@ -126,7 +128,7 @@ def enlarge(
     if not has_alpha:
         return outputs, notes
     with watch("blend"):
-        if alpha == "interpolate":
+        if not by_network:
             outputs += [_interpolated(plane, step.tiling.scale) for plane in alphas]
         both = zip(outputs[: len(images)], outputs[len(images) :], strict=True)
         return [cast("Picture", np.dstack(planes)) for planes in both], notes
@@ -232,14 +234,19 @@ class TunedRealESRGAN(Restorer):
     def _windows(self, images: Sequence[Picture]) -> list[int]:
         """How many windows each pass has, if memory suffices."""
         height, width = images[0].shape[:2]
-        by_network = self.plan.resolved["alpha"] == "network"
-        n_planes = 2 if images[0].shape[2:] == (4,) and by_network else 1
+        n_planes = 2 if _takes_alpha(images, self.plan.resolved["alpha"]) else 1
         counts = []
         for step in self._passes:
             rows, columns = step.tiling.rows_and_columns(height, width)
             counts.append(len(rows) * len(columns) * n_planes * len(images))
             height, width = height * step.tiling.scale, width * step.tiling.scale
         return counts
+
+
+def _takes_alpha(images: Sequence[Picture], alpha: str) -> bool:
+    """Whether the network makes the alpha channel, too: one that is opaque stays so."""
+    planes = [image[..., 3] for image in images if image.shape[2:] == (4,)]
+    return alpha == "network" and any(np.ptp(plane) for plane in planes)
 
 
 def _within(progress: Progress, before: int, after: int) -> Progress:

@@ -134,7 +134,8 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     if not told.is_dir() and not published.is_dir():
         raise SettingError(
             f"{spec.name}: {settings['folder']!r} is no folder, and no image set with "
-            f"that name has published outputs in {published}"
+            f"that name has published outputs in {published}: a study that names it "
+            "makes them, and so does evalkit.imagesets.prepare"
         )
     folder = (told if told.is_dir() else published).resolve()
     content = hashlib.sha256()

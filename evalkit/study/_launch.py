@@ -14,7 +14,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evalkit.errors import StudyError, WeightsError
-from evalkit.imagesets import imagesets
+from evalkit.imagesets import imagesets, prepare
 from evalkit.paths import PACKAGE, SHIPPED, atomic_path, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
@@ -60,6 +60,9 @@ def run_study(
         with lock.acquire(timeout=0):
             write_study(study, run.path / "study.yaml")
             _point_latest(run)
+            for name in imagesets():
+                if any(f"outputs:{name}" in other for other in study.conditions):
+                    prepare(name)  # with its published outputs, which are planned next
             weights = fetch_weights(study, say)
             _snakemake(run, study, weights, say, has_cuda=has_cuda)
     except Timeout as error:

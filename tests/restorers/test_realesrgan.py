@@ -250,6 +250,17 @@ def test_alpha_goes_through_the_network_or_is_interpolated(runner, with_alpha):
     np.testing.assert_array_equal(interpolated[..., :3], by_network[..., :3])
 
 
+def test_an_opaque_picture_stays_opaque_and_costs_no_more(face):
+    told = []
+    opaque = np.dstack([face, np.full(face.shape[:2], 255, np.uint8)])
+    made = in_fp32().restore(opaque, progress=lambda *numbers: told.append(numbers))
+    assert told == [(1, 1)]
+    assert (made.image[..., 3] == 255).all()
+    np.testing.assert_array_equal(made.image[..., :3], in_fp32().restore(face).image)
+    theirs = load(runner="upstream", precision="fp32").restore(opaque).image
+    assert levels_off(made.image, theirs) <= 1
+
+
 def test_a_dark_16_bit_picture_keeps_its_bits_where_upstream_takes_it_for_8(face):
     dark = face.astype(np.uint16)
     upstream = load(runner="upstream").restore(dark)
