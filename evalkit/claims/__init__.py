@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.claims._evidence import (
+    SQLITE,
     Evaluator,
     Evidence,
     Judgement,
@@ -94,7 +95,8 @@ def evaluate(run: Path) -> pd.DataFrame:
     for claim in load_claims():
         judge = judges.get(claim.id)
         judgement = judge.judge(evidence) if judge else UNJUDGED
-        rows.append(_row(claim, judgement))
+        told = judgement.evidence.replace(SQLITE, evidence.store)
+        rows.append(_row(claim, judgement._replace(evidence=told)))
     return VERDICTS.frame(rows)
 
 

@@ -1,8 +1,9 @@
 """What a claim is judged on, a run folder, and what a judge returns."""
 
 import json
+import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,9 @@ import yaml
 
 from evalkit.records import RecordStore
 from evalkit.tables import IMAGES, METRICS, Table
+
+SQLITE = "ratings.sqlite"
+"""The run's own store of ratings, where EVALKIT_RATINGS names no other."""
 
 
 class Verdict(StrEnum):
@@ -111,33 +115,49 @@ class Evidence:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """The ``subject`` and ``score`` of every rating in ``ratings.sqlite``."""
+        """The ``subject`` and ``score`` of every rating."""
         columns = ["subject", "score"]
         return self.rated(*columns)[columns].dropna().reset_index(drop=True)
 
     def rated(self, *columns: str) -> pd.DataFrame:
         """Answers that count, of the first table or view with these columns.
 
-        Of ``ratings.sqlite``; without training and checks (gold, trap).
+        Of the store of ratings; without training and checks (gold, trap).
         """
-        path = self.run / "ratings.sqlite"
-        if path.is_file():
+        for ratings in self._answers():
+            if not set(columns) <= set(ratings):
+                continue
+            if "role" in ratings:
+                is_check = ratings["role"].isin(["gold", "trap"])
+                is_check |= ratings["is_training"].astype(bool)
+                ratings = ratings[~is_check]
+            return ratings
+        return pd.DataFrame(columns=list(columns))
+
+    @property
+    def store(self) -> str:
+        """Where the ratings lie, for a reader."""
+        return "the database that EVALKIT_RATINGS names" if self._url else SQLITE
+
+    @property
+    def _url(self) -> str:
+        return os.environ.get("EVALKIT_RATINGS", "")
+
+    def _answers(self) -> Iterator[pd.DataFrame]:
+        from evalkit.rating import Store  # late: it takes SQLAlchemy
+
+        path = self.run / SQLITE
+        if self._url:
+            store = Store(self._url, schema=f"evalkit-{self.run.name}")
+            yield from (store.scores(), store.choices())
+        elif path.is_file():
             address = f"{path.resolve().as_uri()}?mode=ro"
             with closing(sqlite3.connect(address, uri=True)) as database:
                 names = database.execute(
                     "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
                 ).fetchall()
                 for (name,) in names:
-                    query = f'SELECT * FROM "{name}"'
-                    ratings = pd.read_sql_query(query, database)
-                    if not set(columns) <= set(ratings):
-                        continue
-                    if "role" in ratings:
-                        is_check = ratings["role"].isin(["gold", "trap"])
-                        is_check |= ratings["is_training"].astype(bool)
-                        ratings = ratings[~is_check]
-                    return ratings
-        return pd.DataFrame(columns=list(columns))
+                    yield pd.read_sql_query(f'SELECT * FROM "{name}"', database)
 
     def done(self, experiment: str) -> pd.DataFrame:
         """The records of `experiment` whose outcome is ``ok``."""

@@ -1,11 +1,13 @@
 """The store: what it keeps, what it counts, what it forgets on request."""
 
 import sqlite3
+import uuid
 from collections import Counter
 
 import pandas as pd
 import pytest
 
+from evalkit.claims import Evidence, evaluate
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.rating import (
     Session,
@@ -63,6 +65,22 @@ def test_choices_name_the_winner_wherever_it_stood(store, panel, answer):
     is_left = choices["winner"] == choices["shown_left"]
     assert list(is_left) == [True, False, True]
     assert (choices["winner"] != choices["loser"]).all()
+
+
+def test_claims_are_judged_from_postgresql_where_the_scores_are_there(
+    cluster, need, panel, rate, tmp_path, monkeypatch
+):
+    need(cluster, "install PostgreSQL (Debian: apt install postgresql)")
+    run = tmp_path / f"run-{uuid.uuid4().hex}"
+    run.mkdir()
+    store = Store(cluster, schema=f"evalkit-{run.name}")
+    rate(Session(store, "s01", panel(store)), 12)
+    monkeypatch.setenv("EVALKIT_RATINGS", cluster)
+    n_counted = sum(cells_of(store.scores()).values())
+    assert len(Evidence(run).scores) >= n_counted > 0
+    evidence = evaluate(run)["evidence"]
+    assert evidence.str.contains("the database that EVALKIT_RATINGS names").any()
+    assert not evidence.str.contains("ratings.sqlite").any()
 
 
 def test_a_subject_who_is_there_already_stays_the_same(store):
