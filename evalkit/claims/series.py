@@ -161,9 +161,3 @@ def _who_fails_first(evidence: Evidence) -> Judgement:
         f"{X4PLUS} {least[X4PLUS]} MiB; {ASKED_MIB} are left. By the article's tables "
         "(G1, G10) both would fail.",
     )
-
-
-_g22, _g23 = (
-    Evaluator(claim, lambda _: not_tested("there is no restorer hybrid to measure yet"))
-    for claim in ("G22", "G23")
-)

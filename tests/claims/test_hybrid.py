@@ -1,0 +1,68 @@
+"""The cost of the hybrid beside that of its parts."""
+
+import pytest
+
+GPEN = {"name": "gpen-512", "runner": "tuned"}
+X4PLUS = {"name": "realesrgan-x4plus", "scale": 2}
+
+
+@pytest.fixture
+def cost(run, cpu_only):
+    """``cost(restorer, setting, seconds, ...)``: a warm run of the one picture."""
+    run.environment(cpu_only)
+
+    def add(restorer, setting, seconds, source="s0", **columns):
+        run.record(
+            "cost",
+            restorer=restorer,
+            condition=restorer,
+            setting=setting,
+            source=source,
+            wall_time_s=seconds,
+            **columns,
+        )
+
+    return add
+
+
+def parts(cost, source="s0"):
+    cost("gpen-512", {"runner": "tuned"}, 18.0, source)
+    cost("realesrgan-x4plus", {"scale": 2}, 11.0, source)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"), [(30.0, "reproduced"), (40.0, "inconclusive")]
+)
+def test_its_time_is_held_against_the_sum_of_its_parts(run, cost, seconds, verdict):
+    parts(cost)
+    cost("hybrid", {"faces": GPEN, "background": X4PLUS}, seconds)
+    found = run.judge("G22")
+    assert found[:2] == (verdict, f"{seconds:g} s")
+    assert "gpen-512 18, realesrgan-x4plus 11" in found[2]
+
+
+@pytest.mark.parametrize(
+    ("faces", "background", "source"),
+    [
+        (GPEN, X4PLUS, "s1"),  # another picture
+        (GPEN, X4PLUS | {"scale": 4}, "s0"),  # another setting
+        ({"name": "outputs", "folder": "f"}, X4PLUS, "s0"),  # no GPEN
+    ],
+)
+def test_without_its_parts_on_the_same_picture_nothing_is_said(
+    run, cost, faces, background, source
+):
+    parts(cost)
+    cost("outputs", {"folder": "f"}, 0.1)
+    cost("hybrid", {"faces": faces, "background": background}, 29.0, source)
+    assert run.judge("G22")[0] == "not yet tested"
+
+
+def test_its_memory_is_held_against_its_background_on_a_gpu_only(run, cost, gpu):
+    told = {"cuda_reserved_peak_mib": 4800.0}
+    cost("realesrgan-x4plus", {"scale": 2}, 11.0, **told)
+    told = {"cuda_reserved_peak_mib": 4500.0}
+    cost("hybrid", {"faces": GPEN, "background": X4PLUS}, 29.0, **told)
+    assert run.judge("G23")[0] == "not testable here"
+    run.environment(gpu)
+    assert run.judge("G23")[:2] == ("reproduced", "4500 MiB")
