@@ -308,6 +308,11 @@ def test_solvays_five_published_faces_come_to_lie_as_in_the_published_picture(
             for other in (made.image, expected)
         ]
         assert errors[0] < errors[1] / 2
+        detail = [
+            cv2.Laplacian(cv2.cvtColor(other[box], cv2.COLOR_RGB2GRAY), cv2.CV_32F)
+            for other in (made.image[..., :3].copy(), official)
+        ]
+        assert 0.8 < detail[0].std() / detail[1].std() < 1.25
 
 
 def test_the_plan_holds_all_that_a_record_depends_on(tmp_path):
