@@ -3,6 +3,7 @@
 import textwrap
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -20,9 +21,10 @@ LIGHT = 0.88
 
 INK, FAINT = "0.1", "0.35"
 
-METADATA = {
-    "png": {"Software": None},
-    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+SAVED: dict[str, dict[str, Any]] = {
+    # half the time of level 6, and 4 % larger
+    "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 4}},
+    "pdf": {"metadata": dict.fromkeys(("CreationDate", "Creator", "Producer"))},
 }
 
 
@@ -86,9 +88,9 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
 
     Neither holds a date or a program's name: the same figure gives the same bytes.
     """
-    for suffix, metadata in METADATA.items():
+    for suffix, how in SAVED.items():
         with atomic_path(Path(folder) / f"{name}.{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix, dpi=DPI, metadata=metadata)
+            figure.savefig(temporary, format=suffix, dpi=DPI, **how)
     return Path(folder) / f"{name}.png"
 
 

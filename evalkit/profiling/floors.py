@@ -18,7 +18,7 @@ LEAST_S, LEAST_CALLS = {"cpu": 0.3, "cuda": 2.0}, 3
 def measure_rates(
     emit: Callable[[dict[str, Any]], None], *, device: str, precision: str
 ) -> None:
-    """Measure a device; CUDA in a process of its own: a global flag of torch is set.
+    """Measure a device, in a process of its own: a global flag of torch is set.
 
     Single precision on CUDA is TF32's, in which cuDNN's convolutions run unless they
     are told not to.

@@ -76,7 +76,7 @@ class Cells:
         self._code = code_digest(plan.modules)
         modules = {spec.build.__module__ for spec in restorers().values()}
         modules.add(SERIES.partition(":")[0])
-        self._preload = (*plan.spec.preload, *sorted(modules))
+        self.preload = (*plan.spec.preload, *sorted(modules))
 
     def compute(self, images: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
         """Compute what is missing, say what happens, return all of it.
@@ -222,7 +222,7 @@ class Cells:
             on_message=take,
             timeout_s=TIMEOUT_S * (1 + self.n_warm),
             start_method="spawn" if uses_cuda else "forkserver",
-            preload=self._preload,
+            preload=self.preload,
         )
         # a run with a limit of its own has set the alarm: see `_series`
         is_late = result.exit_code == -signal.SIGALRM

@@ -1,7 +1,7 @@
 """Can this number be true: every figure of cost beside the least that is possible."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -17,7 +17,6 @@ from evalkit.claims._figures import (
     UNITS,
 )
 from evalkit.errors import EvalkitError
-from evalkit.profiling.floors import measure_rates
 from evalkit.profiling.isolation import run_cell
 from evalkit.provenance import environment
 from evalkit.restorers import restorers
@@ -45,10 +44,11 @@ def summarise_floors(run: Run) -> pd.DataFrame:
     The floor of a time is that of the networks' operations at the device's rate of
     matrix products, or of moving their weights, inputs and outputs once, whichever is
     more; that of a memory is the weights with the inputs and outputs of the largest
-    operation (see `evalkit.restorers._work.count_work`). Rates are measured when first
-    asked for, and kept in the table ``rates``; for the article's GPU its maker's are
-    taken. A measured time under its floor tells of a rate measured on a busy machine,
-    or of a library that is faster than PyTorch's matrix product.
+    operation (see `evalkit.restorers._work.count_work`). Rates are measured after what
+    they are compared with (see `evalkit.study.measure_cost`), else here, and kept in
+    the table ``rates``; for the article's GPU its maker's are taken. A measured time
+    under its floor tells of a rate measured on a busy machine, or of a library that is
+    faster than PyTorch's matrix product.
 
     Returns
     -------
@@ -56,7 +56,7 @@ def summarise_floors(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.FLOORS`, also written to the run's tables.
 
     """
-    rates, rows = _Rates(run), list(_claimed())
+    rates, rows = Rates(run), list(_claimed())
     for names, cell in newest(run, *TIMED).groupby(GROUP):
         rows += _measured(dict(zip(GROUP, names, strict=True)), cell, rates)
     frame = FLOORS.frame(rows)
@@ -64,7 +64,7 @@ def summarise_floors(run: Run) -> pd.DataFrame:
     return frame
 
 
-class _Rates:
+class Rates:
     """Rates by machine, device and precision; this machine's are measured and kept."""
 
     def __init__(self, run: Run) -> None:
@@ -73,12 +73,25 @@ class _Rates:
         frame = run.read(RATES).set_index(list(RATES.key))
         self._known: dict[Any, Any] = frame.to_dict("index")
 
-    def __call__(self, machine: str, device: str, precision: str) -> Mapping[str, Any]:
+    def __call__(
+        self,
+        machine: str,
+        device: str,
+        precision: str,
+        preload: Sequence[str] = ("torch",),
+    ) -> Mapping[str, Any]:
+        """The columns of a row of ``rates``; nothing for another machine's.
+
+        `preload` is what a server of workers has imported that is running already.
+        """
         if device.startswith("vulkan"):  # PyTorch has another name for it
             device = pick_device("auto")
+        if precision == "none":  # a copy has none: any of the device's will do
+            names = [name for name in self._known if name[:2] == (machine, device)]
+            precision = names[0][2] if names else precision
         key = (machine, device, precision)
         if key not in self._known and machine == self._here:
-            self._known[key] = _measure(device, precision)
+            self._known[key] = _measure(device, precision, preload)
             rows = [
                 dict(zip(RATES.key, names, strict=True)) | known
                 for names, known in self._known.items()
@@ -88,22 +101,22 @@ class _Rates:
         return rate
 
 
-def _measure(device: str, precision: str) -> dict[str, Any]:
-    """A GPU in a process of its own, which takes the context's memory away with it."""
+def _measure(device: str, precision: str, preload: Sequence[str]) -> dict[str, Any]:
     found: list[dict[str, Any]] = []
-    setting = {"device": device, "precision": precision}
-    if device == "cpu":
-        measure_rates(found.append, **setting)
-        return found[0]
-    rates = "evalkit.profiling.floors:measure_rates"
-    ended = run_cell(rates, setting, on_message=found.append, start_method="spawn")
+    ended = run_cell(
+        "evalkit.profiling.floors:measure_rates",
+        {"device": device, "precision": precision},
+        on_message=found.append,
+        start_method="forkserver" if device == "cpu" else "spawn",
+        preload=preload,
+    )
     if ended.outcome != "ok":
         raise EvalkitError(f"no rate of {device}, {precision}: {ended.error}")
     return found[0]
 
 
 def _measured(
-    told: dict[str, Any], cell: pd.DataFrame, rates: _Rates
+    told: dict[str, Any], cell: pd.DataFrame, rates: Rates
 ) -> Iterable[dict[str, Any]]:
     """The figures of one condition and source, under the setting of its records."""
     ok = cell[cell["outcome"] == "ok"]

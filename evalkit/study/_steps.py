@@ -15,6 +15,7 @@ from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study._compute import SERIES, Cells, choose
+from evalkit.study._floors import Rates
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import Run, open_run
 from evalkit.tables import COST, IMAGES, RECORDS
@@ -137,7 +138,8 @@ def measure_cost(
 ) -> pd.DataFrame:
     """Time one condition: cold runs and warm runs of each source, in one process.
 
-    Runs are cold until times are stable, at most a fifth of `repeats` after the first.
+    Then the device's rates, if they are not known, for `summarise_floors`. Runs are
+    cold until times are stable, at most a fifth of `repeats` after the first.
 
     Parameters
     ----------
@@ -168,7 +170,12 @@ def measure_cost(
         function=SERIES,
         arguments={"max_warm_up": repeats // 5},
     )
-    return cells.compute(choose(images, n_sources, seed), say)
+    records = cells.compute(choose(images, n_sources, seed), say)
+    if precision := plan.resolved.get("precision"):
+        # with the cores that the runs had: `make study` gives other steps fewer
+        device = str(plan.resolved.get("device", "cpu"))
+        Rates(run)(cells.machine, device, precision, cells.preload)
+    return records
 
 
 def summarise_cost(run: Run) -> pd.DataFrame:

@@ -113,16 +113,16 @@ def test_a_rate_that_is_not_known_is_measured_once_and_kept(run, record, monkeyp
 
     asked = []
 
-    def measure(emit, **setting):
-        asked.append(setting)
-        emit({"matrix_tflop_s": 0.2, "copy_gib_s": 10})
+    def measure(device, precision, preload):
+        asked.append((device, precision, preload))
+        return {"matrix_tflop_s": 0.2, "copy_gib_s": 10}
 
-    monkeypatch.setattr(_floors, "measure_rates", measure)
+    monkeypatch.setattr(_floors, "_measure", measure)
     record("realesrgan-animevideo-x4", X4PLUS | {"precision": "bf16"}, [3.0])
     for _ in range(2):
         row = floors(run).loc[("measured", "wall time")]
         assert row["matrix_tflop_s"] == 0.2
-    assert asked == [{"device": "cpu", "precision": "bf16"}]
+    assert asked == [("cpu", "bf16", ("torch",))]
 
 
 def test_a_rate_of_another_machine_is_not_guessed(run, record):

@@ -15,7 +15,7 @@ from evalkit.study import (
     summarise_cost,
 )
 from evalkit.study._run import open_run
-from evalkit.tables import COST, METRICS, RECORDS
+from evalkit.tables import COST, METRICS, RATES, RECORDS
 
 
 @pytest.fixture
@@ -124,6 +124,8 @@ def test_gpen_is_measured_with_random_weights_and_marked(run, album, said):
     measure_cost(run, "gpen-256", images, repeats=1, say=said.append)
     cost = summarise_cost(run)
     assert list(cost["weights_kind"]) == ["random"]
+    (rate,) = run.read(RATES).to_dict("records")  # by the process with all cores
+    assert rate["matrix_tflop_s"] > 0
 
 
 def test_the_sources_order_is_shuffled_by_the_seed(run, album):
