@@ -172,7 +172,7 @@ class Cells:
         if not self.run.records.has(Cell(*(record[name] for name in Cell._fields))):
             self.run.records.append([record])
 
-    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:  # noqa: ARG002
+    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
         """Run one cell; keep each run's record as it ends; return the outcome."""
         facts = self._facts(row, key) | {"output": self._target(row)}
         runs: list[Any] = []
@@ -183,8 +183,10 @@ class Cells:
 
         ended = self.start(row, take)
         if ended["outcome"] != "ok":
-            n_warm = sum(run["phase"] == "warm" for run in runs)
-            failed = {"run": n_warm + 1, "phase": "warm" if runs else "cold"}
+            # behind what an attempt that was interrupted may have left already
+            phases = [run["phase"] for run in runs], there["phase"].tolist()
+            n_warm = max(phase.count("warm") for phase in phases)
+            failed = {"run": n_warm + 1, "phase": "warm" if any(phases) else "cold"}
             self._keep(facts, {**ended, **failed, "output": None})
         return ": ".join(filter(None, (ended["outcome"], ended["error"])))
 

@@ -1,6 +1,7 @@
 """Restoring and measuring: what is kept, what is not computed twice, what fails."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from evalkit.study import (
     restore,
     summarise_cost,
 )
+from evalkit.study._compute import Cells
 from evalkit.study._run import open_run
 from evalkit.tables import COST, METRICS, RATES, RECORDS
 
@@ -126,6 +128,36 @@ def test_gpen_is_measured_with_random_weights_and_marked(run, album, said):
     assert list(cost["weights_kind"]) == ["random"]
     (rate,) = run.read(RATES).to_dict("records")  # by the process with all cores
     assert rate["matrix_tflop_s"] > 0
+
+
+def test_a_crash_after_an_interruption_stands_behind_what_was_there(
+    run, album, said, monkeypatch
+):
+    """A kernel killed after three runs, then a worker killed in its second."""
+    images = run.images(str(album)).head(1)
+    start = Cells.start
+
+    def interrupted(self, row, take, **more):
+        def until_three(found):
+            take(found)
+            if found["phase"] == "warm" and found["run"] == 2:
+                raise KeyboardInterrupt
+
+        return start(self, row, until_three, **more)
+
+    def crashing(self, row, take, **more):
+        start(self, row, lambda found: found["phase"] == "cold" and take(found), **more)
+        crash = {"outcome": "crash", "error": "killed by SIGKILL"}
+        return {"started_at": "2026-01-01T00:00:00.000+00:00", **crash}
+
+    measure = partial(measure_cost, run, "lanczos", images, repeats=4, say=said.append)
+    monkeypatch.setattr(Cells, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure()
+    monkeypatch.setattr(Cells, "start", crashing)
+    records = measure()
+    assert list(records["outcome"]) == ["ok", "ok", "ok", "crash"]
+    assert list(records["run"]) == [1, 1, 2, 3]
 
 
 def test_the_sources_order_is_shuffled_by_the_seed(run, album):
