@@ -4,7 +4,8 @@
 PyTorch with weights of its own for each face and the whole filters (`_plain_gpen`), on
 the same random weights: cost and agreement do not depend on their values. PSNR is
 against that network in fp32, its peak 2 (values clipped to [-1, 1]), as the mean over
-seeds of weights and faces. Rows that need what the machine lacks say "not measured".
+seeds of weights and faces; the rate is that of a matrix product in the same precision,
+measured between the calls. Rows that need what the machine lacks say "not measured".
 """
 
 import argparse
@@ -13,12 +14,15 @@ from statistics import mean, median
 import numpy as np
 import torch
 from _plain_gpen import PlainGenerator
-from real_esrgan import in_turns
+from real_esrgan import in_turns, matrix_rate
 
 from evalkit.restorers._gpen_generators import engine_for, random_generator
 from evalkit.restorers._torch import Engine, cpu_has
 
 SIDE = 512
+FLOP = 0.2762e12
+"""Of a face's convolutions, counting a multiplication and an addition as two."""
+
 N_SEEDS = 5
 N_FACES = 29  # as many as Solvay has
 
@@ -51,14 +55,21 @@ def psnr_db(precision: str) -> float:
 
 def on_cpu(precision: str, n_runs: int) -> str:
     face, ours, theirs = faces(1, 0), tuned(0, "cpu", precision), plain(0)
+    rates: list[float] = []
     seconds = in_turns(
-        {"ours": lambda: ours(face), "theirs": lambda: theirs(torch.from_numpy(face))},
+        {
+            "ours": lambda: ours(face),
+            "theirs": lambda: theirs(torch.from_numpy(face)),
+            "rate": lambda: rates.append(matrix_rate("cpu", precision)),
+        },
         n_runs,
     )
     mine, other = median(seconds["ours"]), median(seconds["theirs"])
+    rate = median(rates)
     return (
         f"| tuned {precision} ({ours.name}) / plain fp32, a face | {mine:.3f} s "
-        f"| {other:.3f} s | {other / mine:.1f}x | {psnr_db(precision):.1f} |"
+        f"| {other:.3f} s | {other / mine:.1f}x | {FLOP / mine / rate:.0%} of "
+        f"{rate / 1e12:.2f} TFLOP/s | {psnr_db(precision):.1f} |"
     )
 
 
@@ -74,7 +85,7 @@ def on_gpu(n_runs: int) -> str:
     mine, other = median(seconds["together"]), median(seconds["singly"])
     return (
         f"| fp16, {N_FACES} faces together / one at a time | {mine:.3f} s "
-        f"| {other:.3f} s | {other / mine:.1f}x | |"
+        f"| {other:.3f} s | {other / mine:.1f}x | | |"
     )
 
 
@@ -82,16 +93,19 @@ def on_gpu(n_runs: int) -> str:
 def main(n_runs: int) -> None:
     cpu = torch.cpu.get_capabilities().get("cpu_name", "CPU")
     print(f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads, {cpu}\n")
-    print("| gpen-512 | ours | theirs | ratio | PSNR, dB |\n|---|---|---|---|---|")
+    print(
+        "| gpen-512 | ours | theirs | ratio | of the matrix-product rate | PSNR, dB |\n"
+        "|---|---|---|---|---|---|"
+    )
     if cpu_has("bf16"):
         print(on_cpu("bf16", n_runs), flush=True)
     else:
-        print("| tuned bf16 / plain fp32 | not measured: no bf16 units | | | |")
+        print("| tuned bf16 / plain fp32 | not measured: no bf16 units | | | | |")
     print(on_cpu("fp32", n_runs), flush=True)
     if torch.cuda.is_available():
         print(on_gpu(n_runs))
     else:
-        print(f"| fp16, {N_FACES} faces together | not measured: no GPU | | | |")
+        print(f"| fp16, {N_FACES} faces together | not measured: no GPU | | | | |")
 
 
 if __name__ == "__main__":

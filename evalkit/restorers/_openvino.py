@@ -115,14 +115,16 @@ def compile_network(
     module
         Takes and gives one tensor ``(N, C, H, W)``, float32, any N.
     example
-        A small batch, for tracing.
+        A batch of one, for tracing.
     precision
         ``fp32``, ``bf16`` or ``fp16``, one that the CPU has units for.
     cache_key
         Tells these weights and this configuration from all others: the digest of
         the weights file, say.
     takes_any_size
-        Any even H and W, not only the example's.
+        Any N, and any even H and W. Else the example's shape is compiled, and the
+        items of a batch go through it one by one: knowing N, OpenVINO keeps the
+        channels last throughout, which took 0.38 s in place of 0.46 s for GPEN-512.
 
     Raises
     ------
@@ -132,8 +134,9 @@ def compile_network(
     """
     openvino = import_openvino()
     try:
-        height, width = (-1, -1) if takes_any_size else example.shape[2:]
-        shape = (-1, example.shape[1], height, width)
+        shape = tuple(example.shape)
+        if takes_any_size:
+            shape = (-1, shape[1], -1, -1)
         digest = _digest(module, shape, cache_key, openvino.__version__)
         folder = cache_dir() / "openvino" / digest
         if folder.is_dir():
@@ -163,6 +166,7 @@ class OpenVinoEngine(Engine):
     def __init__(self, name: str, compiled: Any) -> None:
         super().__init__(name)
         self._compiled = compiled
+        self._takes_any_number = compiled.input(0).partial_shape.is_dynamic
         self._threads = threading.local()
 
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
@@ -173,14 +177,18 @@ class OpenVinoEngine(Engine):
             # of one pixel alone, 2026.4.1 makes something else in bf16; of two not
             is_one_pixel = batch.shape[0] == batch.shape[2] == batch.shape[3] == 1
             asked = np.repeat(batch, 2, axis=0) if is_one_pixel else batch
+            n_parts = 1 if self._takes_any_number else len(asked)
             with watch("network"):
                 try:
-                    outputs = self._threads.request.infer([np.ascontiguousarray(asked)])
+                    outputs = [
+                        self._threads.request.infer([np.ascontiguousarray(part)])[0]
+                        for part in np.split(asked, n_parts)
+                    ]
                 except RuntimeError:
                     del self._threads.request  # both keep what was allocated
                     self._compiled.release_memory()
                     raise
-        output: Batch = outputs[0][: len(batch)]
+        output: Batch = np.concatenate(outputs)[: len(batch)]
         return lambda: output
 
 
@@ -210,9 +218,9 @@ def _convert(
     """Convert, compare with the module, and put the result into `folder` at once."""
     import torch
 
-    # what tracing took for a constant, such as a size, shows in a batch of another
-    other = example.repeat(2, 1, 1, 1)
-    if -1 in shape[2:]:
+    # what tracing took for a constant, such as a size, shows in another batch
+    other = example.flip(3).repeat(2, 1, 1, 1)
+    if -1 in shape:
         other = other[..., : example.shape[3] // 2]
     with torch.inference_mode():
         expected = module(other).numpy()
