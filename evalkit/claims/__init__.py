@@ -3,10 +3,10 @@
 import importlib
 import pkgutil
 from collections.abc import Mapping
+from dataclasses import asdict
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 import pandas as pd
 
@@ -95,8 +95,17 @@ def evaluate(run: Path) -> pd.DataFrame:
     for claim in load_claims():
         judge = judges.get(claim.id)
         judgement = judge.judge(evidence) if judge else UNJUDGED
-        told = judgement.evidence.replace(SQLITE, evidence.store)
-        rows.append(_row(claim, judgement._replace(evidence=told)))
+        facts = {k: v for k, v in asdict(claim).items() if k in VERDICTS.columns}
+        rows.append(
+            {
+                **facts,
+                "claim": claim.id,
+                "claimed": str(claim.claimed),
+                "verdict": judgement.verdict.value,
+                "found": judgement.found,
+                "evidence": judgement.evidence.replace(SQLITE, evidence.store),
+            }
+        )
     return VERDICTS.frame(rows)
 
 
@@ -121,20 +130,3 @@ def article_values() -> pd.DataFrame:
         if claim.id.startswith("G") and not isinstance(claim.claimed, str)
     ]
     return pd.DataFrame(rows).set_index("claim").astype({"claimed": "Float64"})
-
-
-def _row(claim: Claim, judgement: Judgement) -> dict[str, Any]:
-    return {
-        "claim": claim.id,
-        "section": claim.section,
-        "subject": claim.subject,
-        "setting": claim.setting,
-        "quantity": claim.quantity,
-        "claimed": str(claim.claimed),
-        "unit": claim.unit,
-        "kind": claim.kind,
-        "verdict": judgement.verdict.value,
-        "found": judgement.found,
-        "evidence": judgement.evidence,
-        "caution": claim.caution,
-    }

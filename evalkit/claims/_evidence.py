@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -58,6 +59,13 @@ def not_tested(missing: str) -> Judgement:
     return Judgement(Verdict.NOT_TESTED, None, missing)
 
 
+def decide(*, holds: bool, fails: bool) -> Verdict:
+    """Contradicted if the claim fails, else reproduced if it holds, else open."""
+    if fails:
+        return Verdict.CONTRADICTED
+    return Verdict.REPRODUCED if holds else Verdict.INCONCLUSIVE
+
+
 class Evidence:
     """A run folder, each part read when it is first asked for.
 
@@ -94,9 +102,7 @@ class Evidence:
     @cached_property
     def environment(self) -> dict[str, Any]:
         """The content of ``environment.json``; see `evalkit.provenance.environment`."""
-        path = self.run / "environment.json"
-        text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
-        found: dict[str, Any] = json.loads(text)
+        found: dict[str, Any] = json.loads(self.text("environment.json"))
         return found
 
     @property
@@ -105,12 +111,17 @@ class Evidence:
         machine = self.environment.get("machine")
         return machine["gpus"] if machine else None
 
+    def has_articles(self, device: str) -> bool:
+        """Whether the GPU (``cuda``), or the ``cpu``, is the article's."""
+        if device == "cpu":
+            cpu = self.environment.get("machine", {}).get("cpu", "")
+            return re.search(r"13900K\b", cpu) is not None
+        return any(gpu["name"].endswith("RTX 4090") for gpu in self.gpus or ())
+
     @cached_property
     def study(self) -> dict[str, Any]:
         """The content of ``study.yaml``, resolved."""
-        path = self.run / "study.yaml"
-        text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
-        found: dict[str, Any] = yaml.safe_load(text)
+        found: dict[str, Any] = yaml.safe_load(self.text("study.yaml"))
         return found
 
     @cached_property
@@ -165,6 +176,11 @@ class Evidence:
         chosen = (records["experiment"] == experiment) & (records["outcome"] == "ok")
         return records[chosen].reset_index(drop=True)
 
+    def text(self, name: str, missing: str = "{}") -> str:
+        """The content of a file of the run; `missing` when it has not been written."""
+        path = self.run / name
+        return path.read_text(encoding="utf-8") if path.is_file() else missing
+
     def table(self, table: Table) -> pd.DataFrame:
         """A table of the run; empty when it has not been written."""
         if table.name not in self._tables:
@@ -206,3 +222,20 @@ def evaluator(claim: str) -> Callable[[Callable[[Evidence], Judgement]], Evaluat
 
     """
     return lambda judge: Evaluator(claim, judge)
+
+
+def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
+    """The judgement where there is no GPU, or no word of the machine; else None."""
+    if evidence.gpus is None:
+        return not_tested("environment.json is not there")
+    if evidence.gpus:
+        return None
+    told = f"environment.json lists no GPU, and the claim is about one. {more}"
+    return Judgement(Verdict.NOT_TESTABLE, None, told.strip())
+
+
+def gpu_evaluator(claim: str) -> Callable[[Callable[[Evidence], Judgement]], Evaluator]:
+    """As `evaluator`, for a judge that is asked only where there is a GPU."""
+    return lambda judge: Evaluator(
+        claim, lambda evidence: without_gpu(evidence) or judge(evidence)
+    )

@@ -25,7 +25,7 @@ COPY_GIB_S = 1008e9 / 2**30
 """Its memory's bandwidth, ibid."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Figure:
     """One number of the article.
 
@@ -69,28 +69,22 @@ class Figure:
         return claimed * 1024 if self.quantity == MEMORY else claimed
 
 
-def _of(restorer: str, quantity: str, against: str, **more: Any) -> Figure:
-    return Figure(restorer=restorer, quantity=quantity, against=against, **more)
-
-
-_LONG: dict[str, Any] = {"width_px": LIMIT_PX, "height_px": 960}
-
 FIGURES: Mapping[str, Figure] = {
-    "G1": _of(GPEN, MEMORY, "G10"),
-    "G2": _of(GPEN, TIME, "G11"),
-    "G3": _of(GPEN, MEMORY, "G1", n_pictures=5),
-    "G4": _of(GPEN, TIME, "G2", n_pictures=5),
-    "G5": _of(GPEN, MEMORY, "G1", device="cpu"),
-    "G6": _of(GPEN, TIME, "G2", device="cpu"),
-    "G7": _of(GPEN, MEMORY, "G1", **_LONG),
-    "G10": _of(X4PLUS, MEMORY, "G1"),
-    "G11": _of(X4PLUS, TIME, "G2"),
-    "G12": _of(X4PLUS, MEMORY, "G10", n_pictures=5),
-    "G13": _of(X4PLUS, TIME, "G11", n_pictures=5),
-    "G15": _of(X4PLUS, MEMORY, "G10", precision="fp16"),
-    "G16": _of(X4PLUS, TIME, "G11", precision="fp16"),
-    "G19": _of(GPEN, BUSY, "G20"),
-    "G20": _of(X4PLUS, BUSY, "G19"),
+    "G1": Figure(GPEN, MEMORY, "G10"),
+    "G2": Figure(GPEN, TIME, "G11"),
+    "G3": Figure(GPEN, MEMORY, "G1", n_pictures=5),
+    "G4": Figure(GPEN, TIME, "G2", n_pictures=5),
+    "G5": Figure(GPEN, MEMORY, "G1", device="cpu"),
+    "G6": Figure(GPEN, TIME, "G2", device="cpu"),
+    "G7": Figure(GPEN, MEMORY, "G1", width_px=LIMIT_PX, height_px=960),
+    "G10": Figure(X4PLUS, MEMORY, "G1"),
+    "G11": Figure(X4PLUS, TIME, "G2"),
+    "G12": Figure(X4PLUS, MEMORY, "G10", n_pictures=5),
+    "G13": Figure(X4PLUS, TIME, "G11", n_pictures=5),
+    "G15": Figure(X4PLUS, MEMORY, "G10", precision="fp16"),
+    "G16": Figure(X4PLUS, TIME, "G11", precision="fp16"),
+    "G19": Figure(GPEN, BUSY, "G20"),
+    "G20": Figure(X4PLUS, BUSY, "G19"),
 }
 """By claim."""
 

@@ -98,14 +98,7 @@ def load_claims() -> tuple[Claim, ...]:
 
 
 def read_claims(path: Path) -> tuple[Claim, ...]:
-    """Read every claim of a file laid out as ``data/claims.yaml``.
-
-    Raises
-    ------
-    UnknownNameError, TableError
-        As in `load_claims`.
-
-    """
+    """Read every claim of a file, as `load_claims` does of ``data/claims.yaml``."""
     claims = tuple(_make(Claim, entry) for entry in _read(path)["claims"])
     for claim in claims:
         _check(claim)

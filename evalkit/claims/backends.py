@@ -15,20 +15,21 @@ from evalkit.claims._evidence import (
     Evidence,
     Judgement,
     Verdict,
+    decide,
     evaluator,
     not_tested,
+    without_gpu,
 )
-from evalkit.claims.measure import CLAIMED, SAME, without_gpu
+from evalkit.claims._figures import X4PLUS
+from evalkit.claims.measure import CLAIMED, SAME
 from evalkit.tables import BACKENDS, COMMANDS
-
-X4PLUS = "realesrgan-x4plus"
 
 
 @evaluator("D1")
 def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
     """Memory saved at equal precision, in fp32 and in fp16, on each network."""
     rows = _timed(evidence, "onnx-").dropna(subset="memory_saved_percent")
-    percents = [row["memory_saved_percent"] for row in rows.to_dict("records")]
+    percents = rows["memory_saved_percent"].tolist()
     named = rows["network"] + " " + rows["precision"] + ", " + rows["memory_meter"]
     told = [f"{p:.0f} % ({name})" for p, name in zip(percents, named, strict=True)]
     return _judged(
@@ -46,7 +47,7 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
     """The same network on both; the command as printed runs another one."""
     rows = _timed(evidence, "ncnn-")
     rows = rows[rows["network"] == X4PLUS]
-    ratios = [row["speed_up"] for row in rows.to_dict("records")]
+    ratios = rows["speed_up"].tolist()
     told = [f"{r:.2g}x ({d})" for r, d in zip(ratios, rows["device"], strict=True)]
     return _judged(
         evidence,
@@ -81,13 +82,9 @@ def _verdict(values: Iterable[Any], claim: str, *, nothing: float) -> Verdict:
     """One verdict where all values have it; `nothing` is the value without a gain."""
     (number,) = re.findall(r"[\d.]+", str(CLAIMED[claim]))
     claimed = float(number)
+    low, high = claimed / SAME, claimed * SAME
     found = {
-        Verdict.CONTRADICTED
-        if value <= nothing
-        else Verdict.REPRODUCED
-        if claimed / SAME <= value <= claimed * SAME
-        else Verdict.INCONCLUSIVE
-        for value in values
+        decide(holds=low <= value <= high, fails=value <= nothing) for value in values
     }
     return found.pop() if len(found) == 1 else Verdict.INCONCLUSIVE
 

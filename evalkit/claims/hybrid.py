@@ -18,8 +18,9 @@ from evalkit.claims._evidence import (
     Judgement,
     Verdict,
     not_tested,
+    without_gpu,
 )
-from evalkit.claims.measure import CLAIMED, SAME, without_gpu
+from evalkit.claims.measure import CLAIMED, SAME
 
 MEMORY = "cuda_reserved_peak_mib"
 

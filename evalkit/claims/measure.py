@@ -9,7 +9,6 @@ with all of the interval; else *inconclusive*. Claims are judged on the runner
 below its floor is *contradicted* by that.
 """
 
-import re
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -20,8 +19,11 @@ from evalkit.claims._evidence import (
     Evidence,
     Judgement,
     Verdict,
+    decide,
     evaluator,
+    gpu_evaluator,
     not_tested,
+    without_gpu,
 )
 from evalkit.claims._figures import FIGURES, LIMIT_PX, SINGLE, TIME, Figure
 from evalkit.claims._register import load_claims
@@ -45,16 +47,6 @@ class Value(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.middle:.4g} [{self.low:.4g}, {self.high:.4g}]"
-
-
-def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
-    """The judgement where there is no GPU, or no word of the machine; else None."""
-    if evidence.gpus is None:
-        return not_tested("environment.json is not there")
-    if evidence.gpus:
-        return None
-    told = f"environment.json lists no GPU, and the claim is about one. {more}"
-    return Judgement(Verdict.NOT_TESTABLE, None, told.strip())
 
 
 def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
@@ -85,14 +77,6 @@ def _value(evidence: Evidence, figure: Figure) -> Value | None:
     value = rows["value"]
     low, high = rows["low"].fillna(value), rows["high"].fillna(value)
     return Value(float(value.median()), float(low.min()), float(high.max()))
-
-
-def _is_articles(evidence: Evidence, figure: Figure) -> bool:
-    """Whether the GPU, or for a figure of the CPU that, is the article's."""
-    if figure.device == "cpu":
-        cpu = evidence.environment.get("machine", {}).get("cpu", "")
-        return re.search(r"13900K\b", cpu) is not None
-    return any(gpu["name"].endswith("RTX 4090") for gpu in evidence.gpus or ())
 
 
 def _cell(figure: Figure) -> str:
@@ -150,7 +134,7 @@ def _compared(
         own, second = _value(evidence, figure), _value(evidence, other)
         if own is None or (claimed is None and second is None):
             return _missing(figure, other)
-        is_articles = _is_articles(evidence, figure)
+        is_articles = evidence.has_articles(figure.device)
         found = f"{own.middle:.4g}"
         told = f"tables/floors.csv: {own}, {_cell(figure)}. "
         if claimed and (is_articles or second is None):
@@ -192,11 +176,9 @@ _g17 = _compared("G17", FIGURES["G15"], FIGURES["G10"], _SAVED, _SAVED)
 _g18 = _compared("G18", FIGURES["G16"], FIGURES["G11"], _FASTER, _FASTER)
 
 
-@evaluator("D13")
+@gpu_evaluator("D13")
 def _longest_side(evidence: Evidence) -> Judgement:
     """Whether cost jumps behind the advised side, by more than the pixels do."""
-    if lacking := without_gpu(evidence):
-        return lacking
     jumps = {}
     for figure in (FIGURES["G1"], FIGURES["G2"]):
         rows = _measured(evidence, figure)
@@ -208,9 +190,8 @@ def _longest_side(evidence: Evidence) -> Judgement:
         pixels = (above.index[0] / below.index[-1]) ** 2
         jumps[figure.quantity] = above.iloc[0] / below.iloc[-1] / pixels
     most = max(jumps.values())
-    verdict = Verdict.REPRODUCED if most > SAME else Verdict.INCONCLUSIVE
     return Judgement(
-        Verdict.CONTRADICTED if most <= 1 else verdict,
+        decide(holds=most > SAME, fails=most <= 1),
         f"{most:.3g} times the growth of the pixels",
         f"tables/floors.csv, experiment size, from {below.index[-1]} to "
         f"{above.index[0]} px: growth over that of the pixels: {jumps}; more than "
@@ -218,11 +199,9 @@ def _longest_side(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("G28")
+@gpu_evaluator("G28")
 def _batch_size(evidence: Evidence) -> Judgement:
     """Whether a picture in a batch of GPEN's takes less time than alone."""
-    if lacking := without_gpu(evidence):
-        return lacking
     alone, sizes = FIGURES["G2"], evidence.table(FLOORS)["n_pictures"].dropna()
     times = {n: _value(evidence, replace(alone, n_pictures=n)) for n in set(sizes)}
     each_s = {n: time.middle / n for n, time in times.items() if time}
@@ -230,9 +209,8 @@ def _batch_size(evidence: Evidence) -> Judgement:
         return _missing(alone, replace(alone, n_pictures=5))
     best = min(each_s.keys() - {1}, key=lambda n: each_s[n])
     gain = each_s[1] / each_s[best]
-    verdict = Verdict.REPRODUCED if gain >= SAME else Verdict.INCONCLUSIVE
     return Judgement(
-        Verdict.CONTRADICTED if gain <= 1 else verdict,
+        decide(holds=gain >= SAME, fails=gain <= 1),
         f"{gain:.3g} times as fast in a batch of {best}",
         f"tables/floors.csv: {each_s[1]:.3g} s alone, {each_s[best]:.3g} s each "
         f"in a batch of {best}; upstream takes one picture after the other.",

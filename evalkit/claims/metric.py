@@ -18,6 +18,7 @@ from evalkit.claims._evidence import (
     Evidence,
     Judgement,
     Verdict,
+    decide,
     evaluator,
     not_tested,
 )
@@ -96,14 +97,13 @@ def _part(evidence: Evidence, condition: str, part: Part) -> tuple[Verdict, str]
 def _verdict(values: pd.Series, part: Part) -> Verdict:
     low, high = median_interval(values)
     if part.sometimes:
-        is_seen = bool((values >= part.low).any())
-        return Verdict.REPRODUCED if is_seen else Verdict.INCONCLUSIVE
+        return decide(holds=(values >= part.low).any(), fails=False)
     if low is None or high is None or len(values) < LEAST_SOURCES:
         return Verdict.INCONCLUSIVE
-    if part.low <= low and high <= part.high:
-        return Verdict.REPRODUCED
-    fails = high < part.low or low > part.high
-    return Verdict.CONTRADICTED if fails else Verdict.INCONCLUSIVE
+    return decide(
+        holds=part.low <= low and high <= part.high,
+        fails=high < part.low or low > part.high,
+    )
 
 
 def _of_nothing(part: Part) -> Verdict:
@@ -199,12 +199,8 @@ def _composed(evidence: Evidence) -> Judgement:
         return Judgement(Verdict.INCONCLUSIVE, found, told + why)
     low, high = _difference(made, real)
     told += f"Difference of the medians: [{low:.2f}, {high:.2f}] dB. {SECONDARY}"
-    if high <= PLASTIC:
-        return Judgement(Verdict.REPRODUCED, found, told)
-    fails = low > PLASTIC
-    return Judgement(
-        Verdict.CONTRADICTED if fails else Verdict.INCONCLUSIVE, found, told
-    )
+    verdict = decide(holds=high <= PLASTIC, fails=low > PLASTIC)
+    return Judgement(verdict, found, told)
 
 
 def _difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:

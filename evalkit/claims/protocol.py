@@ -10,7 +10,6 @@ was done there.
 """
 
 import json
-import re
 
 from evalkit.claims._evidence import (
     Evidence,
@@ -187,9 +186,7 @@ def _environment(evidence: Evidence) -> Judgement:
         f"{gpus}; {machine['cpu']}; {machine['memory_gib']:.0f} GiB; {machine['os']}; "
         f"{machine['python']}; torch {torch}"
     )
-    is_same = re.search(r"RTX 4090(,|$)", gpus) and re.search(
-        r"13900K\b", machine["cpu"]
-    )
+    is_same = evidence.has_articles("cuda") and evidence.has_articles("cpu")
     theirs = "; ".join(load_article().machine.values())
     return Judgement(
         Verdict.INCONCLUSIVE if is_same else Verdict.NOT_TESTABLE,

@@ -17,11 +17,12 @@ from evalkit.claims._evidence import (
     Evidence,
     Judgement,
     Verdict,
+    decide,
     evaluator,
     not_tested,
 )
 from evalkit.claims._figures import GPEN, X4PLUS
-from evalkit.claims._register import load_claims
+from evalkit.claims.measure import CLAIMED
 from evalkit.stats import bradley_terry, compare_conditions, mean_opinion_scores
 
 MARGIN = 0.5
@@ -60,7 +61,7 @@ def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:
 
 def _mean(claim: str) -> Evaluator:
     restorer, kind, word = MEANS[claim]
-    (claimed,) = (float(c.claimed) for c in load_claims() if c.id == claim)
+    claimed = float(CLAIMED[claim])
 
     @evaluator(claim)
     def judge(evidence: Evidence) -> Judgement:
@@ -70,15 +71,12 @@ def _mean(claim: str) -> Evaluator:
             return not_tested(f"{NO_SCORE} {restorer}{UPSTREAM} on a {kind}")
         row = mean_opinion_scores(scores).iloc[0]
         low, high = row["ci_low"], row["ci_high"]
-        if low >= claimed - MARGIN and high <= claimed + MARGIN:
-            verdict = Verdict.REPRODUCED
-        elif high < claimed - MARGIN or low > claimed + MARGIN:
-            verdict = Verdict.CONTRADICTED
-        else:
-            verdict = Verdict.INCONCLUSIVE
         names = ", ".join(sorted(set(scores["source"])))
         return Judgement(
-            verdict,
+            decide(
+                holds=low >= claimed - MARGIN and high <= claimed + MARGIN,
+                fails=high < claimed - MARGIN or low > claimed + MARGIN,
+            ),
             f"{row['mos']:.2f} [{low:.2f}, {high:.2f}]",
             f"ratings.sqlite: {len(scores)} scores of {restorer}{UPSTREAM} by "
             f"{row['n_subjects']:g} subjects on {names}; the interval is held against "
@@ -121,13 +119,9 @@ def _without_a_face(evidence: Evidence) -> Judgement:
         )
     row = pairs.iloc[0]
     low, high = -row["ci_high"], -row["ci_low"]
-    if high < 0:
-        verdict = Verdict.REPRODUCED
-    else:
-        verdict = Verdict.CONTRADICTED if low > -MARGIN else Verdict.INCONCLUSIVE
     found = f"{-row['difference']:+.2f} [{low:+.2f}, {high:+.2f}] against bicubic"
     return Judgement(
-        verdict,
+        decide(holds=high < 0, fails=high >= 0 and low > -MARGIN),
         found,
         f"ratings.sqlite: {found}, by {row['n_subjects']:g} subjects on "
         f"{row['n_sources']:g} pictures of buildings and text. The original restores "
@@ -151,11 +145,8 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
         return not_tested(f"{NO_SCORE} {X4PLUS}{UPSTREAM} on a portrait")
     k, n = _with_reason(scores, FAKE[2:])
     share = binomtest(k, n).proportion_ci()
-    verdict = Verdict.REPRODUCED if share.low > 0.5 else Verdict.INCONCLUSIVE
-    if share.high < 2 / 3:
-        verdict = Verdict.CONTRADICTED
     return Judgement(
-        verdict,
+        decide(holds=share.low > 0.5, fails=share.high < 2 / 3),
         f"{k} of {n} subjects",
         f"ratings.sqlite: {k} of {n} subjects give the reason {FAKE[2]}; the exact "
         f"interval of that share is [{share.low:.2f}, {share.high:.2f}].",
@@ -189,9 +180,7 @@ def _half_precision(evidence: Evidence) -> Judgement:
     if found is None:
         return not_tested(f"ratings.sqlite holds no choice between {single} and {half}")
     low, high, told = found
-    verdict = Verdict.CONTRADICTED if low > 0.5 else Verdict.INCONCLUSIVE
-    if 0.4 <= low <= 0.5 <= high <= 0.6:
-        verdict = Verdict.REPRODUCED
+    verdict = decide(holds=0.4 <= low <= 0.5 <= high <= 0.6, fails=low > 0.5)
     return Judgement(verdict, told, f"ratings.sqlite: {told}; none is 40 to 60 %.")
 
 
@@ -205,9 +194,8 @@ def _hybrid(evidence: Evidence) -> Judgement:
             "ratings.sqlite holds no choice between hybrid and each alone"
         )
     told = "; ".join(one[2] for one in both)
-    verdict = Verdict.INCONCLUSIVE
-    if all(low > 0.5 for low, _, _ in both):
-        verdict = Verdict.REPRODUCED
-    elif any(high < 0.5 for _, high, _ in both):
-        verdict = Verdict.CONTRADICTED
+    verdict = decide(
+        holds=all(low > 0.5 for low, _, _ in both),
+        fails=any(high < 0.5 for _, high, _ in both),
+    )
     return Judgement(verdict, told, f"ratings.sqlite: {told}.")

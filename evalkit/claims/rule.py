@@ -14,6 +14,7 @@ from evalkit.claims._evidence import (
     Evidence,
     Judgement,
     Verdict,
+    decide,
     evaluator,
     not_tested,
 )
@@ -99,14 +100,10 @@ def _judge(evidence: Evidence, advice: Advice) -> Judgement:
             f"ratings.sqlite holds no scores of {advised} and another restorer on one "
             f"{kinds}"
         )
-    verdict = Verdict.INCONCLUSIVE
-    if (gains["ci_low"] > 0).all():
-        verdict = Verdict.REPRODUCED
-    elif (gains["ci_high"] < 0).any():
-        verdict = Verdict.CONTRADICTED
     told = "; ".join(map(_in_words, gains.index, gains.to_dict("records")))
+    is_best, is_worse = (gains["ci_low"] > 0).all(), (gains["ci_high"] < 0).any()
     return Judgement(
-        verdict,
+        decide(holds=is_best, fails=is_worse),
         told,
         f"ratings.sqlite, pictures of the kind {kinds}: {advised} has {told}. Below 0 "
         "it is what the advice loses.",
@@ -143,14 +140,9 @@ def _folder(evidence: Evidence) -> Judgement:
             f"chose for pictures of faces, beside those of {CONDITIONS['gpen']}"
         )
     row = gains.iloc[0]
-    verdict = Verdict.INCONCLUSIVE
-    if row["ci_high"] < 0:
-        verdict = Verdict.CONTRADICTED
-    elif row["ci_low"] > -MARGIN:
-        verdict = Verdict.REPRODUCED
     told = _in_words("a choice for each picture", row)
     return Judgement(
-        verdict,
+        decide(holds=row["ci_low"] > -MARGIN, fails=row["ci_high"] < 0),
         told,
         f"ratings.sqlite: {CONDITIONS['gpen']} for a whole folder of faces has {told}; "
         f"not more than {MARGIN:g} below says the same.",

@@ -11,11 +11,12 @@ from evalkit.claims._evidence import (
     Evidence,
     Judgement,
     Verdict,
-    evaluator,
+    decide,
+    gpu_evaluator,
     not_tested,
 )
 from evalkit.claims._figures import GPEN, SERIES, X4PLUS
-from evalkit.claims.measure import CLAIMED, SAME, without_gpu
+from evalkit.claims.measure import CLAIMED, SAME
 from evalkit.tables import BUDGET, CONCURRENCY, STABILITY
 
 N_RUNS = 50
@@ -44,9 +45,8 @@ def _series(evidence: Evidence, claim: str) -> pd.DataFrame:
 def _no_failure(claim: str) -> Evaluator:
     """The judge of a claim that none of `N_RUNS` failed, in each of two series."""
 
+    @gpu_evaluator(claim)
     def judge(evidence: Evidence) -> Judgement:
-        if lacking := without_gpu(evidence):
-            return lacking
         rows = _series(evidence, claim)
         if rows.empty:
             return not_tested(
@@ -54,10 +54,9 @@ def _no_failure(claim: str) -> Evaluator:
             )
         n, n_failed = rows["n_runs"], rows["n_runs"] * rows["failure_rate"]
         is_whole = len(rows) > 1 and n.min() >= N_RUNS
-        verdict = Verdict.REPRODUCED if is_whole else Verdict.INCONCLUSIVE
         found = f"{n_failed.sum():.0f} of {n.sum()}"
         return Judgement(
-            Verdict.CONTRADICTED if n_failed.any() else verdict,
+            decide(holds=is_whole, fails=n_failed.any()),
             found,
             f"tables/stability.csv: {found} runs failed "
             f"({'; '.join(rows['condition'] + ', ' + rows['experiment'])}), so at most "
@@ -65,17 +64,15 @@ def _no_failure(claim: str) -> Evaluator:
             f"article has two series of {N_RUNS}.",
         )
 
-    return Evaluator(claim, judge)
+    return judge
 
 
 _g9, _g26 = _no_failure("G9"), _no_failure("G26")
 
 
-@evaluator("G14")
+@gpu_evaluator("G14")
 def _first_failure(evidence: Evidence) -> Judgement:
     """Whether memory runs out late, which takes memory that grows with each run."""
-    if lacking := without_gpu(evidence):
-        return lacking
     rows = _series(evidence, "G14").sort_values("n_runs")
     if rows.empty:
         return not_tested(f"tables/stability.csv has no batches of {X4PLUS} upstream")
@@ -97,11 +94,9 @@ def _first_failure(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("G21")
+@gpu_evaluator("G21")
 def _instances(evidence: Evidence) -> Judgement:
     """Whether three fit in 24 GB, by the memory that they took together."""
-    if lacking := without_gpu(evidence):
-        return lacking
     rows = _upstream(evidence.table(CONCURRENCY), GPEN)
     rows = rows[rows["n_instances"] >= N_INSTANCES].sort_values("n_instances")
     if rows.empty:
@@ -109,42 +104,37 @@ def _instances(evidence: Evidence) -> Judgement:
     worked = rows["n_ok"] == rows["n_instances"]
     fits = rows[worked & (rows["memory_mib"] <= CARD_MIB)]
     row = rows.iloc[0] if fits.empty else fits.iloc[-1]
-    had_room = row["memory_total_mib"] >= CARD_MIB
-    verdict = Verdict.CONTRADICTED if had_room else Verdict.INCONCLUSIVE
+    total_mib = row["memory_total_mib"]  # null for another machine's records
+    had_room = pd.notna(total_mib) and total_mib >= CARD_MIB
     found = f"{row['n_ok']} of {row['n_instances']}"
     return Judgement(
-        verdict if fits.empty else Verdict.REPRODUCED,
+        decide(holds=not fits.empty, fails=fits.empty and had_room),
         found,
         f"tables/concurrency.csv: {found} instances worked, {row['memory_mib']} MiB of "
         f"{CARD_MIB} on the article's card ({row['memory_kind']}).",
     )
 
 
-@evaluator("G27")
+@gpu_evaluator("G27")
 def _best_use(evidence: Evidence) -> Judgement:
     """Whether more instances bring nothing."""
-    if lacking := without_gpu(evidence):
-        return lacking
     rows = _upstream(evidence.table(CONCURRENCY), X4PLUS)
     rows = rows[rows["n_instances"] > 1].dropna(subset=["speedup"])
     if rows.empty:
         return not_tested(f"tables/concurrency.csv has no two instances of {X4PLUS}")
     row = rows.loc[rows["speedup"].idxmax()]
-    verdict = Verdict.REPRODUCED if row["speedup"] < WORTH else Verdict.INCONCLUSIVE
     found = f"{row['speedup']:.3g} times by {row['n_instances']} instances"
     return Judgement(
-        Verdict.CONTRADICTED if row["speedup"] >= SAME else verdict,
+        decide(holds=row["speedup"] < WORTH, fails=row["speedup"] >= SAME),
         found,
         f"tables/concurrency.csv: the throughput of one grew {found} at most; under "
         f"{WORTH} times a second one is not worth it.",
     )
 
 
-@evaluator("G25")
+@gpu_evaluator("G25")
 def _who_fails_first(evidence: Evidence) -> Judgement:
     """An open question: answered, and held against what the article's tables imply."""
-    if lacking := without_gpu(evidence):
-        return lacking
     budget = evidence.table(BUDGET)
     budget = budget[(budget["limit"] == "cuda") & (budget["longest_px"] == 1024)]
     needs = budget.groupby("condition")["works_mib"].max()

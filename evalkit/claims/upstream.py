@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.claims._evidence import Evidence, Judgement, Verdict, evaluator
+from evalkit.claims._figures import X4PLUS
 from evalkit.claims._installed import (
     NCNN,
     SCRIPT,
@@ -26,8 +27,6 @@ from evalkit.claims._installed import (
     swallows_errors,
 )
 from evalkit.images import read_image
-
-X4PLUS = "realesrgan-x4plus"
 
 
 @evaluator("D3")

@@ -39,22 +39,9 @@ _starting = threading.Lock()
 class Worker:
     """The process of one cell: start it, read its messages, leave nothing of it.
 
-    Parameters
-    ----------
-    method
-        `_server.FORK` or `_server.SPAWN`.
-    modules
-        What its server imports.
-    timeout_s
-        See `evalkit.profiling.isolation.run_cell`.
-    output
-        The file of its standard output and error.
-
-    Attributes
-    ----------
-    facts
-        How it ended: see `_server`. None until then, and when the server was lost.
-
+    Its server imports `modules` and starts it by `method`, `_server.FORK` or
+    `_server.SPAWN`; its standard output and error go to `output`. `facts` says how it
+    ended (see `_server`): None until then, and when the server was lost.
     """
 
     def __init__(

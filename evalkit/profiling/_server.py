@@ -10,13 +10,13 @@ import socket
 import struct
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
 from evalkit._cgroup import oom_kills
 from evalkit.profiling._worker import DUMP_SIGNAL, work
-from evalkit.profiling.memory import MIB, process_peak_rss_mib
+from evalkit.profiling.memory import max_rss_mib, process_peak_rss_mib
 
 READY = b"r"
 FORK, SPAWN, STOP = b"f", b"s", b"k"
@@ -45,7 +45,6 @@ class _Cell:
     n_oom_kills: int
     peak_rss_mib: float = 0.0
     dumped_at: float | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
 
 
 def program(module: str, function: str, **arguments: Any) -> list[str]:
@@ -55,17 +54,9 @@ def program(module: str, function: str, **arguments: Any) -> list[str]:
 
 
 def serve(control: int, parent: int, preload: list[str]) -> None:
-    """Fork workers on request, until the parent ends.
+    """Import `preload`, then fork workers on request, until the parent ends.
 
-    Parameters
-    ----------
-    control
-        Descriptor of the socket that requests come from.
-    parent
-        The process id of who asks.
-    preload
-        Modules to import first.
-
+    Requests come from the socket with the descriptor `control`.
     """
     for module in preload:
         import_module(module)
@@ -161,16 +152,13 @@ class _Server:
         if pid:
             del self.cells[number]
             _kill(cell.pid)  # what it started and did not wait for
-            scale = 1 if sys.platform == "darwin" else 1024
             _tell(
                 cell.status,
                 {
                     "code": os.waitstatus_to_exitcode(code),
                     "is_late": cell.dumped_at is not None,
                     "n_oom_kills": oom_kills() - cell.n_oom_kills,
-                    "peak_rss_mib": max(
-                        cell.peak_rss_mib, usage.ru_maxrss * scale / MIB
-                    ),
+                    "peak_rss_mib": max(cell.peak_rss_mib, max_rss_mib(usage)),
                 },
             )
         elif cell.dumped_at is not None:

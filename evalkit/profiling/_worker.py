@@ -28,7 +28,7 @@ DUMP_SIGNAL = signal.SIGUSR2
 
 EXIT_UNREPORTED, EXIT_OUT_OF_MEMORY = 70, 71
 
-_MEMORY_PHRASES = (
+MEMORY_PHRASES = (
     "out of memory",  # CUDA, cuDNN, ONNX Runtime
     "can't allocate memory",  # torch's CPU allocator
     "not enough memory",  # the same on other systems
@@ -39,17 +39,10 @@ _MEMORY_PHRASES = (
 
 
 def work(messages: int, output: int, server: int) -> NoReturn:
-    """Be the worker of one cell; does not return.
+    """Be the worker of one cell; does not return, nor outlive its parent, `server`.
 
-    Parameters
-    ----------
-    messages
-        Descriptor of the socket that the request comes from and messages go to.
-    output
-        Descriptor of the file that standard output and error go to.
-    server
-        Process id of the parent, which this process does not outlive.
-
+    The request comes from the socket with the descriptor `messages`, and messages go
+    to it; standard output and error go to the file `output`.
     """
     code = EXIT_UNREPORTED
     try:
@@ -93,7 +86,7 @@ def _answer(connection: socket.socket) -> None:
     def emit(message: Mapping[str, Any]) -> None:
         send("message", dict(message))
 
-    ending: tuple[str, str | None]
+    ending: tuple[str, str | None] = ("ok", None)
     try:
         with connection.makefile("rb") as request:
             _prepare(**pickle.load(request))
@@ -102,8 +95,6 @@ def _answer(connection: socket.socket) -> None:
         getattr(import_module(module), name)(emit, **arguments)
     except BaseException as error:  # noqa: BLE001 - each failure becomes an outcome
         ending = _describe(error)
-    else:
-        ending = ("ok", None)
     send("end", *ending, whole_peak_rss_mib())
 
 
@@ -141,4 +132,4 @@ def _is_out_of_memory(error: BaseException) -> bool:
         return error.errno == errno.ENOMEM
     is_foreign = type(error).__module__ != "builtins" or type(error) is RuntimeError
     told = str(error).lower()
-    return is_foreign and any(phrase in told for phrase in _MEMORY_PHRASES)
+    return is_foreign and any(phrase in told for phrase in MEMORY_PHRASES)

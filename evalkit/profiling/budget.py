@@ -11,6 +11,7 @@ from math import ceil, floor, log, log1p
 
 from evalkit.errors import SettingError
 from evalkit.profiling import _server
+from evalkit.profiling._worker import MEMORY_PHRASES
 from evalkit.profiling.memory import MIB
 from evalkit.profiling.nvml import device_index
 from evalkit.provenance import machine
@@ -20,8 +21,8 @@ SLACK_MIB = 4
 """CUDA hands out 2 MiB at a time, to the balloon and to what is limited."""
 
 STARVED = (
-    *("out of memory", "out_of_memory", "allocate memory", "bad alloc", "bad_alloc"),
-    *("memoryerror", "memory allocation", "failed to allocate", "not enough memory"),
+    *MEMORY_PHRASES,
+    *("out_of_memory", "allocate memory", "memoryerror", "memory allocation"),
     "failed to map segment",  # a library that did not find room
     *("can't start new thread", "thread creation failed"),  # no room for its stack
     *("could not create a memory", "could not create a primitive"),  # oneDNN

@@ -125,14 +125,14 @@ def slope(
     """
     from scipy.special import stdtrit
 
-    y = np.asarray(values, float)
+    y = np.array(values, float)
+    x = np.arange(len(y), dtype=float)
     names = np.zeros(len(y)) if groups is None else np.asarray(groups)
-    x, y = np.arange(len(y), dtype=float), y.copy()
-    n_groups = len(np.unique(names))
-    n = len(y) - n_groups + 1
+    processes = np.unique(names)
+    n = len(y) - len(processes) + 1
     if n < 4:
         return None
-    for name in np.unique(names):
+    for name in processes:
         x[names == name] -= x[names == name].mean()
         y[names == name] -= y[names == name].mean()
     value = float(x @ y / (x @ x))

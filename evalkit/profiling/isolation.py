@@ -50,14 +50,11 @@ class CellResult:
     output: str
 
 
-def _ignore(_message: dict[str, Any]) -> None: ...
-
-
 def run_cell(
     function: str,
     arguments: Mapping[str, Any],
     *,
-    on_message: Callable[[dict[str, Any]], None] = _ignore,
+    on_message: Callable[[dict[str, Any]], None] | None = None,
     timeout_s: float | None = None,
     start_method: str = "forkserver",
     preload: Sequence[str] = ("torch",),
@@ -119,7 +116,7 @@ def run_cell(
         for kind, *content in worker.messages(request):
             if kind == "end":
                 end = tuple(content)
-            else:
+            elif on_message is not None:
                 on_message(content[0])
         return _result(end, worker.facts, tail(output), timeout_s)
 

@@ -5,6 +5,7 @@ import resource
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 MIB = 2**20
 _PROC = Path("/proc")
@@ -28,10 +29,9 @@ class MemoryPeaks:
 
     def __init__(self) -> None:
         reset_peak_rss()
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_initialized():
-            for device in range(torch.cuda.device_count()):
-                torch.cuda.reset_peak_memory_stats(device)
+        if cuda := _used_cuda():
+            for device in range(cuda.device_count()):
+                cuda.reset_peak_memory_stats(device)
 
     def read(self) -> dict[str, float | None]:
         """Columns of the table ``records``.
@@ -43,26 +43,30 @@ class MemoryPeaks:
             ``cuda_reserved_peak_mib``, null when torch has not used CUDA.
 
         """
-        allocated = reserved = None
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_initialized():
-            devices = range(torch.cuda.device_count())
-            allocated = sum(map(torch.cuda.max_memory_allocated, devices)) / MIB
-            reserved = sum(map(torch.cuda.max_memory_reserved, devices)) / MIB
         return {
             "peak_rss_mib": peak_rss_mib(),
-            "cuda_allocated_peak_mib": allocated,
-            "cuda_reserved_peak_mib": reserved,
+            "cuda_allocated_peak_mib": _cuda_mib("max_memory_allocated"),
+            "cuda_reserved_peak_mib": _cuda_mib("max_memory_reserved"),
         }
 
 
 def cuda_reserved_mib() -> float | None:
     """What torch's allocator holds now, over devices; None if it has not used CUDA."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_initialized():
+    return _cuda_mib("memory_reserved")
+
+
+def _cuda_mib(name: str) -> float | None:
+    """A figure of torch's allocator, added over devices."""
+    cuda = _used_cuda()
+    if cuda is None:
         return None
-    devices = range(torch.cuda.device_count())
-    return float(sum(map(torch.cuda.memory_reserved, devices))) / MIB
+    return float(sum(map(getattr(cuda, name), range(cuda.device_count())))) / MIB
+
+
+def _used_cuda() -> Any:
+    """``torch.cuda`` if this process has used it, else None."""
+    torch = sys.modules.get("torch")
+    return torch.cuda if torch is not None and torch.cuda.is_initialized() else None
 
 
 def rss_mib(pid: int | str = "self") -> float | None:
@@ -76,12 +80,15 @@ def rss_mib(pid: int | str = "self") -> float | None:
 
 def peak_rss_mib() -> float:
     """The highest resident set of this process since `reset_peak_rss`, or its start."""
-    peak = _status_mib("self", "VmHWM")
-    if peak is not None:
-        return peak
-    # ru_maxrss is in KiB, on macOS in bytes
-    scale = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / MIB
+    peak_mib = process_peak_rss_mib("self")
+    if peak_mib is None:
+        return max_rss_mib(resource.getrusage(resource.RUSAGE_SELF))
+    return peak_mib
+
+
+def max_rss_mib(usage: resource.struct_rusage) -> float:
+    """The highest resident set by getrusage(2): in KiB there, on macOS in bytes."""
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024) / MIB
 
 
 def reset_peak_rss() -> bool:
@@ -111,26 +118,21 @@ def whole_peak_rss_mib() -> float:
     return max(_highest_before_resets_mib, peak_rss_mib())
 
 
-def process_peak_rss_mib(pid: int) -> float | None:
-    """The kernel's peak of another process's resident set; None if gone."""
-    return _status_mib(pid, "VmHWM")
-
-
-def with_descendants(pid: int) -> list[int]:
-    """A process and all that it started; it alone where the kernel does not say."""
-    return [pid, *(p for child in _children(pid) for p in with_descendants(child))]
-
-
-def _status_mib(pid: int | str, field: str) -> float | None:
-    """A size in /proc/<pid>/status; None for a process that has ended."""
+def process_peak_rss_mib(pid: int | str) -> float | None:
+    """The kernel's peak of a process's resident set; None if unknown, or gone."""
     try:
         text = (_PROC / str(pid) / "status").read_text()
     except OSError:
         return None
     for line in text.splitlines():
-        if line.startswith(f"{field}:"):
+        if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     return None
+
+
+def with_descendants(pid: int) -> list[int]:
+    """A process and all that it started; it alone where the kernel does not say."""
+    return [pid, *(p for child in _children(pid) for p in with_descendants(child))]
 
 
 def _children(pid: int) -> list[int]:

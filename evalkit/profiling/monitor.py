@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evalkit.profiling import _server
 from evalkit.profiling._client import tail
-from evalkit.profiling._sampler import COLUMNS
+from evalkit.profiling._sampler import COLUMNS, MEMORY_MS
 from evalkit.profiling.nvml import throttle_reasons
 
 START_S = 20.0
@@ -28,8 +28,8 @@ POWER_S = 10.0
 
 The sensors of A100 and H100 see a quarter of the time (arXiv 2312.02741)."""
 
-GAP = 10
-"""So many times ``memory_ms`` without a sample is noted."""
+LONGEST_GAP_S = 10 * MEMORY_MS / 1000
+"""More without a sample is noted."""
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(
     (
@@ -48,21 +48,15 @@ Values = NDArray[np.float64]
 
 
 class Monitor:
-    """Samples a process, its descendants and a GPU while the block runs.
+    """Samples this process, its descendants and a GPU while the block runs.
 
     The samples are taken and kept outside the process that is measured, whose memory
     they do not change. If the monitor dies, the block goes on.
 
     Parameters
     ----------
-    pid
-        The process; None for this one.
     device_index
         The GPU, see `evalkit.profiling.nvml.open_device`; None for none.
-    memory_ms
-        Pause between samples of memory.
-    power_ms
-        Least time between samples of everything else.
 
     Notes
     -----
@@ -72,25 +66,14 @@ class Monitor:
 
     """
 
-    def __init__(
-        self,
-        pid: int | None = None,
-        device_index: int | None = None,
-        memory_ms: float = 20.0,
-        power_ms: float = 50.0,
-    ) -> None:
-        self._asked = {
-            "pid": os.getpid() if pid is None else pid,
-            "device_index": device_index,
-            "memory_ms": memory_ms,
-            "power_ms": power_ms,
-        }
-        self._longest_gap_s = GAP * memory_ms / 1000
+    def __init__(self, device_index: int | None = None) -> None:
+        self._device_index = device_index
 
     def __enter__(self) -> Self:
         self._file, self._errors = TemporaryFile(), TemporaryFile()
+        asked = {"pid": os.getpid(), "device_index": self._device_index}
         self._process = subprocess.Popen(
-            _server.program("_sampler", "sample", parent=os.getpid(), **self._asked),
+            _server.program("_sampler", "sample", **asked),
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=self._errors,
@@ -173,7 +156,7 @@ class Monitor:
     def _notes(self, samples: Samples, begin_s: float) -> list[str]:
         notes = []
         gap_s = np.diff(samples["time_s"], prepend=begin_s).max()
-        if gap_s > self._longest_gap_s:
+        if gap_s > LONGEST_GAP_S:
             notes.append(f"monitor: {gap_s:.2f} s without a sample")
         if n_foreign := _reduce(np.max, samples["n_foreign"]):
             notes.append(f"other processes were on the GPU: {n_foreign:.0f}")

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import pynvml
 
 from evalkit.errors import EvalkitError
-from evalkit.profiling.memory import with_descendants
+from evalkit.profiling.memory import MIB, with_descendants
 from evalkit.provenance import visible_gpus
 
-MIB = 2**20
 Processes = Mapping[int, float | None]
 """MiB of device memory by process id; None where NVML does not say how much."""
 

@@ -20,7 +20,7 @@ FEW_PICTURES, FEW_RUNS = 30, 50
 
 def headline(folder: RunFolder) -> dict[str, Any]:
     """What was compared: ``title``, ``compared``, ``kinds`` and ``images``."""
-    usable = folder.images[folder.images["error"].isna()]
+    usable = folder.usable
     n_references = int(usable["reference"].notna().sum())
     kinds = usable["kind"].value_counts(sort=False)
     return {
@@ -37,7 +37,7 @@ def headline(folder: RunFolder) -> dict[str, Any]:
 
 def machine_line(folder: RunFolder) -> str:
     """The machine in one sentence."""
-    machine = folder.environment.get("machine")
+    machine = folder.evidence.environment.get("machine")
     if not machine:
         return "The run folder does not say which machine it was."
     gpus = [f"{gpu['name']} ({gpu['memory_mib']} MiB)" for gpu in machine["gpus"]]
@@ -73,11 +73,10 @@ def weights_lines(folder: RunFolder) -> list[dict[str, str]]:
 
 def conclusions(folder: RunFolder) -> list[str]:
     """What this run cannot show, the gravest first."""
-    usable = folder.images[folder.images["error"].isna()]
     return [
         *_about_weights(folder),
         *_about_people(folder),
-        *_about_pictures(usable),
+        *_about_pictures(folder.usable),
         *_about_measuring(folder),
         *_about_claims(folder),
     ]
@@ -95,7 +94,7 @@ def _about_weights(folder: RunFolder) -> list[str]:
 
 
 def _about_people(folder: RunFolder) -> list[str]:
-    if folder.n_scores:
+    if len(folder.evidence.scores):
         return []
     return [
         "No person has scored these pictures yet: the report cannot say which of them "
@@ -123,7 +122,7 @@ def _about_pictures(usable: pd.DataFrame) -> list[str]:
 
 def _about_measuring(folder: RunFolder) -> list[str]:
     found = []
-    if folder.gpus == []:
+    if folder.evidence.gpus == []:
         found.append(
             "There was no GPU: nothing here tests a claim about GPU time or GPU memory."
         )

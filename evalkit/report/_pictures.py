@@ -103,14 +103,13 @@ class Section:
 
 def sections(folder: RunFolder) -> list[Section]:
     """One section for each picture that can be used, without views."""
-    usable = folder.images[folder.images["error"].isna()]
     cost = by_cell(folder.cost)
     values: dict[Cell, dict[str, str]] = {}
     for row in plain_rows(folder.metrics):
         mine = values.setdefault((row["condition"], row["source"]), {})
         mine[row["metric"]] = number(row["value"], row["unit"])
     found = []
-    for facts in plain_rows(usable):
+    for facts in plain_rows(folder.usable):
         name = facts["source"]
         views = [_given("source", facts["path"])]
         hidden: list[View] = []

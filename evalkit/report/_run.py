@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit.claims import Evidence
 from evalkit.report._text import plain_rows
-from evalkit.tables import COST, IMAGES, METRICS, VERDICTS, Table
+from evalkit.tables import COST, IMAGES, VERDICTS
 
 Cell: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -18,18 +18,12 @@ Cell: TypeAlias = tuple[str, str]
 class RunFolder:
     """The parts of a run folder, each read when it is first asked for.
 
-    What is not there is empty.
-
-    Parameters
-    ----------
-    path
-        The folder.
-
+    What is not there is empty; `evidence` is the folder as the claims read it.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._evidence = Evidence(path)
+        self.evidence = Evidence(path)
 
     @property
     def name(self) -> str:
@@ -39,31 +33,20 @@ class RunFolder:
     @property
     def study(self) -> dict[str, Any]:
         """``study.yaml``."""
-        return self._evidence.study
+        return self.evidence.study
 
     @property
     def images_name(self) -> str:
         """The image set, or the name of the folder without its path."""
         return Path(str(self.study.get("images", ""))).name
 
-    @cached_property
+    @property
     def study_text(self) -> str:
         """``study.yaml`` as it is written, but for the path of a reader's folder."""
-        file = self.path / "study.yaml"
-        text = file.read_text() if file.is_file() else ""
+        text = self.evidence.text("study.yaml", missing="")
         images = str(self.study.get("images", ""))
         is_path = Path(images).is_absolute()
         return text.replace(images, self.images_name) if is_path else text
-
-    @property
-    def environment(self) -> dict[str, Any]:
-        """``environment.json``."""
-        return self._evidence.environment
-
-    @property
-    def n_scores(self) -> int:
-        """How many human scores there are."""
-        return len(self._evidence.scores)
 
     @cached_property
     def timing(self) -> dict[str, Any]:
@@ -75,30 +58,35 @@ class RunFolder:
         """``crops.json``: by source, x, y, width and height of its crop in px."""
         return self._json("crops.json")
 
-    @cached_property
+    @property
     def images(self) -> pd.DataFrame:
         """Table `evalkit.tables.IMAGES`."""
-        return self._table(IMAGES)
+        return self.evidence.table(IMAGES)
 
-    @cached_property
+    @property
+    def usable(self) -> pd.DataFrame:
+        """Its pictures without the files that cannot be used."""
+        return self.evidence.images
+
+    @property
     def cost(self) -> pd.DataFrame:
         """Table `evalkit.tables.COST`."""
-        return self._table(COST)
+        return self.evidence.table(COST)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Table `evalkit.tables.METRICS`, without what had nothing to measure."""
-        return self._table(METRICS).dropna(subset=["value"])
+        return self.evidence.metrics.dropna(subset=["value"])
 
-    @cached_property
+    @property
     def verdicts(self) -> pd.DataFrame:
         """Table `evalkit.tables.VERDICTS`."""
-        return self._table(VERDICTS)
+        return self.evidence.table(VERDICTS)
 
     @cached_property
     def records(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
-        records = self._evidence.records
+        records = self.evidence.records
         is_here = records["source_sha256"].isin(self.images["sha256"].dropna())
         if chosen := self.study.get("conditions"):
             is_here &= records["condition"].isin(chosen)
@@ -122,19 +110,8 @@ class RunFolder:
         found = set(newest.loc[newest["weights_kind"] == "random", "condition"])
         return [condition for condition in self.conditions if condition in found]
 
-    @property
-    def gpus(self) -> list[dict[str, Any]] | None:
-        """The GPUs of ``environment.json``; None without that file."""
-        found: dict[str, Any] = self.environment.get("machine", {})
-        return found.get("gpus")
-
-    def _table(self, table: Table) -> pd.DataFrame:
-        file = self.path / "tables" / f"{table.name}.csv"
-        return table.read(file) if file.is_file() else table.frame([])
-
     def _json(self, name: str) -> dict[str, Any]:
-        file = self.path / name
-        found: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
+        found: dict[str, Any] = json.loads(self.evidence.text(name))
         return found
 
 

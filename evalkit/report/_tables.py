@@ -115,17 +115,13 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """The table ``verdicts``, null as empty text."""
-    return [
-        {name: "" if value is None else value for name, value in row.items()}
-        for row in plain_rows(folder.verdicts)
-    ]
+    return plain_rows(folder.verdicts.fillna(""))
 
 
 def verdict_counts(folder: RunFolder) -> dict[str, int]:
     """How many claims have each verdict."""
-    return {
-        str(k): int(v) for k, v in folder.verdicts["verdict"].value_counts().items()
-    }
+    counts: dict[str, int] = folder.verdicts["verdict"].value_counts().to_dict()
+    return counts
 
 
 def failures(folder: RunFolder) -> dict[str, Any]:
@@ -134,8 +130,8 @@ def failures(folder: RunFolder) -> dict[str, Any]:
     failed = folder.records[folder.records["outcome"] != "ok"]
     columns = ["condition", "source", "experiment", "phase", "run", "outcome", "error"]
     return {
-        "images": list(plain_rows(broken[["source", "error"]].head(MAX_ROWS))),
-        "runs": list(plain_rows(failed[columns].head(MAX_ROWS))),
+        "images": plain_rows(broken[["source", "error"]].head(MAX_ROWS)),
+        "runs": plain_rows(failed[columns].head(MAX_ROWS)),
         "n_more": max(0, len(broken) - MAX_ROWS) + max(0, len(failed) - MAX_ROWS),
     }
 

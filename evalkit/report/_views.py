@@ -31,24 +31,13 @@ STEPS = tuple(
 def show(
     sections: Sequence[Section], room_bytes: int
 ) -> tuple[list[Section], list[Section]]:
-    """Fill the views of as many sections as there is room for.
+    """Fill, in place, the views of as many sections as there is room for.
 
-    Every section gets an equal share of the room that is left, and what it does not
-    use is for the next ones. All views of one source are reduced by the same step, so
-    that no condition looks worse for being harder to encode.
+    Every section gets an equal share of the room that is left for all data URIs, and
+    what it does not use is for the next ones. All views of one source are reduced by
+    the same step, so that no condition looks worse for being harder to encode.
 
-    Parameters
-    ----------
-    sections
-        In the order shown; their views are filled in place.
-    room_bytes
-        For all data URIs together.
-
-    Returns
-    -------
-    tuple
-        The sections with views, and those that found no room even at the last step.
-
+    Returns the sections with views, and those that found no room even at the last step.
     """
     shown: list[Section] = []
     dropped: list[Section] = []
