@@ -97,13 +97,7 @@ class Job:
 class Canvas:
     """An output that is filled in reading order, one tile after the other.
 
-    Parameters
-    ----------
-    source
-        Decides size, depth and whether the output is grey.
-    tiling
-        How the source is cut.
-
+    The source decides its size, its depth and whether it is grey.
     """
 
     def __init__(self, source: Picture, tiling: Tiling) -> None:
@@ -119,16 +113,7 @@ class Canvas:
         self._left = np.zeros((n_channels, 0, 0), np.float32)
 
     def put(self, job: Job, tile: Planes) -> None:
-        """Add what is kept of a window.
-
-        Parameters
-        ----------
-        job
-            The one that follows the last one, in reading order.
-        tile
-            Red, green and blue, not clipped; the kept part only.
-
-        """
+        """Add what is kept of the next window: red, green and blue, not clipped."""
         tile = np.clip(tile, 0, 1)
         if self.output.ndim == 2:
             tile = np.tensordot(LUMA, tile, 1)[None]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.errors import WeightsError
 from evalkit.images import Picture
-from evalkit.restorers._protocol import Plan, Settings
-from evalkit.restorers._realesrgan_network import NETWORKS, Network
+from evalkit.restorers._canvas import Tiling
+from evalkit.restorers._protocol import Call, Plan, Restorer, Settings
+from evalkit.restorers._realesrgan_network import NETWORKS, Network, load_module
+from evalkit.restorers._realesrgan_tuned import enlarge as enlarge_all
+from evalkit.restorers._realesrgan_tuned import load_pass
 from evalkit.restorers._realesrgan_work import batches_of, in_windows
+from evalkit.restorers._tiling import Pass
+from evalkit.restorers._torch import TorchEngine
 from evalkit.restorers._work import Batches
 from evalkit.weights import WeightsInUse, fetch
 
 if TYPE_CHECKING:
-    from evalkit.restorers._gpen_pipeline import Background, Call
-    from evalkit.restorers._tiling import Pass
+    from evalkit.restorers._gpen_pipeline import Background
 
 REALESRNET = Network(
     name="gpen-realesrnet-x2", n_blocks=23, n_features=32, scale=2, margin_px=144
@@ -26,7 +30,7 @@ UPSTREAM_MARGIN_PX = 10
 REALESRGAN = ("realesrgan-x2plus", "realesrgan-x4plus")
 """Restorers that `background="realesrgan"` may use, the faster one first."""
 
-TOLD = ("runner", "device", "precision")
+TOLD = ("runner", "device", "precision", "tile")
 """Settings of a face restorer that its background's follow."""
 
 
@@ -35,10 +39,7 @@ def plan_background(
 ) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
     """Settle the tile and find the weights, without loading them.
 
-    Parameters
-    ----------
-    settings
-        Of the face restorer; device and precision settled.
+    The settings are the face restorer's, device and precision settled.
 
     Returns
     -------
@@ -60,23 +61,17 @@ def plan_background(
             auto = REALESRNET.auto_tile(settings["device"], settings["precision"])
             tile = 0 if is_upstream else auto
         return tile, (fetch(REALESRNET.name),), (), ()
-    told = {name: settings[name] for name in (*TOLD, "tile")}
-    return _plan_realesrgan(told)
-
-
-def _plan_realesrgan(
-    told: dict[str, Any],
-) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
     from evalkit.restorers import plan_restorer
 
+    told = {name: settings[name] for name in TOLD}
     first, second = REALESRGAN
+    notes: tuple[str, ...] = ()
     try:
         made = plan_restorer(first, scale=2, **told)
     except WeightsError:
         made = plan_restorer(second, scale=2, **told)
-        note = f"background by {second}: the weights of {first} cannot be had"
-        return made.resolved["tile"], made.weights, (note, *made.notes), (made,)
-    return made.resolved["tile"], made.weights, made.notes, (made,)
+        notes = (f"background by {second}: the weights of {first} cannot be had",)
+    return made.resolved["tile"], made.weights, (*notes, *made.notes), (made,)
 
 
 def background_batches(settings: Settings, height: int, width: int) -> list[Batches]:
@@ -102,39 +97,26 @@ def load_background(plan: Plan) -> Background | None:
     settings = plan.resolved
     if settings["background"] == "none":
         return None
-    told = {name: settings[name] for name in (*TOLD, "tile")}
     if settings["background"] == "realesrgan":
-        name = next(found.name for found in plan.weights if found.name in REALESRGAN)
-        return _by_restorer(name, told)
+        (part,) = plan.parts
+        return _by_restorer(part.spec.build(part))
     found = next(found for found in plan.weights if found.name == REALESRNET.name)
-    return _by_network(_load_realesrnet(found, **told))
+    return _by_network(_load_realesrnet(found, settings))
 
 
-def _by_restorer(name: str, told: dict[str, Any]) -> Background:
-    from evalkit.restorers import load_restorer
-
-    restorer = load_restorer(name, scale=2, **told)
-
+def _by_restorer(restorer: Restorer) -> Background:
     def enlarge(image: Picture, call: Call) -> Picture:
         made = restorer.restore(image, progress=call.progress, cancel=call.cancel)
         for stage, passed_s in made.stages_s.items():
-            call.watch.stages_s.setdefault(stage, 0.0)
-            call.watch.stages_s[stage] += passed_s
+            call.watch.add(stage, passed_s)
         call.notes += [f"background: {note}" for note in made.notes]
         return made.image
 
     return enlarge
 
 
-def _load_realesrnet(
-    found: WeightsInUse, *, runner: str, device: str, precision: str, tile: int
-) -> Pass:
-    from evalkit.restorers._canvas import Tiling
-    from evalkit.restorers._realesrgan_network import load_module
-    from evalkit.restorers._realesrgan_tuned import load_pass
-    from evalkit.restorers._tiling import Pass
-    from evalkit.restorers._torch import TorchEngine
-
+def _load_realesrnet(found: WeightsInUse, settings: Settings) -> Pass:
+    runner, device, precision, tile = (settings[name] for name in TOLD)
     if runner == "tuned":
         return load_pass(
             REALESRNET, [found], device=device, precision=precision, tile=tile
@@ -145,17 +127,8 @@ def _load_realesrnet(
 
 
 def _by_network(step: Pass) -> Background:
-    from evalkit.restorers._realesrgan_tuned import enlarge as enlarge_all
-
     def enlarge(image: Picture, call: Call) -> Picture:
-        outputs, notes = enlarge_all(
-            [image],
-            step,
-            alpha="interpolate",
-            watch=call.watch,
-            progress=call.progress,
-            cancel=call.cancel,
-        )
+        outputs, notes = enlarge_all([image], step, call, alpha="interpolate")
         call.notes += [f"background: {note}" for note in (step.engine.name, *notes)]
         return outputs[0]
 

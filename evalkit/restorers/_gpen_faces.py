@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import cv2
@@ -13,7 +14,7 @@ from evalkit import faces
 from evalkit._face_parser import Parser
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.faces import Mask
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._protocol import Call
 from evalkit.restorers._tiling import check_output
 from evalkit.restorers._torch import Batch, Engine
 
@@ -23,10 +24,11 @@ Crop: TypeAlias = NDArray[Any]
 SMOOTHING = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 16
 
 
+@dataclass(kw_only=True)
 class FaceRestorer:
     """GPEN's generator and what follows it; may be shared by threads.
 
-    Parameters
+    Attributes
     ----------
     engine
         The generator; takes and gives R, G, B in [-1, 1].
@@ -47,43 +49,18 @@ class FaceRestorer:
 
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        in_fp32: Callable[[], Engine] | None,
-        *,
-        side: int,
-        batch: int,
-        parser: Parser | None,
-        truncate: bool,
-        skin_protection: bool,
-    ) -> None:
-        self.engine = engine
-        self.side = side
-        self.batch = batch
-        self._in_fp32 = in_fp32
-        self._parser = parser
-        self._truncate = truncate
-        self._skin_protection = skin_protection
+    engine: Engine
+    in_fp32: Callable[[], Engine] | None
+    side: int
+    batch: int
+    parser: Parser | None
+    truncate: bool
+    skin_protection: bool
 
-    def __call__(
-        self, crops: Sequence[Crop], watch: Stopwatch, notes: list[str]
-    ) -> list[Crop]:
-        """Restore crops of `side`.
+    def __call__(self, crops: Sequence[Crop], call: Call) -> list[Crop]:
+        """Restore crops of `side` and of one dtype, which stays.
 
-        Parameters
-        ----------
-        crops
-            Of one dtype.
-        watch
-            Gets the stages upload, network, download, parse and blend.
-        notes
-            Gets what the reader must know.
-
-        Returns
-        -------
-        list[Crop]
-            With the dtype of the crops.
+        The stages are upload, network, download, parse and blend.
 
         Raises
         ------
@@ -95,42 +72,44 @@ class FaceRestorer:
         """
         dtype = crops[0].dtype
         peak = np.float32(np.iinfo(dtype).max)
-        with watch("upload"):
+        with call.watch("upload"):
             stacked = np.stack(crops).transpose(0, 3, 1, 2)
             batch = stacked.astype(np.float32) / peak * 2 - 1
-        output = self._run_safely(batch, watch, notes)
-        with watch("download"):
+        output = self._run_safely(batch, call)
+        with call.watch("download"):
             levels = np.clip(output * 0.5 + 0.5, 0, 1).transpose(0, 2, 3, 1) * peak
-        if self._skin_protection:
+        if self.skin_protection:
             levels = np.stack(
                 [
-                    self._with_skin_of(crop, face / peak, watch) * peak
+                    self._with_skin_of(crop, face / peak, call) * peak
                     for crop, face in zip(crops, levels, strict=True)
                 ]
             )
-        rounded = np.floor(levels) if self._truncate else np.rint(levels)
+        rounded = np.floor(levels) if self.truncate else np.rint(levels)
         return list(rounded.astype(dtype))
 
-    def mask(self, face: Crop, watch: Stopwatch) -> Mask:
+    def mask(self, face: Crop, call: Call) -> Mask:
         """Where a restored face is pasted, ``(side, side)``."""
-        classes = self._classes(face, watch)
-        with watch("blend"):
-            mask = faces.parsed_mask(classes) if classes is not None else None
-            mask = faces.soft_rectangle() if mask is None else mask
+        classes = self._classes(face, call)
+        with call.watch("blend"):
+            if classes is None:
+                mask = faces.soft_rectangle()
+            else:
+                mask = faces.parsed_mask(classes)
             resized: Mask = cv2.resize(mask, (self.side, self.side))
         return resized
 
-    def _classes(self, face: Crop, watch: Stopwatch) -> NDArray[np.uint8] | None:
-        if self._parser is None:
+    def _classes(self, face: Crop, call: Call) -> NDArray[np.uint8] | None:
+        if self.parser is None:
             return None
-        with watch("parse"):
-            return self._parser(faces.as_rgb8(face))
+        with call.watch("parse"):
+            return self.parser(faces.as_rgb8(face))
 
     def _with_skin_of(
-        self, crop: Crop, face: NDArray[np.float32], watch: Stopwatch
+        self, crop: Crop, face: NDArray[np.float32], call: Call
     ) -> NDArray[np.float32]:
-        classes = self._classes(np.rint(face * 255).astype(np.uint8), watch)
-        with watch("blend"):
+        classes = self._classes(np.rint(face * 255).astype(np.uint8), call)
+        with call.watch("blend"):
             if classes is not None:
                 size = (self.side, self.side)
                 classes = cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST)
@@ -139,27 +118,25 @@ class FaceRestorer:
             source = np.asarray(crop / peak, np.float32)
             return faces.protect_skin(source, face, skin)
 
-    def _run_safely(self, batch: Batch, watch: Stopwatch, notes: list[str]) -> Batch:
+    def _run_safely(self, batch: Batch, call: Call) -> Batch:
         try:
-            return self._run(self.engine, batch, watch, notes)
+            return self._run(self.engine, batch, call)
         except OutputRejectedError as error:
-            if self._in_fp32 is None:
+            if self.in_fp32 is None:
                 raise
-            notes.append(f"in fp32: {error} ({self.engine.name})")
-            return self._run(self._in_fp32(), batch, watch, notes)
+            call.notes.append(f"in fp32: {error} ({self.engine.name})")
+            return self._run(self.in_fp32(), batch, call)
 
-    def _run(
-        self, engine: Engine, batch: Batch, watch: Stopwatch, notes: list[str]
-    ) -> Batch:
+    def _run(self, engine: Engine, batch: Batch, call: Call) -> Batch:
         try:
-            output = engine(batch, watch)
+            output = engine(batch, call.watch)
         except OutOfMemoryError as error:
             if len(batch) == 1:
                 raise
             half = len(batch) // 2
-            notes.append(f"{half} faces at a time: {error}")
+            call.notes.append(f"{half} faces at a time: {error}")
             parts = (batch[:half], batch[half:])
-            return np.concatenate([self._run(engine, p, watch, notes) for p in parts])
+            return np.concatenate([self._run(engine, p, call) for p in parts])
         for crop, face in zip(batch, output, strict=True):
             check_output(crop, face)
         return output

@@ -126,23 +126,10 @@ def engine_for(
     key: str,
     make_engine: MakeEngine | None = None,
 ) -> tuple[Engine, list[str]]:
-    """What runs a network for faces of `side`, and notes on it.
+    """What runs a network on ``(N, C, side, side)``, and notes on it.
 
-    Parameters
-    ----------
-    module
-        Takes and gives one tensor ``(N, C, side, side)``.
-    side
-        In pixels.
-    settings
-        Resolved: runner and device.
-    precision
-        Of the network.
-    key
-        Tells these weights from all others.
-    make_engine
-        What to run it by; None for OpenVINO or PyTorch.
-
+    Without `make_engine` it is OpenVINO or PyTorch, by the runner and the device of the
+    resolved settings. `key` tells these weights from all others.
     """
     import torch
 

@@ -36,15 +36,7 @@ def binomial_kernel(gain: float) -> Tensor:
 class Fir(nn.Module):
     """The binomial filter [1 3 3 1] in both directions, each channel by itself.
 
-    Parameters
-    ----------
-    n_channels
-        Of the feature maps.
-    gain
-        Sum of the taps: 1, or 4 after zeros were put between the pixels.
-    padding
-        Zeros on each side, in pixels.
-
+    `gain` is the sum of the taps: 1, or 4 after zeros were put between the pixels.
     """
 
     def __init__(self, n_channels: int, gain: float = 1, padding: int = 0) -> None:
@@ -115,19 +107,8 @@ def encoder_layer(n_in: int, n_out: int) -> nn.Sequential:
 class ScaledLinear(nn.Module):
     """A linear layer in float32, whatever the precision of its tensors.
 
-    Styles are few and steer whole feature maps, so their rounding would show.
-
-    Parameters
-    ----------
-    n_in, n_out
-        Channels.
-    rate
-        Learning-rate multiplier: weights are stored divided by it.
-    bias
-        Initial value.
-    activate
-        A leaky ReLU follows.
-
+    Styles are few and steer whole feature maps, so their rounding would show. Weights
+    are stored divided by `rate`, the learning-rate multiplier.
     """
 
     def __init__(
@@ -165,15 +146,7 @@ class PixelNorm(nn.Module):
 class ModulatedConv2d(nn.Module):
     """A convolution whose input channels are scaled by the style code.
 
-    Parameters
-    ----------
-    n_in, n_out
-        Channels.
-    side
-        Of the kernel, in pixels.
-    upsample
-        Transposed with stride 2, then filtered: the sides double.
-
+    To upsample it is transposed with stride 2, then filtered: the sides double.
     """
 
     def __init__(

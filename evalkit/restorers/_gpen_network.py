@@ -47,16 +47,7 @@ class NoiseWeight(nn.Module):
 
 
 class DecoderLayer(nn.Module):
-    """A modulated convolution, joined by an encoder's feature map, activated.
-
-    Parameters
-    ----------
-    n_in, n_out
-        Channels of the convolution; the layer gives twice `n_out`.
-    upsample
-        The sides double.
-
-    """
+    """A modulated convolution, joined by an encoder's feature map, activated."""
 
     def __init__(self, n_in: int, n_out: int, *, upsample: bool = False) -> None:
         super().__init__()

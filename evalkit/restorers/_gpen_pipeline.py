@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, TypeAlias
 
 import cv2
@@ -14,15 +14,7 @@ from evalkit import faces
 from evalkit.faces import Detector, Face
 from evalkit.images import Picture
 from evalkit.restorers._gpen_faces import FaceRestorer, mixed, smooth_small
-from evalkit.restorers._protocol import (
-    Cancel,
-    Plan,
-    Progress,
-    Restored,
-    Restorer,
-    Stopwatch,
-    stop_if,
-)
+from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
 from evalkit.restorers._torch import oom_as_ours
 
 Rgb: TypeAlias = NDArray[Any]
@@ -37,39 +29,12 @@ UPSTREAM_LONGEST, UPSTREAM_SHRUNK = 1500, 1000
 """A picture with a longer side is shrunk to the other before upstream finds faces."""
 
 
-@dataclass(slots=True, kw_only=True)
-class Call:
-    """What belongs to one call, so that threads share nothing that changes."""
-
-    progress: Progress
-    cancel: Cancel
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    notes: list[str] = field(default_factory=list)
-    n_before: int = 0
-    """Tiles of the background, which are done before the first face."""
-
-
 Background: TypeAlias = Callable[[Picture, Call], Picture]
 """Enlarges a picture by `BACKGROUND_SCALE`; its channels and dtype stay."""
 
 
 class GpenRestorer(Restorer):
-    """Both runners; ``upstream`` does what GPEN's own does, silent failures apart.
-
-    Parameters
-    ----------
-    plan
-        ``resolved``: every setting, settled.
-    face_restorer
-        Restores what is cut out.
-    detector
-        Finds faces.
-    background
-        Enlarges the picture first; None to leave it.
-    notes
-        On how these run.
-
-    """
+    """Both runners; ``upstream`` does what GPEN's own does, silent failures apart."""
 
     def __init__(
         self,
@@ -80,40 +45,27 @@ class GpenRestorer(Restorer):
         background: Background | None,
         notes: Sequence[str],
     ) -> None:
-        super().__init__(plan)
+        super().__init__(plan, (*plan.notes, *notes))
         self.face_restorer = face_restorer
         self._detector = detector
         self._background = background
         self._scale = BACKGROUND_SCALE if background else 1
         self._is_upstream = plan.resolved["runner"] == "upstream"
         self._strength = plan.resolved["strength"] / 100
-        self.notes = (*plan.notes, *notes)
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,
-        source: str | None,  # noqa: ARG002
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        stop_if(cancel)
-        call = Call(progress=progress, cancel=cancel)
+    def _restore(self, image: Picture, call: Call) -> Picture:
         drops_bits = self._is_upstream and image.dtype == np.uint16
-        call.notes += [*self.notes, *_notes_on(image, drops_bits=drops_bits)]
-        work = self._one_face if aligned else self._whole_picture
+        call.notes += _notes_on(image, drops_bits=drops_bits)
+        work = self._one_face if call.aligned else self._whole_picture
         read = (image >> 8).astype(np.uint8) if drops_bits else image
         output = work(read, call)
-        if drops_bits:
-            output = output.astype(np.uint16) * np.uint16(257)
-        return Restored(image=output, stages_s=call.watch.stages_s, notes=call.notes)
+        return output.astype(np.uint16) * np.uint16(257) if drops_bits else output
 
     def _one_face(self, image: Picture, call: Call) -> Picture:
         """The picture is a face: stretched to the network's square, and back."""
         rgb, side = colours(image), self.face_restorer.side
         crop = self._resized(rgb, side, side)
-        face = self.face_restorer([crop], call.watch, call.notes)[0]
+        face = self.face_restorer([crop], call)[0]
         if self._is_upstream:
             face = mixed(face, crop, self._strength)
         if self._background:
@@ -189,12 +141,8 @@ class GpenRestorer(Restorer):
         """What the faces are pasted on: the picture, or what `background` makes."""
         if self._background is None:
             return image.copy()
-
-        def progress(done: int, n_tiles: int) -> None:
-            call.n_before = n_tiles
-            call.progress(done, n_tiles + n_faces)
-
-        return self._background(image, replace(call, progress=progress))
+        of_background = replace(call, progress=call.of_background(n_faces))
+        return self._background(image, of_background)
 
     def _add(
         self,
@@ -209,9 +157,9 @@ class GpenRestorer(Restorer):
         with call.watch("detect"):
             aligned = [faces.align(rgb, face.landmarks, side) for face in group]
         crops = [crop for crop, _ in aligned]
-        restored = self.face_restorer(crops, call.watch, call.notes)
+        restored = self.face_restorer(crops, call)
         for face, crop, pixels in zip(group, crops, restored, strict=True):
-            mask = self.face_restorer.mask(pixels, call.watch)
+            mask = self.face_restorer.mask(pixels, call)
             with call.watch("blend"):
                 if min(face.width, face.height) * factor < SMALL_FACE:
                     pixels = smooth_small(pixels)

@@ -6,6 +6,7 @@ import gc
 import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -19,7 +20,6 @@ from evalkit.images import Picture
 from evalkit.restorers import _hybrid_faces as laying
 from evalkit.restorers._gpen_faces import Crop, FaceRestorer
 from evalkit.restorers._gpen_pipeline import (
-    Call,
     GpenRestorer,
     Rgb,
     as_before,
@@ -28,9 +28,8 @@ from evalkit.restorers._gpen_pipeline import (
 )
 from evalkit.restorers._hybrid_faces import Published, scaling, sized, warped
 from evalkit.restorers._protocol import (
-    Cancel,
+    Call,
     Plan,
-    Progress,
     Restored,
     Restorer,
     Stopwatch,
@@ -136,17 +135,8 @@ class Parts:
 class Hybrid(Restorer):
     """See `evalkit.restorers.hybrid`; a face's number is its place among those found.
 
-    Parameters
-    ----------
-    plan
-        ``parts``: of the faces, then of the background.
-    detector
-        Finds faces.
-    published
-        Restored faces to paste; None to restore them.
-    parser
-        Makes the masks of published faces; None for the soft rectangle.
-
+    A plan's parts are those of the faces and of the background. Faces are restored
+    where `published` is None; else these are pasted, with masks by `parser`.
     """
 
     def __init__(
@@ -160,20 +150,10 @@ class Hybrid(Restorer):
         self._parts = Parts(plan)
         self._detector, self._published, self._parser = detector, published, parser
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,
-        source: str | None,  # noqa: ARG002
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        stop_if(cancel)
-        call = Call(progress=progress, cancel=cancel, notes=[*self.plan.notes])
+    def _restore(self, image: Picture, call: Call) -> Picture:
         rgb = colours(image)
         with call.watch("detect"):
-            found = [_whole(rgb)] if aligned else self._find(rgb)
+            found = [_whole(rgb)] if call.aligned else self._find(rgb)
             pairs = self._pairs(rgb, found)
             chosen = self._choose(rgb, found, pairs, call.notes)
         output = self._enlarge(image, len(chosen), call)
@@ -191,8 +171,8 @@ class Hybrid(Restorer):
             with call.watch("blend"):
                 alpha = output[..., 3] if has_alpha(output) else None
                 output = as_before(image, canvas.composite.over(enlarged), alpha)
-        notes = list(dict.fromkeys(call.notes))
-        return Restored(image=output, stages_s=call.watch.stages_s, notes=notes)
+        call.notes = list(dict.fromkeys(call.notes))
+        return output
 
     def _find(self, rgb: Rgb) -> list[Face]:
         least = min(SOUGHT_FROM, self.plan.resolved["confidence"])
@@ -235,17 +215,13 @@ class Hybrid(Restorer):
             return f"confidence under {limits['confidence']:g}"
         if min(face.width, face.height) < limits["least_face_px"]:
             return f"shorter side under {limits['least_face_px']:g} px"
-        if (
-            sharpness(warped(rgb, _frame(face), MASK_SIDE)[FACE])
-            >= limits["sharp_enough"]
-        ):
+        crop = warped(rgb, _frame(face), MASK_SIDE)
+        if sharpness(crop[FACE]) >= limits["sharp_enough"]:
             return f"sharpness {limits['sharp_enough']:g} or more"
         return None
 
     def _enlarge(self, image: Picture, n_faces: int, call: Call) -> Picture:
-        def progress(done: int, n_tiles: int) -> None:
-            call.n_before = n_tiles
-            call.progress(done, n_tiles + n_faces)
+        progress = call.of_background(n_faces)
 
         def work(part: Restorer) -> Restored:
             return part.restore(image, progress=progress, cancel=call.cancel)
@@ -264,7 +240,7 @@ class Hybrid(Restorer):
         call: Call,
     ) -> None:
         """Restore the faces, or look them up, and lay them over the background."""
-        watch, step = Stopwatch(), 1
+        apart, step = replace(call, watch=Stopwatch()), 1
         if isinstance(part, GpenRestorer):
             call.notes += part.notes
             restorer, step = part.face_restorer, part.face_restorer.batch
@@ -277,15 +253,15 @@ class Hybrid(Restorer):
                     pairs[group[0]], frames[0], canvas, call
                 )
             crops = [self._crop(canvas, frame, restorer.side) for frame in frames]
-            made = restorer(crops, watch, call.notes)
+            made = restorer(crops, apart)
             for k, frame, face in zip(group, frames, made, strict=True):
-                mask = restorer.mask(face, watch)
-                with watch("blend"):
+                mask = restorer.mask(face, apart)
+                with apart.watch("blend"):
                     share = self.plan.resolved["strength"] / 100
                     canvas.add(k, frame, face, mask, share)
             done = call.n_before + start + len(group)
             call.progress(done, call.n_before + len(chosen))
-        _add_stages(call, "faces", watch.stages_s)
+        _add_stages(call, "faces", apart.watch.stages_s)
 
     def _given(
         self, pair: Published, frame: Matrix, canvas: Canvas, call: Call
@@ -295,8 +271,8 @@ class Hybrid(Restorer):
         likeness, there = laying.lay_over(pair, crop)
         call.notes.append(f"{pair.name}: correlation {likeness:.3f} with the source")
         restorer = FaceRestorer(
-            Given(pair),
-            None,
+            engine=Given(pair),
+            in_fp32=None,
             side=len(pair.after),
             batch=1,
             parser=self._parser,

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import EvalkitError, OutOfMemoryError
-from evalkit.restorers._protocol import Cancel, Progress, stop_if
+from evalkit.restorers._protocol import Call, stop_if
 
 Rgb8 = NDArray[np.uint8]
 """Shape ``(height, width, 3)``, R, G, B, sRGB-encoded, uint8."""
@@ -26,23 +26,14 @@ POLL_S = 0.05
 
 
 class Task(NamedTuple):
-    """One picture to restore.
+    """One picture to restore, in tiles of that side in px.
 
-    Attributes
-    ----------
-    picture
-        At least 11 px on each side: fewer cannot be padded by reflection.
-    tile
-        Side of a tile in px.
-    progress, cancel
-        As in `Restorer.restore`.
-
+    It has at least 11 px on each side: fewer cannot be padded by reflection.
     """
 
     picture: Rgb8
     tile: int
-    progress: Progress
-    cancel: Cancel
+    call: Call
 
     @property
     def n_tiles(self) -> int:
@@ -51,18 +42,7 @@ class Task(NamedTuple):
 
 
 class Child:
-    """A process whose standard error is read while it works.
-
-    Parameters
-    ----------
-    name
-        Of what runs, for messages.
-    command
-        The program and its arguments.
-    folder
-        Where it works; None for here.
-
-    """
+    """A process whose standard error is read while it works; `name` is for messages."""
 
     def __init__(
         self, name: str, command: Sequence[str], folder: Path | None = None
@@ -93,12 +73,12 @@ class Child:
         """Tell the progress until `wait`, which takes `POLL_S`, returns something."""
         n_before, n_told = self._n_tiles, 0
         while (result := wait()) is None:
-            stop_if(task.cancel)
+            stop_if(task.call.cancel)
             while n_told < min(self._n_tiles - n_before, task.n_tiles):
                 n_told += 1
-                task.progress(n_told, task.n_tiles)
+                task.call.progress(n_told, task.n_tiles)
         for done in range(n_told + 1, task.n_tiles + 1):
-            task.progress(done, task.n_tiles)
+            task.call.progress(done, task.n_tiles)
         return result
 
     def said(self) -> list[str]:

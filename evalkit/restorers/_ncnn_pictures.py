@@ -27,18 +27,7 @@ def at_least(colours: Rgb8, side: int) -> Rgb8:
 
 
 def as_source(output: Rgb8, image: Picture, scale: float) -> Picture:
-    """Give an output the colours, depth and alpha of its source, and its scale.
-
-    Parameters
-    ----------
-    output
-        `SCALE` times as large as `image`.
-    image
-        The source.
-    scale
-        Output side divided by source side.
-
-    """
+    """Give an output of `SCALE` the channels and depth of its source, and `scale`."""
     restored: Picture = output
     if image.ndim == 2:
         restored = cast("Picture", cv2.cvtColor(output, cv2.COLOR_RGB2GRAY))

@@ -16,13 +16,12 @@ import tempfile
 import threading
 import time
 import weakref
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import cache
 from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
@@ -47,47 +46,22 @@ class NcnnMissingError(EvalkitError):
 
 
 class Model(NamedTuple):
-    """Which network, on which device.
-
-    Attributes
-    ----------
-    bin
-        Its values; the ``.param`` file lies beside it.
-    gpu
-        The number of a Vulkan device, or -1 for the CPU.
-
-    """
+    """A network's values, the ``.param`` file beside them; a Vulkan device, -1: CPU."""
 
     bin: Path
     gpu: int
 
 
-class Backend(ABC):
-    """What restores a picture at `SCALE`."""
+Backend: TypeAlias = Callable[[Task], tuple[Rgb8, dict[str, float]]]
+"""Restores a picture at `SCALE`: the output, and the seconds of its stages.
 
-    @abstractmethod
-    def __call__(self, task: Task) -> tuple[Rgb8, dict[str, float]]:
-        """The output, and the seconds of its stages.
-
-        Raises
-        ------
-        CancelledError
-            The caller's `cancel` returned true; the process was ended.
-        OutOfMemoryError
-            The process, or its device, ran out of memory.
-        EvalkitError
-            The process ended without a result; the text has its last words.
-
-        """
+Raises `CancelledError` where the caller's `cancel` returned true and the process was
+ended, `OutOfMemoryError` where it or its device ran out of memory, and `EvalkitError`,
+with its last words, where it ended without a result for another reason."""
 
 
 class Worker(Child):
-    """`_ncnn_worker` in a process of its own.
-
-    Parameters
-    ----------
-    request
-        As for `_ncnn_worker.main`.
+    """`_ncnn_worker.main` in a process of its own.
 
     Raises
     ------
@@ -130,13 +104,8 @@ class Worker(Child):
         return self.answer() if is_there else None
 
 
-class PackageBackend(Backend):
+class PackageBackend:
     """The package, loaded once in a process; one picture at a time, others wait.
-
-    Parameters
-    ----------
-    model
-        What to load.
 
     Raises
     ------
@@ -146,10 +115,9 @@ class PackageBackend(Backend):
     """
 
     def __init__(self, model: Model) -> None:
-        param = str(model.bin.with_suffix(".param"))
         self._request = {
             "gpu": model.gpu,
-            "param": param,
+            "param": str(model.bin.with_suffix(".param")),
             "bin": str(model.bin),
             "scale": SCALE,
         }
@@ -166,14 +134,11 @@ class PackageBackend(Backend):
         with self._lock:
             if not self._end.alive:
                 self._worker = self._start()
-            is_done = False
             try:
-                result = self._restore(self._worker, task)
-                is_done = True
-            finally:
-                if not is_done:  # it may be in the middle of anything
-                    self._end()
-        return result
+                return self._restore(self._worker, task)
+            except BaseException:  # it may be in the middle of anything
+                self._end()
+                raise
 
     def _restore(self, worker: Worker, task: Task) -> tuple[Rgb8, dict[str, float]]:
         height, width, _ = task.picture.shape
@@ -193,53 +158,39 @@ class PackageBackend(Backend):
         return output, {"network": answer["network_s"]}
 
 
-class ProgramBackend(Backend):
-    """The program, started anew for each picture, as its users do.
+def run_program(
+    program: Path, model: Model, task: Task
+) -> tuple[Rgb8, dict[str, float]]:
+    """See `Backend`: the program, started anew for each picture, as its users do.
 
-    Parameters
-    ----------
-    program
-        Its path.
-    model
-        What it loads; its `gpu` is not the CPU, which the program cannot use.
-
+    Decoding and encoding the files is part of the time. The program knows no CPU.
     """
-
-    def __init__(self, program: Path, model: Model) -> None:
-        self._program = program
-        self._model = model
-
-    def __call__(self, task: Task) -> tuple[Rgb8, dict[str, float]]:
-        """See `Backend`; decoding and encoding the files is part of the time."""
-        with tempfile.TemporaryDirectory(prefix="evalkit-ncnn-") as name:
-            folder = Path(name)
-            # the program wants a folder of this name and a path of under 256 characters
-            (folder / "models").symlink_to(self._model.bin.parent)
-            write_image(folder / "source.png", task.picture)
-            output = folder / "output.png"
-            start = time.perf_counter()
-            child = Child(PROGRAM, self._command(task.tile), folder)
-            try:
-                code = child.watch(lambda: _wait(child.process), task)
-                passed_s = time.perf_counter() - start
-                if code or not output.is_file():
-                    raise child.failure()
-            finally:
-                child.end()
-            return cast("Rgb8", read_image(output)), {"program": passed_s}
-
-    def _command(self, tile: int) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="evalkit-ncnn-") as name:
+        folder = Path(name)
+        # the program wants a folder of this name and a path of under 256 characters
+        (folder / "models").symlink_to(model.bin.parent)
+        write_image(folder / "source.png", task.picture)
+        output = folder / "output.png"
         settings = {
             "-i": "source.png",
-            "-o": "output.png",
+            "-o": output.name,
             "-m": "models",
-            "-n": self._model.bin.stem,
+            "-n": model.bin.stem,
             "-s": SCALE,
-            "-t": tile,
-            "-g": self._model.gpu,
+            "-t": task.tile,
+            "-g": model.gpu,
         }
         told = [str(part) for setting in settings.items() for part in setting]
-        return [str(self._program), *told]
+        start = time.perf_counter()
+        child = Child(PROGRAM, [str(program), *told], folder)
+        try:
+            code = child.watch(lambda: _wait(child.process), task)
+            passed_s = time.perf_counter() - start
+            if code or not output.is_file():
+                raise child.failure()
+        finally:
+            child.end()
+        return cast("Rgb8", read_image(output)), {"program": passed_s}
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> int | None:

@@ -72,12 +72,7 @@ def import_onnxruntime() -> Any:
 class OnnxEngine(Engine):
     """An ONNX file in ONNX Runtime; its sessions may be shared by threads.
 
-    Parameters
-    ----------
-    path
-        A network with one input and one output, ``(N, C, H, W)``.
-    session
-        Where and how it runs.
+    The network has one input and one output, ``(N, C, H, W)``.
 
     Raises
     ------

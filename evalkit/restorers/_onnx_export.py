@@ -41,7 +41,7 @@ def load_engine(
     free_axes: Sequence[int],
     cache_key: str,
 ) -> tuple[OnnxEngine, list[str]]:
-    """Run a network of PyTorch by ONNX Runtime, exported before or now.
+    """Run a network of PyTorch by ONNX Runtime, exported before or now; and notes.
 
     Parameters
     ----------
@@ -56,11 +56,6 @@ def load_engine(
         from picture to picture; the number of pictures may anyway.
     cache_key
         Tells these weights and this configuration from all others.
-
-    Returns
-    -------
-    tuple
-        The engine, and what the reader must know of it.
 
     Raises
     ------

@@ -70,19 +70,7 @@ def engine_on_cpu(
     cache_key: str,
     takes_any_size: bool = False,
 ) -> tuple[Engine, list[str]]:
-    """OpenVINO's engine for `module`, or PyTorch's with a note that says why.
-
-    Parameters
-    ----------
-    module, example, precision, cache_key, takes_any_size
-        As in `compile_network`.
-
-    Returns
-    -------
-    tuple
-        The engine, and what the reader must know of it.
-
-    """
+    """What `compile_network` makes, else PyTorch's engine and a note that says why."""
     try:
         engine = compile_network(
             module,
@@ -107,8 +95,8 @@ def compile_network(
     """Compile a module of PyTorch for the CPU, from the cache if it is there.
 
     The converted network lies in ``<cache>/openvino/<digest>``, the digest being
-    made of `cache_key`, the version of OpenVINO and the source of the module's
-    classes. A fresh conversion is compared with the module, in fp32.
+    made of `cache_key`, the version of OpenVINO and the files that the module's classes
+    stand in. A fresh conversion is compared with the module, in fp32.
 
     Parameters
     ----------
@@ -152,15 +140,9 @@ def compile_network(
 
 
 class OpenVinoEngine(Engine):
-    """A compiled network; each thread has an infer request of its own.
+    """An ``openvino.CompiledModel`` with one input and one output.
 
-    Parameters
-    ----------
-    name
-        See `Engine`.
-    compiled
-        An ``openvino.CompiledModel`` with one input and one output.
-
+    Each thread has an infer request of its own.
     """
 
     def __init__(self, name: str, compiled: Any) -> None:
@@ -246,6 +228,7 @@ def _digest(
     module: torch.nn.Module, shape: tuple[int, ...], cache_key: str, version: str
 ) -> str:
     """What must change for the converted network to be another one."""
-    sources = sorted({inspect.getsource(type(part)) for part in module.modules()})
+    files = {sys.modules[type(part).__module__] for part in module.modules()}
+    sources = sorted(inspect.getsource(file) for file in files)
     told = [version, cache_key, repr(module), str(shape), *sources]
     return hashlib.sha256("\0".join(told).encode()).hexdigest()[:32]

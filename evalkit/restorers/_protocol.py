@@ -7,10 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
-
-from evalkit.errors import CancelledError, OutputRejectedError
+from evalkit.errors import CancelledError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.weights import WeightsInUse
@@ -165,22 +162,55 @@ class Stopwatch:
         start = time.perf_counter()
         yield
         self._synchronize()
-        passed = time.perf_counter() - start
-        self.stages_s[stage] = self.stages_s.get(stage, 0.0) + passed
+        self.add(stage, time.perf_counter() - start)
+
+    def add(self, stage: str, passed_s: float) -> None:
+        """Count seconds that were measured elsewhere as part of `stage`."""
+        self.stages_s[stage] = self.stages_s.get(stage, 0.0) + passed_s
+
+
+@dataclass(slots=True, kw_only=True)
+class Call:
+    """What belongs to one call, so that threads share nothing that changes.
+
+    Attributes
+    ----------
+    aligned, source, progress, cancel
+        As in `Restorer.restore`.
+    notes, watch
+        Become the result's.
+    n_before
+        Tiles of a background, which are done before the first face.
+
+    """
+
+    progress: Progress
+    cancel: Cancel
+    aligned: bool = False
+    source: str | None = None
+    notes: list[str] = field(default_factory=list)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+    n_before: int = 0
+
+    def of_background(self, n_faces: int) -> Progress:
+        """The progress of a background on which `n_faces` will lie."""
+
+        def progress(done: int, n_tiles: int) -> None:
+            self.n_before = n_tiles
+            self.progress(done, n_tiles + n_faces)
+
+        return progress
 
 
 class Restorer(ABC):
     """A loaded restorer. It keeps no state between calls and may be shared by threads.
 
-    Parameters
-    ----------
-    plan
-        What was loaded.
-
+    Its notes, of which None are those of the plan, are the first of every output.
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, notes: Sequence[str] | None = None) -> None:
         self.plan = plan
+        self.notes = tuple(plan.notes if notes is None else notes)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -232,12 +262,25 @@ class Restorer(ABC):
 
         """
         check_picture(image)
-        return self._restore(
-            image,
-            aligned=aligned,
-            source=source,
+        call = self._call(progress, cancel, aligned=aligned, source=source)
+        stop_if(call.cancel)
+        output = self._restore(image, call)
+        return Restored(image=output, stages_s=call.watch.stages_s, notes=call.notes)
+
+    def _call(
+        self,
+        progress: Progress | None,
+        cancel: Cancel | None,
+        *,
+        aligned: bool = False,
+        source: str | None = None,
+    ) -> Call:
+        return Call(
             progress=progress or (lambda _done, _total: None),
             cancel=cancel or (lambda: False),
+            aligned=aligned,
+            source=source,
+            notes=list(self.notes),
         )
 
     def restore_batch(
@@ -255,7 +298,6 @@ class Restorer(ABC):
         """
         results = []
         for index, image in enumerate(images):
-            stop_if(cancel)
             name = sources[index] if sources else None
             results.append(
                 self.restore(image, aligned=aligned, source=name, cancel=cancel)
@@ -265,40 +307,11 @@ class Restorer(ABC):
         return results
 
     @abstractmethod
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,
-        source: str | None,
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored: ...
+    def _restore(self, image: Picture, call: Call) -> Picture:
+        """The output; its stages and notes are added to those of `call`."""
 
 
-def stop_if(cancel: Cancel | None) -> None:
+def stop_if(cancel: Cancel) -> None:
     """Raise `CancelledError` when `cancel` says so."""
-    if cancel is not None and cancel():
+    if cancel():
         raise CancelledError("cancelled by the caller; no picture was made")
-
-
-def check_network_output(output: NDArray[np.floating[Any]]) -> None:
-    """Refuse what a failed network makes: NaN, infinity, or one value everywhere.
-
-    Parameters
-    ----------
-    output
-        The network's output before rounding, any shape.
-
-    Raises
-    ------
-    OutputRejectedError
-        With the reason. A constant output is refused from 64 values on; a caller
-        whose source is itself constant does not call this.
-
-    """
-    low, high = float(output.min()), float(output.max())
-    if not np.isfinite(low) or not np.isfinite(high):
-        raise OutputRejectedError("the network's output holds NaN or infinity")
-    if low == high and output.size >= 64:
-        raise OutputRejectedError(f"the network's output is {low:g} everywhere")

@@ -13,6 +13,11 @@ from evalkit.weights import WeightsInUse, load_state
 if TYPE_CHECKING:
     import torch
 
+CITATION = (
+    "Wang et al., Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure "
+    "Synthetic Data, ICCV Workshops 2021, arXiv:2107.10833"
+)
+
 CUDA_BATCH_PX = 512 * 512
 """Source pixels that keep a large GPU busy; smaller windows go there together."""
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from dataclasses import replace
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,25 +12,17 @@ from numpy.typing import NDArray
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._openvino import engine_on_cpu
 from evalkit.restorers._protocol import (
+    Call,
     Cancel,
     Plan,
     Progress,
     Restored,
     Restorer,
-    Stopwatch,
 )
 from evalkit.restorers._realesrgan_network import Network, load_module
 from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import (
-    Engine,
-    MakeEngine,
-    TorchEngine,
-    oom_as_ours,
-)
+from evalkit.restorers._torch import Engine, MakeEngine, TorchEngine, oom_as_ours
 from evalkit.weights import WeightsInUse
-
-if TYPE_CHECKING:
-    import torch
 
 
 def load_pass(
@@ -42,7 +35,7 @@ def load_pass(
     denoise_strength: float = 1.0,
     make_engine: MakeEngine | None = None,
 ) -> tuple[Pass, list[str]]:
-    """Load a network for `enlarge`.
+    """Load a network for `enlarge`, and say what the reader must know of it.
 
     Parameters
     ----------
@@ -55,11 +48,6 @@ def load_pass(
     make_engine
         What runs the network; None for OpenVINO on a CPU and PyTorch on CUDA.
 
-    Returns
-    -------
-    tuple
-        The pass, and what the reader must know of it.
-
     Raises
     ------
     WeightsError
@@ -68,11 +56,15 @@ def load_pass(
     """
 
     def load(precision: str) -> tuple[Engine, list[str]]:
-        module = load_module(network, found, denoise_strength)
+        module, example = load_module(network, found, denoise_strength), _example()
         digests = [str(weights.sha256) for weights in found]
         key = " ".join([*digests, f"{denoise_strength:g}"])
-        return (make_engine or _engine_maker(device))(
-            module, _example(), precision, key
+        if make_engine:
+            return make_engine(module, example, precision, key)
+        if device != "cpu":
+            return TorchEngine(module, device, precision), []
+        return engine_on_cpu(
+            module, example, precision=precision, cache_key=key, takes_any_size=True
         )
 
     engine, notes = load(precision)
@@ -81,33 +73,14 @@ def load_pass(
     return Pass(engine=engine, tiling=tiling, in_fp32=in_fp32), [engine.name, *notes]
 
 
-def _engine_maker(device: str) -> MakeEngine:
-    def make(
-        module: torch.nn.Module, example: torch.Tensor, precision: str, key: str
-    ) -> tuple[Engine, list[str]]:
-        if device != "cpu":
-            return TorchEngine(module, device, precision), []
-        return engine_on_cpu(
-            module, example, precision=precision, cache_key=key, takes_any_size=True
-        )
-
-    return make
-
-
 def enlarge(
-    images: Sequence[Picture],
-    step: Pass,
-    *,
-    alpha: str,
-    watch: Stopwatch,
-    progress: Progress,
-    cancel: Cancel,
+    images: Sequence[Picture], step: Pass, call: Call, *, alpha: str
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one shape and dtype once; see `restore_tiled`.
 
     Parameters
     ----------
-    images, step, watch, progress, cancel
+    images, step, call
         As there; `images` may have an alpha channel.
     alpha
         ``network``: as a grey picture through the network, unless it has one value;
@@ -118,16 +91,11 @@ def enlarge(
     by_network = _takes_alpha(images, alpha)
     alphas: list[Any] = [image[..., 3] for image in images] if has_alpha else []
     sources: list[Any] = [image[..., :3] if has_alpha else image for image in images]
-    outputs, notes = restore_tiled(
-        sources + alphas if by_network else sources,
-        step,
-        watch=watch,
-        progress=progress,
-        cancel=cancel,
-    )
+    given = sources + alphas if by_network else sources
+    outputs, notes = restore_tiled(given, step, call)
     if not has_alpha:
         return outputs, notes
-    with watch("blend"):
+    with call.watch("blend"):
         if not by_network:
             outputs += [_interpolated(plane, step.tiling.scale) for plane in alphas]
         both = zip(outputs[: len(images)], outputs[len(images) :], strict=True)
@@ -135,35 +103,15 @@ def enlarge(
 
 
 class TunedRealESRGAN(Restorer):
-    """A network, run once, or for a scale of 8 again on its own output.
-
-    Parameters
-    ----------
-    plan
-        ``resolved``: scale and alpha, settled.
-    passes
-        In order.
-    notes
-        What the reader must know of them.
-
-    """
+    """A network, run once, or for a scale of 8 again on its own output."""
 
     def __init__(self, plan: Plan, passes: Sequence[Pass], notes: list[str]) -> None:
-        super().__init__(plan)
+        super().__init__(plan, [*notes, *plan.notes])
         self._passes = tuple(passes)
-        self._notes = [*notes, *plan.notes]
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,  # noqa: ARG002
-        source: str | None,  # noqa: ARG002
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
+    def _restore(self, image: Picture, call: Call) -> Picture:
         with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
-            return self._together([image], progress, cancel)[0]
+            return self._together([image], call)[0]
 
     def restore_batch(
         self,
@@ -193,43 +141,28 @@ class TunedRealESRGAN(Restorer):
             groups.setdefault((image.shape, image.dtype), []).append(index)
         results: dict[int, Restored] = {}
         for indices in groups.values():
-            made = self._together(
-                [images[index] for index in indices],
-                lambda _done, _total: None,
-                cancel or (lambda: False),
-            )
-            results |= zip(indices, made, strict=True)
+            call = self._call(None, cancel)
+            made = self._together([images[index] for index in indices], call)
+            share_s = {n: s / len(made) for n, s in call.watch.stages_s.items()}
+            for index, output in zip(indices, made, strict=True):
+                results[index] = Restored(
+                    image=output, stages_s=dict(share_s), notes=list(call.notes)
+                )
             if progress:
                 progress(len(results), len(images))
         return [results[index] for index in range(len(images))]
 
-    def _together(
-        self, images: Sequence[Picture], progress: Progress, cancel: Cancel
-    ) -> list[Restored]:
-        watch, notes = Stopwatch(), list(self._notes)
-        pictures, planned = list(images), self._windows(images)
+    def _together(self, images: Sequence[Picture], call: Call) -> list[Picture]:
+        settings, planned = self.plan.resolved, self._windows(images)
+        pictures = list(images)
         for number, step in enumerate(self._passes):
-            pictures, more = enlarge(
-                pictures,
-                step,
-                alpha=self.plan.resolved["alpha"],
-                watch=watch,
-                progress=_within(
-                    progress, sum(planned[:number]), sum(planned[number + 1 :])
-                ),
-                cancel=cancel,
-            )
-            notes += more
-        height, width = (
-            int(side * self.plan.resolved["scale"]) for side in images[0].shape[:2]
-        )
-        with watch("blend"):
-            pictures = [_lanczos(picture, height, width) for picture in pictures]
-        share_s = {stage: s / len(images) for stage, s in watch.stages_s.items()}
-        return [
-            Restored(image=picture, stages_s=dict(share_s), notes=list(notes))
-            for picture in pictures
-        ]
+            before, after = sum(planned[:number]), sum(planned[number + 1 :])
+            part = replace(call, progress=_within(call.progress, before, after))
+            pictures, notes = enlarge(pictures, step, part, alpha=settings["alpha"])
+            call.notes += notes
+        height, width = (int(side * settings["scale"]) for side in images[0].shape[:2])
+        with call.watch("blend"):
+            return [_lanczos(picture, height, width) for picture in pictures]
 
     def _windows(self, images: Sequence[Picture]) -> list[int]:
         """How many windows each pass has, if memory suffices."""

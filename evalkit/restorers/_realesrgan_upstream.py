@@ -15,22 +15,15 @@ import numpy as np
 
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
-from evalkit.restorers._protocol import (
-    Cancel,
-    Plan,
-    Progress,
-    Restored,
-    Restorer,
-    Stopwatch,
-    stop_if,
-)
+from evalkit.restorers._protocol import Call, Plan, Restorer, Stopwatch, stop_if
+from evalkit.restorers._realesrgan_work import TILE_PAD
 from evalkit.restorers._torch import oom_as_ours
 
 if TYPE_CHECKING:
     import torch
 
-TILE_PAD, PRE_PAD = 10, 0
-"""Defaults of upstream's script ``inference_realesrgan.py``, as is tile 0."""
+PRE_PAD = 0
+"""Default of upstream's script ``inference_realesrgan.py``, as is tile 0."""
 
 LOG = logging.getLogger(__name__)
 
@@ -42,51 +35,32 @@ class UpstreamRealESRGAN(Restorer):
     `RuntimeError` it prints that and pastes the tile before it again. Here each call
     works on a shallow copy of the object, and its network raises errors that it does
     not catch.
-
-    Parameters
-    ----------
-    plan
-        ``resolved``: device, precision, tile, scale and alpha, each settled.
-    module
-        The network, in fp32 on the CPU, weights loaded.
-    network_scale
-        Output side divided by source side, of the network itself.
-
     """
 
     def __init__(self, plan: Plan, module: torch.nn.Module, network_scale: int) -> None:
         import torch
 
-        super().__init__(plan)
         settings = plan.resolved
-        self._n_tiles = _tile_counter(settings["tile"])
-        self._upsampler = _upsampler(settings, module, network_scale)
-        self.notes = [
+        runs = (
             f"RealESRGANer {version('realesrgan')} on PyTorch {torch.__version__}, "
-            f"{settings['precision']}, {settings['device']}",
-            *plan.notes,
-        ]
+            f"{settings['precision']}, {settings['device']}"
+        )
+        super().__init__(plan, (runs, *plan.notes))
+        self._upsampler = _upsampler(settings, module, network_scale)
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,  # noqa: ARG002
-        source: str | None,  # noqa: ARG002
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        settings, notes = self.plan.resolved, list(self.notes)
+    def _restore(self, image: Picture, call: Call) -> Picture:
+        settings = self.plan.resolved
         has_alpha = image.shape[2:] == (4,) and settings["alpha"] == "network"
-        total = self._n_tiles(image) * (2 if has_alpha else 1)
-        watch = Stopwatch(_synchronize(settings["device"]))
-        call = copy.copy(self._upsampler)
-        call.model = _guarded(call.model, watch, progress, cancel, total)
+        n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
+        call.watch = Stopwatch(_synchronize(settings["device"]))
+        upsampler = copy.copy(self._upsampler)
+        upsampler.model = _guarded(upsampler.model, call, n_tiles)
         for method, stage in (("pre_process", "upload"), ("post_process", "download")):
-            setattr(call, method, _timed(getattr(call, method), watch, stage))
+            # what the watch gives for `with` decorates a function as well
+            setattr(upsampler, method, call.watch(stage)(getattr(upsampler, method)))
         try:
             with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
-                output, _ = call.enhance(
+                output, _ = upsampler.enhance(
                     _with_red_and_blue_swapped(image),
                     outscale=settings["scale"],
                     alpha_upsampler="realesrgan" if has_alpha else "bilinear",
@@ -95,9 +69,10 @@ class UpstreamRealESRGAN(Restorer):
             raise OutputRejectedError(f"RealESRGANer failed: {error}") from error
         if output.dtype != image.dtype:
             output = output.astype(np.uint16) * np.uint16(257)
-            notes.append("upstream takes 16 bits without a value over 256 for 8 bits")
-        output = _with_red_and_blue_swapped(output)
-        return Restored(image=output, stages_s=watch.stages_s, notes=notes)
+            call.notes.append(
+                "upstream takes 16 bits without a value over 256 for 8 bits"
+            )
+        return _with_red_and_blue_swapped(output)
 
 
 def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:
@@ -122,11 +97,7 @@ def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> An
 
 
 def _guarded(
-    model: Callable[[torch.Tensor], torch.Tensor],
-    watch: Stopwatch,
-    progress: Progress,
-    cancel: Cancel,
-    total: int,
+    model: Callable[[torch.Tensor], torch.Tensor], call: Call, n_tiles: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The network, raising what `RealESRGANer` does not catch, counting its tiles."""
     import torch
@@ -135,16 +106,17 @@ def _guarded(
 
     def run(tile: torch.Tensor) -> torch.Tensor:
         nonlocal done
-        stop_if(cancel)
+        stop_if(call.cancel)
         try:
-            with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"), watch("network"):
+            doing = f"a tile of shape {tuple(tile.shape)}"
+            with oom_as_ours(doing), call.watch("network"):
                 output = model(tile)
         except RuntimeError as error:
             raise OutputRejectedError(f"the network failed: {error}") from error
         if not torch.isfinite(output).all():
             raise OutputRejectedError("the network's output holds NaN or infinity")
         done += 1
-        progress(done, total)
+        call.progress(done, n_tiles)
         return output
 
     return run
@@ -157,21 +129,8 @@ def _with_red_and_blue_swapped(image: Picture) -> Picture:
     return cast("Picture", np.ascontiguousarray(image[..., order]))
 
 
-def _timed(
-    method: Callable[..., Any], watch: Stopwatch, stage: str
-) -> Callable[..., Any]:
-    def run(*arguments: Any) -> Any:
-        with watch(stage):
-            return method(*arguments)
-
-    return run
-
-
-def _tile_counter(tile: int) -> Callable[[Picture], int]:
-    def count(image: Picture) -> int:
-        return math.prod(math.ceil(side / tile) for side in image.shape[:2])
-
-    return count if tile else lambda _image: 1
+def _n_tiles(image: Picture, tile: int) -> int:
+    return math.prod(math.ceil(side / (tile or side)) for side in image.shape[:2])
 
 
 def _synchronize(device: str) -> Callable[[], None]:

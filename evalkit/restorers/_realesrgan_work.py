@@ -8,30 +8,19 @@ from dataclasses import replace
 from evalkit.restorers._canvas import Tiling
 from evalkit.restorers._protocol import Settings
 from evalkit.restorers._realesrgan_network import Network, build_module
-from evalkit.restorers._work import Batches, Work, count_work
+from evalkit.restorers._work import Batches
 
 TILE_PAD = 10
 """Context of a tile, px, of `RealESRGANer`'s script and of ncnn's program."""
 
 
-def work_of(
-    networks: Sequence[Network], settings: Settings, height: int, width: int
-) -> Work:
-    """Count what a source takes in networks run behind one another.
-
-    The upstream runner, which uses the first alone, holds source and output besides.
-    """
-    held = 0
-    if settings["runner"] == "upstream" and settings["tile"]:
-        held = 3 * height * width * (1 + networks[0].scale ** 2)
-    batches = batches_of(networks, settings, height, width)
-    return count_work(batches, settings["precision"], held)
-
-
 def batches_of(
     networks: Sequence[Network], settings: Settings, height: int, width: int
 ) -> list[Batches]:
-    """What the networks of `work_of` are given."""
+    """What a source gives networks that run behind one another.
+
+    The upstream runner uses the first alone.
+    """
     tile = settings["tile"]
     if settings["runner"] == "upstream":
         step = networks[0].step

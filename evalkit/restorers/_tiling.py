@@ -19,13 +19,7 @@ import numpy as np
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.restorers._canvas import Canvas, Job, Planes, Tiling
-from evalkit.restorers._protocol import (
-    Cancel,
-    Progress,
-    Stopwatch,
-    check_network_output,
-    stop_if,
-)
+from evalkit.restorers._protocol import Call, stop_if
 from evalkit.restorers._torch import Batch, Engine, oom_as_ours
 
 SMALLEST_TILE = 16
@@ -54,12 +48,7 @@ class Pass:
 
 
 def restore_tiled(
-    sources: Sequence[Picture],
-    step: Pass,
-    *,
-    watch: Stopwatch,
-    progress: Progress,
-    cancel: Cancel,
+    sources: Sequence[Picture], step: Pass, call: Call
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one size with a network that sees windows of them.
 
@@ -72,10 +61,9 @@ def restore_tiled(
         Each ``(H, W)`` or ``(H, W, 3)``, uint8 or uint16, of one height and width.
     step
         The network, and how they are cut for it.
-    watch
-        Gets the stages upload, network, download and blend.
-    progress, cancel
-        See `Restorer.restore`; windows are counted.
+    call
+        Its watch gets the stages upload, network, download and blend; windows are
+        counted.
 
     Returns
     -------
@@ -99,8 +87,7 @@ def restore_tiled(
     while True:
         try:
             with oom_as_ours(f"a picture of {width}x{height} px"):
-                outputs = _attempt(sources, engine, tiling, watch, progress, cancel)
-            return outputs, notes
+                return _attempt(sources, engine, tiling, call), notes
         except OutOfMemoryError as error:
             tile = math.ceil(min(tiling.tile or longest, longest) / 2)
             if tile < SMALLEST_TILE:
@@ -115,12 +102,7 @@ def restore_tiled(
 
 
 def _attempt(
-    sources: Sequence[Picture],
-    engine: Engine,
-    tiling: Tiling,
-    watch: Stopwatch,
-    progress: Progress,
-    cancel: Cancel,
+    sources: Sequence[Picture], engine: Engine, tiling: Tiling, call: Call
 ) -> list[Picture]:
     canvases = [Canvas(source, tiling) for source in sources]
     started: deque[tuple[list[Job], Batch, Callable[[], Batch]]] = deque()
@@ -131,21 +113,21 @@ def _attempt(
         nonlocal done
         jobs, batch, finish = started.popleft()
         outputs = finish()
-        with watch("blend"):
+        with call.watch("blend"):
             for job, window, output in zip(jobs, batch, outputs, strict=True):
                 check_output(window, output)
                 canvas = canvases[job.picture]
                 canvas.put(job, _kept(canvas, job, output))
         done += len(jobs)
-        progress(done, total)
+        call.progress(done, total)
 
     for jobs in _batches(canvases, tiling.batch_px):
-        stop_if(cancel)
-        with watch("upload"):
+        stop_if(call.cancel)
+        with call.watch("upload"):
             batch = np.stack(
                 [_window(sources[j.picture], canvases[0], j) for j in jobs]
             )
-        started.append((jobs, batch, engine.start(batch, watch)))
+        started.append((jobs, batch, engine.start(batch, call.watch)))
         if len(started) > engine.n_ahead:
             collect()
     while started:
@@ -192,13 +174,17 @@ def _kept(canvas: Canvas, job: Job, output: Planes) -> Planes:
 
 
 def check_output(window: Planes, output: Planes) -> None:
-    """Refuse NaN, infinity and a constant, unless the source is constant itself.
+    """Refuse what a failed network makes: NaN, infinity, or one value everywhere.
 
     Raises
     ------
     OutputRejectedError
-        See `check_network_output`.
+        With the reason. A constant is refused from 64 values on, and only where the
+        source is not constant itself.
 
     """
-    if window.min() < window.max() or not np.isfinite(output).all():
-        check_network_output(output)
+    low, high = float(output.min()), float(output.max())
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise OutputRejectedError("the network's output holds NaN or infinity")
+    if low == high and output.size >= 64 and window.min() < window.max():
+        raise OutputRejectedError(f"the network's output is {low:g} everywhere")

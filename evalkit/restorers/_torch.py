@@ -104,15 +104,6 @@ def pick_precision(precision: str, device: str, runner: str) -> str:
     ``auto`` is fp16 on a GPU; on a CPU fp32 for the runner ``upstream``, and for
     ``tuned`` bf16 where the CPU has units for it, else fp32.
 
-    Parameters
-    ----------
-    precision
-        ``auto``, ``fp32``, ``fp16`` or ``bf16``.
-    device
-        As `pick_device` returned it.
-    runner
-        ``upstream`` or ``tuned``.
-
     Raises
     ------
     SettingError
@@ -145,10 +136,7 @@ def torch_dtype(precision: str) -> torch.dtype:
 def oom_as_ours(doing: str) -> Iterator[None]:
     """Turn what PyTorch, OpenVINO or NumPy raise for lack of memory into ours.
 
-    Parameters
-    ----------
-    doing
-        What the block does, for the message: ``a tile of 256x256 px``.
+    `doing` is what the block does, for the message: ``a tile of 256x256 px``.
 
     Raises
     ------
@@ -175,11 +163,7 @@ def oom_as_ours(doing: str) -> Iterator[None]:
 class Engine(ABC):
     """A network on a device, called with NumPy arrays; may be shared by threads.
 
-    Parameters
-    ----------
-    name
-        What runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``.
-
+    Its name says what runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``.
     """
 
     n_ahead = 0
@@ -298,8 +282,7 @@ class TorchEngine(Engine):
             for stage, start, end in zip(
                 ("upload", "network", "download"), marks[::2], marks[1::2], strict=True
             ):
-                passed_s = start.elapsed_time(end) / 1000
-                watch.stages_s[stage] = watch.stages_s.get(stage, 0.0) + passed_s
+                watch.add(stage, start.elapsed_time(end) / 1000)
             return host.numpy().astype(np.float32)
 
         return finish

@@ -9,17 +9,7 @@ from importlib.util import find_spec
 from evalkit import faces
 from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import (
-    Cancel,
-    Plan,
-    Progress,
-    Restored,
-    Restorer,
-    RestorerSpec,
-    Settings,
-    Stopwatch,
-    stop_if,
-)
+from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._routing import ROUTES, decide, look
 
 FALLBACK = "realesrgan"
@@ -38,13 +28,7 @@ OPTIONS = {
 class Auto(Restorer):
     """Decides for each picture; loads a restorer when the first picture needs it.
 
-    Parameters
-    ----------
-    plan
-        Its parts are the restorers that can be had.
-    detector
-        Finds the faces that decide.
-
+    The parts of a plan are the restorers that can be had.
     """
 
     def __init__(self, plan: Plan, detector: faces.Detector) -> None:
@@ -54,40 +38,28 @@ class Auto(Restorer):
         self._loaded: dict[str, Restorer] = {}
         self._lock = threading.Lock()
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,
-        source: str | None,
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        stop_if(cancel)
-        watch = Stopwatch()
-        with watch("route"):
-            decision = decide(look(image, self._detector))
-        route, notes = (
-            decision.route,
-            [f"route {decision.route}: {decision.reasons[0]}"],
-        )
-        notes += decision.reasons[1:]
+    def _restore(self, image: Picture, call: Call) -> Picture:
+        with call.watch("route"):
+            route, _, (rule, *seen) = decide(look(image, self._detector))
+        call.notes += [f"route {route}: {rule}", *seen]
         if ROUTES[route] not in self._plans:
-            notes.append(fallback_note(route))
+            call.notes.append(fallback_note(route))
             route = FALLBACK
         if route == "gpen":
-            with watch("enlarge"):
+            with call.watch("enlarge"):
                 scale = self.plan.resolved["scale"]
                 height, width = (round(scale * side) for side in image.shape[:2])
                 image = resize(image, width, height)
         made = self._load(ROUTES[route]).restore(
-            image, aligned=aligned, source=source, progress=progress, cancel=cancel
+            image,
+            aligned=call.aligned,
+            source=call.source,
+            progress=call.progress,
+            cancel=call.cancel,
         )
-        return Restored(
-            image=made.image,
-            stages_s=watch.stages_s | made.stages_s,
-            notes=[*self.plan.notes, *notes, *made.notes],
-        )
+        call.watch.stages_s |= made.stages_s
+        call.notes += made.notes
+        return made.image
 
     def _load(self, name: str) -> Restorer:
         with self._lock:

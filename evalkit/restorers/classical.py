@@ -7,17 +7,7 @@ from numpy.typing import NDArray
 
 from evalkit.images import Picture
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import (
-    Cancel,
-    Plan,
-    Progress,
-    Restored,
-    Restorer,
-    RestorerSpec,
-    Settings,
-    Stopwatch,
-    stop_if,
-)
+from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import Work
 
 OPTIONS = {
@@ -30,25 +20,15 @@ OPTIONS = {
 class Interpolation(Restorer):
     """OpenCV's enlargement, on the sRGB values; colours count by their alpha."""
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,  # noqa: ARG002
-        source: str | None,  # noqa: ARG002
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        stop_if(cancel)
-        watch = Stopwatch()
+    def _restore(self, image: Picture, call: Call) -> Picture:
         scale = self.plan.resolved["scale"]
         height, width = image.shape[:2]
-        with watch("resize"):
+        with call.watch("resize"):
             output = _enlarge(
                 image, int(width * scale), int(height * scale), self.plan.spec.name
             )
-        progress(1, 1)
-        return Restored(image=output, stages_s=watch.stages_s, notes=[])
+        call.progress(1, 1)
+        return output
 
 
 def _enlarge(image: Picture, width: int, height: int, name: str) -> Picture:
@@ -79,30 +59,30 @@ def work(settings: Settings, height: int, width: int) -> Work:
     return Work("none", 0, n_bytes, n_bytes)
 
 
+def _entry(name: str, citation: str) -> RestorerSpec:
+    return RestorerSpec(
+        name=name,
+        task="interpolation: no detail is added",
+        scale=4,
+        citation=citation,
+        licence="Apache-2.0 (OpenCV)",
+        plan=plan,
+        build=Interpolation,
+        work=work,
+        options=OPTIONS,
+    )
+
+
 ENTRIES = (
-    RestorerSpec(
-        name="lanczos",
-        task="interpolation: no detail is added",
-        scale=4,
-        citation="Lanczos kernel, a = 4 (cv2.INTER_LANCZOS4); Duchon, Lanczos "
-        "Filtering in One and Two Dimensions, J. Appl. Meteorol. 18(8), 1979",
-        licence="Apache-2.0 (OpenCV)",
-        plan=plan,
-        build=Interpolation,
-        work=work,
-        options=OPTIONS,
+    _entry(
+        "lanczos",
+        "Lanczos kernel, a = 4 (cv2.INTER_LANCZOS4); Duchon, Lanczos Filtering in One "
+        "and Two Dimensions, J. Appl. Meteorol. 18(8), 1979",
     ),
-    RestorerSpec(
-        name="bicubic",
-        task="interpolation: no detail is added",
-        scale=4,
-        citation="cubic convolution, a = -0.75 (cv2.INTER_CUBIC); Keys, Cubic "
-        "Convolution Interpolation for Digital Image Processing, IEEE Trans. "
-        "Acoust., Speech, Signal Process. 29(6), 1981",
-        licence="Apache-2.0 (OpenCV)",
-        plan=plan,
-        build=Interpolation,
-        work=work,
-        options=OPTIONS,
+    _entry(
+        "bicubic",
+        "cubic convolution, a = -0.75 (cv2.INTER_CUBIC); Keys, Cubic Convolution "
+        "Interpolation for Digital Image Processing, IEEE Trans. Acoust., Speech, "
+        "Signal Process. 29(6), 1981",
     ),
 )

@@ -141,12 +141,7 @@ def _find_parser() -> tuple[WeightsInUse | None, list[str]]:
 def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     """Load the generator, and what finds, masks and surrounds the faces.
 
-    Parameters
-    ----------
-    plan
-        Of an entry below.
-    make_engine
-        What runs the generator; None for OpenVINO or PyTorch.
+    Without `make_engine`, OpenVINO or PyTorch runs the generator.
 
     Raises
     ------
@@ -164,8 +159,8 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
         warnings.warn(plan.notes[0], RandomWeightsWarning, stacklevel=2)
     engine, notes = _load_engine(plan, precision, make_engine)
     face_restorer = FaceRestorer(
-        engine,
-        None
+        engine=engine,
+        in_fp32=None
         if precision == "fp32"
         else lambda: _load_engine(plan, "fp32", make_engine)[0],
         side=size.side,

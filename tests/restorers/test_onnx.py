@@ -108,6 +108,12 @@ def test_gpen_on_onnx_restores_what_gpen_restores(astronaut):
     assert any("ONNX Runtime" in note for note in result.notes)
 
 
+def test_gpens_plan_holds_the_restorer_of_its_background():
+    told = {"background": "realesrgan", "weights": "random", "device": "cpu"}
+    plan = plan_restorer("onnx-gpen-256", **told)
+    assert "evalkit.restorers.realesrgan" in plan.modules
+
+
 def test_an_export_is_made_once(monkeypatch, picture):
     first = load_restorer(SMALL, device="cpu").restore(picture).image
     monkeypatch.setattr(_onnx_export, "_export", None)

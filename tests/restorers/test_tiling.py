@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
 from evalkit.restorers._canvas import SEAM, Tiling
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._protocol import Call
 from evalkit.restorers._tiling import Pass, restore_tiled
 from evalkit.restorers._torch import Engine
 
@@ -40,13 +40,11 @@ def blurred(batch):
 def run(sources, engine, *, in_fp32=None, progress=None, cancel=None, **tiling):
     tiling = {"scale": 2, "tile": 0, "margin": RADIUS, **tiling}
     step = Pass(engine=engine, tiling=Tiling(**tiling), in_fp32=in_fp32)
-    return restore_tiled(
-        sources,
-        step,
-        watch=Stopwatch(),
+    call = Call(
         progress=progress or (lambda done, total: None),
         cancel=cancel or (lambda: False),
     )
+    return restore_tiled(sources, step, call)
 
 
 def picture(height, width, *, channels=3, dtype=np.uint8, seed=0):
