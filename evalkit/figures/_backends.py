@@ -7,8 +7,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalkit.figures._cost import RANDOM, TEXT_PT
-from evalkit.figures._style import FAINT, INK, new_figure, wrap
+from evalkit.figures._cost import RANDOM
+from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap, write_beside
 
 REFERENCE = "PyTorch, upstream"
 FILLS = {
@@ -38,18 +38,19 @@ def backends(table: pd.DataFrame) -> Figure:
     times.set_ylim(len(rows) - 0.5, -0.5)
     for y, row in enumerate(rows):
         if pd.isna(row["wall_time_s"]):
-            _write(times, 0, y, "\n".join(wrap(_why_not(row), 560, TEXT_PT, 2)))
+            reason = "\n".join(wrap(_why_not(row), 560, TEXT_PT, 2))
+            write_beside(times, y, reason, x=0)
             continue
         raw, seconds = json.loads(row["wall_times_s"]), row["wall_time_s"]
         is_other = row["backend"] != REFERENCE and pd.notna(row["speed_up"])
         ratio = f", {row['speed_up']:.2g}x" if is_other else ""
         _bar(times, y, row["backend"], seconds)
         times.plot(raw, [y] * len(raw), "o", mec=INK, mfc="none", ms=5)
-        _write(times, max(raw), y, f"{seconds:.3g} s{ratio}")
+        write_beside(times, y, f"{seconds:.3g} s{ratio}", x=max(raw))
         if pd.notna(mib := row["memory_mib"]):
             more = f", {-row['memory_saved_percent']:+.0f} %" if is_other else ""
             _bar(memory, y, row["backend"], mib)
-            _write(memory, mib, y, f"{mib:,.0f} MiB{more}")
+            write_beside(memory, y, f"{mib:,.0f} MiB{more}", x=mib)
     meters = table["memory_meter"].dropna().unique()
     _finish(times, "time of one picture, s: bar, median of warm runs; ○, each")
     _finish(memory, "peak memory, MiB\n" + "; ".join(meters))
@@ -78,19 +79,6 @@ def _why_not(row: dict[str, Any]) -> str:
 def _bar(axes: Axes, y: int, backend: str, value: float) -> None:
     grey, hatch = FILLS[backend]
     axes.barh(y, value, 0.6, facecolor=grey, hatch=hatch, edgecolor=FAINT, lw=0.8)
-
-
-def _write(axes: Axes, x: float, y: int, text: str) -> None:
-    axes.annotate(
-        text,
-        (x, y),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=TEXT_PT,
-        color=INK,
-        parse_math=False,
-    )
 
 
 def _finish(axes: Axes, label: str) -> None:

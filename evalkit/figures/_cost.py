@@ -6,11 +6,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from evalkit.figures._style import FAINT, INK, new_figure, wrap
+from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap, write_beside
 
 WIDTH_PX, NAME_PX, VALUE_PX = 1400, 380, 300
 ROW_PX, HEAD_PX, FOOT_PX = 80, 76, 120
-NAME_PT, TEXT_PT = 8.5, 8
+NAME_PT = 8.5
 LOGARITHMIC_FROM = 10.0
 """Largest value over smallest from which the axis is logarithmic."""
 
@@ -59,7 +59,7 @@ def wall_times(
             times = mine.loc[mine["phase"] == phase, "wall_time_s"].astype(float)
             axes.plot(
                 times,
-                y + _spread(len(times)),
+                y + spread(len(times), 0.22),
                 marker,
                 markerfacecolor="none",
                 markeredgecolor=INK if phase == "warm" else FAINT,
@@ -71,7 +71,8 @@ def wall_times(
             axes.plot([np.median(warm)] * 2, [y - 0.32, y + 0.32], color=INK, lw=2)
         if interval:
             axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
-        _value(axes, y, _summary(warm, interval, len(_of(records, row)) - len(mine)))
+        n_failed = len(_of(records, row)) - len(mine)
+        write_beside(axes, y, _summary(warm, interval, n_failed))
         drawn += _floor_line(axes, y, row, floors, "wall time")
     _scale(axes, np.array(drawn, float), "wall time of one call, s")
     note = "○ warm run   △ cold run   | median of the warm runs"
@@ -118,7 +119,7 @@ def memory(
                 hatch=hatch,
                 label=label if y == 0 else None,
             )
-        _value(axes, y, "\n".join(texts) or "not measured")
+        write_beside(axes, y, "\n".join(texts) or "not measured")
         _floor_line(axes, y, row, floors, "peak memory")
     axes.set_xlim(left=0)
     label = "peak memory, MiB" + (FLOOR_NOTE if floors is not None else "")
@@ -209,9 +210,9 @@ def _name(row: tuple[object, ...]) -> str:
     return "\n".join([*lines, RANDOM] if weights_kind == "random" else lines)
 
 
-def _spread(n: int) -> np.ndarray:
+def spread(n: int, most: float) -> np.ndarray:
     """Offsets that keep equal marks apart, the same at every call."""
-    return 0.22 * np.sin(2.4 * np.arange(n)) if n > 1 else np.zeros(n)
+    return np.asarray(most * np.sin(2.4 * np.arange(n)))
 
 
 def _interval(
@@ -236,20 +237,6 @@ def _summary(
     if n_failed:
         lines.append(f"{n_failed} failed")
     return "\n".join(lines) or "no warm run"
-
-
-def _value(axes: Axes, y: float, text: str) -> None:
-    axes.annotate(
-        text,
-        (1, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=TEXT_PT,
-        color=INK,
-        parse_math=False,
-    )
 
 
 def _scale(axes: Axes, values: np.ndarray, label: str) -> None:

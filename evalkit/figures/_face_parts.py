@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from evalkit.errors import SettingError
 from evalkit.faces import CLASSES
 from evalkit.figures._sheet import LINE_PX, TEXT_PT, Sheet, fitted
-from evalkit.figures._style import GROUND, on_screen
+from evalkit.figures._style import on_screen
 from evalkit.images import Picture
 
 PANEL_PX, LEGEND_PX, MARGIN_PX = 480, 300, 24
@@ -48,10 +48,8 @@ def face_parts(face: Picture, classes: NDArray[np.uint8]) -> Figure:
     side = PANEL_PX
     width = 2 * side + LEGEND_PX + 4 * MARGIN_PX
     sheet = Sheet(width, side + 2 * MARGIN_PX)
-    sheet.picture(fitted(source, side, side, GROUND), MARGIN_PX, MARGIN_PX)
-    axes = sheet.picture(
-        fitted(tinted, side, side, GROUND), side + 2 * MARGIN_PX, MARGIN_PX
-    )
+    sheet.picture(fitted(source, side, side), MARGIN_PX, MARGIN_PX)
+    axes = sheet.picture(fitted(tinted, side, side), side + 2 * MARGIN_PX, MARGIN_PX)
     scale = side / max(classes.shape)
     before = (side - scale * np.array(classes.shape)) / 2
     lines = []

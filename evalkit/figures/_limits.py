@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from evalkit.figures._cost import TEXT_PT
+from evalkit.figures._cost import spread
 from evalkit.figures._spread import LEGEND, MARKS, _panels
-from evalkit.figures._style import FAINT, INK, wrap
+from evalkit.figures._style import FAINT, INK, TEXT_PT, wrap
 
 
 def frontier(budget: pd.DataFrame, asked_mib: int = 3072) -> Figure:
@@ -101,6 +101,6 @@ def _latencies(axes: Axes, records: pd.DataFrame) -> None:
     warm = records[told.notna() & (records["phase"] == "warm")]
     for n, mine in warm.groupby(told[warm.index].astype(int)):
         times = mine["wall_time_s"].dropna().to_numpy(float)
-        spread = 0.2 * np.sin(2.4 * np.arange(len(times)))
-        axes.plot(n + spread, times, "o", mfc="none", color=INK, ms=4)
+        places = n + spread(len(times), 0.2)
+        axes.plot(places, times, "o", mfc="none", color=INK, ms=4)
         axes.plot([n - 0.3, n + 0.3], [np.median(times)] * 2, color=INK, lw=2)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evalkit.figures._pictures import GAP_PX, MARGIN_PX, NAME_PT
 from evalkit.figures._sheet import LINE_PX, TEXT_PT, Sheet, fitted
-from evalkit.figures._style import GROUND, on_screen, wrap
+from evalkit.figures._style import wrap
 from evalkit.images import Picture
 
 Map = NDArray[np.float32]
@@ -50,8 +50,7 @@ def pathology_maps(
     width = 2 * MARGIN_PX + (1 + len(names)) * pitch_x - GAP_PX
     bottom = MARGIN_PX + max(height, LEGEND_PX)
     sheet = Sheet(width, bottom - height + (1 + len(outputs)) * pitch_y)
-    shown = fitted(on_screen(source), PANEL_PX, height, GROUND)
-    sheet.picture(shown, MARGIN_PX, bottom - height)
+    sheet.picture(fitted(source, PANEL_PX, height), MARGIN_PX, bottom - height)
     sheet.write(["source"], MARGIN_PX, bottom + 6, NAME_PT, bold=True)
     limits = {name: _limits([own[name][0] for own in maps.values()]) for name in names}
     for column, name in enumerate(names, 1):
@@ -60,14 +59,13 @@ def pathology_maps(
     for row, (condition, output) in enumerate(outputs.items(), 1):
         top = bottom - height + row * pitch_y
         below = top + height + 6
-        panel = fitted(on_screen(output), PANEL_PX, height, GROUND)
-        sheet.picture(panel, MARGIN_PX, top)
+        sheet.picture(fitted(output, PANEL_PX, height), MARGIN_PX, top)
         lines = wrap(condition, PANEL_PX, TEXT_PT, 2, bold=True)
         sheet.write(lines, MARGIN_PX, below, TEXT_PT, bold=True)
         for column, name in enumerate(names, 1):
             left = MARGIN_PX + column * pitch_x
             values, caption = maps[condition][name]
-            shades = fitted(_shaded(values, limits[name]), PANEL_PX, height, GROUND)
+            shades = fitted(_shaded(values, limits[name]), PANEL_PX, height)
             sheet.picture(_framed(shades), left, top)
             sheet.write([caption], left, below, TEXT_PT)
     return sheet.figure

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from evalkit.errors import SettingError
 from evalkit.figures._crop import CROP_RULE, Crop, cut, shows_same_view
 from evalkit.figures._sheet import LINE_PX, TEXT_PT, Sheet, fitted, inside
-from evalkit.figures._style import GROUND, LIGHT, on_screen, wrap
+from evalkit.figures._style import LIGHT, wrap
 from evalkit.images import Picture
 
 PANEL_PX = 480
@@ -25,11 +25,11 @@ OTHER_VIEW = "another view than the source's:\nthere is no common crop"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Cell:
-    """One column of a side-by-side figure: a picture, its crop, its caption."""
+    """One column of a side-by-side figure: a picture, its name, its caption."""
 
     name: str
-    caption: str
     picture: Picture | str
+    caption: str = ""
 
     @property
     def title(self) -> list[str]:
@@ -67,7 +67,7 @@ def contact_sheet(pictures: Mapping[str, Picture]) -> Figure:
     for index, (name, picture) in enumerate(pictures.items()):
         row, column = divmod(index, n_columns)
         left, top = MARGIN_PX + column * pitch_x, MARGIN_PX + row * pitch_y
-        panel = fitted(on_screen(picture), THUMBNAIL_PX, THUMBNAIL_PX, LIGHT)
+        panel = fitted(picture, THUMBNAIL_PX, THUMBNAIL_PX, ground=LIGHT)
         sheet.picture(panel, left, top)
         lines = [*wrap(name, THUMBNAIL_PX, FOOT_PT, 2), _size(picture)]
         sheet.write(lines, left, top + THUMBNAIL_PX + GAP_PX // 2, FOOT_PT)
@@ -114,7 +114,8 @@ def side_by_side(
     cells = _cells(source, reference, outputs, captions)
     n_columns = math.ceil(len(cells) / math.ceil(len(cells) / MAX_COLUMNS))
     n_rows = math.ceil(len(cells) / n_columns)
-    view_px = _view_height(source)
+    ratio = float(source.shape[0] / source.shape[1])
+    view_px = round(PANEL_PX * min(max(ratio, FLATTEST), TALLEST))
     crop_px = min(PANEL_PX, round(PANEL_PX * crop.height / crop.width))
     n_lines = max(len(cell.title) + len(cell.lines) for cell in cells)
     pitch_x = PANEL_PX + GAP_PX
@@ -126,12 +127,16 @@ def side_by_side(
     for index, cell in enumerate(cells):
         row, column = divmod(index, n_columns)
         left, top = MARGIN_PX + column * pitch_x, MARGIN_PX + row * pitch_y
-        _draw_view(sheet, cell.picture, left, top, view_px, source)
+        below = top + view_px + GAP_PX // 2
+        if isinstance(cell.picture, str):
+            sheet.empty(left, top, PANEL_PX, view_px, f"no picture\n{cell.picture}")
+            sheet.empty(left, below, PANEL_PX, crop_px, "")
+        else:
+            _draw_view(sheet, cell.picture, left, top, view_px, source)
+            _draw_crop(sheet, cell.picture, left, below, crop_px, crop, source)
         if cell.picture is source:
             _frame(sheet, crop, source.shape, left, top, view_px)
-        top += view_px + GAP_PX // 2
-        _draw_crop(sheet, cell.picture, left, top, crop_px, crop, source)
-        top += crop_px + GAP_PX // 2
+        top = below + crop_px + GAP_PX // 2
         sheet.write(cell.title, left, top, NAME_PT, bold=True)
         sheet.write(cell.lines, left, top + LINE_PX * len(cell.title), TEXT_PT)
     sheet.write(foot, MARGIN_PX, foot_top, FOOT_PT)
@@ -144,22 +149,17 @@ def _cells(
     outputs: Mapping[str, Picture | str],
     captions: Mapping[str, str],
 ) -> list[_Cell]:
-    cells = [_Cell(name="source", caption="", picture=source)]
+    cells = [_Cell(name="source", picture=source)]
     if reference is not None:
-        cells.append(_Cell(name="reference", caption="", picture=reference))
+        cells.append(_Cell(name="reference", picture=reference))
     return cells + [
-        _Cell(name=name, caption=captions.get(name, ""), picture=picture)
+        _Cell(name=name, picture=picture, caption=captions.get(name, ""))
         for name, picture in outputs.items()
     ]
 
 
 def _size(picture: Picture) -> str:
     return f"{picture.shape[1]}x{picture.shape[0]} px"
-
-
-def _view_height(source: Picture) -> int:
-    ratio = float(source.shape[0] / source.shape[1])
-    return round(PANEL_PX * min(max(ratio, FLATTEST), TALLEST))
 
 
 def _footer(crop: Crop, view_px: int) -> str:
@@ -172,39 +172,28 @@ def _footer(crop: Crop, view_px: int) -> str:
 
 
 def _draw_view(
-    sheet: Sheet,
-    picture: Picture | str,
-    left: int,
-    top: int,
-    height: int,
-    source: Picture,
+    sheet: Sheet, picture: Picture, left: int, top: int, height: int, source: Picture
 ) -> None:
-    if isinstance(picture, str):
-        sheet.empty(left, top, PANEL_PX, height, f"no picture\n{picture}")
-        return
     same_as = source.shape if shows_same_view(picture, source.shape) else None
-    panel = fitted(on_screen(picture), PANEL_PX, height, GROUND, same_as)
+    panel = fitted(picture, PANEL_PX, height, same_as)
     sheet.picture(panel, left, top)
 
 
 def _draw_crop(
     sheet: Sheet,
-    picture: Picture | str,
+    picture: Picture,
     left: int,
     top: int,
     height: int,
     crop: Crop,
     source: Picture,
 ) -> None:
-    if isinstance(picture, str):
-        sheet.empty(left, top, PANEL_PX, height, "")
-        return
     detail = cut(picture, crop, source.shape)
     if detail is None:
         sheet.empty(left, top, PANEL_PX, height, OTHER_VIEW)
         return
     shape = (crop.height, crop.width)
-    panel = fitted(on_screen(detail), PANEL_PX, height, GROUND, shape, pixels=True)
+    panel = fitted(detail, PANEL_PX, height, shape, pixels=True)
     sheet.picture(panel, left, top)
 
 

@@ -7,10 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evalkit.figures._style import FAINT, INK, new_figure, wrap
+from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap, write_beside
 
 WIDTH_PX, NAME_PX, ROW_PX, FRAME_PX = 1400, 400, 52, 220
-TEXT_PT = 8
 GREYS = ("0.15", "0.4", "0.62", "0.8", "0.95")
 """Of the scores 1 to 5."""
 
@@ -73,7 +72,8 @@ def forest(mos: pd.DataFrame) -> Figure:
     """
     mos = mos.sort_values(["kind", "mos"]).reset_index(drop=True)
     names = [f"{row.condition}\n{row.kind}" for row in mos.itertuples()]
-    figure, (axes,) = _rows(names, f"mean opinion scores; {_most(mos)}")
+    size = f"{mos['n_subjects'].max()} subjects, {mos['n_sources'].max()} sources"
+    figure, (axes,) = _rows(names, f"mean opinion scores; {size}")
     _intervals(axes, mos["mos"], mos["ci_low"], mos["ci_high"], "mean, interval")
     claimed = mos["claimed"].dropna()
     if len(claimed):
@@ -89,7 +89,7 @@ def forest(mos: pd.DataFrame) -> Figure:
         )
     for y, row in enumerate(mos.itertuples()):
         told = f"{row.mos:.2f}   {row.n_subjects} x {row.n_sources}"
-        _beside(axes, y, told)
+        write_beside(axes, y, told)
     for y in mos.drop_duplicates("kind").index[1:]:
         axes.axhline(y - 0.5, color=FAINT, linewidth=0.8)
     axes.set_xlim(0.9, 5.1)
@@ -153,7 +153,7 @@ def agreement(panel: pd.DataFrame, metrics: pd.DataFrame) -> Figure:
     figure, (axes,) = _rows(labels, f"agreement; {size}")
     _intervals(axes, rows["value"], rows["low"], rows["high"])
     for y, value in enumerate(rows["value"]):
-        _beside(axes, y, "not known" if pd.isna(value) else f"{value:.2f}")
+        write_beside(axes, y, "not known" if pd.isna(value) else f"{value:.2f}")
     axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
     axes.set_xlim(-1.05, 1.05)
     axes.set_xlabel(
@@ -202,10 +202,6 @@ def _size(answers: pd.DataFrame) -> str:
     return f"{n_subjects} subjects, {n_sources} sources"
 
 
-def _most(mos: pd.DataFrame) -> str:
-    return f"{mos['n_subjects'].max()} subjects, {mos['n_sources'].max()} sources"
-
-
 def _rows(names: Sequence[str], title: str, n: int = 1) -> tuple[Figure, list[Axes]]:
     """`n` panels side by side, with one line for each name."""
     figure = new_figure(WIDTH_PX, FRAME_PX + ROW_PX * len(names))
@@ -238,19 +234,6 @@ def _intervals(
     y = np.arange(points.shape[1])
     axes.hlines(y, points[1], points[2], color=INK, linewidth=1.6)
     axes.plot(points[0], y, "o", color=INK, ms=5, zorder=3, label=label)
-
-
-def _beside(axes: Axes, y: float, text: str) -> None:
-    axes.annotate(
-        text,
-        (1, y),
-        xycoords=("axes fraction", "data"),
-        xytext=(8, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=TEXT_PT,
-        color=INK,
-    )
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from evalkit.figures._style import FAINT, INK, new_figure, wrap
+from evalkit.figures._style import FAINT, GROUND, INK, new_figure, on_screen, wrap
 from evalkit.images import Picture, resize
 
 LINE_PX = 24
@@ -100,12 +100,12 @@ class Sheet:
 
 
 def fitted(
-    picture: NDArray[np.uint8],
+    picture: Picture,
     width: int,
     height: int,
-    ground: float,
     same_as: tuple[int, ...] | None = None,
     *,
+    ground: float = GROUND,
     pixels: bool = False,
 ) -> NDArray[np.uint8]:
     """A picture, as large as fits, in the middle of a panel of one grey.
@@ -113,24 +113,25 @@ def fitted(
     Parameters
     ----------
     picture
-        Shape ``(height, width, 3)``, R, G, B, sRGB-encoded, uint8.
+        See `evalkit.images.Picture`.
     width, height
         Of the panel, px.
-    ground
-        The grey, in [0, 1].
     same_as
         Take this shape for the picture's, so that rounding moves no pixel.
+    ground
+        The grey, in [0, 1].
     pixels
         Enlarge by nearest neighbour, not by Lanczos.
 
     Returns
     -------
     ndarray
-        Shape ``(height, width, 3)``, otherwise like `picture`.
+        Shape ``(height, width, 3)``, otherwise as `on_screen` makes it.
 
     """
     import cv2
 
+    picture = on_screen(picture)
     left, top, wide, high = inside(width, height, same_as or picture.shape)
     if pixels and wide >= picture.shape[1] and high >= picture.shape[0]:
         shown: Picture = cv2.resize(

@@ -9,8 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from evalkit.figures._cost import TEXT_PT
-from evalkit.figures._style import FAINT, INK, new_figure
+from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure
 
 WIDTH_PX, PANEL_PX = 1400, 330
 MARKS = "osD^vX"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ LIGHT = 0.88
 """Around thumbnails."""
 
 INK, FAINT = "0.1", "0.35"
+TEXT_PT = 8
 
 SAVED: dict[str, dict[str, Any]] = {
     # half the time of level 6, and 4 % larger
@@ -62,6 +64,21 @@ def new_figure(width_px: float, height_px: float) -> Figure:
     figure = plt.figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI)
     plt.close(figure)
     return figure
+
+
+def write_beside(axes: Axes, y: float, text: str, x: float | None = None) -> None:
+    """Write right of the point ``(x, y)`` of the data; without `x`, of the frame."""
+    axes.annotate(
+        text,
+        (1 if x is None else x, y),
+        xycoords=("axes fraction" if x is None else "data", "data"),
+        xytext=(8, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=TEXT_PT,
+        color=INK,
+        parse_math=False,
+    )
 
 
 def wrap(

@@ -8,8 +8,7 @@ import pandas as pd
 
 from evalkit.claims import load_article, load_claims
 from evalkit.claims._figures import FIGURES, MEMORY, SERIES, SINGLE, TABLES
-from evalkit.paths import atomic_path
-from evalkit.study._run import Run
+from evalkit.study._run import Run, write_text
 from evalkit.tables import ARTICLE, FLOORS, STABILITY
 
 NUMBERS = ["value", "low", "high", "floor"]
@@ -42,10 +41,8 @@ def summarise_article(run: Run) -> pd.DataFrame:
                 told |= {key: row[key] for key in ("floor", "is_below")}
             ours = _series(name, series) if name in SERIES else _figures(name, floors)
             rows += [told | own for own in ours] or [told]
-    frame = ARTICLE.frame(rows)
-    run.write(ARTICLE, frame)
-    with atomic_path(run.path / "tables" / "article.md") as temporary:
-        temporary.write_text(article_markdown(frame), encoding="utf-8")
+    frame = run.keep(ARTICLE, rows)
+    write_text(run.path / "tables" / "article.md", article_markdown(frame))
     return frame
 
 

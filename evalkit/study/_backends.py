@@ -8,23 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit._files import digest
 from evalkit.errors import EvalkitError
-from evalkit.images import read_image, write_image
+from evalkit.images import read_image
 from evalkit.metrics.psnr import psnr
-from evalkit.paths import slug
-from evalkit.restorers import (
-    condition_name,
-    parse_condition,
-    plan_restorer,
-    restorers,
-)
+from evalkit.restorers import condition_name, plan_restorer, restorers
 from evalkit.restorers._protocol import Settings
-from evalkit.stats.bootstrap import median_interval
 from evalkit.study._cells import ALIGNED
 from evalkit.study._compute import Cells
-from evalkit.study._experiments import resized
+from evalkit.study._experiments import made_source, resized
 from evalkit.study._run import Run
+from evalkit.study._steps import times_of
 from evalkit.tables import BACKENDS, IMAGES
 
 GATE_DB = 40.0
@@ -135,11 +128,7 @@ def _mirrored(run: Run, picture: pd.Series) -> pd.DataFrame:
     around = ((BORDER_PX, BORDER_PX),) * 2 + ((0, 0),) * (pixels.ndim - 2)
     pixels = np.pad(pixels, around, mode="reflect")
     name = f"{picture['source']}+{BORDER_PX}px"
-    path = run.path / "sources" / f"{slug(name)}-{picture['sha256'][:8]}.png"
-    write_image(path, pixels)
-    row = {**picture, "source": name, "path": str(path), "sha256": digest(path)}
-    sides = {"width_px": pixels.shape[1], "height_px": pixels.shape[0]}
-    return IMAGES.frame([row | sides])
+    return IMAGES.frame([made_source(run, picture, name, pixels)])
 
 
 def one_picture(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
@@ -158,9 +147,8 @@ def compute(
     is_gate: bool = False,
 ) -> pd.DataFrame:
     """Records of ``backend-gate`` or ``backend``; see `Cells`."""
-    plan = plan_restorer(**parse_condition(condition))
     name = "backend-gate" if is_gate else "backend"
-    cells = Cells(run, condition, plan, name, n_warm=n_warm, keeps_outputs=is_gate)
+    cells = Cells(run, condition, name, n_warm=n_warm, keeps_outputs=is_gate)
     return cells.compute(images, say)
 
 
@@ -235,10 +223,8 @@ def _compare(run: Run, rows: list[Row]) -> None:
                 row["differs"].append(f"{name}: {row[name]}, not {peer[name]}")
         if row["outcome"] == peer["outcome"] == "ok":
             paths.append(run.path / row["output"])
-            output, reference = (
-                read_image(paths[-1]),
-                read_image(run.path / peer["output"]),
-            )
+            output = read_image(paths[-1])
+            reference = read_image(run.path / peer["output"])
             border = (reference.shape[0] - output.shape[0]) // 2  # 0 but for ncnn
             height, width = output.shape[:2]
             reference = reference[border : border + height, border : border + width]
@@ -257,21 +243,14 @@ def _peers(rows: list[Row]) -> dict[tuple[str, str], Row]:
 
 def _timed(records: pd.DataFrame, row: Row) -> Row:
     ok = records[records["outcome"] == "ok"]
-    cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
-    times = warm["wall_time_s"].to_numpy(float)
-    low, high = median_interval(times)
     meter, column = "RSS of the process tree", "peak_rss_mib"
     if row["device"] != "cpu":
         meter, column = "NVML: the device above idle", "nvml_device_delta_mib"
     return {
         **_recorded(records),
         "same_output": bool((ok["output_sha256"] == row["output_sha256"]).all()),
-        "load_time_s": cold["load_time_s"].max(),
-        "cold_wall_time_s": cold["wall_time_s"].max(),
-        "wall_time_s": float(np.median(times)) if len(times) else None,
-        "wall_time_low_s": low,
-        "wall_time_high_s": high,
-        "wall_times_s": times.tolist(),
+        **times_of(ok),
+        "wall_times_s": ok.loc[ok["phase"] == "warm", "wall_time_s"].tolist(),
         "memory_mib": ok[column].max(),
         "memory_meter": meter,
     }

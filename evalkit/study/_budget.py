@@ -20,7 +20,7 @@ from evalkit.profiling.nvml import device_index
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
 from evalkit.study._compute import RESIZED, TIMEOUT_S, Cells, newest
 from evalkit.study._experiments import resized
-from evalkit.study._run import Run
+from evalkit.study._run import CELL, Run, with_newest_key
 from evalkit.tables import BUDGET, IMAGES, RECORDS
 
 LIMITED = "evalkit.study._limited:limited_cell"
@@ -100,13 +100,14 @@ def _variants(
 class _Trials(Cells):
     """The trials of one condition: one cell in each budget."""
 
+    function = LIMITED
+
     def __init__(
         self, run: Run, condition: str, highest_mib: int, resolution: float
     ) -> None:
-        plan = plan_restorer(**parse_condition(condition))
-        super().__init__(run, condition, plan, "budget", n_warm=0, function=LIMITED)
-        self.arguments["device"] = str(plan.resolved.get("device", "cpu"))
-        most_mib = highest_mib or MOST * total_mib(self.arguments["device"])
+        super().__init__(run, condition, "budget", n_warm=0)
+        self.arguments["device"] = self.device
+        most_mib = highest_mib or MOST * total_mib(self.device)
         self._budgets = budgets(most_mib, ASKED_MIB, resolution)
 
     def search(
@@ -138,7 +139,7 @@ class _Trials(Cells):
         **more: Any,
     ) -> dict[str, Any]:
         """See `Cells.start`; what names memory as its reason is ``oom``."""
-        with balloon(self.arguments["budget_mib"], self.arguments["device"]):
+        with balloon(self.arguments["budget_mib"], self.device):
             ended = super().start(row, take, **more)
         if ended["outcome"] in ("error", "crash") and is_starved(ended["error"]):
             ended["outcome"] = "oom"
@@ -154,20 +155,16 @@ def summarise_budget(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.BUDGET`, also written to the run's tables.
 
     """
-    records = newest(run, "budget-")
-    cell = ["condition", "source", "machine"]
-    is_newest = records["key"] == records.groupby(cell)["key"].transform("last")
+    records = with_newest_key(newest(run, "budget-"), CELL)
     budget_mib = records["experiment"].str.removeprefix("budget-").astype("Int64")
-    trials = records.assign(budget_mib=budget_mib)[is_newest].sort_values("budget_mib")
+    trials = records.assign(budget_mib=budget_mib).sort_values("budget_mib")
     sizes = run.read(IMAGES).set_index("source")[["width_px", "height_px"]].max(axis=1)
     rows = []
-    for names, mine in trials.groupby(cell, sort=False):
+    for names, mine in trials.groupby(CELL, sort=False):
         px = re.search(RESIZED, names[1])
-        row = dict(zip(cell, names, strict=True)) | _least(mine)
+        row = dict(zip(CELL, names, strict=True)) | _least(mine)
         rows.append(row | {"longest_px": int(px[1]) if px else sizes[names[1]]})
-    frame = BUDGET.frame(rows)
-    run.write(BUDGET, frame)
-    return frame
+    return run.keep(BUDGET, rows)
 
 
 def _least(trials: pd.DataFrame) -> dict[str, Any]:

@@ -15,12 +15,7 @@ from evalkit.profiling.clock import torch_flags
 from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
 from evalkit.profiling.monitor import Monitor
 from evalkit.profiling.nvml import device_index
-from evalkit.restorers import (
-    Restorer,
-    load_restorer,
-    parse_condition,
-    plan_restorer,
-)
+from evalkit.restorers import Restorer, load_restorer, parse_condition, plan_restorer
 
 ALIGNED = "aligned-face"
 """The kind of a source that is one aligned face and nothing else."""
@@ -32,12 +27,8 @@ def loaded(
 ) -> Iterator[tuple[Restorer, Monitor | None, dict[str, Any]]]:
     """Load a restorer under a monitor, in a process that has used no GPU yet.
 
-    Parameters
-    ----------
-    condition
-        A condition's name.
-    is_watched
-        False for no monitor: it would take its share of a memory limit.
+    With `is_watched` false there is no monitor: it would take its share of a memory
+    limit.
 
     Yields
     ------
@@ -88,16 +79,8 @@ def measure(
 ) -> dict[str, Any]:
     """Restore one picture as a user's run does, from its file to a file, and time it.
 
-    Parameters
-    ----------
-    restorer
-        Loaded.
-    source, path, kind
-        From the table `evalkit.tables.IMAGES`.
-    output
-        The file to write.
-    monitor
-        Watches this process; without it, what it measures is left out.
+    `source`, `path` and `kind` are from the table `evalkit.tables.IMAGES`. What a
+    monitor measures is left out where there is none.
 
     Returns
     -------

@@ -80,9 +80,7 @@ def try_commands(
         _parsed("inference_realesrgan.py -i input.png --fp16", realesrgan, FP16),
         _parsed("demo.py --tile 128", GPEN_OPTIONS, TILE),
     ]
-    frame = COMMANDS.frame(rows)
-    run.write(COMMANDS, frame)
-    return frame
+    return run.keep(COMMANDS, rows)
 
 
 def _stand_in(command: str, record: pd.Series) -> Row:

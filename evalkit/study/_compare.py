@@ -11,8 +11,8 @@ from evalkit.faces import detect
 from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
 from evalkit.images import Picture, read_image, resize
 from evalkit.metrics import metrics
-from evalkit.paths import atomic_path, slug
-from evalkit.study._run import Run
+from evalkit.paths import slug
+from evalkit.study._run import Run, write_text
 from evalkit.tables import COST, IMAGES, METRICS
 
 
@@ -52,9 +52,7 @@ def compare_metrics(run: Run) -> pd.DataFrame:
             for metric in metrics().values()
             if metric.needs == "reference"
         ]
-    frame = METRICS.frame(rows)
-    run.write(METRICS, frame)
-    return frame
+    return run.keep(METRICS, rows)
 
 
 def choose_crops(run: Run) -> dict[str, Crop]:
@@ -67,8 +65,7 @@ def choose_crops(run: Run) -> dict[str, Crop]:
     for row in usable(run).to_dict("records"):
         source = read_image(Path(row["path"]))
         crops[row["source"]] = crop_box(source, [face.box for face in detect(source)])
-    with atomic_path(run.path / "crops.json") as temporary:
-        temporary.write_text(json.dumps(crops))
+    write_text(run.path / "crops.json", json.dumps(crops))
     return crops
 
 

@@ -14,12 +14,12 @@ from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import Cell, code_digest, record_key
-from evalkit.restorers import Plan, restorers
-from evalkit.study._run import Run
+from evalkit.restorers import parse_condition, plan_restorer, restorers
+from evalkit.study._run import CELL, Run, with_newest_key
 from evalkit.tables import IMAGES
 
 SERIES = "evalkit.study._series:series_cell"
-GROUP = ["experiment", "condition", "source", "machine"]
+GROUP = ["experiment", *CELL]
 """What a row of a summary stands for."""
 
 RESIZED = r"@(\d+)px$"
@@ -36,47 +36,43 @@ class Cells:
     ----------
     run
         Holds what has been computed.
-    condition
-        A condition's name.
-    plan
-        What it loads.
-    experiment
+    condition, experiment
         See `evalkit.tables.RECORDS`.
     n_warm
         Runs after the cold ones.
-    function
-        ``package.module:name``, called in the cell's process as ``name(emit, *,
-        condition, source, path, kind, target, n_warm, **arguments)``.
     arguments
-        More of its arguments.
+        More arguments of `function`.
     keeps_outputs
         Whether outputs go to the run's ``outputs/``, under the condition's name.
 
     """
 
+    function = SERIES
+    """Called in the cell's process as ``name(emit, *, condition, source, path, kind,
+    target, n_warm, **arguments)``."""
+
     def __init__(
         self,
         run: Run,
         condition: str,
-        plan: Plan,
         experiment: str,
         *,
         n_warm: int,
-        function: str = SERIES,
         arguments: Mapping[str, Any] = MappingProxyType({}),
         keeps_outputs: bool = False,
     ) -> None:
-        self.run, self.condition, self.plan = run, condition, plan
+        self.run, self.condition = run, condition
+        self.plan = plan_restorer(**parse_condition(condition))
+        self.device = str(self.plan.resolved.get("device", "cpu"))
         self.experiment, self.n_warm = experiment, n_warm
-        self.function, self.arguments = function, dict(arguments)
-        self.keeps_outputs = keeps_outputs
+        self.arguments, self.keeps_outputs = dict(arguments), keeps_outputs
         found = environment()
         self.machine = str(found["machine"]["machine"])
         self._environment = environment_digest(found)
-        self._code = code_digest(plan.modules)
+        self._code = code_digest(self.plan.modules)
         modules = {spec.build.__module__ for spec in restorers().values()}
         modules.add(SERIES.partition(":")[0])
-        self.preload = (*plan.spec.preload, *sorted(modules))
+        self.preload = (*self.plan.spec.preload, *sorted(modules))
 
     def compute(self, images: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
         """Compute what is missing, say what happens, return all of it.
@@ -93,7 +89,8 @@ class Cells:
         rows = images.to_dict("records")
         keys = {row["source"]: self._key(row) for row in rows}
         done = self._mine(keys.values())
-        missing = [row for row in rows if not self._is_complete(row, done, keys)]
+        there = {name: done[done["key"] == key] for name, key in keys.items()}
+        missing = [r for r in rows if not self._is_complete(r, there[r["source"]])]
         plain = self.experiment in ("quality", "cost")
         what = self.condition if plain else f"{self.experiment}, {self.condition}"
         say(
@@ -101,15 +98,14 @@ class Cells:
             f"already there, {len(missing)} to compute"
         )
         if missing and self.experiment != "quality":
-            device = device_index(self.plan.resolved.get("device", "cpu"))
-            for note in check_alone(device, allow_busy=self.run.allow_busy):
+            index = device_index(self.device)
+            for note in check_alone(index, allow_busy=self.run.allow_busy):
                 say(note)
-        for index, row in enumerate(missing):
-            start = time.perf_counter()
-            there = done[done["key"] == keys[row["source"]]]
-            outcome = self._compute(row, keys[row["source"]], there)
+        for number, row in enumerate(missing, 1):
+            start, source = time.perf_counter(), row["source"]
+            outcome = self._compute(row, keys[source], there[source])
             say(
-                f"  {index + 1}/{len(missing)} {row['source']}: {outcome}, "
+                f"  {number}/{len(missing)} {source}: {outcome}, "
                 f"{time.perf_counter() - start:.1f} s"
             )
         return self._mine(keys.values())
@@ -131,10 +127,7 @@ class Cells:
             & (records["machine"] == self.machine)
         ].reset_index(drop=True)
 
-    def _is_complete(
-        self, row: Mapping[str, Any], done: pd.DataFrame, keys: Mapping[str, str]
-    ) -> bool:
-        there = done[done["key"] == keys[row["source"]]]
+    def _is_complete(self, row: Mapping[str, Any], there: pd.DataFrame) -> bool:
         if (there["outcome"] != "ok").any():
             return True
         if there.empty or (there["phase"] == "warm").sum() < self.n_warm:
@@ -208,7 +201,6 @@ class Cells:
         if pd.notna(row["error"]):
             return {"started_at": started_at, "outcome": "error", "error": row["error"]}
         target = self._target(row)
-        uses_cuda = str(self.plan.resolved.get("device", "cpu")).startswith("cuda")
         result = run_cell(
             self.function,
             {
@@ -223,7 +215,7 @@ class Cells:
             },
             on_message=take,
             timeout_s=TIMEOUT_S * (1 + self.n_warm),
-            start_method="spawn" if uses_cuda else "forkserver",
+            start_method="spawn" if self.device.startswith("cuda") else "forkserver",
             preload=self.preload,
         )
         # a run with a limit of its own has set the alarm: see `_series`
@@ -250,8 +242,7 @@ def newest(run: Run, *experiments: str) -> pd.DataFrame:
     is_here = records["source_sha256"].isin(images["sha256"])
     is_here |= (names != records["source"]) & names.isin(images["source"])
     records = records[records["experiment"].str.startswith(experiments) & is_here]
-    newest_key = records.groupby(GROUP)["key"].transform("last")
-    return records[records["key"] == newest_key]
+    return with_newest_key(records, GROUP)
 
 
 def first_failure(failed: pd.DataFrame) -> str | None:

@@ -12,17 +12,14 @@ import pandas as pd
 from evalkit.profiling.budget import total_mib
 from evalkit.profiling.concurrency import run_together
 from evalkit.provenance import machine
-from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.stats import median_interval
 from evalkit.study._compute import Cells, newest
-from evalkit.study._run import Run
+from evalkit.study._run import CELL, Run
 from evalkit.tables import CONCURRENCY, RECORDS
 
 GATED = "evalkit.study._limited:gated_cell"
 GAIN = 1.1
 """So many times the throughput are worth more instances, or batches in their place."""
-
-CELL = ["condition", "source", "machine"]
 
 
 def measure_concurrency(
@@ -60,12 +57,9 @@ def measure_concurrency(
         Records of these groups (`evalkit.tables.RECORDS`).
 
     """
-    plan = plan_restorer(**parse_condition(condition))
     found = [RECORDS.frame([])]
     for n in np.random.default_rng(seed).permutation(instances):
-        cells = _Group(
-            run, condition, plan, f"concurrency-{n}", n_warm=repeats, function=GATED
-        )
+        cells = _Group(run, condition, f"concurrency-{n}", n_warm=repeats)
         cells.n = int(n)
         found.append(cells.compute(images.head(1), say))
     return pd.concat(found, ignore_index=True)
@@ -74,6 +68,7 @@ def measure_concurrency(
 class _Group(Cells):
     """Cells of `n` processes each, of which all records are kept at once."""
 
+    function = GATED
     n = 1
 
     def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:

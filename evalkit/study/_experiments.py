@@ -12,23 +12,12 @@ import pandas as pd
 
 from evalkit._files import digest
 from evalkit.errors import SettingError, UnknownNameError, WeightsError
-from evalkit.images import read_image, resize, write_image
+from evalkit.images import Picture, read_image, resize, write_image
 from evalkit.metrics.seams import TileBorders, noise, seams
 from evalkit.paths import slug
-from evalkit.profiling.experiments import (
-    highest_percentile,
-    percentile_bound,
-)
+from evalkit.profiling.experiments import highest_percentile, percentile_bound
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
-from evalkit.study._compute import (
-    GROUP,
-    RESIZED,
-    SERIES,
-    Cells,
-    choose,
-    first_failure,
-    newest,
-)
+from evalkit.study._compute import GROUP, RESIZED, Cells, choose, first_failure, newest
 from evalkit.study._run import Run
 from evalkit.study._steps import cost_of
 from evalkit.tables import EXPERIMENTS, IMAGES, RECORDS, TIMELINE
@@ -112,10 +101,8 @@ def measure_experiment(
     """
     if experiment not in VALUES:
         raise UnknownNameError("experiment", experiment, VALUES)
-    on_cpu = (
-        plan_restorer(**parse_condition(condition)).resolved.get("device", "cpu")
-        == "cpu"
-    )
+    plan = plan_restorer(**parse_condition(condition))
+    on_cpu = plan.resolved.get("device", "cpu") == "cpu"
     values = values or (ON_CPU if on_cpu else VALUES)[experiment]
     chosen = choose(images, n_sources, seed)
     found = [RECORDS.frame([])]
@@ -145,48 +132,36 @@ def _cells(
         name, arguments["rotating"] = "same-picture", True
     else:
         prepare = partial(resized, run, longest_px=value)
-    plan = plan_restorer(**parse_condition(condition))
-    cells = Cells(
-        run,
-        condition,
-        plan,
-        name,
-        n_warm=repeats,
-        function=SERIES,
-        arguments=arguments,
-        keeps_outputs=experiment == "tile" and plan.weights_kind != "random",
-    )
+    cells = Cells(run, condition, name, n_warm=repeats, arguments=arguments)
+    cells.keeps_outputs = experiment == "tile" and cells.plan.weights_kind != "random"
     return cells, prepare
 
 
 def resized(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
-    """The pictures at another size, below the run's ``sources``.
+    """The pictures with the longer side of that size, in proportion (`IMAGES`).
 
-    Parameters
-    ----------
-    run, images
-        Table `evalkit.tables.IMAGES`.
-    longest_px
-        The longer side; the other keeps the proportion.
-
-    Returns
-    -------
-    DataFrame
-        As `images`, each source named ``<source>@<longest_px>px``.
-
+    They lie below the run's ``sources``, each named ``<source>@<longest_px>px``.
     """
     rows = []
     for row in images[images["error"].isna()].to_dict("records"):
-        name = f"{row['source']}@{longest_px}px"
-        path = run.path / "sources" / f"{slug(name)}-{row['sha256'][:8]}.png"
         picture = read_image(Path(row["path"]))
         height, width = picture.shape[:2]
         scale = longest_px / max(height, width)
         width, height = (max(1, round(side * scale)) for side in (width, height))
-        write_image(path, resize(picture, width, height))
-        made = {"source": name, "path": str(path), "sha256": digest(path)}
-        rows.append(row | made | {"width_px": width, "height_px": height})
+        name = f"{row['source']}@{longest_px}px"
+        rows.append(made_source(run, row, name, resize(picture, width, height)))
     return IMAGES.frame(rows)
+
+
+def made_source(
+    run: Run, row: Mapping[Any, Any] | pd.Series, name: str, picture: Picture
+) -> dict[str, Any]:
+    """Write what was made of a picture, below the run's ``sources``; return its row."""
+    path = run.path / "sources" / f"{slug(name)}-{row['sha256'][:8]}.png"
+    write_image(path, picture)
+    height, width = picture.shape[:2]
+    made = {"source": name, "path": str(path), "sha256": digest(path)}
+    return {**row, **made, "width_px": width, "height_px": height}
 
 
 def trace_memory(run: Run, condition: str, images: pd.DataFrame) -> pd.DataFrame:
@@ -199,19 +174,13 @@ def trace_memory(run: Run, condition: str, images: pd.DataFrame) -> pd.DataFrame
         process failed.
 
     """
-    plan = plan_restorer(**parse_condition(condition))
-    arguments = {"traced": True}
-    cells = Cells(
-        run, condition, plan, "trace", n_warm=1, function=SERIES, arguments=arguments
-    )
+    cells = Cells(run, condition, "trace", n_warm=1, arguments={"traced": True})
     row = images.to_dict("records")[0]
     facts = {"condition": condition, "source": row["source"], "machine": cells.machine}
     messages: list[dict[str, Any]] = []
     cells.start(row, messages.append)
     samples = [facts | sample for m in messages for sample in m.get("samples", ())]
-    frame = TIMELINE.frame(samples)
-    run.write(TIMELINE, frame, condition)
-    return frame
+    return run.keep(TIMELINE, samples, condition)
 
 
 def summarise_experiments(run: Run) -> pd.DataFrame:
@@ -238,9 +207,7 @@ def summarise_experiments(run: Run) -> pd.DataFrame:
         if row["experiment"] == "tile":
             row |= _seams(run, cell)
         rows.append(row)
-    frame = EXPERIMENTS.frame(sorted(rows, key=_order))
-    run.write(EXPERIMENTS, frame)
-    return frame
+    return run.keep(EXPERIMENTS, sorted(rows, key=_order))
 
 
 def _spread_of(

@@ -34,7 +34,6 @@ GPU_MEMORY = (
 )
 """Columns of records; the first that is known counts."""
 
-
 OF_FIGURE = ("restorer", "quantity", "width_px", "height_px", "n_pictures")
 
 
@@ -59,9 +58,7 @@ def summarise_floors(run: Run) -> pd.DataFrame:
     rates, rows = Rates(run), list(_claimed())
     for names, cell in newest(run, *TIMED).groupby(GROUP):
         rows += _measured(dict(zip(GROUP, names, strict=True)), cell, rates)
-    frame = FLOORS.frame(rows)
-    run.write(FLOORS, frame)
-    return frame
+    return run.keep(FLOORS, rows)
 
 
 class Rates:
@@ -96,7 +93,7 @@ class Rates:
                 dict(zip(RATES.key, names, strict=True)) | known
                 for names, known in self._known.items()
             ]
-            self._run.write(RATES, RATES.frame(rows))
+            self._run.keep(RATES, rows)
         rate: Mapping[str, Any] = self._known.get(key, {})
         return rate
 

@@ -15,12 +15,12 @@ from filelock import FileLock, Timeout
 
 from evalkit.errors import StudyError, WeightsError
 from evalkit.imagesets import imagesets, prepare
-from evalkit.paths import PACKAGE, SHIPPED, atomic_path, runs_dir, slug
+from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.study._config import Study, read_study, resolve_study, write_study
 from evalkit.study._rating import ratings_digest
-from evalkit.study._run import Run, open_run
+from evalkit.study._run import Run, open_run, write_text
 
 
 def run_study(
@@ -161,9 +161,10 @@ def _snakemake(
         "ratings": ratings_digest(run),
         "code": _code_digest(),
     }
-    _write_json(run.path / "snakemake.json", config)
+    write_text(run.path / "snakemake.json", json.dumps(config, indent=1))
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
-    _write_json(run.path / "timing.json", {"started_at": started_at})
+    timing = json.dumps({"started_at": started_at}, indent=1)
+    write_text(run.path / "timing.json", timing)
     command = [sys.executable, "-m", "snakemake"]
     command += ["--snakefile", str(SHIPPED / "Snakefile")]
     command += ["--directory", str(run.path), "--configfile", "snakemake.json"]
@@ -192,8 +193,3 @@ def _snakemake(
 
 def _is_random(weights: list[Any]) -> bool:
     return any(one[1:2] == ["random"] for one in weights)
-
-
-def _write_json(path: Path, content: Any) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1))

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.study._run import Run
+from evalkit.study._run import CELL, Run
 from evalkit.tables import MEMORY
 
 
@@ -15,11 +15,6 @@ def summarise_memory(run: Run) -> pd.DataFrame:
     context with what libraries took when they were loaded, and a rest, which is
     shown. Without one it is the resident set before loading, after, and at its peak.
 
-    Parameters
-    ----------
-    run
-        Holds records of the experiment ``cost``.
-
     Returns
     -------
     DataFrame
@@ -27,12 +22,9 @@ def summarise_memory(run: Run) -> pd.DataFrame:
 
     """
     cost = run.cost()
-    cells = cost[cost["outcome"] == "ok"].groupby(list(MEMORY.key), sort=False)
-    frame = MEMORY.frame(
-        [dict(zip(MEMORY.key, key, strict=True)) | _parts(cell) for key, cell in cells]
-    )
-    run.write(MEMORY, frame)
-    return frame
+    cells = cost[cost["outcome"] == "ok"].groupby(CELL, sort=False)
+    rows = [dict(zip(CELL, key, strict=True)) | _parts(cell) for key, cell in cells]
+    return run.keep(MEMORY, rows)
 
 
 def _parts(cell: pd.DataFrame) -> dict[str, Any]:

@@ -55,9 +55,7 @@ def compare_pathologies(run: Run) -> pd.DataFrame:
             told |= {"condition": record["condition"], "resampling": resampling}
             for row in _measured(output, source, shows, regions):
                 rows.append(told | row | {"note": notes.get(row["region"])})
-    frame = PATHOLOGIES.frame(rows)
-    run.write(PATHOLOGIES, frame)
-    return frame
+    return run.keep(PATHOLOGIES, rows)
 
 
 def _measured(

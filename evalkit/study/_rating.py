@@ -13,9 +13,8 @@ import pandas as pd
 
 from evalkit.claims import load_claims
 from evalkit.errors import StudyError
-from evalkit.paths import atomic_path
 from evalkit.rating import Session, Store, name_stimuli, plan_session, write_stimuli
-from evalkit.study._run import Run
+from evalkit.study._run import Run, write_text
 from evalkit.tables import IMAGES
 
 ANCHOR = "bicubic"
@@ -24,6 +23,12 @@ ANCHOR = "bicubic"
 ARTICLE = dict.fromkeys(("Q1", "Q2"), "portrait")
 ARTICLE |= dict.fromkeys(("Q3", "Q4"), "building") | dict.fromkeys(("Q5", "Q6"), "text")
 """The claims that are mean scores, and the kind of picture each is about."""
+
+
+def article_scores() -> list[tuple[str, str, Any]]:
+    """The article's mean scores: each with its kind of picture and its restorer."""
+    claims = [claim for claim in load_claims() if claim.id in ARTICLE]
+    return [(ARTICLE[claim.id], claim.subject, claim.claimed) for claim in claims]
 
 
 def ratings_store(run: Run) -> Store:
@@ -76,8 +81,7 @@ def plan_rating(
         _settings_file(run).unlink(missing_ok=True)
         return ratings_store(run).progress()
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
-    with atomic_path(_settings_file(run)) as temporary:
-        temporary.write_text(json.dumps({**settings, "seed": seed}))
+    write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
     return add_subjects(run, [f"s{number:02}" for number in range(1, subjects + 1)])
 
 
@@ -278,13 +282,13 @@ def _stimuli(run: Run) -> Path:
 
 def _article(run: Run) -> dict[str, str]:
     """The article's mean scores by condition, each with its kind of picture."""
-    claimed = [claim for claim in load_claims() if claim.id in ARTICLE]
     conditions = json.loads(_settings_file(run).read_text())["conditions"]
+    scores = article_scores()
     found = {
         condition: ", ".join(
-            f"{ARTICLE[claim.id]} {claim.claimed}"
-            for claim in claimed
-            if condition.startswith(claim.subject)
+            f"{kind} {score}"
+            for kind, restorer, score in scores
+            if condition.startswith(restorer)
         )
         for condition in conditions
     }

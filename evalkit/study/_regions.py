@@ -37,13 +37,6 @@ def face_regions(
 ) -> tuple[dict[str, Region], Mapping[str, str]]:
     """The regions that a picture with faces has, and how they were told.
 
-    Parameters
-    ----------
-    picture
-        See `evalkit.images.Picture`.
-    faces
-        As `evalkit.faces.detect` found them.
-
     Returns
     -------
     tuple

@@ -132,13 +132,12 @@ def _costs(run: Run) -> dict[str, dict[str, float]]:
     memory = cost["cuda_reserved_peak_mib"].fillna(cost["peak_rss_mib"])
     columns = {"megapixels": megapixels, "rate": rates, "memory": memory}
     names = cost["condition"].str.partition("@")[0]
-    return {
-        str(name): {
-            "time_s": cell["rate"].median(),
-            "low": cell["rate"].min(),
-            "high": cell["rate"].max(),
-            "memory_mib": cell["memory"].max(),
-            "largest": cell["megapixels"].max(),
-        }
-        for name, cell in pd.DataFrame(columns).astype(float).dropna().groupby(names)
-    }
+    by_name = pd.DataFrame(columns).astype(float).dropna().groupby(names)
+    found: dict[str, dict[str, float]] = by_name.agg(
+        time_s=("rate", "median"),
+        low=("rate", "min"),
+        high=("rate", "max"),
+        memory_mib=("memory", "max"),
+        largest=("megapixels", "max"),
+    ).to_dict("index")
+    return found

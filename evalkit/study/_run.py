@@ -4,15 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
 
 from evalkit.imagesets import prepare
-from evalkit.paths import runs_dir, slug
+from evalkit.paths import atomic_path, runs_dir, slug
 from evalkit.records import RecordStore
 from evalkit.study._config import Study
 from evalkit.tables import IMAGES, Table
+
+CELL = ["condition", "source", "machine"]
+"""What is measured together: one condition's runs on one picture."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,14 @@ class Run:
             frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n"
         )
 
+    def keep(
+        self, table: Table, rows: list[dict[str, Any]], part: str = ""
+    ) -> pd.DataFrame:
+        """Make a table of rows, write it, return it."""
+        frame = table.frame(rows)
+        self.write(table, frame, part)
+        return frame
+
     def read(self, table: Table, part: str = "") -> pd.DataFrame:
         """Read a table; empty when it has not been written."""
         name = f"{table.name}-{slug(part)}" if part else table.name
@@ -78,10 +90,7 @@ class Run:
 
     def quality(self, conditions: Iterable[str] | None = None) -> pd.DataFrame:
         """The records that say how outputs were made, for the pictures at hand."""
-        records = self.records.read()
-        records = records[records["experiment"] == "quality"]
-        shown = self.read(IMAGES)["sha256"]
-        records = records[records["source_sha256"].isin(shown)]
+        records = self._at_hand("quality")
         if conditions is not None:
             records = records[records["condition"].isin(list(conditions))]
         # a picture or a setting that changed has a newer record under the same name
@@ -93,12 +102,24 @@ class Run:
         Cells of code, weights or pictures that have changed since stay in the
         records, and are left out here.
         """
+        return with_newest_key(self._at_hand("cost"), CELL)
+
+    def _at_hand(self, experiment: str) -> pd.DataFrame:
+        """The records of an experiment, of the pictures at hand."""
         records = self.records.read()
-        shown = self.read(IMAGES)["sha256"]
-        is_cost = records["experiment"] == "cost"
-        records = records[is_cost & records["source_sha256"].isin(shown)]
-        cells = records.groupby(["condition", "source", "machine"])["key"]
-        return records[records["key"] == cells.transform("last")]
+        is_here = records["source_sha256"].isin(self.read(IMAGES)["sha256"])
+        return records[is_here & (records["experiment"] == experiment)]
+
+
+def with_newest_key(records: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Of each group of records those with the newest code, weights and setting."""
+    return records[records["key"] == records.groupby(by)["key"].transform("last")]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically; see `evalkit.paths.atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def open_run(run_dir: str = "") -> Run:

@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evalkit import figures, stats
-from evalkit.claims import load_claims
 from evalkit.errors import SettingError, TableError
-from evalkit.study._rating import ARTICLE, ratings_store
+from evalkit.study._rating import article_scores, ratings_store
 from evalkit.study._run import Run
 from evalkit.tables import (
     IMAGES,
@@ -187,20 +186,15 @@ def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
 
 def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
     """Add the article's score of this restorer for this kind of picture, or null."""
-    claimed = [
-        (ARTICLE[claim.id], claim.subject, claim.claimed)
-        for claim in load_claims()
-        if claim.id in ARTICLE
-    ]
+    claimed = article_scores()
 
-    def find(name: tuple[str, str, str]) -> float | None:
-        _, kind, condition = name
+    def find(kind: str, condition: str) -> float | None:
         for of_kind, restorer, value in claimed:
             if kind == of_kind and condition.startswith(restorer):
                 return float(value)
         return None
 
-    return mos.assign(claimed=[find(name) for name in mos.index])
+    return mos.assign(claimed=[find(kind, name) for _, kind, name in mos.index])
 
 
 def _panel(

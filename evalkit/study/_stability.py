@@ -7,8 +7,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.profiling.experiments import Interval, failure_rate, slope
-from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.study._compute import GROUP, SERIES, Cells, choose, first_failure, newest
+from evalkit.study._compute import GROUP, Cells, choose, first_failure, newest
 from evalkit.study._run import Run
 from evalkit.tables import STABILITY
 
@@ -59,10 +58,8 @@ def measure_stability(
     cells = _Series(
         run,
         condition,
-        plan_restorer(**parse_condition(condition)),
         "-".join(parts),
         n_warm=n_runs - 1,
-        function=SERIES,
         arguments={
             "batch": batch,
             "max_warm_up": n_runs // 5,
@@ -81,10 +78,8 @@ class _Series(Cells):
     def _missing(self, there: pd.DataFrame) -> list[int]:
         return sorted({*range(1, self.n_warm + 2)} - set(there["run"]))
 
-    def _is_complete(
-        self, row: Mapping[str, Any], done: pd.DataFrame, keys: Mapping[str, str]
-    ) -> bool:
-        return not self._missing(done[done["key"] == keys[row["source"]]])
+    def _is_complete(self, _row: Mapping[str, Any], there: pd.DataFrame) -> bool:
+        return not self._missing(there)
 
     def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
         facts, outcomes = self._facts(row, key), Counter[str]()
@@ -129,9 +124,7 @@ def summarise_stability(run: Run) -> pd.DataFrame:
         told = dict(zip(GROUP, names, strict=True))
         expected = quality.get((told["condition"], told["source"]))
         rows.append(told | _summary(series.sort_values("run"), expected))
-    frame = STABILITY.frame(rows)
-    run.write(STABILITY, frame)
-    return frame
+    return run.keep(STABILITY, rows)
 
 
 def _summary(series: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:

@@ -10,14 +10,12 @@ import numpy as np
 import pandas as pd
 from IPython.core.getipython import get_ipython
 
-from evalkit.paths import atomic_path
 from evalkit.provenance import environment
-from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.stats.bootstrap import median_interval
-from evalkit.study._compute import SERIES, Cells, choose
+from evalkit.study._compute import Cells, choose
 from evalkit.study._floors import Rates
 from evalkit.study._parameters import check_given_cells
-from evalkit.study._run import Run, open_run
+from evalkit.study._run import CELL, Run, open_run, write_text
 from evalkit.tables import COST, IMAGES, RECORDS
 
 
@@ -71,16 +69,15 @@ def close_records(run: Run) -> dict[str, Any]:
         "model_s": float(records[["load_time_s", "wall_time_s"]].sum().sum()),
         "n_records": len(records),
     }
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(found))
+    write_text(file, json.dumps(found))
     return found
 
 
 def record_environment(run: Run) -> dict[str, Any]:
     """Write ``environment.json``: machine, versions and commit, no host or user."""
     found = environment()
-    with atomic_path(run.path / "environment.json") as temporary:
-        temporary.write_text(json.dumps(found, indent=1, sort_keys=True))
+    text = json.dumps(found, indent=1, sort_keys=True)
+    write_text(run.path / "environment.json", text)
     return found
 
 
@@ -113,16 +110,12 @@ def restore(
         Records of this condition and these sources (`evalkit.tables.RECORDS`).
 
     """
-    plan = plan_restorer(**parse_condition(condition))
-    if plan.weights_kind == "random":
+    cells = Cells(run, condition, "quality", n_warm=0, keeps_outputs=True)
+    if cells.plan.weights_kind == "random":
         say(f"{condition}: no picture is made with random weights; see 30_cost")
         return RECORDS.frame([])
-    on_gpu = str(plan.resolved.get("device", "cpu")).startswith("cuda")
     # on a CPU the kernel knows the peak, and a monitor takes half a second a cell
-    watch = {"is_watched": on_gpu}
-    cells = Cells(
-        run, condition, plan, "quality", n_warm=0, arguments=watch, keeps_outputs=True
-    )
+    cells.arguments["is_watched"] = cells.device.startswith("cuda")
     return cells.compute(images, say)
 
 
@@ -160,21 +153,12 @@ def measure_cost(
         As in `restore`, one row a run.
 
     """
-    plan = plan_restorer(**parse_condition(condition))
-    cells = Cells(
-        run,
-        condition,
-        plan,
-        "cost",
-        n_warm=repeats,
-        function=SERIES,
-        arguments={"max_warm_up": repeats // 5},
-    )
+    warm_up = {"max_warm_up": repeats // 5}
+    cells = Cells(run, condition, "cost", n_warm=repeats, arguments=warm_up)
     records = cells.compute(choose(images, n_sources, seed), say)
-    if precision := plan.resolved.get("precision"):
+    if precision := cells.plan.resolved.get("precision"):
         # with the cores that the runs had: `make study` gives other steps fewer
-        device = str(plan.resolved.get("device", "cpu"))
-        Rates(run)(cells.machine, device, precision, cells.preload)
+        Rates(run)(cells.machine, cells.device, precision, cells.preload)
     return records
 
 
@@ -197,43 +181,27 @@ def summarise_cost(run: Run) -> pd.DataFrame:
     images = run.read(IMAGES).set_index("source")
     quality = run.quality().set_index(["condition", "source"])["output_sha256"]
     rows = []
-    for key, cell in run.cost().groupby(["condition", "source", "machine"], sort=False):
-        condition, source, machine = key
-        expected = quality.get((condition, source))
-        rows.append(
-            {
-                "condition": condition,
-                "source": source,
-                "machine": machine,
-                "source_width_px": images.loc[source, "width_px"],
-                "source_height_px": images.loc[source, "height_px"],
-                **cost_of(cell, expected),
-            }
-        )
-    frame = COST.frame(rows)
-    run.write(COST, frame)
-    return frame
+    for names, cell in run.cost().groupby(CELL, sort=False):
+        row = dict(zip(CELL, names, strict=True))
+        for side in ("width_px", "height_px"):
+            row[f"source_{side}"] = images.loc[row["source"], side]
+        expected = quality.get((row["condition"], row["source"]))
+        rows.append(row | cost_of(cell, expected))
+    return run.keep(COST, rows)
 
 
 def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     """What the records of a cell say, by columns of the table ``cost``."""
     ok = cell[cell["outcome"] == "ok"]
-    cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
-    times = warm["wall_time_s"].to_numpy(float)
-    low, high = median_interval(times)
     notes = ok["notes"].iloc[-1] if len(ok) else None
     return {
         "weights_kind": cell["weights_kind"].iloc[-1],
-        "n_runs": len(warm),
+        "n_runs": int((ok["phase"] == "warm").sum()),
         "n_failed": len(cell) - len(ok),
-        "cold_wall_time_s": _first(cold["wall_time_s"]),
-        "load_time_s": _first(cold["load_time_s"]),
-        "wall_time_s": float(np.median(times)) if len(times) else None,
-        "wall_time_low_s": low,
-        "wall_time_high_s": high,
-        "peak_rss_mib": _most(ok["peak_rss_mib"]),
-        "cuda_reserved_peak_mib": _most(ok["cuda_reserved_peak_mib"]),
-        "nvml_process_peak_mib": _most(ok["nvml_process_peak_mib"]),
+        **times_of(ok),
+        "peak_rss_mib": ok["peak_rss_mib"].max(),
+        "cuda_reserved_peak_mib": ok["cuda_reserved_peak_mib"].max(),
+        "nvml_process_peak_mib": ok["nvml_process_peak_mib"].max(),
         "same_as_quality": None
         if quality_sha256 is None
         else bool((ok["output_sha256"] == quality_sha256).all()),
@@ -241,9 +209,19 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     }
 
 
+def times_of(ok: pd.DataFrame) -> dict[str, float | None]:
+    """The times among them, of runs that ended ok; ``backends`` has them too."""
+    cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
+    times = warm["wall_time_s"].to_numpy(float)
+    low, high = median_interval(times)
+    return {
+        "cold_wall_time_s": _first(cold["wall_time_s"]),
+        "load_time_s": _first(cold["load_time_s"]),
+        "wall_time_s": float(np.median(times)) if len(times) else None,
+        "wall_time_low_s": low,
+        "wall_time_high_s": high,
+    }
+
+
 def _first(column: pd.Series) -> float | None:
     return float(column.iloc[0]) if column.notna().any() else None
-
-
-def _most(column: pd.Series) -> float | None:
-    return float(column.max()) if column.notna().any() else None

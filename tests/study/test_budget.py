@@ -18,7 +18,7 @@ def run(tmp_path):
 @pytest.fixture
 def planted(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(_budget, "LIMITED", "limited_cells:needing_600")
+    monkeypatch.setattr(_budget._Trials, "function", "limited_cells:needing_600")
     monkeypatch.setattr(_budget, "LEAST_PATIENCE_S", 1.0)
 
 

@@ -22,7 +22,7 @@ def run(tmp_path):
 @pytest.fixture
 def planted(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(_concurrency, "GATED", "limited_cells:sleeping")
+    monkeypatch.setattr(_concurrency._Group, "function", "limited_cells:sleeping")
 
 
 def measured(run, album, n):

@@ -8,14 +8,13 @@ from evalkit.errors import UnknownNameError
 from evalkit.images import read_image
 from evalkit.paths import SHIPPED
 from evalkit.study import (
-    _experiments,
-    _steps,
     measure_cost,
     measure_experiment,
     restore,
     summarise_experiments,
     trace_memory,
 )
+from evalkit.study._compute import Cells
 from evalkit.study._experiments import VALUES, resized
 from evalkit.study._run import open_run
 
@@ -40,8 +39,7 @@ def run(tmp_path):
 def plant(monkeypatch):
     def choose(name):
         monkeypatch.syspath_prepend(Path(__file__).parent)
-        for module in (_experiments, _steps):
-            monkeypatch.setattr(module, "SERIES", f"series_cells:{name}")
+        monkeypatch.setattr(Cells, "function", f"series_cells:{name}")
 
     return choose
 

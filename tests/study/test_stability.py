@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.study import _stability, measure_stability, restore, summarise_stability
+from evalkit.study import measure_stability, restore, summarise_stability
+from evalkit.study._compute import Cells
 from evalkit.study._run import open_run
 
 
@@ -18,7 +19,7 @@ def run(tmp_path):
 def plant(monkeypatch):
     def choose(name):
         monkeypatch.syspath_prepend(Path(__file__).parent)
-        monkeypatch.setattr(_stability, "SERIES", f"series_cells:{name}")
+        monkeypatch.setattr(Cells, "function", f"series_cells:{name}")
 
     return choose
 
