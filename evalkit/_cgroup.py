@@ -80,9 +80,5 @@ def _mounts(root: Path) -> Iterator[tuple[Path, str, list[str], bool]]:
         kind, _, options = right.split(" ", 2)
         if kind in ("cgroup", "cgroup2"):
             _, _, _, inside, mount, *_ = left.split()
-            yield (
-                root / mount.lstrip("/"),
-                inside,
-                options.split(","),
-                kind == "cgroup2",
-            )
+            point = root / mount.lstrip("/")
+            yield point, inside, options.split(","), kind == "cgroup2"

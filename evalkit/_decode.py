@@ -58,7 +58,9 @@ def read_raster(path: Path, page: int, limit_px: int) -> Picture:
     """Decode what is not a PDF; see `evalkit.images.read_image`."""
     deep: Deep | None = None
     with _opened(path, limit_px) as file:
-        _turn_to(file, page, path)
+        _check_page(path, page, _n_frames(file))
+        if page:
+            file.seek(page)
         mode = READ_AS.get(file.mode)
         if mode is None:
             raise ImageError(
@@ -95,7 +97,11 @@ def read_raster(path: Path, page: int, limit_px: int) -> Picture:
 def count_frames(path: Path, limit_px: int) -> int:
     """Pages of a TIFF; 1 of any other file."""
     with _opened(path, limit_px) as file:
-        return int(getattr(file, "n_frames", 1)) if file.format == "TIFF" else 1
+        return _n_frames(file)
+
+
+def _n_frames(file: ImageFile) -> int:
+    return int(getattr(file, "n_frames", 1)) if file.format == "TIFF" else 1
 
 
 def is_pdf(path: Path) -> bool:
@@ -183,13 +189,6 @@ def _over_limit(path: Path, found: str, limit_px: int) -> ImageError:
         f"{path}: {found}; the limit is {limit_px / 1e6:g} megapixels: raise it by "
         "max_megapixels or EVALKIT_MAX_MEGAPIXELS if you trust the file"
     )
-
-
-def _turn_to(file: ImageFile, page: int, path: Path) -> None:
-    n_pages = int(getattr(file, "n_frames", 1)) if file.format == "TIFF" else 1
-    _check_page(path, page, n_pages)
-    if page:
-        file.seek(page)
 
 
 def _check_page(path: Path, page: int, n_pages: int) -> None:

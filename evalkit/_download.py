@@ -36,18 +36,10 @@ def download(
     """Download one file; `path` is there afterwards, whole and verified, or untouched.
 
     What came of an interrupted download stays beside `path` in a hidden ``.part``
-    file: the next call asks only for the rest. It never counts as the file. Each
-    address is asked once, and a dead network ends within seconds. A progress bar
-    goes to stderr.
-
-    Parameters
-    ----------
-    urls
-        Tried in order; all give the same bytes.
-    path
-        In a folder that exists.
-    advice
-        Last line of the error when no address gives the file.
+    file: the next call asks only for the rest. It never counts as the file. The
+    addresses, which all give the same bytes, are asked in order, each once, and a dead
+    network ends within seconds; when none gives the file, `advice` ends the error. A
+    progress bar goes to stderr.
 
     Raises
     ------
@@ -66,9 +58,9 @@ def download(
             _obtain(url, part, size_bytes, sha256)
         except (_AddressError, HashMismatchError) as error:
             failures.append(error)
-            continue
-        part.replace(path)
-        return
+        else:
+            part.replace(path)
+            return
     kinds = {type(error) for error in failures}
     kind = HashMismatchError if HashMismatchError in kinds else WeightsError
     told = "".join(f"\n  {error}" for error in failures) or " no address is known"

@@ -107,16 +107,7 @@ def _overlap(face: Face, other: Face) -> float:
 
 
 class Detector(ABC):
-    """Finds faces in one picture at the size it has.
-
-    Parameters
-    ----------
-    name
-        One of `DETECTORS`.
-    weights
-        What it was loaded with; None for the cascade.
-
-    """
+    """Finds faces in one picture at the size it has; the cascade has no weights."""
 
     def __init__(self, name: str, weights: WeightsInUse | None) -> None:
         self.name = name

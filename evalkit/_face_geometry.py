@@ -55,15 +55,8 @@ COLOUR_SCALE = 32
 def similarity(points: NDArray[np.float64], targets: NDArray[np.float64]) -> Matrix:
     """The rotation, scale and shift that brings points closest to targets.
 
-    Parameters
-    ----------
-    points, targets
-        ``(number, 2)``, not all in one place.
-
-    Returns
-    -------
-    Matrix
-        Of least squares, never a reflection.
+    By least squares, never a reflection. Both are ``(number, 2)``, the points not all
+    in one place.
 
     References
     ----------
@@ -90,15 +83,6 @@ def align(
 ) -> tuple[Pixels, Matrix]:
     """Cut a face out so that it lies where GPEN expects it.
 
-    Parameters
-    ----------
-    image
-        The picture.
-    landmarks
-        `Face.landmarks`.
-    size
-        Side of the crop in pixels.
-
     Returns
     -------
     tuple
@@ -121,16 +105,7 @@ def soft_rectangle() -> Mask:
 def parsed_mask(classes: NDArray[np.uint8]) -> Mask:
     """The mask of a parsed face: all but background, hat and cloth.
 
-    Parameters
-    ----------
-    classes
-        ParseNet's, ``(512, 512)``.
-
-    Returns
-    -------
-    Mask
-        ``(512, 512)``, soft, zero at the border.
-
+    ParseNet's classes and the mask are ``(512, 512)``; it is soft, zero at the border.
     """
     mask = np.isin(classes, PASTED_NOT, invert=True).astype(np.float32)
     mask[:BORDER] = mask[-BORDER:] = 0
@@ -147,11 +122,7 @@ def _softened(mask: Mask) -> Mask:
 class Composite:
     """Restored faces in a picture's frame; where they overlap, the larger mask wins.
 
-    Parameters
-    ----------
-    background
-        Over which they will be put; only its shape and dtype count here.
-
+    Of the `background` only shape and dtype count here.
     """
 
     def __init__(self, background: NDArray[Any]) -> None:
@@ -161,15 +132,8 @@ class Composite:
     def add(self, face: Pixels, mask: Mask, matrix: Matrix) -> None:
         """Warp a face back, linearly.
 
-        Parameters
-        ----------
-        face
-            ``(S, S, 3)``, of the background's dtype.
-        mask
-            ``(S, S)``.
-        matrix
-            Background to face, as from `align`.
-
+        Face and mask are ``(S, S, 3)``, of the background's dtype, and ``(S, S)``; the
+        matrix is background to face, as from `align`.
         """
         inverse = cv2.invertAffineTransform(matrix)
         rows, columns = _covered(inverse, len(face), self._weight.shape)
@@ -261,18 +225,8 @@ def protect_skin(
     of the source; frequencies are taken inside the mask only, so that hair and
     background do not bleed in.
 
-    Parameters
-    ----------
-    source, restored
-        The crop before and after, ``(S, S, 3)``, float32 in [0, 1].
-    skin
-        ``(S, S)``.
-
-    Returns
-    -------
-    NDArray[np.float32]
-        ``(S, S, 3)`` in [0, 1]; `restored` where there is no skin.
-
+    The crop before and after, and the result, are ``(S, S, 3)``, float32 in [0, 1];
+    `skin` is ``(S, S)``. Where there is none, the result is `restored`.
     """
     side = min(len(source), MASK_SIDE)
     small_source, small_restored, small_skin = (

@@ -77,31 +77,15 @@ def run_by_torch(module: torch.nn.Module) -> Run:
 
 
 class Parser:
-    """Parses faces, each by itself; may be shared by threads.
-
-    Parameters
-    ----------
-    run
-        ParseNet on some device.
-
-    """
+    """Parses faces, each by itself; may be shared by threads."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
 
     def __call__(self, face: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The class of each pixel.
+        """The class of each pixel, ``(512, 512)``, in [0, 18], of one aligned face.
 
-        Parameters
-        ----------
-        face
-            ``(H, W, 3)``, R, G, B, of one aligned face.
-
-        Returns
-        -------
-        NDArray[np.uint8]
-            ``(512, 512)``, in [0, 18].
-
+        The face is ``(H, W, 3)``, R, G, B.
         """
         pixels = cv2.resize(face, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
         batch = pixels.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1

@@ -70,22 +70,12 @@ def fetch_file(
 ) -> tuple[Path, Literal["released", "mirror"]]:
     """One registered file: from `folder`, else a mirror, else downloaded to `folder`.
 
-    Two processes that ask at once download once.
-
-    Parameters
-    ----------
-    urls
-        The publisher's address first; each is tried once.
-    file_name
-        Its path below `folder`.
-    size_bytes, sha256
-        What makes it the registered file.
-    folder
-        Where it is kept.
+    Two processes that ask at once download once. The addresses, the publisher's first,
+    are tried once each. `file_name` is the path below `folder`.
 
     Returns
     -------
-    tuple[Path, Literal["released", "mirror"]]
+    tuple
         Where it is, and ``released`` (in `folder`) or ``mirror``.
 
     Raises

@@ -18,23 +18,11 @@ class ProfileWarning(UserWarning):
 
 
 def to_srgb(picture: Image.Image, profile_bytes: bytes, name: str) -> Image.Image:
-    """Convert the colours of a picture of mode L, RGB, RGBA or CMYK.
+    """Convert the colours of a picture of mode L, RGB, RGBA or CMYK, 8 bits a channel.
 
-    Parameters
-    ----------
-    picture
-        8 bits a channel.
-    profile_bytes
-        The ICC profile that was embedded in the file.
-    name
-        Of the file, for the warning.
-
-    Returns
-    -------
-    Image.Image
-        Mode L, RGB or RGBA; CMYK becomes RGB. Perceptual intent, the default of
-        viewers. A picture whose profile is sRGB, or cannot be used, keeps its pixels.
-
+    CMYK becomes RGB, the other modes stay. Perceptual intent, the default of viewers. A
+    picture whose profile is sRGB, or cannot be used, keeps its pixels; a warning tells
+    the `name` of the file.
     """
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
@@ -71,18 +59,8 @@ def to_srgb_16(
 ) -> NDArray[np.uint16]:
     """Convert the colours of 16-bit pixels, which Pillow does not hand to LittleCMS.
 
-    Parameters
-    ----------
-    pixels
-        Shape ``(height, width)`` or ``(height, width, 3 | 4)``, R, G, B, A.
-    profile_bytes, name
-        As in `to_srgb`.
-
-    Returns
-    -------
-    NDArray[np.uint16]
-        The same shape; alpha as it was; colours outside sRGB are clipped.
-
+    Shape ``(height, width)`` or ``(height, width, 3 | 4)``, R, G, B, A, before and
+    after; alpha stays; colours outside sRGB are clipped. Else as `to_srgb`.
     """
     import imagecodecs
 

@@ -29,15 +29,10 @@ class Scanned(NamedTuple):
 
 
 def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
-    """Give each line to ``take(offset, content)``.
+    """Give each whole line, in order, to ``take(offset, content)``.
 
-    Parameters
-    ----------
-    path
-        The file; one that is not there has no lines.
-    take
-        Called in order, for whole lines only. A last line without its newline is
-        whole when it is a JSON object: half of one never is.
+    A last line without its newline is whole when it is a JSON object: half of one never
+    is. A file that is not there has no lines.
 
     Raises
     ------
@@ -72,14 +67,8 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
 def append(path: Path, data: bytes, *, torn_at: int | None = None) -> None:
     """Append whole lines and flush them to the disk, or leave the file as it was.
 
-    Parameters
-    ----------
-    path
-        The file; its folder must be there.
-    data
-        Lines, each with its newline.
-    torn_at
-        Where a half-written last line begins, which is cut off first.
+    Each line has its newline. A half-written last line of the file, which begins at
+    `torn_at`, is cut off first.
 
     Raises
     ------

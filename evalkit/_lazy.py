@@ -8,12 +8,8 @@ from typing import Any
 def lazy(names: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
     """Make a package's ``__getattr__`` and ``__all__``.
 
-    Parameters
-    ----------
-    names
-        Each name and the module that it comes from; the module itself where that
-        ends in the name.
-
+    Of each name the module that it comes from; the module itself where that ends in
+    the name.
     """
 
     def find(name: str) -> Any:

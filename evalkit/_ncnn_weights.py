@@ -46,13 +46,9 @@ class NcnnLayer(NamedTuple):
 def ncnn_layers(param: Path, weights: Path) -> list[NcnnLayer]:
     """The layers with weights, in the order of the file.
 
-    Parameters
-    ----------
-    param
-        The text file that describes the layers.
-    weights
-        The ``.bin`` file: for each convolution a 4-byte tag, its weights (fp16
-        padded to 4 bytes, or fp32) and fp32 biases; for each PReLU fp32 slopes.
+    `param` describes the layers. `weights`, the ``.bin`` file, holds for each
+    convolution a 4-byte tag, its weights (fp16 padded to 4 bytes, or fp32) and fp32
+    biases; for each PReLU fp32 slopes.
 
     Raises
     ------
@@ -84,21 +80,11 @@ def ncnn_layers(param: Path, weights: Path) -> list[NcnnLayer]:
 def ncnn_state(
     param: Path, weights: Path, like: "Mapping[str, Tensor]"
 ) -> "dict[str, Tensor]":
-    """The weights of `ncnn_layers` under a torch network's own names.
+    """The weights of `ncnn_layers` under a torch network's own names; fp32, CPU.
 
-    ncnn keeps no names of tensors, so they are taken in order: this is right for a
-    network whose state dict is in the order of its forward pass. Every shape is
-    checked.
-
-    Parameters
-    ----------
-    like
-        The network's ``state_dict()``; only its names and shapes are used.
-
-    Returns
-    -------
-    dict[str, Tensor]
-        fp32, on the CPU.
+    ncnn keeps no names of tensors, so they are taken in the order of `like`, the
+    network's ``state_dict()``: this is right where that is the order of its forward
+    pass. Every shape is checked.
 
     Raises
     ------

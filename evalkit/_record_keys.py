@@ -24,26 +24,17 @@ def record_key(
     restorer: str,
     code_sha256: str,
 ) -> str:
-    """The column ``key``: a digest of all that decides what a restorer makes.
+    """The column ``key``: a SHA-256, in hexadecimal, of all that decides a picture.
 
     Parameters
     ----------
-    source_sha256
-        Of the source.
     weights_sha256
         Of every file of weights, in the order of the plan; None for weights
         without one (random ones, whose seed is in `setting`).
     setting
         Resolved, JSON-able; the order of its names does not matter.
-    restorer
-        Its name.
     code_sha256
         See `code_digest`.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
 
     """
     facts = [source_sha256, list(weights_sha256), dict(setting), restorer, code_sha256]
@@ -52,20 +43,10 @@ def record_key(
 
 
 def code_digest(modules: Iterable[str]) -> str:
-    """Digest of the source text of modules and of what they import from `ROOMS`.
+    """SHA-256, in hexadecimal, of modules' source text and all they use of `ROOMS`.
 
     Imports are followed through the text, inside functions too; a restorer that is
-    loaded by its name must be given as one of `modules`.
-
-    Parameters
-    ----------
-    modules
-        Dotted names, such as ``evalkit.restorers.gpen``.
-
-    Returns
-    -------
-    str
-        SHA-256, 64 hexadecimal digits.
+    loaded by its name must be given as one of `modules` (dotted names).
 
     Raises
     ------

@@ -26,15 +26,7 @@ TEXT_FROM_PX = 16
 def straight_edges(picture: Picture) -> float:
     """Share of the length of all edges that lies in long straight ones.
 
-    Parameters
-    ----------
-    picture
-        See `Picture`.
-
-    Returns
-    -------
-    float
-        From 0, also without any edge, to 1.
+    From 0, also without any edge, to 1.
 
     References
     ----------
@@ -55,10 +47,7 @@ def straight_edges(picture: Picture) -> float:
 def text_boxes(picture: Picture) -> NDArray[np.float64] | None:
     """Where a picture seems to show text, line by line; nothing is read.
 
-    Parameters
-    ----------
-    picture
-        See `Picture`. Letters much smaller than a hundredth of it are lost.
+    Letters much smaller than a hundredth of the picture are lost.
 
     Returns
     -------
@@ -85,23 +74,10 @@ def text_boxes(picture: Picture) -> NDArray[np.float64] | None:
 def text_density(
     boxes: NDArray[np.float64] | None, faces: Sequence[Face], shape: tuple[int, ...]
 ) -> float:
-    """Share of a picture's area in boxes of text.
+    """Share of a picture's area, of that shape, in boxes of `text_boxes`.
 
-    Parameters
-    ----------
-    boxes
-        From `text_boxes`. One that holds the middle of a face is left out: the
-        detector takes large faces for text.
-    faces
-        From `evalkit.faces.detect`.
-    shape
-        Of the picture.
-
-    Returns
-    -------
-    float
-        In [0, 1]; NaN where `boxes` is None.
-
+    In [0, 1]; NaN where `boxes` is None. A box that holds the middle of a face is left
+    out: the detector takes large faces for text.
     """
     if boxes is None:
         return float("nan")
@@ -117,14 +93,7 @@ def text_density(
 
 
 def face_statistics(faces: Sequence[Face], shape: tuple[int, ...]) -> dict[str, float]:
-    """How many faces, how large, how much of the picture.
-
-    Parameters
-    ----------
-    faces
-        From `evalkit.faces.detect`.
-    shape
-        Of the picture.
+    """How many faces, how large, how much of a picture of that shape.
 
     Returns
     -------

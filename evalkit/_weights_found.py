@@ -1,6 +1,5 @@
 """Which weights are on this machine: in our cache, a mirror or a package."""
 
-import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -8,7 +7,7 @@ from typing import Literal
 from evalkit._files import digest, find_in_mirrors, is_registered
 from evalkit._weights_registry import RegisteredFile, WeightsFile, registry
 from evalkit.errors import UnknownNameError
-from evalkit.paths import cache_dir
+from evalkit.paths import cache_dir, package_dir
 
 Kind = Literal["released", "package", "mirror", "random", "user"]
 
@@ -102,8 +101,7 @@ def _is_whole(path: Path, file: RegisteredFile) -> bool:
 def _carried(entry: WeightsFile) -> list[tuple[Path, RegisteredFile]]:
     """The files of the installed package, the values first, without importing it."""
     carried = entry.carried_by
-    spec = importlib.util.find_spec(carried.package) if carried else None
-    if carried is None or spec is None or not spec.submodule_search_locations:
+    folder = package_dir(carried.package) if carried else None
+    if carried is None or folder is None:
         return []
-    folder = Path(spec.submodule_search_locations[0])
     return [(folder / file.file, file) for file in (carried.bin, carried.param)]

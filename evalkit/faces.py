@@ -214,11 +214,8 @@ def parse(image: Picture) -> NDArray[np.uint8]:
     """
     check_picture(image)
     classes = load_parser(fetch("parsenet"))(as_rgb8(image))
-    size = image.shape[1], image.shape[0]
-    whole: NDArray[np.uint8] = cv2.resize(
-        classes, size, interpolation=cv2.INTER_NEAREST
-    )
-    return whole
+    size = image.shape[1::-1]
+    return np.asarray(cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST))
 
 
 def skin_mask(image: Picture, faces: Sequence[Face]) -> tuple[Mask, list[str]]:
@@ -246,9 +243,8 @@ def skin_mask(image: Picture, faces: Sequence[Face]) -> tuple[Mask, list[str]]:
     for face in faces:
         crop, matrix = align(picture, face.landmarks, MASK_SIDE)
         skin = skin_of(crop, parser(crop) if parser else None)
-        size = (image.shape[1], image.shape[0])
         inverse = cv2.invertAffineTransform(matrix)
-        total = np.maximum(total, cv2.warpAffine(skin, inverse, size))
+        total = np.maximum(total, cv2.warpAffine(skin, inverse, image.shape[1::-1]))
     return total, [] if weights else [SKIN_NOTE]
 
 

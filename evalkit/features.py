@@ -50,11 +50,6 @@ JPEG_BLOCK_PX = 8
 def rgb(picture: Picture) -> NDArray[np.float64]:
     """A picture as RGB in [0, 1], as every metric reads it.
 
-    Parameters
-    ----------
-    picture
-        See `evalkit.images.Picture`.
-
     Returns
     -------
     ndarray
@@ -110,12 +105,7 @@ def sharpness(picture: Picture) -> float:
 
 
 def noise_level(picture: Picture) -> float:
-    """Standard deviation of white noise in luma, in levels of 255.
-
-    Parameters
-    ----------
-    picture
-        See `rgb`.
+    """Standard deviation of white noise in luma (see `rgb`), in levels of 255.
 
     References
     ----------
@@ -163,11 +153,6 @@ def border_energies(
     picture: Picture,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean log energy of the luma's difference across every row, every column.
-
-    Parameters
-    ----------
-    picture
-        See `rgb`.
 
     Returns
     -------

@@ -1,5 +1,6 @@
 """Where things lie: the clone or the wheel, caches, mirrors and runs."""
 
+import importlib.util
 import os
 import re
 from collections.abc import Iterator
@@ -18,6 +19,13 @@ SHIPPED = CLONE or PACKAGE
 def data_file(name: str) -> Path:
     """A file of ``data/``, which the clone and the wheel both carry."""
     return SHIPPED / "data" / name
+
+
+def package_dir(package: str) -> Path | None:
+    """Where an installed package lies; it is not imported. None where it is missing."""
+    spec = importlib.util.find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    return Path(folders[0]) if folders else None
 
 
 def cache_dir() -> Path:

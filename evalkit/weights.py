@@ -118,8 +118,8 @@ def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
             )
         except WeightsError as error:
             failures.append(error)
-            continue
-        return WeightsInUse(name, path, file.sha256, kind)
+        else:
+            return WeightsInUse(name, path, file.sha256, kind)
     kinds = {type(failure) for failure in failures}
     raise (HashMismatchError if HashMismatchError in kinds else WeightsError)(
         f"weights {name} cannot be had:\n" + "\n".join(map(str, failures))

@@ -9,7 +9,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from evalkit._files import digest
 from evalkit.errors import ImageError, WeightsError
@@ -70,14 +72,8 @@ class Recipe:
 def build(folder: Path, recipes: Sequence[Recipe]) -> pd.DataFrame:
     """Make what is not there, or no longer what it was; return the table.
 
-    Parameters
-    ----------
-    folder
-        Holds what is made, and ``manifest.json``: of each source its row, the digest
-        of its recipe (none for what is to be tried again) and those of its files.
-    recipes
-        One a row, in the order of the table.
-
+    The folder holds what is made, and ``manifest.json``: of each source its row, the
+    digest of its recipe (none for what is to be tried again) and those of its files.
     """
     folder = folder.absolute()
     manifest = folder / "manifest.json"
@@ -106,6 +102,18 @@ def save_pair(
     reference_path = folder / "references" / f"{name}.png"
     write_image(reference_path, reference)
     return Made(path=path, reference=reference_path)
+
+
+def read_opaque(path: Path) -> NDArray[np.uint8]:
+    """A picture of 8 bits; an alpha channel that hides nothing is left out."""
+    image = read_image(path)
+    if image.dtype != np.uint8:
+        raise ImageError(f"{path}: expected 8 bits, got {image.dtype}")
+    if image.shape[2:] == (4,):
+        if image[..., 3].min() < 255:
+            raise ImageError(f"{path}: expected an opaque picture")
+        image = image[..., :3]
+    return np.ascontiguousarray(image, np.uint8)
 
 
 def _make(recipe: Recipe, key: str, folder: Path) -> dict[str, Any]:

@@ -53,15 +53,8 @@ def overexpose(light: Light, stops: float, glow_px: float) -> Light:
 def backlight(light: Light, subject: Light, glow_px: float) -> Light:
     """A subject three stops too dark before a ground nearly three stops too bright.
 
-    Parameters
-    ----------
-    light
-        ``(height, width, 3)``.
-    subject
-        ``(height, width)``, 1 inside the subject, 0 outside.
-    glow_px
-        How far stray light reaches into the subject.
-
+    `light` is in colour; `subject` is ``(height, width)``, 1 inside, 0 outside; stray
+    light reaches `glow_px` into the subject.
     """
     inside = subject[..., None]
     scene = np.clip(light * (inside * 0.125 + (1 - inside) * 7), 0, 1.6)
@@ -83,17 +76,8 @@ def backlight_dark_parts(light: Light, glow_px: float) -> Light:
 def add_noise(light: Light, shot: float, read: float, seed: int) -> Light:
     """Sensor noise, a little coarser than one pixel as after demosaicing.
 
-    Parameters
-    ----------
-    light
-        See the module.
-    shot
-        Variance at full light, growing with light.
-    read
-        Standard deviation without light.
-    seed
-        Of numpy's generator.
-
+    `shot` is the variance at full light, growing with light; `read` the standard
+    deviation without light.
     """
     grain = blur(np.random.default_rng(seed).standard_normal(light.shape), 0.6)
     grain /= grain.std()
@@ -112,13 +96,7 @@ def filled_polygon(
 ) -> Light:
     """``(height, width)``: 1 inside, 0 outside, with a soft edge.
 
-    Parameters
-    ----------
-    corners
-        x, y as shares of width and height.
-    width_px, height_px
-        Of the result.
-
+    The corners are x, y as shares of width and height.
     """
     fine = 4
     mask = Image.new("L", (width_px * fine, height_px * fine))

@@ -12,9 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import ImageError
-from evalkit.images import read_image
-from evalkit.imagesets._build import Made, Recipe, build, save_pair
+from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._degradations import (
     Bytes,
     add_noise,
@@ -92,9 +90,9 @@ def _recipe(scene: Scene) -> Recipe:
 
 
 def _make(scene: Scene, folder: Path) -> Made:
-    image = _opaque_bytes(registered()[scene.picture].fetch())
+    image = read_opaque(registered()[scene.picture].fetch())
     height, width = image.shape[:2]
-    fitted = _fit(image, *fitted_size(width, height))
+    fitted = shrink(image, *fitted_size(width, height))
     frame = frame_size(width, height)
     if scene.degrade is None:
         return save_pair(folder, scene.source, _frame(fitted, *frame))
@@ -102,16 +100,9 @@ def _make(scene: Scene, folder: Path) -> Made:
     double = (2 * fitted.shape[1], 2 * fitted.shape[0])
     is_large = double[0] <= width and double[1] <= height
     scale = 2 if is_large else 1
-    reference = _fit(image, *double) if is_large else fitted
+    reference = shrink(image, *double) if is_large else fitted
     framed = _frame(reference, scale * frame[0], scale * frame[1])
     return save_pair(folder, scene.source, source, framed)
-
-
-def _fit(image: Bytes, width_px: int, height_px: int) -> Bytes:
-    height, width = image.shape[:2]
-    if (width_px, height_px) == (width, height):
-        return image
-    return shrink(image, width_px, height_px)
 
 
 def _frame(image: Bytes, width_px: int, height_px: int) -> Bytes:
@@ -121,18 +112,6 @@ def _frame(image: Bytes, width_px: int, height_px: int) -> Bytes:
     margins = (rows // 2, rows - rows // 2), (columns // 2, columns - columns // 2)
     sides = (*margins, *[(0, 0)] * (image.ndim - 2))
     return np.pad(image, sides, constant_values=MARGIN)
-
-
-def _opaque_bytes(path: Path) -> Bytes:
-    """8 bits; an alpha channel that hides nothing is left out."""
-    image = read_image(path)
-    if image.dtype != np.uint8:
-        raise ImageError(f"{path}: expected 8 bits, got {image.dtype}")
-    if image.shape[2:] == (4,):
-        if image[..., 3].min() < 255:
-            raise ImageError(f"{path}: expected an opaque picture")
-        image = image[..., :3]
-    return np.ascontiguousarray(image, np.uint8)
 
 
 def _clipped(image: Bytes) -> Bytes:

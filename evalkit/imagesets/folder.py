@@ -25,15 +25,8 @@ def prepare_folder(pictures: Path, folder: Path) -> pd.DataFrame:
     """The table of a folder of pictures.
 
     Subfolders are not looked into. A page of a TIFF of several, and each page of a
-    PDF, becomes a source of its own, kept as PNG. Sources are named by file stem, then
-    ``-p1``, ``-p2`` for pages; a stem that is taken gets ``-2``.
-
-    Parameters
-    ----------
-    pictures
-        Left as it is.
-    folder
-        Where pages are kept.
+    PDF, becomes a source of its own, kept as PNG in `folder`. Sources are named by file
+    stem, then ``-p1``, ``-p2`` for pages; a stem that is taken gets ``-2``.
 
     Raises
     ------

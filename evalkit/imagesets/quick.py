@@ -1,6 +1,5 @@
 """Set `quick`: seven small pictures, made on the spot from what the packages carry."""
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,8 +9,7 @@ import pandas as pd
 
 from evalkit._files import digest
 from evalkit.errors import ImageError
-from evalkit.images import read_image
-from evalkit.imagesets._build import Made, Recipe, build, save_pair
+from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._degradations import (
     Bytes,
     add_noise,
@@ -25,6 +23,7 @@ from evalkit.imagesets._degradations import (
     to_light,
 )
 from evalkit.imagesets._spec import ImageSet
+from evalkit.paths import package_dir
 
 HOPPER_PX = (512, 600)
 HOPPER_OUTLINE = (
@@ -86,7 +85,7 @@ def _recipe(scene: Scene) -> Recipe:
     path = _carried(scene)
 
     def make(folder: Path) -> Made:
-        reference = scene.reference(_bytes(path))
+        reference = scene.reference(read_opaque(path))
         return save_pair(folder, scene.source, scene.degrade(reference), reference)
 
     inputs = (digest(path),) if path.is_file() else ()
@@ -94,18 +93,11 @@ def _recipe(scene: Scene) -> Recipe:
 
 
 def _carried(scene: Scene) -> Path:
-    """Where the installed package has the file, without importing the package."""
-    spec = importlib.util.find_spec(scene.package)
-    if spec is None or not spec.submodule_search_locations:
+    """Where the installed package has the file."""
+    folder = package_dir(scene.package)
+    if folder is None:
         raise ImageError(f"package {scene.package}, which carries pictures, is missing")
-    return Path(spec.submodule_search_locations[0], scene.file)
-
-
-def _bytes(path: Path) -> Bytes:
-    image = read_image(path)
-    if image.dtype != np.uint8:
-        raise ImageError(f"{path}: expected 8 bits, got {image.dtype}")
-    return image.astype(np.uint8, copy=False)
+    return folder / scene.file
 
 
 def _as_it_is(image: Bytes) -> Bytes:

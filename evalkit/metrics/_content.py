@@ -33,8 +33,8 @@ def lines_of(picture: Picture) -> tuple[Line, ...] | None:
     PP-OCRv4 (Chinese and Latin), by RapidOCR with the models in its package.
 
     """
-    check_picture(picture)
-    return _lines(*_frozen(picture)) if find_spec("rapidocr_onnxruntime") else None
+    pixels = _frozen(picture)
+    return _lines(*pixels) if find_spec("rapidocr_onnxruntime") else None
 
 
 def _frozen(picture: Picture) -> tuple[bytes, tuple[int, ...]]:

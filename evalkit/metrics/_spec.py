@@ -1,8 +1,8 @@
-"""What a metric is."""
+"""What a metric is, and the checks of what it is given."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +10,17 @@ from numpy.typing import NDArray
 from evalkit.errors import ImageError
 from evalkit.images import Picture, check_picture
 
+Mask: TypeAlias = NDArray[np.bool_]
+"""Shape ``(height, width)``: the pixels that count; not all false."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """All that a table must know of a metric.
+
+    `compute` and `where` take pictures of one height and width; depth and channels may
+    differ. Luma and colours are those of `evalkit.features.rgb`. No picture, two sizes
+    or an unfit mask is an `ImageError`.
 
     Attributes
     ----------
@@ -32,7 +39,8 @@ class Metric:
     shows
         What a picture must show to be measured, else the value is NaN; empty for any.
     takes_mask
-        `compute` has a keyword ``mask`` that limits it to a region.
+        `compute` has a keyword ``mask`` that limits it to a region (skin, hair): a
+        `Mask`, or None for all.
     compute
         ``compute(output, <what it needs>)``; a float, not rounded.
     where
@@ -72,3 +80,25 @@ def check_same_size(output: Picture, other: Picture, name: str) -> None:
             f"expected an output of the {name}'s size {other.shape[:2]}, got "
             f"{output.shape[:2]}; resample it first and say how"
         )
+
+
+def region(output: Picture, source: Picture, mask: Mask | None) -> Mask:
+    """The pixels that count; all of them without a mask.
+
+    Raises
+    ------
+    ImageError
+        As `check_same_size`; a mask of another size or type, or an empty one.
+
+    """
+    check_same_size(output, source, "source")
+    if mask is None:
+        return np.ones(source.shape[:2], bool)
+    if mask.shape != source.shape[:2] or mask.dtype != np.bool_:
+        raise ImageError(
+            f"expected a mask of booleans of shape {source.shape[:2]}, got "
+            f"{mask.dtype} of shape {mask.shape}"
+        )
+    if not mask.any():
+        raise ImageError("the mask holds no pixel: there is nothing to compare")
+    return mask

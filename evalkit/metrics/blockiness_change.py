@@ -12,21 +12,16 @@ from evalkit.metrics._spec import Metric, check_same_size
 def blockiness_change(output: Picture, source: Picture) -> float:
     """Blockiness of the output less that of the source, in dB.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them. The
-        source's blocks begin at its top left corner, as in an uncropped JPEG.
-
     Returns
     -------
     float
-        Below 0 the blocks were softened, above 0 amplified.
+        Below 0 the blocks were softened, above 0 amplified. The source's blocks are
+        taken to begin at its top left corner, as in an uncropped JPEG.
 
     Raises
     ------
     ImageError
-        Not pictures, of two sizes, or under 22 px.
+        A picture under 22 px.
 
     References
     ----------

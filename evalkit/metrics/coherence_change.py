@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import LEVEL, luma
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 SIGMA_PX = 2.0
 
@@ -23,23 +22,11 @@ def coherence_change(
 ) -> float:
     """Coherence of direction of the output less that of the source.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        ``(height, width)``, bool: the pixels that count, hair say; None for all.
-
     Returns
     -------
     float
         In [-1, 1], each pixel weighing as much as the source's gradient there: below 0
         edges are jagged or crossed by others, above 0 straightened.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, or an unfit mask.
 
     References
     ----------

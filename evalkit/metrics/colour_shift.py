@@ -8,8 +8,7 @@ import numpy as np
 
 from evalkit.features import rgb, strips
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 CITATION = "CIE 15:2018 (L*a*b*, colour difference of 1976); IEC 61966-2-1 (sRGB)"
 
@@ -38,30 +37,10 @@ class LabShift(NamedTuple):
         return math.hypot(*self)
 
 
-def lab_shift(
-    output: Picture,
-    source: Picture,
-    mask: Mask | None = None,
-) -> LabShift:
+def lab_shift(output: Picture, source: Picture, mask: Mask | None = None) -> LabShift:
     """Mean CIE Lab of the output minus mean CIE Lab of the source.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        Shape ``(height, width)``, bool: the pixels that count, skin say. None for
-        the whole picture.
-
-    Returns
-    -------
-    LabShift
-        Zeros for equal pictures.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, a mask of another size or type, or an empty one.
+    Zeros for equal pictures. See `Metric` for the arguments.
 
     Notes
     -----
@@ -80,14 +59,8 @@ def lab_shift(
     return LabShift(*(float(value) for value in total / counted.sum()))
 
 
-def colour_shift(
-    output: Picture,
-    source: Picture,
-    mask: Mask | None = None,
-) -> float:
+def colour_shift(output: Picture, source: Picture, mask: Mask | None = None) -> float:
     """Colour difference (CIE 1976) between the mean colours of output and source.
-
-    Parameters and errors are those of `lab_shift`.
 
     Returns
     -------
@@ -110,11 +83,7 @@ def colour_shift(
 
 
 def _part(name: str) -> Callable[..., float]:
-    def compute(
-        output: Picture,
-        source: Picture,
-        mask: Mask | None = None,
-    ) -> float:
+    def compute(output: Picture, source: Picture, mask: Mask | None = None) -> float:
         return float(getattr(lab_shift(output, source, mask), name))
 
     return compute

@@ -10,11 +10,6 @@ from evalkit.metrics._spec import Metric
 def colourfulness(output: Picture) -> float:
     """Spread and mean of the opponent colours, in levels of 255.
 
-    Parameters
-    ----------
-    output
-        As `evalkit.features.rgb` reads it.
-
     Returns
     -------
     float

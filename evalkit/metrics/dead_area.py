@@ -1,13 +1,14 @@
 """Black or flat blocks where the source had a picture: what a failed network leaves."""
 
+from functools import partial
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.features import luma
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 WINDOW_PX = 9
 BLACK, LIT = 2 / 255, 16 / 255
@@ -19,12 +20,12 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
     """1 where the output is dead and the source is not, else 0."""
     out, src = luma(output), luma(source)
     kernel = np.ones((WINDOW_PX, WINDOW_PX))
-    brightest, range_out = cv2.dilate(out, kernel), _range(out, kernel)
-    is_black = (brightest <= BLACK) & (cv2.erode(src, kernel) >= LIT)
+    range_of = partial(cv2.morphologyEx, op=cv2.MORPH_GRADIENT, kernel=kernel)
+    is_black = (cv2.dilate(out, kernel) <= BLACK) & (cv2.erode(src, kernel) >= LIT)
     # noise that was removed leaves a flat ground: only structure can be lost
     structure = cv2.GaussianBlur(src, (0, 0), STRUCTURE_SIGMA_PX)
-    detail = np.minimum(_range(src, kernel), _range(structure, kernel))
-    is_flat = (range_out <= FLAT) & (detail >= DETAILED)
+    detail = np.minimum(range_of(src), range_of(structure))
+    is_flat = (range_of(out) <= FLAT) & (detail >= DETAILED)
     dead: NDArray[np.float32] = (is_black | is_flat).astype(np.float32)
     return dead
 
@@ -34,24 +35,12 @@ def dead_area(output: Picture, source: Picture, mask: Mask | None = None) -> flo
 
     A saved picture holds no NaN: a network that overflows leaves black, or one value.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        ``(height, width)``, bool: the pixels that count; None for all.
-
     Returns
     -------
     float
         From 0 to 100: pixels whose 9x9 px in the output are all at most 2 levels of
         255 while the source's are all at least 16, or span at most 1 level while the
         source's span at least 12, also when blurred by 2 px against noise.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, or an unfit mask.
 
     References
     ----------
@@ -60,13 +49,6 @@ def dead_area(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     """
     counted = region(output, source, mask)
     return 100 * float(where(output, source)[counted].mean())
-
-
-def _range(
-    plane: NDArray[np.float32], kernel: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    spanned: NDArray[np.float32] = cv2.dilate(plane, kernel) - cv2.erode(plane, kernel)
-    return spanned
 
 
 ENTRIES = (

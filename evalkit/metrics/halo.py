@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import luma
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 NEAR_PX = 7
 EDGE = 0.15
@@ -26,23 +25,11 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 def halo(output: Picture, source: Picture, mask: Mask | None = None) -> float:
     """Mean overshoot beside the source's edges, in per cent of the range of luma.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        ``(height, width)``, bool: the pixels that count, hair say; None for all.
-
     Returns
     -------
     float
         From 0: how far the output's luma lies outside what the source has within 7x7
         px, averaged over the places where that spans at least 0.15; 0 without edges.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, or an unfit mask.
 
     References
     ----------

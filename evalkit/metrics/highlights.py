@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import luma
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 BURNT, SAFE = 0.96, 0.90
 NEAR_PX = 5
@@ -26,23 +25,11 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 def highlights(output: Picture, source: Picture, mask: Mask | None = None) -> float:
     """Share of the picture with new highlights, in per cent.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        ``(height, width)``, bool: the pixels that count, skin say; None for all.
-
     Returns
     -------
     float
         From 0 to 100: pixels whose luma is at least 0.96 in the output, and under
         0.90 in the source and in all of its 5x5 px.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, or an unfit mask.
 
     References
     ----------

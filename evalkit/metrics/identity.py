@@ -17,10 +17,7 @@ from evalkit.weights import WeightsInUse, find
 def identity(output: Picture, source: Picture) -> float:
     """Distance of two embeddings of each face, before and after.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width. Both are cut along the source's landmarks.
+    Both pictures are cut along the source's landmarks.
 
     Returns
     -------
@@ -31,8 +28,6 @@ def identity(output: Picture, source: Picture) -> float:
 
     Raises
     ------
-    ImageError
-        Not pictures, or of two sizes.
     WeightsError
         The file is not SFace's.
 

@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import rgb
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 SMALLER = 8
 
@@ -36,23 +35,11 @@ def invention(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     Restoring adds detail, which vanishes when the output is made small; what is left
     was moved, painted over or invented.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        ``(height, width)``, bool: the pixels that count; None for all.
-
     Returns
     -------
     float
         CIE Lab, from 0. A gain and a shift of each of R, G and B over the whole
         picture are left out: those are `colour_shift`.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, or an unfit mask.
 
     References
     ----------

@@ -11,11 +11,6 @@ from evalkit.metrics._spec import Metric, check_same_size
 def landmark_drift(output: Picture, source: Picture) -> float:
     """How far the five landmarks of a face moved, in per cent of the eyes' distance.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width.
-
     Returns
     -------
     float
@@ -24,11 +19,6 @@ def landmark_drift(output: Picture, source: Picture) -> float:
         with none less than an eyes' distance away, or where the faces were found by
         scikit-image's cascade, which finds no landmarks. The detector's own scatter is
         in it.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, or of two sizes.
 
     References
     ----------

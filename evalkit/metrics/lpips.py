@@ -13,26 +13,20 @@ from evalkit.images import Picture
 from evalkit.metrics._spec import Metric, check_same_size
 from evalkit.weights import WeightsInUse, find, load_state
 
+PATCH_PX = 64
+
 
 def lpips(output: Picture, reference: Picture) -> float:
     """Learned perceptual distance of the output from its reference.
 
-    Parameters
-    ----------
-    output, reference
-        Pictures of one height and width, as `evalkit.features.rgb` reads them, at
-        least 64 px a side.
-
     Returns
     -------
     float
-        From 0 for equal pictures; NaN without the extra ``lpips``, or where AlexNet's
-        weights are not on this machine.
+        From 0 for equal pictures; NaN without the extra ``lpips``, where AlexNet's
+        weights are not on this machine, and under 64 px a side, the patch of the paper.
 
     Raises
     ------
-    ImageError
-        Not pictures, or of two sizes.
     WeightsError
         The file is not AlexNet's.
 
@@ -44,7 +38,8 @@ def lpips(output: Picture, reference: Picture) -> float:
     """
     check_same_size(output, reference, "reference")
     weights = find("alexnet")
-    if weights is None or find_spec("lpips") is None:
+    is_small = min(output.shape[:2]) < PATCH_PX
+    if is_small or weights is None or find_spec("lpips") is None:
         return float("nan")
     import torch
 

@@ -15,11 +15,6 @@ NIQE_LEAST_PX = 192
 def niqe(output: Picture) -> float:
     """Distance of a picture's statistics from those of pristine photographs.
 
-    Parameters
-    ----------
-    output
-        As `evalkit.features.rgb` reads it.
-
     Returns
     -------
     float

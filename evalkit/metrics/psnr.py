@@ -14,28 +14,17 @@ def psnr(output: Picture, reference: Picture) -> float:
 
     .. math:: 10 \log_{10} (1 / \mathrm{MSE})
 
-    Parameters
-    ----------
-    output, reference
-        Pictures of one height and width, as `evalkit.features.rgb` reads them:
-        uint8 or uint16, sRGB-encoded, scaled to [0, 1]; the peak is therefore 1.
-
     Returns
     -------
     float
         In [0, inf]; ``inf`` for equal pictures.
 
-    Raises
-    ------
-    ImageError
-        Not pictures, or of two sizes.
-
     Notes
     -----
-    Crop border: none. Channels: R, G, B. Computed in float64. Many papers on
-    super-resolution crop the border and use luma alone: a value from here is not
-    comparable with theirs. It says how near an output is to its reference, not
-    whether people like it.
+    Crop border: none. Channels: R, G, B, sRGB-encoded. The peak is 1. Computed in
+    float64. Many papers on super-resolution crop the border and use luma alone: a
+    value from here is not comparable with theirs. It says how near an output is to
+    its reference, not whether people like it.
 
     References
     ----------

@@ -72,23 +72,17 @@ def seams(output: Picture, borders: TileBorders) -> float:
     where :math:`g_0` is the difference of luma across a border, :math:`g_d` the same
     2 to 6 px beside it on both sides, and :math:`\epsilon` one level of 255, squared.
 
-    Parameters
-    ----------
-    output
-        A picture, as `evalkit.features.rgb` reads it.
-    borders
-        Where its tiles met; those within 6 px of the picture's edge are left out.
-
     Returns
     -------
     float
         About 0 without seams, above 0 with them. The mean of logarithms weighs a
         small step in an even area, which is seen, over one in texture, which is not.
+        Borders within 6 px of the picture's edge are left out.
 
     Raises
     ------
     ImageError
-        Not a picture, or no border lies inside it.
+        No border lies inside the picture.
 
     Notes
     -----
@@ -119,8 +113,6 @@ def noise(output: Picture, borders: TileBorders) -> float:
 
     A score of `seams` above this is a seam; one below cannot be told from texture.
 
-    Parameters and errors are those of `seams`.
-
     Returns
     -------
     float
@@ -135,19 +127,14 @@ def noise(output: Picture, borders: TileBorders) -> float:
 
     """
     energies = border_energies(output)
-    reach = max(BESIDE_PX)
-    near_rows, near_columns = _near(borders.rows, reach), _near(borders.columns, reach)
+    near = [_near(lines, max(BESIDE_PX)) for lines in borders]
     scores = []
     for shift in (sign * distance for distance in MOVES_PX for sign in (-1, 1)):
-        moved = TileBorders(
-            rows=tuple(k + shift for k in borders.rows if k + shift not in near_rows),
-            columns=tuple(
-                k + shift for k in borders.columns if k + shift not in near_columns
-            ),
-        )
-        if usable_borders(moved.rows, output.shape[0]) or usable_borders(
-            moved.columns, output.shape[1]
-        ):
+        moved = [
+            [k + shift for k in lines if k + shift not in taken]
+            for lines, taken in zip(borders, near, strict=True)
+        ]
+        if any(map(usable_borders, moved, output.shape)):
             scores.append(border_contrast(*energies, *moved))
     if not scores:
         raise ImageError("the tiles are too small to tell a seam from texture")

@@ -12,12 +12,6 @@ WINDOW_PX = 11
 def ssim(output: Picture, reference: Picture) -> float:
     """Mean structural similarity, the mean of the three channels R, G and B.
 
-    Parameters
-    ----------
-    output, reference
-        Pictures of one height and width, as `evalkit.features.rgb` reads them:
-        uint8 or uint16, sRGB-encoded, scaled to [0, 1].
-
     Returns
     -------
     float
@@ -26,15 +20,15 @@ def ssim(output: Picture, reference: Picture) -> float:
     Raises
     ------
     ImageError
-        Not pictures, of two sizes, or a side under 11 px.
+        A side under 11 px.
 
     Notes
     -----
     The parameters of the paper: Gaussian window of 11x11 px with sigma 1.5, K1 0.01,
     K2 0.03, population covariance. Crop border: 5 px, where the window would leave
-    the picture. Channels: R, G, B. Computed in float64 at full size, without the
-    downsampling that the authors' later script suggests for large pictures. Papers
-    that use luma alone give other values.
+    the picture. Channels: R, G, B, sRGB-encoded, in [0, 1]. Computed in float64 at
+    full size, without the downsampling that the authors' later script suggests for
+    large pictures. Papers that use luma alone give other values.
 
     References
     ----------

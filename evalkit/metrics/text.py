@@ -54,21 +54,13 @@ def character_error_rate(read: str, known: str) -> float:
 def text_error(output: Picture, reference: Picture) -> float:
     """Character error rate of what is read in the output, in per cent.
 
-    Parameters
-    ----------
-    output, reference
-        Pictures of one height and width. What is read in the reference is taken for
-        what is written there; where you know that, use `character_error_rate`.
+    What is read in the reference is taken for what is written there; where you know
+    that, use `character_error_rate`.
 
     Returns
     -------
     float
         From 0; NaN where the reference shows no text, or without the extra ``ocr``.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, or of two sizes.
 
     """
     check_same_size(output, reference, "reference")
@@ -79,22 +71,12 @@ def text_error(output: Picture, reference: Picture) -> float:
 def text_agreement(output: Picture, source: Picture) -> float:
     """Share of the characters read in the source that are read in the output, too.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width.
-
     Returns
     -------
     float
         In per cent, 100 less the character error rate, not below 0. The source may be
         misread: it says that the two differ, not which of them is right. NaN as in
         `text_error`.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, or of two sizes.
 
     """
     check_same_size(output, source, "source")

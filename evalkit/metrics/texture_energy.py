@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import LEVEL, luma
 from evalkit.images import Picture
-from evalkit.metrics._regions import Mask, region
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Mask, Metric, region
 
 FINE_SIGMA_PX, WINDOW_SIGMA_PX = 1.5, 6.0
 
@@ -21,23 +20,11 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -> float:
     """Energy of fine detail against the source's, in dB, as the median of all places.
 
-    Parameters
-    ----------
-    output, source
-        Pictures of one height and width, as `evalkit.features.rgb` reads them.
-    mask
-        ``(height, width)``, bool: the pixels that count, skin say; None for all.
-
     Returns
     -------
     float
         Below 0 smoother than the source ("plastic"), above 0 sharper. Noise that was
         removed counts as smoothing: read it beside `noise_level` of the source.
-
-    Raises
-    ------
-    ImageError
-        Not pictures, of two sizes, or an unfit mask.
 
     Notes
     -----

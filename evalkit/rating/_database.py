@@ -20,13 +20,7 @@ T = TypeVar("T")
 class Database:
     """The tables and views of `evalkit.rating._schema`, made when they are missing.
 
-    Safe for many threads and processes.
-
-    Parameters
-    ----------
-    database, schema
-        As in `evalkit.rating.Store`.
-
+    Safe for many threads and processes. For the arguments see `evalkit.rating.Store`.
     """
 
     def __init__(self, database: Path | str, schema: str = "evalkit") -> None:

@@ -2,75 +2,60 @@
 
 from typing import Any
 
-from sqlalchemy import (
-    Boolean,
-    Column,
-    Connection,
-    Float,
-    ForeignKey,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    UniqueConstraint,
-    and_,
-    bindparam,
-    select,
-)
+import sqlalchemy as sa
 
-METADATA = MetaData()
+METADATA = sa.MetaData()
 
-SUBJECTS = Table(
+SUBJECTS = sa.Table(
     "subjects",
     METADATA,
-    Column("subject", String, primary_key=True),  # a pseudonym
-    Column("number", Integer, nullable=False),  # row of the Latin square
-    Column("language", String, nullable=False, default="en"),
-    Column("state", String, nullable=False, default="welcome"),
-    Column("secret", String, unique=True),  # of the link; never exported
-    Column("expires_at", String),  # ISO 8601, UTC
+    sa.Column("subject", sa.String, primary_key=True),  # a pseudonym
+    sa.Column("number", sa.Integer, nullable=False),  # row of the Latin square
+    sa.Column("language", sa.String, nullable=False, default="en"),
+    sa.Column("state", sa.String, nullable=False, default="welcome"),
+    sa.Column("secret", sa.String, unique=True),  # of the link; never exported
+    sa.Column("expires_at", sa.String),  # ISO 8601, UTC
 )
 
-ITEMS = Table(
+ITEMS = sa.Table(
     "items",
     METADATA,
-    Column("item", String, primary_key=True),
-    Column("subject", ForeignKey("subjects.subject"), nullable=False),
-    Column("position", Integer, nullable=False),  # from 0
-    Column("kind", String, nullable=False),
-    Column("role", String, nullable=False),
-    Column("is_training", Boolean, nullable=False),
-    Column("is_repeat", Boolean, nullable=False),
-    Column("source", String, nullable=False),
-    Column("left", String, nullable=False),  # condition
-    Column("right", String),
-    Column("expected", String),
-    Column("left_stimulus", String, nullable=False),
-    Column("right_stimulus", String),
-    Column("source_stimulus", String, nullable=False),
-    Column("width_px", Integer, nullable=False),
-    Column("height_px", Integer, nullable=False),
+    sa.Column("item", sa.String, primary_key=True),
+    sa.Column("subject", sa.ForeignKey("subjects.subject"), nullable=False),
+    sa.Column("position", sa.Integer, nullable=False),  # from 0
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("role", sa.String, nullable=False),
+    sa.Column("is_training", sa.Boolean, nullable=False),
+    sa.Column("is_repeat", sa.Boolean, nullable=False),
+    sa.Column("source", sa.String, nullable=False),
+    sa.Column("left", sa.String, nullable=False),  # condition
+    sa.Column("right", sa.String),
+    sa.Column("expected", sa.String),
+    sa.Column("left_stimulus", sa.String, nullable=False),
+    sa.Column("right_stimulus", sa.String),
+    sa.Column("source_stimulus", sa.String, nullable=False),
+    sa.Column("width_px", sa.Integer, nullable=False),
+    sa.Column("height_px", sa.Integer, nullable=False),
     # false once the study shows another picture there, or none
-    Column("is_current", Boolean, nullable=False, default=True),
-    UniqueConstraint("subject", "position"),
+    sa.Column("is_current", sa.Boolean, nullable=False, default=True),
+    sa.UniqueConstraint("subject", "position"),
 )
 
-ANSWERS = Table(
+ANSWERS = sa.Table(
     "answers",
     METADATA,
-    Column("answer", Integer, primary_key=True),
-    Column("item", ForeignKey("items.item"), nullable=False),
-    Column("attempt", String, nullable=False),
-    Column("value", String),  # null is "can't tell"
-    Column("tags", String, nullable=False),  # JSON list
-    Column("seconds", Float, nullable=False),  # since the stimulus was painted
-    Column("answered_at", String, nullable=False),  # ISO 8601, UTC
-    Column("undone_at", String),
-    UniqueConstraint("item", "attempt"),
+    sa.Column("answer", sa.Integer, primary_key=True),
+    sa.Column("item", sa.ForeignKey("items.item"), nullable=False),
+    sa.Column("attempt", sa.String, nullable=False),
+    sa.Column("value", sa.String),  # null is "can't tell"
+    sa.Column("tags", sa.String, nullable=False),  # JSON list
+    sa.Column("seconds", sa.Float, nullable=False),  # since the stimulus was painted
+    sa.Column("answered_at", sa.String, nullable=False),  # ISO 8601, UTC
+    sa.Column("undone_at", sa.String),
+    sa.UniqueConstraint("item", "attempt"),
 )
 
-STANDING = Index(
+STANDING = sa.Index(
     "one_standing_answer",
     ANSWERS.c.item,
     unique=True,
@@ -80,18 +65,18 @@ STANDING = Index(
 """The database itself refuses a second answer to an item that has one."""
 
 _ITEMS_OF = (
-    select(ITEMS, ANSWERS.c.answer, ANSWERS.c.value, ANSWERS.c.tags)
+    sa.select(ITEMS, ANSWERS.c.answer, ANSWERS.c.value, ANSWERS.c.tags)
     .outerjoin_from(
         ITEMS,
         ANSWERS,
-        and_(ANSWERS.c.item == ITEMS.c.item, ANSWERS.c.undone_at.is_(None)),
+        sa.and_(ANSWERS.c.item == ITEMS.c.item, ANSWERS.c.undone_at.is_(None)),
     )
-    .where(ITEMS.c.subject == bindparam("subject"))
+    .where(ITEMS.c.subject == sa.bindparam("subject"))
     .order_by(ITEMS.c.position)
 )
 
 
-def items_of(connection: Connection, subject: str) -> list[dict[str, Any]]:
+def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
     """A subject's items in order, with their standing answers; null without one."""
     rows = connection.execute(_ITEMS_OF, {"subject": subject})
     return [dict(row) for row in rows.mappings()]

@@ -201,8 +201,9 @@ class _Part:
         return self.item(role="system", source=source, left=left, right=right)
 
     def _again(self, item: Item) -> Item:
-        sides = (item.right, item.left) if item.right else (item.left, None)
-        return replace(item, left=sides[0], right=sides[1], is_repeat=True)
+        if item.right:
+            item = replace(item, left=item.right, right=item.left)
+        return replace(item, is_repeat=True)
 
     def _ladder(self, source: str) -> list[str]:
         """Conditions of a source from worst to best, one of each role that is there."""

@@ -51,13 +51,7 @@ def rating_app(
     """Make the ASGI application that serves sessions to whoever has a link.
 
     Every address begins with ``/r/<secret>/``, as `Store.link` made it. Whatever is
-    wrong with an address, the answer is the same 404.
-
-    Parameters
-    ----------
-    store, stimuli, article
-        As in `Session`.
-
+    wrong with an address, the answer is the same 404. For the arguments see `Session`.
     """
 
     def route(path: str, answer: Answer, method: str = "GET") -> Route:

@@ -114,12 +114,8 @@ def write_stimuli(
 
     Parameters
     ----------
-    items
-        Planned by `plan_session`.
     outputs
         As in `name_stimuli`, with ``path`` and ``weights_kind``.
-    stimuli
-        Made by `name_stimuli`.
     folder
         Gets ``<name>.png``.
 

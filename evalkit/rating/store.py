@@ -88,17 +88,8 @@ class Store(Database):
 
         Every item up to the present one stays; of the new plan follows what is not
         among those. A closed session stays as it is. The views leave out the scores of
-        stimuli that are not among `stimuli` any more.
-
-        Parameters
-        ----------
-        subject
-            Added before.
-        items
-            Made by `evalkit.rating.plan_session`.
-        stimuli
-            Made by `evalkit.rating.name_stimuli`.
-
+        stimuli that are not among `stimuli` any more. See `evalkit.rating.plan_session`
+        and `evalkit.rating.name_stimuli`.
         """
         state = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == subject)
         answered = sa.select(ANSWERS.c.item).where(_is_of(subject))

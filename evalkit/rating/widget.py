@@ -18,12 +18,6 @@ class RatingWidget(anywidget.AnyWidget):
 
     The browser gets pixels, opaque names and a counter. Neither they nor the synced
     state, which is the page's code and its labels, tell a condition or a source.
-
-    Parameters
-    ----------
-    session
-        Holds the order and the record.
-
     """
 
     _esm = FOLDER / "widget.js"

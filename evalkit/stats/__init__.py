@@ -1,7 +1,8 @@
 """Statistics of ratings: tables in, tables out; no model, no picture, no figure.
 
 Each statistic is one private module that lists what it offers in ``__all__``; the
-package finds them and offers their names, all loaded at the first use.
+package finds them and offers their names, all loaded at the first use. `confidence` is
+the coverage of an interval; `n_resamples` and `seed` are those of its bootstrap.
 """
 
 import importlib

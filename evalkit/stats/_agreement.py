@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import f, rankdata
 
 from evalkit.errors import SettingError
-from evalkit.stats._coded import Numbers, coded
+from evalkit.stats._coded import Numbers, coded, known_scores
 from evalkit.stats.bootstrap import tails
 
 __all__ = ["icc", "krippendorff_alpha", "metric_agreement", "retest"]
@@ -40,7 +40,7 @@ def krippendorff_alpha(ratings: pd.DataFrame, level: str = "ordinal") -> float:
     """
     if level not in LEVELS:
         raise SettingError(f"level: expected one of {', '.join(LEVELS)}, got {level!r}")
-    known = ratings.dropna(subset=["score"])
+    known = known_scores(ratings)
     c = coded(known.drop_duplicates(["subject", "source", "condition"]))
     stimulus, stimuli = c.stimuli()
     values, value = np.unique(c.score, return_inverse=True)
@@ -77,8 +77,6 @@ def icc(ratings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
     ratings
         As in `evalkit.stats.mean_opinion_scores`; repeats are averaged. Only stimuli
         that every subject scored count.
-    confidence
-        Coverage of the intervals.
 
     Returns
     -------
@@ -92,7 +90,7 @@ def icc(ratings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
     Shrout & Fleiss, 1979; McGraw & Wong, 1996, for the intervals.
 
     """
-    known = ratings.dropna(subset=["score"]).astype({"score": float})
+    known = known_scores(ratings)
     table = known.pivot_table(
         index=["source", "condition"], columns="subject", values="score"
     ).dropna()
@@ -154,7 +152,7 @@ def retest(ratings: pd.DataFrame) -> pd.DataFrame:
     Bland & Altman, Measurement Error, 1996, for the within-subject deviation.
 
     """
-    known = ratings.dropna(subset=["score"]).astype({"score": float})
+    known = known_scores(ratings)
     cells = known.groupby(["subject", "source", "condition"], sort=False)
     known = known.assign(turn=cells.cumcount())
     pairs = known[known["turn"] < 2].pivot(
@@ -191,8 +189,6 @@ def metric_agreement(
         The same index; one metric a column. A stimulus without a value is left out.
     confidence
         Coverage of the interval, for other sources: they are resampled as a whole.
-    n_resamples, seed
-        Of the bootstrap.
 
     Returns
     -------

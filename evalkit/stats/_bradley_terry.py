@@ -8,7 +8,14 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
 from evalkit.errors import TableError
-from evalkit.stats._coded import Codes, Numbers, complete, factorized, sums
+from evalkit.stats._coded import (
+    Codes,
+    Numbers,
+    at_least_one,
+    complete,
+    factorized,
+    sums,
+)
 from evalkit.stats._crossed import Crossed, two_way_interval
 
 __all__ = ["BradleyTerry", "bradley_terry", "win_matrix"]
@@ -61,8 +68,6 @@ def bradley_terry(
         stimulus of `choices` must be in it.
     confidence
         Coverage of the intervals, for other subjects and other sources.
-    n_resamples, seed
-        Of the bootstrap; see `evalkit.stats.bootstrap`.
 
     Notes
     -----
@@ -82,7 +87,7 @@ def bradley_terry(
 
     """
     columns = ["subject", "source", "winner", "loser", "tied"]
-    rows = complete(choices, columns, "tied")
+    rows = at_least_one(complete(choices, columns, "tied"), "tied")
     kinds = _kinds(rows, covariates)
     k = len(kinds.conditions)
     prior = _ties_to_add(kinds)
@@ -115,7 +120,8 @@ def bradley_terry(
 
 def win_matrix(choices: pd.DataFrame) -> pd.DataFrame:
     """How often each condition (rows) was chosen over each other, ties half."""
-    kinds = _kinds(complete(choices, ["winner", "loser", "tied"], "tied"), None)
+    rows = complete(choices, ["winner", "loser", "tied"], "tied")
+    kinds = _kinds(at_least_one(rows, "tied"), None)
     return pd.DataFrame(kinds.wins(), kinds.conditions, kinds.conditions)
 
 
@@ -234,12 +240,11 @@ def _reaches(
         np.stack([sums(code, n, influence[kind, i]) for i in columns], axis=1)
         for code, n in ((subject, len(subjects)), (source, len(sources)))
     )
-    found = np.array([variance.total for variance in variances])
     return two_way_interval(
         by_subject,
         by_source,
-        np.maximum(found, least),
-        np.array([variance.freedom for variance in variances]),
+        variances,
+        least,
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,

@@ -50,13 +50,7 @@ class Coded:
 
 
 def coded(ratings: pd.DataFrame) -> Coded:
-    """Check and code a table of ratings.
-
-    Parameters
-    ----------
-    ratings
-        Columns ``subject, source, condition, score``; others are ignored. A null
-        score ("can't tell") is left out.
+    """Check and code a table of ratings, as in `evalkit.stats.mean_opinion_scores`.
 
     Raises
     ------
@@ -64,12 +58,18 @@ def coded(ratings: pd.DataFrame) -> Coded:
         A missing column, a null name, no score at all.
 
     """
-    rows = complete(ratings, ["subject", "source", "condition", "score"], "score")
+    rows = at_least_one(known_scores(ratings), "score")
     subject, subjects = factorized(rows["subject"])
     source, sources = factorized(rows["source"])
     condition, conditions = factorized(rows["condition"])
-    score = rows["score"].to_numpy(float)
+    score = rows["score"].to_numpy()
     return Coded(subject, source, condition, score, subjects, sources, conditions)
+
+
+def known_scores(ratings: pd.DataFrame) -> pd.DataFrame:
+    """The rows with a score, float; an error for a missing column or a null name."""
+    rows = complete(ratings, ["subject", "source", "condition", "score"], "score")
+    return rows.astype({"score": float})
 
 
 def complete(frame: pd.DataFrame, columns: list[str], optional: str) -> pd.DataFrame:
@@ -81,8 +81,13 @@ def complete(frame: pd.DataFrame, columns: list[str], optional: str) -> pd.DataF
     empty = [name for name in columns if rows[name].isna().any()]
     if empty:
         raise TableError(f"expected no null in {columns}, found some in {empty}")
+    return rows
+
+
+def at_least_one(rows: pd.DataFrame, known: str) -> pd.DataFrame:
+    """The rows themselves; an error where there is none."""
     if rows.empty:
-        raise TableError(f"expected at least one row with a {optional}, found none")
+        raise TableError(f"expected at least one row with a {known}, found none")
     return rows
 
 

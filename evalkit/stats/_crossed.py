@@ -6,6 +6,7 @@ the sum of the influences of each subject's (each source's) rows, so that a resa
 one draw from a multinomial and one matrix product, whatever the number of scores.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,14 +88,7 @@ class Variance:
 
 
 class Crossed:
-    """Rows of subjects crossed with sources.
-
-    Parameters
-    ----------
-    subject, source
-        Whose and of what each row is, shape ``(n,)``.
-
-    """
+    """Rows of subjects crossed with sources: whose and of what each row is."""
 
     def __init__(self, subject: Codes, source: Codes) -> None:
         m = int(source.max()) + 1
@@ -103,12 +97,7 @@ class Crossed:
         self._counts = [np.bincount(code) for code in self._codes]
 
     def variance(self, influence: Numbers) -> Variance:
-        """Variance of a statistic from the influence of each row on it.
-
-        Parameters
-        ----------
-        influence
-            Shape ``(n,)``: what each row adds to the statistic, to first order.
+        """Variance of a statistic from what each row adds to it, to first order.
 
         References
         ----------
@@ -134,8 +123,8 @@ class Crossed:
 def two_way_interval(
     by_subject: Numbers,
     by_source: Numbers,
-    variance: Numbers,
-    freedom: Numbers,
+    variances: Sequence[Variance],
+    least: Numbers | float = 0.0,
     *,
     confidence: float,
     n_resamples: int,
@@ -145,14 +134,16 @@ def two_way_interval(
 
     Subjects and sources are resampled apart, and their deviations added. Resamples of
     few clusters vary too little, and single cells are counted twice; so the quantiles
-    are stretched to the standard deviation that `variance` has and to Student's t.
+    are stretched to the standard deviation of `variances` and to Student's t.
 
     Parameters
     ----------
     by_subject, by_source
         Influences summed over each, shape ``(clusters, statistics)``.
-    variance, freedom
-        Of each statistic: see `Variance`.
+    variances
+        Of each statistic.
+    least
+        What each variance is at least.
 
     Returns
     -------
@@ -174,5 +165,7 @@ def two_way_interval(
     is_moved = found > 1e-12  # else all rows are alike, and the shape is unknown
     quantiles = np.quantile(deviations, probabilities, axis=0)
     shape = np.where(is_moved, quantiles / np.where(is_moved, found, 1), normal)
+    variance = np.maximum([each.total for each in variances], least)
+    freedom = [each.freedom for each in variances]
     reach = np.sqrt(variance) * t.ppf(probabilities[1], freedom) / normal[1]
     return shape[0] * reach, shape[1] * reach

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from evalkit.stats._coded import coded, sums
+from evalkit.stats._coded import coded, known_scores, sums
 from evalkit.stats._crossed import Crossed, Variance, two_way_interval
 
 COMPARED = ["n_subjects", "n_sources", "difference", "ci_low", "ci_high"]
@@ -27,13 +27,11 @@ def mean_opinion_scores(
     Parameters
     ----------
     ratings
-        Columns ``subject, source, condition, score``. Repeats are separate rows, gaps
-        are allowed, a null score is left out.
+        Columns ``subject, source, condition, score``; others are ignored. Repeats are
+        separate rows, gaps are allowed, a null score ("can't tell") is left out.
     confidence
         Coverage of the interval, for other subjects and other sources; with a single
         source, for other subjects only.
-    n_resamples, seed
-        Of the bootstrap; see `evalkit.stats.bootstrap`.
 
     Returns
     -------
@@ -72,8 +70,7 @@ def mean_opinion_scores(
     below, above = two_way_interval(
         by_subject,
         by_source,
-        np.array([variance.total for variance in variances]),
-        np.array([variance.freedom for variance in variances]),
+        variances,
         confidence=confidence,
         n_resamples=n_resamples,
         seed=seed,
@@ -101,7 +98,7 @@ def paired_differences(
         A pair that nobody scored on the same source is left out.
 
     """
-    known = ratings.dropna(subset=["score"]).astype({"score": float})
+    known = known_scores(ratings)
     cells = known.pivot_table(
         index=["subject", "source"], columns="condition", values="score"
     )

@@ -75,8 +75,6 @@ def p910(ratings: pd.DataFrame, *, confidence: float = 0.95) -> P910:
     ----------
     ratings
         As in `evalkit.stats.mean_opinion_scores`.
-    confidence
-        Coverage of the intervals.
 
     Notes
     -----

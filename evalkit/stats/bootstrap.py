@@ -37,15 +37,8 @@ def tails(confidence: float) -> tuple[float, float]:
 def resampled(influence: Numbers, n: int, rng: np.random.Generator) -> Numbers:
     """What `n` resamples of the rows of `influence` add to the statistics.
 
-    Parameters
-    ----------
-    influence
-        Shape ``(clusters, statistics)``; each column sums to zero.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(n, statistics)``.
+    Influence has the shape ``(clusters, statistics)``, and each column sums to zero;
+    the result ``(n, statistics)``.
 
     References
     ----------

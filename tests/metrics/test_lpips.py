@@ -79,3 +79,7 @@ def test_another_network_is_refused(network, astronaut, tmp_path, monkeypatch):
 def test_without_weights_there_is_no_value(astronaut, monkeypatch):
     monkeypatch.setattr(module, "find", lambda _: None)
     assert np.isnan(lpips(astronaut, astronaut))
+
+
+def test_of_a_picture_smaller_than_a_patch_there_is_no_value(network, astronaut):
+    assert np.isnan(lpips(astronaut[:80, :63], astronaut[:80, :63]))

@@ -7,7 +7,13 @@ from scipy.stats import t, ttest_rel
 from statsmodels.stats.multitest import multipletests
 
 from evalkit.errors import TableError
-from evalkit.stats import compare_conditions, mean_opinion_scores
+from evalkit.stats import (
+    compare_conditions,
+    icc,
+    krippendorff_alpha,
+    mean_opinion_scores,
+    retest,
+)
 
 
 def table(*rows):
@@ -57,13 +63,21 @@ def test_the_seed_and_not_the_order_of_rows_decides_the_interval(panel):
     assert (other["ci_low"] != scores["ci_low"]).all()
 
 
-def test_a_missing_column_and_an_empty_table_are_refused():
+@pytest.mark.parametrize(
+    "analyse",
+    [mean_opinion_scores, compare_conditions, krippendorff_alpha, icc, retest],
+)
+def test_a_missing_column_and_a_null_name_are_refused(analyse):
     with pytest.raises(TableError, match="score"):
-        mean_opinion_scores(pd.DataFrame({"subject": ["a"], "source": ["p"]}))
+        analyse(pd.DataFrame({"subject": ["a"], "source": ["p"]}))
+    with pytest.raises(TableError, match="subject"):
+        analyse(table((None, "p", "x", 3)))
+
+
+def test_a_mean_of_no_score_is_refused_and_there_is_nothing_to_compare():
     with pytest.raises(TableError, match="at least one"):
         mean_opinion_scores(table())
-    with pytest.raises(TableError, match="subject"):
-        mean_opinion_scores(table((None, "p", "x", 3)))
+    assert compare_conditions(table()).empty
 
 
 def test_on_one_source_conditions_compare_as_in_a_paired_t_test(panel):
