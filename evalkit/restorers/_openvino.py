@@ -201,14 +201,17 @@ def _convert(
     import torch
 
     # what tracing took for a constant, such as a size, shows in another batch
-    other = example.flip(3).repeat(2, 1, 1, 1)
+    other = example.flip(3)
     if -1 in shape:
-        other = other[..., : example.shape[3] // 2]
+        other = other.repeat(2, 1, 1, 1)[..., : example.shape[3] // 2]
     with torch.inference_mode():
         expected = module(other).numpy()
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # of tracing, which is checked below
-        model = openvino.convert_model(module, example_input=example)
+        warnings.simplefilter("ignore")
+        trace: Any = torch.jit.trace  # PyTorch leaves it untyped
+        # its own check takes longer than all the rest, and the result is checked below
+        traced = trace(module, example, check_trace=False)
+        model = openvino.convert_model(traced, example_input=example)
     model.reshape(list(shape))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
