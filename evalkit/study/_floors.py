@@ -40,14 +40,14 @@ OF_FIGURE = ("restorer", "quantity", "width_px", "height_px", "n_pictures")
 def summarise_floors(run: Run) -> pd.DataFrame:
     """Put every measured and every claimed figure of cost beside its floor.
 
-    The floor of a time is that of the networks' operations at the device's rate of
-    matrix products, or of moving their weights, inputs and outputs once, whichever is
-    more; that of a memory is the weights with the inputs and outputs of the largest
+    The floor of a time is that of the networks' operations at the device's rate (see
+    `evalkit.profiling.floors`), or of moving their weights, inputs and outputs once,
+    whichever is more; that of a memory is the weights with the inputs and outputs of the largest
     operation (see `evalkit.restorers._work.count_work`). Rates are measured after what
     they are compared with (see `evalkit.study.measure_cost`), else here, and kept in
     the table ``rates``; for the article's GPU its maker's are taken. A measured time
     under its floor tells of a rate measured on a busy machine, or of a library that is
-    faster than PyTorch's matrix product.
+    faster than PyTorch.
 
     Returns
     -------

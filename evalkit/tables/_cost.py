@@ -136,7 +136,7 @@ RATES = Table(
         "machine": TEXT,
         "device": TEXT,  # cpu, cuda:N
         "precision": TEXT,  # fp32, fp16, bf16; none for the copy alone
-        "matrix_tflop_s": NUMBER,  # of a matrix product, the best of several
+        "matrix_tflop_s": NUMBER,  # of products and convolutions, the best
         "copy_gib_s": NUMBER,  # read and written
     },
     key=("machine", "device", "precision"),

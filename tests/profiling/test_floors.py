@@ -20,6 +20,24 @@ def test_a_product_and_a_copy_have_plausible_rates():
     assert 0.1 < rate["copy_gib_s"] < 2000
 
 
+def test_the_quicker_of_products_and_convolution_counts(monkeypatch):
+    from torch.utils.flop_counter import FlopCounterMode
+
+    counts, found = [], []
+
+    def shortest_s(work, _kind):
+        with FlopCounterMode(display=False) as counter:
+            work()
+        counts.append(counter.get_total_flops())
+        return 1.0
+
+    monkeypatch.setattr(floors, "shortest_s", shortest_s)
+    measure_rates(found.append, device="cpu", precision="fp32")
+    *products, convolution, copy = counts
+    assert copy == 0 < max(products) < convolution
+    assert found[0]["matrix_tflop_s"] == pytest.approx(convolution / 1e12)
+
+
 def test_without_a_network_only_the_copy_is_measured():
     found = []
     measure_rates(found.append, device="cpu", precision="none")
