@@ -15,7 +15,7 @@ that of products, on an AMD EPYC in fp32 2.4 times as fast. CUDA's may be Winogr
 COPIED_BYTES = {"cpu": 2**28, "cuda": 2**31}
 """More than caches hold."""
 
-LEAST_S, LEAST_CALLS = {"cpu": 0.3, "cuda": 2.0}, 3
+LEAST_S, LEAST_CALLS = {"cpu": 0.15, "cuda": 2.0}, 3
 """Of the repetitions of one size; a GPU needs longer to raise its clocks."""
 
 

@@ -42,12 +42,12 @@ def summarise_floors(run: Run) -> pd.DataFrame:
 
     The floor of a time is that of the networks' operations at the device's rate (see
     `evalkit.profiling.floors`), or of moving their weights, inputs and outputs once,
-    whichever is more; that of a memory is the weights with the inputs and outputs of the largest
-    operation (see `evalkit.restorers._work.count_work`). Rates are measured after what
-    they are compared with (see `evalkit.study.measure_cost`), else here, and kept in
-    the table ``rates``; for the article's GPU its maker's are taken. A measured time
-    under its floor tells of a rate measured on a busy machine, or of a library that is
-    faster than PyTorch.
+    whichever is more; that of a memory is the weights with the inputs and outputs of
+    the largest operation (see `evalkit.restorers._work.count_work`). Rates are measured
+    after what they are compared with (see `evalkit.study.measure_cost`), else here, and
+    kept in the table ``rates``; for the article's GPU its maker's are taken. A measured
+    time under its floor tells of a rate measured on a busy machine, or of a library
+    that is faster than PyTorch.
 
     Returns
     -------
