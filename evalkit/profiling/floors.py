@@ -51,26 +51,24 @@ def measure_rates(
         target = torch.zeros_like(source)
         return shortest_s(lambda: target.copy_(source), kind)
 
-    def product_s(side: int, dtype: torch.dtype) -> float:
-        left = torch.rand(side, side, device=device).to(dtype)
-        return shortest_s(lambda: left @ left, kind)
+    def of_product(n: int, dtype: torch.dtype) -> float:
+        left = torch.rand(n, n, device=device).to(dtype)
+        return 2 * n**3 / shortest_s(lambda: left @ left, kind)
 
-    def convolution_s(dtype: torch.dtype) -> float:
-        n, side = CONVOLUTION
-        maps, weight = torch.rand(1, n, side, side), torch.rand(n, n, 3, 3)
+    def of_convolution(n: int, side: int, dtype: torch.dtype) -> float:
         maps, weight = (
-            tensor.to(dtype, memory_format=torch.channels_last)
-            for tensor in (maps, weight)
+            torch.rand(*shape).to(dtype, memory_format=torch.channels_last)
+            for shape in ((1, n, side, side), (n, n, 3, 3))
         )
-        return shortest_s(lambda: torch.conv2d(maps, weight), kind)
+        passed_s = shortest_s(lambda: torch.conv2d(maps, weight), kind)
+        return 2 * 9 * n**2 * (side - 2) ** 2 / passed_s
 
     rate = None
     if precision != "none":
         dtype = getattr(torch, DTYPES[precision])
-        rates = [2 * n**3 / product_s(n, dtype) for n in SIDES[kind]]
+        rates = [of_product(n, dtype) for n in SIDES[kind]]
         if kind == "cpu":
-            n, side = CONVOLUTION
-            rates.append(2 * 9 * n**2 * (side - 2) ** 2 / convolution_s(dtype))
+            rates.append(of_convolution(*CONVOLUTION, dtype))
         rate = max(rates) / 1e12
     copy_gib_s = 2 * COPIED_BYTES[kind] / copy_s() / 2**30
     emit({"matrix_tflop_s": rate, "copy_gib_s": copy_gib_s})
