@@ -113,7 +113,7 @@ def print_tiled(side: int) -> None:
     restorer = load_restorer(SMALL, device="cpu")
     output = restorer.restore(image).image
     # not ru_maxrss, which counts the process that this one was forked from
-    status = Path("/proc/self/status").read_text()
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak_kib = int(status.split("VmHWM:")[1].split()[0])
     settings = restorer.plan.resolved
     period = int(settings["tile"] * settings["scale"])

@@ -38,7 +38,7 @@ def oom_kills(root: Path = ROOT) -> int:
     texts = list(_read(root, "memory", "memory.events", "memory.oom_control"))
     vmstat = root / "proc/vmstat"
     if vmstat.is_file():
-        texts.append(vmstat.read_text())
+        texts.append(vmstat.read_text(encoding="utf-8"))
     fields = [line.split() for text in texts for line in text.splitlines()]
     return sum(int(value) for name, value, *_ in fields if name == "oom_kill")
 
@@ -56,7 +56,7 @@ def _read(root: Path, controller: str, v2_name: str, v1_name: str) -> Iterator[s
         folder = mount / below
         for level in (folder, *folder.parents):
             if (level / name).is_file():
-                yield (level / name).read_text()
+                yield (level / name).read_text(encoding="utf-8")
             if level == mount:
                 break
 
@@ -65,7 +65,7 @@ def _groups(root: Path) -> dict[str, str]:
     """The group's path by controller; the empty name is version 2."""
     file = root / "proc/self/cgroup"
     groups = {}
-    for line in file.read_text().splitlines() if file.is_file() else ():
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
         _, controllers, path = line.split(":", 2)
         for controller in controllers.split(","):
             groups[controller] = path
@@ -75,7 +75,7 @@ def _groups(root: Path) -> dict[str, str]:
 def _mounts(root: Path) -> Iterator[tuple[Path, str, list[str], bool]]:
     """Mount point, the group at it, options, and whether it is version 2."""
     file = root / "proc/self/mountinfo"
-    for line in file.read_text().splitlines() if file.is_file() else ():
+    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else ():
         left, _, right = line.partition(" - ")
         kind, _, options = right.split(" ", 2)
         if kind in ("cgroup", "cgroup2"):

@@ -127,7 +127,9 @@ def _text_detector() -> Any:
     from rapidocr_onnxruntime.ch_ppocr_det import TextDetector
 
     folder = Path(rapidocr_onnxruntime.__file__).parent
-    options = yaml.safe_load((folder / "config.yaml").read_text())["Det"]
+    options = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))[
+        "Det"
+    ]
     path = str(folder / options["model_path"])
     # the picture is shrunk already: only sides below 32 px are to be enlarged
     return TextDetector(options | {"model_path": path, "limit_side_len": 32})

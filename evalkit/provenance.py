@@ -179,7 +179,7 @@ def _memory_gib() -> float:
 def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str] | None]:
     """The processor's name and the `CPU_FEATURES` that it has."""
     if cpuinfo.is_file():
-        first = cpuinfo.read_text().split("\n\n")[0].splitlines()
+        first = cpuinfo.read_text(encoding="utf-8").split("\n\n")[0].splitlines()
         pairs = (line.partition(":") for line in first)
         fields = {name.strip(): value.strip() for name, _, value in pairs}
         flags = fields.get("flags", fields.get("Features", "")).split()

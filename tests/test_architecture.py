@@ -28,7 +28,7 @@ modules one may use another (weights their reader, faces their networks)."""
 def imports(path: Path) -> set[str]:
     """The first part behind ``evalkit`` of every import, also inside functions."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
         elif isinstance(node, ast.Import):
@@ -53,7 +53,9 @@ def test_arrows_point_down():
 
 
 def test_no_module_has_outgrown_one_subject():
-    sizes = {p: p.read_text().count("\n") for p in PACKAGE.rglob("*.py")}
+    sizes = {
+        p: p.read_text(encoding="utf-8").count("\n") for p in PACKAGE.rglob("*.py")
+    }
     assert {p.name: n for p, n in sizes.items() if n > 350} == {}
 
 

@@ -308,7 +308,7 @@ def test_a_disk_that_fills_up_is_told_and_relieved(get, tmp_path):
 
 
 def test_a_folder_that_cannot_be_made_is_told(server, tmp_path):
-    (tmp_path / "cache").write_text("a file where a folder was meant")
+    (tmp_path / "cache").write_text("a file where a folder was meant", encoding="utf-8")
     with pytest.raises(WeightsError, match="EVALKIT_CACHE"):
         fetch_file([f"{server.url}/good"], folder=tmp_path / "cache", **FACTS)
 

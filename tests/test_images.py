@@ -370,7 +370,9 @@ def test_zero_bytes_are_refused(tmp_path):
 
 
 def test_text_under_a_picture_s_name_is_refused(tmp_path):
-    (tmp_path / "a.png").write_text("Dear reader, this is a letter.\n" * 9)
+    (tmp_path / "a.png").write_text(
+        "Dear reader, this is a letter.\n" * 9, encoding="utf-8"
+    )
     with pytest.raises(ImageError, match="not a picture that can be read; expected"):
         read_image(tmp_path / "a.png")
 

@@ -34,7 +34,7 @@ def ncnn(tmp_path):
     """``ncnn(content, text)`` writes the pair of files and returns their paths."""
 
     def write(content=FIRST + SLOPES + SECOND, text=PARAM):
-        (tmp_path / "a.param").write_text(text)
+        (tmp_path / "a.param").write_text(text, encoding="utf-8")
         (tmp_path / "a.bin").write_bytes(content)
         return tmp_path / "a.param", tmp_path / "a.bin"
 

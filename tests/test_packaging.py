@@ -21,7 +21,7 @@ def root() -> Path:
 
 
 def locked(root: Path) -> list[Requirement]:
-    lines = (root / "requirements.lock").read_text().splitlines()
+    lines = (root / "requirements.lock").read_text(encoding="utf-8").splitlines()
     return [Requirement(line) for line in lines if line and line[0] not in " #"]
 
 
@@ -40,7 +40,7 @@ def test_the_environment_is_exactly_the_lock(root):
 
 
 def test_conda_installs_python_pip_and_then_exactly_the_lock(root):
-    environment = yaml.safe_load((root / "environment.yml").read_text())
+    environment = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))
     python, pip, rest = environment["dependencies"]
     assert re.fullmatch(r"python=3\.1[12]", python)
     assert pip == "pip"
@@ -48,7 +48,9 @@ def test_conda_installs_python_pip_and_then_exactly_the_lock(root):
 
 
 def test_every_dependency_and_extra_is_locked(root):
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
     asked = [*project["dependencies"]]
     for extra in project["optional-dependencies"].values():
         asked += extra
@@ -57,7 +59,7 @@ def test_every_dependency_and_extra_is_locked(root):
 
 
 def test_both_pythons_are_locked_and_no_address_is_written(root):
-    text = (root / "requirements.lock").read_text()
+    text = (root / "requirements.lock").read_text(encoding="utf-8")
     assert "://" not in text
     assert re.search(r"^# Download: about [\d.]+ GB", text, re.MULTILINE)
     for python in ("3.11", "3.12"):

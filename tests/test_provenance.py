@@ -175,7 +175,7 @@ def clone(tmp_path, monkeypatch):
         ).stdout
 
     git("init")
-    (tmp_path / "file").write_text("one")
+    (tmp_path / "file").write_text("one", encoding="utf-8")
     git("add", "file")
     git("commit", "-m", "one")
     monkeypatch.setattr(provenance, "CLONE", tmp_path.resolve())
@@ -187,7 +187,7 @@ def test_the_commit_is_that_of_the_clone(clone):
 
 
 def test_a_changed_or_new_file_makes_the_clone_dirty(clone):
-    (clone.path / "new").write_text("two")
+    (clone.path / "new").write_text("two", encoding="utf-8")
     assert commit() == {"commit": clone.head, "dirty": True}
 
 

@@ -68,7 +68,7 @@ def package(tmp_path, monkeypatch):
     }.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
     monkeypatch.setattr(_record_keys, "PACKAGE", tmp_path)
     _record_keys._source_file.cache_clear()
     yield tmp_path
@@ -91,21 +91,23 @@ MINE = ["evalkit.restorers.mine"]
 )
 def test_a_change_of_what_the_restorer_imports_changes_its_digest(package, name):
     before = code_digest(MINE)
-    (package / name).write_text((package / name).read_text() + "CHANGED = 1\n")
+    (package / name).write_text(
+        (package / name).read_text(encoding="utf-8") + "CHANGED = 1\n", encoding="utf-8"
+    )
     assert code_digest(MINE) != before
 
 
 @pytest.mark.parametrize("name", ["restorers/other.py", "weights.py", "paths.py"])
 def test_a_change_elsewhere_does_not(package, name):
     before = code_digest(MINE)
-    (package / name).write_text("CHANGED = 1\n")
+    (package / name).write_text("CHANGED = 1\n", encoding="utf-8")
     assert code_digest(MINE) == before
 
 
 def test_a_name_from_the_restorers_package_brings_its_protocol(package):
     other = ["evalkit.restorers.other"]
     before = code_digest(other)
-    (package / "restorers/_protocol.py").write_text("CHANGED = 1\n")
+    (package / "restorers/_protocol.py").write_text("CHANGED = 1\n", encoding="utf-8")
     assert code_digest(other) != before
 
 
@@ -116,10 +118,12 @@ def test_several_modules_in_any_order_and_twice(package):
 
 
 def test_a_restorer_of_another_package_has_a_digest(package, tmp_path, monkeypatch):
-    (tmp_path / "my_restorer.py").write_text("from evalkit.images import read_image\n")
+    (tmp_path / "my_restorer.py").write_text(
+        "from evalkit.images import read_image\n", encoding="utf-8"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     before = code_digest(["my_restorer"])
-    (package / "images.py").write_text("CHANGED = 1\n")
+    (package / "images.py").write_text("CHANGED = 1\n", encoding="utf-8")
     assert code_digest(["my_restorer"]) != before
     assert "my_restorer" not in sys.modules
 

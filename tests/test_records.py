@@ -77,7 +77,7 @@ def test_a_line_is_one_json_object_with_every_column(store):
 
 def test_the_unknown_is_null_and_never_zero(store):
     store.append([row(1, energy_j=float("nan"), temperature_c=pd.NA)])
-    content = json.loads(store.path.read_text())
+    content = json.loads(store.path.read_text(encoding="utf-8"))
     for name in ("energy_j", "temperature_c", "cuda_reserved_peak_mib", "load_time_s"):
         assert content[name] is None
         assert store.read()[name].isna().all()
@@ -223,7 +223,10 @@ def test_a_file_edited_in_place_is_read_again(store):
 
 def test_a_column_of_a_later_evalkit_is_an_error(store):
     store.append([row(1)])
-    store.path.write_text(store.path.read_text().replace('"study"', '"studio"'))
+    store.path.write_text(
+        store.path.read_text(encoding="utf-8").replace('"study"', '"studio"'),
+        encoding="utf-8",
+    )
     with pytest.raises(TableError, match="studio"):
         store.read()
 
@@ -280,7 +283,9 @@ def run_writers(folder: Path, *arguments: float) -> tuple[list[str], set[str]]:
         [*command, *map(str, arguments)], capture_output=True, text=True, check=True
     )
     assert not done.stderr
-    return done.stdout.split(), set(Path(f"{folder}.told").read_text().split())
+    return done.stdout.split(), set(
+        Path(f"{folder}.told").read_text(encoding="utf-8").split()
+    )
 
 
 def test_kill_minus_nine_loses_no_acknowledged_record(store):
@@ -363,9 +368,9 @@ def test_a_folder_that_cannot_be_written_is_still_read(store, monkeypatch):
 
 def test_a_hundred_thousand_records_are_read_in_seconds(store):
     store.append([row(0)])
-    line = store.path.read_text()
+    line = store.path.read_text(encoding="utf-8")
     lines = (line.replace("key-0", f"key-{number}") for number in range(100_000))
-    store.path.write_text("".join(lines))
+    store.path.write_text("".join(lines), encoding="utf-8")
     start = time.process_time()
     assert len(store.read()) == 100_000
     assert store.has(cell(99_999))

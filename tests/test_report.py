@@ -99,8 +99,10 @@ class Builder:
             RecordStore(self.path).append(self.records)
         if conditions:
             study = {"name": "tiny", "images": images, "conditions": conditions}
-            (self.path / "study.yaml").write_text(yaml.safe_dump(study))
-        return Page(report.write_report(self.path).read_text())
+            (self.path / "study.yaml").write_text(
+                yaml.safe_dump(study), encoding="utf-8"
+            )
+        return Page(report.write_report(self.path).read_text(encoding="utf-8"))
 
 
 @pytest.fixture
@@ -145,7 +147,9 @@ def test_every_picture_has_a_text_for_those_who_cannot_see_it(run, face):
 
 
 def test_the_first_lines_tell_what_where_and_with_which_weights(run, face):
-    (run.path / "environment.json").write_text(json.dumps(ENVIRONMENT))
+    (run.path / "environment.json").write_text(
+        json.dumps(ENVIRONMENT), encoding="utf-8"
+    )
     run.picture("portrait", face, is_synthetic=True)
     run.picture("page", face, kind="text")
     weights = {"weights_kind": "package", "weights_sha256": "4fa0d38905f7" + "5" * 52}
@@ -162,7 +166,9 @@ def test_the_first_lines_tell_what_where_and_with_which_weights(run, face):
 
 
 def test_what_cannot_be_concluded_follows_from_the_run(run, face):
-    (run.path / "environment.json").write_text(json.dumps(ENVIRONMENT))
+    (run.path / "environment.json").write_text(
+        json.dumps(ENVIRONMENT), encoding="utf-8"
+    )
     run.picture("portrait", face, is_synthetic=True)
     run.record("lanczos", "portrait", outcome="oom", error="out of memory")
     page = run.write(["lanczos"])
@@ -179,7 +185,7 @@ def test_a_run_with_a_gpu_real_photographs_and_scores_is_not_warned_of(run, face
     gpu = {"name": "NVIDIA H200", "memory_mib": 143771}
     machine = ENVIRONMENT["machine"] | {"gpus": [gpu]}
     (run.path / "environment.json").write_text(
-        json.dumps(ENVIRONMENT | {"machine": machine})
+        json.dumps(ENVIRONMENT | {"machine": machine}), encoding="utf-8"
     )
     for n in range(31):
         run.picture(f"p{n}", face[:32, :32], reference=str(run.files / "p0.png"))
@@ -219,7 +225,7 @@ def test_a_reader_s_own_folder_is_named_without_its_path(run, face):
     run.picture("portrait", face)
     page = run.write(["lanczos"], images="/home/reader/Pictures/album")
     assert page.says("image set album")
-    assert "/home/reader" not in (run.path / "report.html").read_text()
+    assert "/home/reader" not in (run.path / "report.html").read_text(encoding="utf-8")
 
 
 def test_a_newer_record_takes_the_place_of_an_older_one(run, face):
@@ -260,7 +266,7 @@ def test_only_our_own_script_may_run(run, face):
 
     run.picture("portrait", face)
     run.write()
-    text = (run.path / "report.html").read_text()
+    text = (run.path / "report.html").read_text(encoding="utf-8")
     script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
@@ -337,13 +343,15 @@ def test_verdicts_can_be_filtered_by_kind_and_verdict(run):
 
 def test_the_time_is_split(run):
     timing = {"started_at": "2026-01-01T00:00:00Z", "total_s": 200.0, "model_s": 150.0}
-    (run.path / "timing.json").write_text(json.dumps(timing))
+    (run.path / "timing.json").write_text(json.dumps(timing), encoding="utf-8")
     page = run.write()
     assert page.says("took 200 s: 150 s loading and running the restorers, 50 s (25 %)")
 
 
 def test_a_crop_that_the_study_chose_is_taken(run, face):
-    (run.path / "crops.json").write_text(json.dumps({"portrait": [10, 20, 40, 30]}))
+    (run.path / "crops.json").write_text(
+        json.dumps({"portrait": [10, 20, 40, 30]}), encoding="utf-8"
+    )
     run.picture("portrait", face)
     assert run.write().says("detail of 40x30 px at x 10, y 20")
 
@@ -359,7 +367,7 @@ def test_a_source_that_is_gone_is_said(run, face):
 
 def test_an_empty_run_folder_has_a_report(tmp_path):
     (tmp_path / "empty").mkdir()
-    page = Page(report.write_report(tmp_path / "empty").read_text())
+    page = Page(report.write_report(tmp_path / "empty").read_text(encoding="utf-8"))
     assert page.says("0 conditions on 0 pictures")
     assert page.says("does not say which machine")
     assert page.says("Every picture could be read and every run ended well.")

@@ -64,7 +64,9 @@ def stand_in(monkeypatch, tmp_path):
         "files": [file],
     }
     path = tmp_path / "registry.yaml"
-    path.write_text(yaml.safe_dump({"weights": [entry], "notices": {}}))
+    path.write_text(
+        yaml.safe_dump({"weights": [entry], "notices": {}}), encoding="utf-8"
+    )
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(path))
     monkeypatch.setenv("EVALKIT_OFFLINE", "0")
     monkeypatch.setenv("EVALKIT_MIRROR", "")

@@ -28,7 +28,7 @@ def write(monkeypatch, tmp_path):
 
     def dump(weights, notices=(), **others):
         content = {"weights": list(weights), "notices": dict(notices), **others}
-        path.write_text(yaml.safe_dump(content))
+        path.write_text(yaml.safe_dump(content), encoding="utf-8")
         return path
 
     return dump
@@ -100,7 +100,11 @@ def test_all_of_gpen_and_nothing_else_needs_its_notice():
 def test_registered_weights_in_the_mirror_are_in_the_registry(mirror):
     known = {file.sha256 for entry in registry().values() for file in entry.files}
     manifests = [path for folder in mirror for path in folder.glob("manifest.csv")]
-    lines = [line for path in manifests for line in path.read_text().splitlines()]
+    lines = [
+        line
+        for path in manifests
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     listed = [line for line in lines if line.split(",")[0].endswith((".pth", ".onnx"))]
     assert listed
     assert {line.split(",")[2] for line in listed} <= known
@@ -166,6 +170,6 @@ def test_a_registry_that_is_not_there_is_told(monkeypatch):
 
 
 def test_a_registry_that_is_no_yaml_is_told(write):
-    write([]).write_text("weights: [")
+    write([]).write_text("weights: [", encoding="utf-8")
     with pytest.raises(WeightsError, match="is not a registry"):
         registry()

@@ -87,7 +87,9 @@ def build(folder: Path, recipes: Sequence[Recipe]) -> pd.DataFrame:
         after[source] = entry if holds else _make(recipe, key, folder)
     if after != before:
         with atomic_path(manifest) as temporary:
-            temporary.write_text(json.dumps(after, indent=1, ensure_ascii=False))
+            temporary.write_text(
+                json.dumps(after, indent=1, ensure_ascii=False), encoding="utf-8"
+            )
     return IMAGES.frame([entry["row"] for entry in after.values()])
 
 
@@ -138,7 +140,7 @@ def _make(recipe: Recipe, key: str, folder: Path) -> dict[str, Any]:
 def _read_manifest(path: Path) -> dict[str, Any]:
     """What was kept; nothing where the manifest is missing or no JSON."""
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
         return {}
 

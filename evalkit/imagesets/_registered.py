@@ -80,6 +80,6 @@ class RegisteredPicture:
 @cache
 def registered() -> Mapping[str, RegisteredPicture]:
     """Every registered picture by name, in the order of the file."""
-    entries = yaml.safe_load(data_file("images.yaml").read_text())
+    entries = yaml.safe_load(data_file("images.yaml").read_text(encoding="utf-8"))
     pictures = [RegisteredPicture(**entry) for entry in entries]
     return MappingProxyType({picture.name: picture for picture in pictures})

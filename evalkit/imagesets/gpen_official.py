@@ -122,7 +122,7 @@ def _write_pairs(published: Path, sources: Sequence[str]) -> None:
     outputs = {p.stem: p.name for p in published.glob("*") if p.suffix != ".csv"}
     lines = [f"{source},{outputs[source]}\n" for source in sources if source in outputs]
     with atomic_path(published / "pairs.csv") as temporary:
-        temporary.write_text("source,output\n" + "".join(lines))
+        temporary.write_text("source,output\n" + "".join(lines), encoding="utf-8")
 
 
 ENTRIES = (

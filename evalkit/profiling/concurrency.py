@@ -35,7 +35,7 @@ def run_together(n: int, call: Callable[[int, str, Callable[[], None]], T]) -> l
 
     with TemporaryDirectory() as folder, ThreadPoolExecutor(n) as pool:
         path = Path(folder) / "barrier"
-        with path.open("w") as barrier:
+        with path.open("w", encoding="utf-8") as barrier:
             fcntl.flock(barrier, fcntl.LOCK_EX)
             calls = pool.map(partial(one, barrier=str(path)), range(n))
             for event in ready:
@@ -45,5 +45,5 @@ def run_together(n: int, call: Callable[[int, str, Callable[[], None]], T]) -> l
 
 def pass_barrier(barrier: str) -> None:
     """Wait for the barrier: a lock, which opens if its holder is killed."""
-    with Path(barrier).open() as file:
+    with Path(barrier).open(encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_SH)

@@ -107,7 +107,7 @@ def reset_peak_rss() -> bool:
     global _highest_before_resets_mib
     _highest_before_resets_mib = whole_peak_rss_mib()
     try:
-        (_PROC / "self/clear_refs").write_text("5")
+        (_PROC / "self/clear_refs").write_text("5", encoding="utf-8")
     except OSError:
         return False
     return True
@@ -121,7 +121,7 @@ def whole_peak_rss_mib() -> float:
 def process_peak_rss_mib(pid: int | str) -> float | None:
     """The kernel's peak of a process's resident set; None if unknown, or gone."""
     try:
-        text = (_PROC / str(pid) / "status").read_text()
+        text = (_PROC / str(pid) / "status").read_text(encoding="utf-8")
     except OSError:
         return None
     for line in text.splitlines():

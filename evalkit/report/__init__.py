@@ -94,11 +94,11 @@ class _Page:
             lstrip_blocks=True,
         )
         environment.filters["breakable"] = _breakable
-        script = (_FOLDER / "page.js").read_text()
+        script = (_FOLDER / "page.js").read_text(encoding="utf-8")
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         self._template = environment.get_template("page.html.jinja")
         self._content: dict[str, Any] = {
-            "style": Markup((_FOLDER / "page.css").read_text()),
+            "style": Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
             "script": Markup(script),
             "script_digest": Markup(digest),
             "headline": headline(folder),

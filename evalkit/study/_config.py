@@ -147,7 +147,7 @@ def read_study(path: Path) -> Study:
 
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise StudyError(
             f"expected a study file at {path}: {error.strerror}"
@@ -223,6 +223,6 @@ def _name_of(folder: Path) -> str:
 def write_study(study: Study, path: Path) -> None:
     """Write a study atomically, and only when it differs from what is there."""
     text = yaml.safe_dump(study.model_dump(), sort_keys=False, allow_unicode=True)
-    if not path.is_file() or path.read_text() != text:
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with atomic_path(path) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")

@@ -34,7 +34,7 @@ def notebook_path(name: str) -> Path:
 
 def declared_parameters(notebook: str) -> dict[str, str]:
     """Names and types of a notebook's parameters, in order."""
-    cells = json.loads(notebook_path(notebook).read_text())["cells"]
+    cells = json.loads(notebook_path(notebook).read_text(encoding="utf-8"))["cells"]
     tagged = [c for c in cells if "parameters" in c["metadata"].get("tags", [])]
     if len(tagged) != 1:
         raise StudyError(f"{notebook}: expected one cell tagged parameters")

@@ -268,7 +268,7 @@ def _plan(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
             f"expected a plan in {run.path}, found none; notebook 70_rate makes one "
             "of the conditions that have made pictures"
         )
-    settings = json.loads(_settings_file(run).read_text())
+    settings = json.loads(_settings_file(run).read_text(encoding="utf-8"))
     return rated_outputs(run, settings.pop("conditions")), settings
 
 
@@ -282,7 +282,9 @@ def _stimuli(run: Run) -> Path:
 
 def _article(run: Run) -> dict[str, str]:
     """The article's mean scores by condition, each with its kind of picture."""
-    conditions = json.loads(_settings_file(run).read_text())["conditions"]
+    conditions = json.loads(_settings_file(run).read_text(encoding="utf-8"))[
+        "conditions"
+    ]
     scores = article_scores()
     found = {
         condition: ", ".join(

@@ -70,7 +70,7 @@ def assess_routing(
     frame["route_article"] = _routes(frame, ARTICLE_RULES)
     shares = (frame["n_faces"] > 0).groupby(frame["kind"]).transform("mean")
     frame["route_folder"] = shares.map(folder_route).fillna(frame["route_article"])
-    labels = yaml.safe_load(data_file("routes.yaml").read_text())
+    labels = yaml.safe_load(data_file("routes.yaml").read_text(encoding="utf-8"))
     wanted = frame["source"].map(labels["sources"])
     wanted = wanted.fillna(frame["kind"].map(labels["kinds"]))
     frame["wanted"] = wanted.where(frame["source"].isin(labelled["source"]))

@@ -45,7 +45,11 @@ class Run:
     def study(self) -> Study | None:
         """The resolved study, or None for a folder that notebooks filled by hand."""
         file = self.path / "study.yaml"
-        return Study(**yaml.safe_load(file.read_text())) if file.is_file() else None
+        return (
+            Study(**yaml.safe_load(file.read_text(encoding="utf-8")))
+            if file.is_file()
+            else None
+        )
 
     @cached_property
     def records(self) -> RecordStore:
@@ -67,7 +71,8 @@ class Run:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
         path = table.write(frame, self.path / "tables", slug(part))
         path.with_suffix(".md").write_text(
-            frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n"
+            frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n",
+            encoding="utf-8",
         )
 
     def keep(

@@ -59,7 +59,7 @@ def close_records(run: Run) -> dict[str, Any]:
     file = run.path / "timing.json"
     if not file.is_file():
         return {}
-    started_at = json.loads(file.read_text())["started_at"]
+    started_at = json.loads(file.read_text(encoding="utf-8"))["started_at"]
     records = run.records.read()
     records = records[records["started_at"] >= started_at]
     passed = datetime.now(UTC) - datetime.fromisoformat(started_at)

@@ -28,9 +28,11 @@ class Browser:
             start_new_session=True,
             stderr=subprocess.DEVNULL,
         )
-        while not (port_file.is_file() and port_file.read_text().count("\n")):
+        while not (
+            port_file.is_file() and port_file.read_text(encoding="utf-8").count("\n")
+        ):
             time.sleep(0.05)
-        port = port_file.read_text().split()[0]
+        port = port_file.read_text(encoding="utf-8").split()[0]
         self.client = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}")
         self.page = self.client.contexts[0].pages[0]
         self.acknowledged: list[str] = []

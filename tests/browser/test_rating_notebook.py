@@ -40,7 +40,7 @@ def jupyter(tmp_path, rated, free_port, wait_for_port):
     environment |= {"RATED": str(rated.folder), "IPYTHONDIR": str(tmp_path / "ipython")}
     command = [sys.executable, "-m", "jupyterlab", *options]
     with (
-        (tmp_path / "jupyter.log").open("w") as log,
+        (tmp_path / "jupyter.log").open("w", encoding="utf-8") as log,
         subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
     ):
         wait_for_port(free_port)

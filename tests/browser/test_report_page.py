@@ -70,7 +70,7 @@ def make_run(run: Path) -> Path:
         table.write(table.frame(rows), run / "tables")
     RecordStore(run).append(records)
     study = {"name": "default", "images": "quick", "conditions": CONDITIONS}
-    (run / "study.yaml").write_text(yaml.safe_dump(study))
+    (run / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
     return write_report(run)
 
 

@@ -59,7 +59,7 @@ class RunFolder:
         RecordStore(self.path).append(rows)
 
     def environment(self, found):
-        (self.path / "environment.json").write_text(json.dumps(found))
+        (self.path / "environment.json").write_text(json.dumps(found), encoding="utf-8")
 
     def scores(self, subjects, score=4):
         with sqlite3.connect(self.path / "ratings.sqlite") as database:

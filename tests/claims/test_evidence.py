@@ -41,7 +41,7 @@ def test_a_database_without_ratings_has_no_scores(tmp_path):
 
 def test_a_table_that_is_not_as_it_should_be_is_refused(tmp_path):
     (tmp_path / "tables").mkdir()
-    (tmp_path / "tables" / "images.csv").write_text("picture\na\n")
+    (tmp_path / "tables" / "images.csv").write_text("picture\na\n", encoding="utf-8")
     with pytest.raises(TableError, match="table images"):
         _ = Evidence(tmp_path).images
 

@@ -90,7 +90,7 @@ def test_s3_another_scale_does_not(run):
 
 
 def test_s3_tells_what_the_study_plans(run):
-    (run.path / "study.yaml").write_text("rating: {subjects: 12}\n")
+    (run.path / "study.yaml").write_text("rating: {subjects: 12}\n", encoding="utf-8")
     assert "12 subjects" in run.judge("S3")[2]
 
 

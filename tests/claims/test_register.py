@@ -30,7 +30,10 @@ GOOD = {
 def write(tmp_path):
     def write(*claims, article=None):
         path = tmp_path / "claims.yaml"
-        path.write_text(yaml.safe_dump({"article": article, "claims": list(claims)}))
+        path.write_text(
+            yaml.safe_dump({"article": article, "claims": list(claims)}),
+            encoding="utf-8",
+        )
         return path
 
     return write
@@ -100,6 +103,6 @@ def test_a_claim_given_twice_is_refused(write):
 
 def test_a_file_of_another_layout_is_refused(tmp_path):
     path = tmp_path / "claims.yaml"
-    path.write_text("claims: []\n")
+    path.write_text("claims: []\n", encoding="utf-8")
     with pytest.raises(TableError, match="expected the keys article and claims"):
         read_claims(path)

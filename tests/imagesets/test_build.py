@@ -59,7 +59,7 @@ def test_damage_is_mended(tmp_path, calls, damage):
     elif damage == "missing":
         path.unlink()
     else:
-        (tmp_path / "manifest.json").write_text("{cut o")
+        (tmp_path / "manifest.json").write_text("{cut o", encoding="utf-8")
     assert build(tmp_path, [recipe(calls)]).equals(before)
     assert calls == ["a", "a"]
 

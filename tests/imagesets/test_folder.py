@@ -19,10 +19,10 @@ def album(tmp_path, astronaut):
     for name in ("fax.tif", "scan.pdf"):
         face.save(folder / name, save_all=True, append_images=[upside_down])
     (folder / "empty.png").touch()
-    (folder / "letter.png").write_text("Dear reader")
+    (folder / "letter.png").write_text("Dear reader", encoding="utf-8")
     (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and no more")
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "notes.txt").write_text("not a picture", encoding="utf-8")
     (folder / ".hidden.png").touch()
     (folder / "inside").mkdir()
     face.save(folder / "inside" / "face.png")
@@ -76,6 +76,6 @@ def test_a_repaired_file_is_taken(album, astronaut):
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
-    (tmp_path / "notes.txt").write_text("nothing to see")
+    (tmp_path / "notes.txt").write_text("nothing to see", encoding="utf-8")
     with pytest.raises(ImageError, match=r"holds no picture; read: \.bmp"):
         prepare(tmp_path)

@@ -71,5 +71,5 @@ def test_an_output_that_cannot_be_had_leaves_the_source(mirror, tmp_path, monkey
     table = prepare("gpen-official", folder=tmp_path / "set").set_index("source")
     assert table.index[table["error"].isna()].tolist() == ["solvay", "selfie_a"]
     assert "without its published output" in table.loc["solvay", "note"]
-    pairs = (tmp_path / "set" / "published" / "pairs.csv").read_text()
+    pairs = (tmp_path / "set" / "published" / "pairs.csv").read_text(encoding="utf-8")
     assert pairs == "source,output\nselfie_a,selfie_a.jpg\n"

@@ -16,7 +16,7 @@ every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem
 
 
 def code_cells(path: Path) -> list[dict]:
-    cells = json.loads(path.read_text())["cells"]
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     return [cell for cell in cells if cell["cell_type"] == "code"]
 
 
@@ -47,7 +47,7 @@ def test_parameters_have_a_type_a_literal_and_a_comment(path):
 
 @every_notebook
 def test_begins_with_its_question_and_ends_with_an_answer(path):
-    cells = json.loads(path.read_text())["cells"]
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     first = "".join(cells[0]["source"])
     assert re.match(rf"# {path.stem[:2]} · ", first)
     for word in ("Question", "Reads", "Writes", "Takes"):

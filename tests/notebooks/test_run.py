@@ -41,7 +41,7 @@ def papermill(notebook: Path, folder: Path, *arguments: str):
 
 
 def outputs(folder: Path) -> str:
-    cells = json.loads((folder / "out.ipynb").read_text())["cells"]
+    cells = json.loads((folder / "out.ipynb").read_text(encoding="utf-8"))["cells"]
     return json.dumps([c["outputs"] for c in cells if c["cell_type"] == "code"])
 
 

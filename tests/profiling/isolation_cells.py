@@ -110,7 +110,7 @@ def limited(emit, library):
 
 def in_group(emit, group, n_mib):
     """Join a control group and use more than it has."""
-    (Path(group) / "cgroup.procs").write_text(str(os.getpid()))
+    (Path(group) / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
     emit({"joined": True})
     emit({"size": len(b"x" * (n_mib * MIB))})
     time.sleep(1)
@@ -143,7 +143,7 @@ def family(emit, file):
     child = subprocess.Popen(["sleep", "600"])
     pids = [os.getpid(), os.getppid(), child.pid]
     emit({"pids": pids})
-    Path(file).write_text(" ".join(map(str, pids)))
+    Path(file).write_text(" ".join(map(str, pids)), encoding="utf-8")
     time.sleep(600)
 
 

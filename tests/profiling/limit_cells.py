@@ -15,7 +15,7 @@ MIB = 2**20
 
 def written_mib() -> float:
     """What RLIMIT_DATA counts, as the kernel has it: VmData of proc_pid_status(5)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     line = next(line for line in lines if line.startswith("VmData"))
     return int(line.split()[1]) / 1024
 

@@ -52,15 +52,17 @@ def _cells_can_be_imported(monkeypatch):
 def gpu(tmp_path, monkeypatch):
     """A stand-in for a GPU of 24 GiB, 23 of them free; how it was used."""
     file = tmp_path / "gpu.json"
-    file.write_text(json.dumps({"total": 24576 * MIB, "free": 23552 * MIB}))
-    (tmp_path / "torch.py").write_text(STAND_IN)
+    file.write_text(
+        json.dumps({"total": 24576 * MIB, "free": 23552 * MIB}), encoding="utf-8"
+    )
+    (tmp_path / "torch.py").write_text(STAND_IN, encoding="utf-8")
     monkeypatch.setenv("STAND_IN_GPU", str(file))
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     torch = types.ModuleType("torch")
     exec(STAND_IN, vars(torch))
     monkeypatch.setitem(sys.modules, "torch", torch)
-    return lambda: json.loads(file.read_text())
+    return lambda: json.loads(file.read_text(encoding="utf-8"))
 
 
 def run(name, **arguments):

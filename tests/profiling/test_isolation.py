@@ -166,9 +166,11 @@ def small_group():
         if not (group / limit).exists():  # a plain folder, or no such controller
             group.rmdir()
             continue
-        (group / limit).write_text(str(64 * 2**20))
+        (group / limit).write_text(str(64 * 2**20), encoding="utf-8")
         yield group
-        wait_until(lambda group=group: not (group / "cgroup.procs").read_text())
+        wait_until(
+            lambda group=group: not (group / "cgroup.procs").read_text(encoding="utf-8")
+        )
         group.rmdir()
         return
     yield None
@@ -372,7 +374,9 @@ def test_kill_minus_nine_of_the_parent_leaves_no_orphan(tmp_path, method):
     """Also of a script that does not guard its main part."""
     file = tmp_path / "pids"
     script = tmp_path / "script.py"
-    script.write_text(PARENT.format(cells=str(CELLS), file=str(file), method=method))
+    script.write_text(
+        PARENT.format(cells=str(CELLS), file=str(file), method=method), encoding="utf-8"
+    )
     environ, mark = marked()
     parent = subprocess.Popen([sys.executable, script], env=environ)
     wait_until(file.exists)
@@ -386,7 +390,10 @@ def test_kill_minus_nine_at_any_moment_leaves_no_orphan(tmp_path):
     """Ten kills, from the parent's first import to the hanging worker."""
     file = tmp_path / "pids"
     script = tmp_path / "script.py"
-    script.write_text(PARENT.format(cells=str(CELLS), file=str(file), method="spawn"))
+    script.write_text(
+        PARENT.format(cells=str(CELLS), file=str(file), method="spawn"),
+        encoding="utf-8",
+    )
     shuffled = random.Random(7)
     for _ in range(10):
         environ, mark = marked()
@@ -400,8 +407,10 @@ def test_kill_minus_nine_at_any_moment_leaves_no_orphan(tmp_path):
 def test_the_kill_of_a_server_ends_its_worker(tmp_path):
     file = tmp_path / "pids"
     threading.Thread(target=run, args=("family", {"file": file})).start()
-    wait_until(lambda: file.exists() and len(file.read_text().split()) == 3)
-    worker, server, child = map(int, file.read_text().split())
+    wait_until(
+        lambda: file.exists() and len(file.read_text(encoding="utf-8").split()) == 3
+    )
+    worker, server, child = map(int, file.read_text(encoding="utf-8").split())
     os.kill(server, signal.SIGKILL)
     wait_until(lambda: not is_running(worker))
     os.kill(child, signal.SIGKILL)  # whoever kills the server has this to do

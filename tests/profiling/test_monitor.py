@@ -43,7 +43,7 @@ def driver(monkeypatch, tmp_path):
 
     def change(**answers):
         temporary = tmp_path / "nvml.new"
-        temporary.write_text(json.dumps(QUIET | answers))
+        temporary.write_text(json.dumps(QUIET | answers), encoding="utf-8")
         temporary.replace(file)
 
     change()

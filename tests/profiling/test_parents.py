@@ -27,7 +27,7 @@ time.sleep(600)
 
 def is_running(pid: int) -> bool:
     try:
-        with Path(f"/proc/{pid}/stat").open() as file:
+        with Path(f"/proc/{pid}/stat").open(encoding="utf-8") as file:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False

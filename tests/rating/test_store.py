@@ -176,14 +176,16 @@ def test_csv_brings_every_answer_to_another_store(store, panel, rate, tmp_path):
     Session(store, "s01", folder).handle({"type": "undo"})
     secret = store.link("s01", days=1)
     assert export_csv(store, tmp_path / "all.csv") == 10
-    assert secret not in (tmp_path / "all.csv").read_text()
+    assert secret not in (tmp_path / "all.csv").read_text(encoding="utf-8")
     other = Store(tmp_path / "other.sqlite")
     assert import_csv(other, tmp_path / "all.csv") == 10
     assert import_csv(other, tmp_path / "all.csv") == 0
     pd.testing.assert_frame_equal(other.scores(), store.scores())
     assert other.subjects() == {"s01": 0, "s02": 1}
     export_csv(other, tmp_path / "again.csv")
-    assert (tmp_path / "again.csv").read_text() == (tmp_path / "all.csv").read_text()
+    assert (tmp_path / "again.csv").read_text(encoding="utf-8") == (
+        tmp_path / "all.csv"
+    ).read_text(encoding="utf-8")
     view = Session(store, "s01", folder).view()
     panel(other, 2, mode="both", minutes=10)
     there = Session(other, "s01", folder).view()
@@ -201,7 +203,7 @@ def test_a_file_that_contradicts_the_store_is_refused_whole(
     with pytest.raises(StudyError, match="has another session in this store"):
         import_csv(other, tmp_path / "all.csv")
     assert len(other.scores()) == 2
-    (tmp_path / "bad.csv").write_text("subject,score\ns01,5\n")
+    (tmp_path / "bad.csv").write_text("subject,score\ns01,5\n", encoding="utf-8")
     with pytest.raises(StudyError, match="expected columns"):
         import_csv(other, tmp_path / "bad.csv")
 

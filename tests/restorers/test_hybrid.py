@@ -251,7 +251,9 @@ def test_squares_are_joined_to_the_faces_before_by_pairs(found, astronaut, tmp_p
     before, _ = faces.align(astronaut, ASTRONAUT.landmarks, 512)
     write_image(tmp_path / "sources/a.png", before)
     write_image(tmp_path / "published/b.png", 255 - before)
-    (tmp_path / "published/pairs.csv").write_text("source,output\na,b.png\n")
+    (tmp_path / "published/pairs.csv").write_text(
+        "source,output\na,b.png\n", encoding="utf-8"
+    )
     write_image(tmp_path / "published/a_whole_picture.png", astronaut[:300])
     made = hybrid(faces=f"outputs:{tmp_path / 'published'}").restore(astronaut)
     assert "faces restored: 1" in " ".join(made.notes)

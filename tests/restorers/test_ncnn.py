@@ -75,7 +75,8 @@ def fake_package(tmp_path, monkeypatch):
             "    def __init__(self, gpu, tta): pass\n"
             "    def load(self, param, bin): pass\n"
             "    def set_parameters(self, tile, scale): pass\n"
-            f"    def process(self, source, output): {process}\n"
+            f"    def process(self, source, output): {process}\n",
+            encoding="utf-8",
         )
         monkeypatch.setattr(_ncnn_process, "package_folder", lambda: tmp_path)
         vulkan_devices.cache_clear()
@@ -224,7 +225,9 @@ def test_other_weights_are_a_bin_with_its_param(tmp_path, libraries, portrait):
     own.write_bytes(found.read_bytes())
     with pytest.raises(WeightsError, match=r"own\.param"):
         plan_restorer(SMALL, weights=str(own))
-    own.with_suffix(".param").write_text(found.with_suffix(".param").read_text())
+    own.with_suffix(".param").write_text(
+        found.with_suffix(".param").read_text(encoding="utf-8"), encoding="utf-8"
+    )
     restorer = load_restorer(SMALL, device="cpu", weights=str(own))
     assert restorer.weights_kind == "user"
     assert restorer.restore(portrait).image.std() > 10
@@ -302,7 +305,9 @@ def program(tmp_path, monkeypatch):
     def install(body: str) -> None:
         path = tmp_path / "bin" / "realesrgan-ncnn-vulkan"
         path.parent.mkdir()
-        path.write_text(PROGRAM.format(python=sys.executable, body=body))
+        path.write_text(
+            PROGRAM.format(python=sys.executable, body=body), encoding="utf-8"
+        )
         path.chmod(0o755)
         monkeypatch.setenv("PATH", str(path.parent))
 

@@ -130,10 +130,10 @@ def test_a_converted_network_that_is_damaged_is_converted_anew():
     batch = batch_of(1, 3, 8, 8)
     expected = compiled()(batch)
     (folder,) = (cache_dir() / "openvino").iterdir()
-    whole = (folder / "network.xml").read_text()
-    (folder / "network.xml").write_text(whole[:99])
+    whole = (folder / "network.xml").read_text(encoding="utf-8")
+    (folder / "network.xml").write_text(whole[:99], encoding="utf-8")
     np.testing.assert_array_equal(compiled()(batch), expected)
-    assert (folder / "network.xml").read_text().endswith(whole[-99:])
+    assert (folder / "network.xml").read_text(encoding="utf-8").endswith(whole[-99:])
 
 
 def test_without_openvino_pytorch_runs_the_network(monkeypatch):

@@ -38,7 +38,8 @@ def test_an_output_is_found_by_the_sources_stem(folder):
 def test_pairs_join_what_is_named_differently_and_the_stem_wins(folder):
     write_image(folder / "result" / "0001.png", picture(30))
     (folder / "pairs.csv").write_text(
-        "source,output\nclara.jpg,result/0001.png\nanna,result/0001.png\n"
+        "source,output\nclara.jpg,result/0001.png\nanna,result/0001.png\n",
+        encoding="utf-8",
     )
     assert restore(folder, "clara").image[0, 0, 0] == 30
     assert restore(folder, "anna").image[0, 0, 0] == 10
@@ -105,7 +106,7 @@ def test_two_outputs_of_one_source_are_refused(folder):
     ],
 )
 def test_pairs_that_do_not_fit_are_refused(pairs, told, folder):
-    (folder / "pairs.csv").write_text(pairs)
+    (folder / "pairs.csv").write_text(pairs, encoding="utf-8")
     with pytest.raises(SettingError, match=told):
         plan_restorer(f"outputs:{folder}")
 

@@ -356,7 +356,9 @@ def general_weights(tmp_path, monkeypatch):
             f"    sha256: {digest}\n    note: made by this test\n"
             f"    urls: [http://127.0.0.1:9/{path.name}]\n"
         )
-    (tmp_path / "weights.yaml").write_text("notices: {}\nweights:\n" + "".join(entries))
+    (tmp_path / "weights.yaml").write_text(
+        "notices: {}\nweights:\n" + "".join(entries), encoding="utf-8"
+    )
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(tmp_path / "weights.yaml"))
     monkeypatch.setenv("EVALKIT_MIRROR", str(tmp_path))
     return [tmp_path / "realesrgan-general-x4.pth", tmp_path / f"{name}.pth"]

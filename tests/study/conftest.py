@@ -22,6 +22,7 @@ def album(tmp_path) -> Path:
 def study_file(tmp_path) -> Path:
     path = tmp_path / "mine.yaml"
     path.write_text(
-        "name: mine\nconditions: [lanczos, realesrgan-animevideo-x4]\nrepeats: 2\n"
+        "name: mine\nconditions: [lanczos, realesrgan-animevideo-x4]\nrepeats: 2\n",
+        encoding="utf-8",
     )
     return path

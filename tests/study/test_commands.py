@@ -44,7 +44,8 @@ def test_the_program_is_run_and_its_output_tells_its_network(
     program.parent.mkdir()
     program.write_text(
         '#!/bin/sh\n[ "$*" = "-i input.png -o output.png -s 4" ] && [ -f input.png ] '
-        f'&& cp "{made}" output.png && exit 0\necho "no such model" >&2\nexit 255\n'
+        f'&& cp "{made}" output.png && exit 0\necho "no such model" >&2\nexit 255\n',
+        encoding="utf-8",
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:/usr/bin:/bin")

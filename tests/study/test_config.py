@@ -13,7 +13,7 @@ from evalkit.study._experiments import VALUES
 
 def study_file(folder: Path, text: str) -> Path:
     path = folder / "my.yaml"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

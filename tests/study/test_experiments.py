@@ -127,7 +127,7 @@ def test_a_restorer_that_remembers_pictures_is_caught(run, album, plant, name, r
 
 
 def test_every_experiment_is_named_in_the_notebook_that_offers_them():
-    notebook = (SHIPPED / "notebooks" / "30_cost.ipynb").read_text()
+    notebook = (SHIPPED / "notebooks" / "30_cost.ipynb").read_text(encoding="utf-8")
     assert [name for name in VALUES if f"`{name}`" not in notebook] == []
 
 

@@ -155,7 +155,7 @@ def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
     assert ours.loc[("4.3", "G11"), "value"] == 3.0
     assert ours.loc[("4.3", "G10"), "value"] == pytest.approx(900 / 1024)
     assert ("4.3", "G16") not in ours.index  # it was not measured in fp16
-    text = (run.path / "tables" / "article.md").read_text()
+    text = (run.path / "tables" / "article.md").read_text(encoding="utf-8")
     assert "RTX 4090" in text
     assert HERE in text
     assert "**4.8 GB: below its floor** | 6.06" in text
@@ -174,7 +174,7 @@ def test_random_weights_are_told_in_the_articles_tables(run, record):
     record("gpen-512", setting, [3.0], weights_kind="random")
     summarise_floors(run)
     summarise_article(run)
-    text = (run.path / "tables" / "article.md").read_text()
+    text = (run.path / "tables" / "article.md").read_text(encoding="utf-8")
     assert "random weights: cost only" in text
 
 

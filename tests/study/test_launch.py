@@ -61,7 +61,7 @@ def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, r
     write_image(album / "new.png", read_image(album / "cup.png")[:32])
     told = study(study_file, "--images", album)
     assert "2 new records, 10 were there" in told
-    assert "new" in (run / "tables" / "images.csv").read_text()
+    assert "new" in (run / "tables" / "images.csv").read_text(encoding="utf-8")
 
 
 def descendants(pid: int) -> list[psutil.Process]:
@@ -116,7 +116,7 @@ def test_a_second_one_beside_it_is_refused(album, study_file, runs):
 
 def test_a_study_with_a_mistake_says_so_without_a_traceback(tmp_path):
     file = tmp_path / "bad.yaml"
-    file.write_text("name: bad\nconditions: [gpen-513]\n")
+    file.write_text("name: bad\nconditions: [gpen-513]\n", encoding="utf-8")
     told = study(file, expect=1)
     assert "unknown restorer 'gpen-513'; known:" in told
     assert "Traceback" not in told

@@ -106,9 +106,11 @@ def test_planning_again_with_more_subjects_and_conditions_keeps_every_answer(run
 
 def test_random_weights_can_never_enter(run, monkeypatch):
     file = run.path / "records.jsonl"
-    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     lines[0]["weights_kind"] = "random"
-    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    file.write_text(
+        "".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8"
+    )
     with pytest.raises(StudyError, match="found random ones: lanczos"):
         plan_rating(open_run(str(run.path)), CONDITIONS)
     assert not (run.path / "rating" / "stimuli").exists()
@@ -157,9 +159,9 @@ def test_the_digest_of_a_run_changes_with_its_scores(run):
 def test_the_article_stands_beside_the_restorers_it_wrote_about(run):
     file = run.path / "rating" / "plan.json"
     plan_rating(run, CONDITIONS)
-    settings = json.loads(file.read_text())
+    settings = json.loads(file.read_text(encoding="utf-8"))
     settings["conditions"] += ["gpen-512@runner=upstream"]
-    file.write_text(json.dumps(settings))
+    file.write_text(json.dumps(settings), encoding="utf-8")
     session = rate(run, "s01")._session
     assert session._article == {
         "gpen-512@runner=upstream": "portrait 4.7, building 2.9, text 2.1"
@@ -216,7 +218,7 @@ def test_new_scores_make_their_analysis_and_the_report_stale_and_only_those(
 ):
     (album / "face.png").unlink()
     file = tmp_path / "mine.yaml"
-    file.write_text("name: mine\nconditions: [lanczos]\nrepeats: 1\n")
+    file.write_text("name: mine\nconditions: [lanczos]\nrepeats: 1\n", encoding="utf-8")
 
     def study() -> dict[str, float]:
         command = [sys.executable, "-m", "evalkit.cli", "study", str(file)]

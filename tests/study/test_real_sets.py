@@ -49,7 +49,9 @@ def stand_in(monkeypatch, tmp_path):
         ],
     }
     registry = tmp_path / "registry.yaml"
-    registry.write_text(yaml.safe_dump({"weights": [entry], "notices": {}}))
+    registry.write_text(
+        yaml.safe_dump({"weights": [entry], "notices": {}}), encoding="utf-8"
+    )
     monkeypatch.setenv("EVALKIT_WEIGHTS", str(registry))
     monkeypatch.setenv("EVALKIT_OFFLINE", "0")
     monkeypatch.setenv("EVALKIT_MIRROR", "")

@@ -18,7 +18,7 @@ MIB = 2**20
 
 
 def _told(name):
-    told = json.loads(Path(os.environ["EVALKIT_TEST_NVML"]).read_text())
+    told = json.loads(Path(os.environ["EVALKIT_TEST_NVML"]).read_text(encoding="utf-8"))
     if told.get("is_lost"):
         raise sys.modules["pynvml"].NVMLError_GpuIsLost
     if told[name] is None:
