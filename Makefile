@@ -10,7 +10,7 @@ study: setup ## restore, measure, compare, report
 	@$(RUN)/evalkit study "$(STUDY)" $(if $(IMAGES),--images "$(IMAGES)")
 
 test: setup ## all tests but the long ones
-	@$(RUN)/python -m pytest
+	@$(RUN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
 
 lab: setup ## JupyterLab on the notebooks
 	@$(RUN)/jupyter lab --notebook-dir notebooks

@@ -23,13 +23,24 @@ def need():
     return check
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
-    """Run soak tests only where they are asked for by ``-m``."""
-    if "soak" in config.option.markexpr:
-        return
-    kept = [item for item in items if "soak" not in item.keywords]
+    """Run slow and soak tests only where they are asked for by ``-m``.
+
+    Slow ones also where nothing may be left out.
+    """
+    asked = config.option.markexpr
+    left_out = {mark for mark in ("slow", "soak") if mark not in asked}
+    if REQUIRE_ALL:
+        left_out.discard("slow")
+    kept = [item for item in items if not left_out & item.keywords.keys()]
     config.hook.pytest_deselected(items=[i for i in items if i not in kept])
     items[:] = kept
+    # what a module makes once is not made once a worker: see --dist loadgroup
+    for item in items:
+        fixtures = item._fixtureinfo.name2fixturedefs.values()
+        if any(definitions[-1].scope == "module" for definitions in fixtures):
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)

@@ -18,7 +18,11 @@ TAKES_IMAGES = {
     *("10_images", "20_restore", "30_cost", "40_stability", "50_backends"),
     *("60_compare", "70_rate"),
 }
-NOTEBOOKS = sorted((SHIPPED / "notebooks").glob("*.ipynb"))
+SLOW = {"40_stability", "50_backends"}
+NOTEBOOKS = [
+    pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
+    for path in sorted((SHIPPED / "notebooks").glob("*.ipynb"))
+]
 
 
 @pytest.fixture
@@ -45,7 +49,7 @@ def outputs(folder: Path) -> str:
     return json.dumps([c["outputs"] for c in cells if c["cell_type"] == "code"])
 
 
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
     arguments = ["-p", "images", str(album)] if notebook.stem in TAKES_IMAGES else []
     if notebook.stem == "50_backends":

@@ -105,8 +105,8 @@ def free_port():
 @pytest.fixture(scope="session")
 def cluster():
     """The URL of a PostgreSQL server of our own; None where none is installed."""
-    folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *_on_path("initdb")]
-    if not folders:
+    found = shutil.which("initdb")
+    if not found:
         yield None
         return
     # PostgreSQL refuses to run as root; pytest's own folders are closed to others
@@ -117,7 +117,12 @@ def cluster():
         shutil.chown(folder, "nobody", "nogroup")
 
     def run(program: str, *arguments: str) -> None:
-        command = [str(folders[0] / program), "-D", str(folder / "data"), *arguments]
+        command = [
+            str(Path(found).with_name(program)),
+            "-D",
+            str(folder / "data"),
+            *arguments,
+        ]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         subprocess.run(command, check=True, cwd=folder, **quiet, **user)
 
@@ -127,11 +132,6 @@ def cluster():
     yield f"postgresql+psycopg://evalkit@/postgres?host={folder}"
     run("pg_ctl", "stop", "--mode", "immediate")
     shutil.rmtree(folder)
-
-
-def _on_path(program: str) -> list[Path]:
-    found = shutil.which(program)
-    return [Path(found).parent] if found else []
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

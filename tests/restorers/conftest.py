@@ -1,12 +1,17 @@
 """Shared by the tests of restorers: a network is converted once, not for each test."""
 
+import os
+
 import pytest
 
 
 @pytest.fixture(scope="session")
 def converted_networks(tmp_path_factory):
-    """The cache folder in which OpenVINO's converted networks of this session lie."""
-    return tmp_path_factory.mktemp("converted") / "cache"
+    """The cache folder of this session's converted networks, one for all workers."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    return folder / "converted-networks"
 
 
 @pytest.fixture

@@ -21,9 +21,16 @@ def is_at_hand(spec):
     return not spec.argument and all(w and w.kind != "released" for w in found)
 
 
+SLOW = {"onnx-realesrgan-x4plus", "onnx-realesrgan-x4plus-anime"}
+"""Those whose export of 23 blocks takes over 20 s; a small network keeps the rest."""
+
 every_restorer = pytest.mark.parametrize(
     "restorer",
-    [name for name, spec in restorers().items() if is_at_hand(spec)],
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW))
+        for name, spec in restorers().items()
+        if is_at_hand(spec)
+    ],
     indirect=True,
 )
 

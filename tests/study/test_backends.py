@@ -36,6 +36,7 @@ def at(table, backend, precision="fp32", source="cup@40px"):
     return row
 
 
+@pytest.mark.slow
 def test_all_agree_at_equal_border_and_are_timed_against_pytorch(tmp_path, album):
     run = open_run(str(tmp_path / "run"))
     other = {"network": "gpen-256", "condition": "gpen-256", "source": "cup@40px"}

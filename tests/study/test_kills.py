@@ -154,6 +154,7 @@ def check_records(study, killed):
     assert records.loc[without_monitor, "wall_time_s"].notna().all()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_ten_kills_lose_nothing_leave_nothing_and_stop_nothing(tmp_path):
     study = Study(tmp_path)

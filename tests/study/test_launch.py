@@ -32,6 +32,7 @@ def runs() -> Path:
     return Path(os.environ["EVALKIT_RUNS"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, runs):
     told = study(study_file, "--images", album)
@@ -71,6 +72,7 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_any_moment_it_goes_on_and_leaves_no_orphan(album, study_file, runs):
     run = runs / "mine-album"

@@ -212,6 +212,7 @@ def test_the_commands_export_import_and_delete(run, tmp_path):
     assert len(ratings_store(run).scores()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_new_scores_make_their_analysis_and_the_report_stale_and_only_those(
     album, tmp_path
