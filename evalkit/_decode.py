@@ -1,6 +1,7 @@
 """Decoders behind `evalkit.images`: which library reads which kind of file."""
 
 import errno
+import logging
 import struct
 import warnings
 import zlib
@@ -60,6 +61,9 @@ BROKEN_FILE = (
     zlib.error,
 )
 """What decoders raise on files that are cut off or damaged."""
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+"""What it logs of odd tags is no error of ours, and stderr is the caller's."""
 
 _ONE_AT_A_TIME = RLock()
 """Pillow's pixel limit is one global."""

@@ -18,11 +18,14 @@ from evalkit._stored import (
 from evalkit.errors import ImageError
 
 BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, PROFILE = 258, 259, 262, 274, 34675
-EXTRA_SAMPLES, SAMPLE_FORMAT, INK_SET, DNG_VERSION = 338, 339, 332, 50706
+PLANES, EXTRA_SAMPLES, SAMPLE_FORMAT, INK_SET, DNG_VERSION = 284, 338, 339, 332, 50706
 """Tags of TIFF 6.0, of ICC.1 annex B.4, and of DNG 1.7."""
 
-PILLOW_COMPRESSIONS = (1, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946)
-PILLOW_COLOURS = (0, 1, 2, 3, 5, 6)
+PILLOW_COMPRESSIONS = (1, 2, 3, 4, 6, 7, 32771, 32809)
+"""None, fax and JPEG; of the others libtiff writes on stderr what is damaged."""
+
+YCBCR = 6
+PILLOW_COLOURS = (0, 1, 2, 3, 5, YCBCR)
 """White is zero, black is zero, RGB, palette, CMYK, YCbCr."""
 
 N_COLOURS = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}
@@ -43,18 +46,23 @@ LAB_TO_SRGB = np.array(
 
 D50 = np.array([0.96422, 1.0, 0.82521])
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())
-"""What it logs of odd tags is no error of ours, and stderr is the caller's."""
+logging.getLogger("tifffile").addHandler(logging.NullHandler())  # as Pillow's
 
 
 def is_for_pillow(tags: dict[int, Any]) -> bool:
-    """Whether Pillow's own tags of a page say 8 bits or less, of a kind it knows."""
+    """Whether Pillow's own tags of a page say 8 bits or less, of a kind it reads right.
+
+    Of planes that lie apart it loses the alpha of grey. YCbCr is its own in any
+    compression: tifffile does not know subsampled colours.
+    """
     bits, formats = (np.atleast_1d(tags.get(t, 1)) for t in (BITS, SAMPLE_FORMAT))
+    is_ycbcr = tags.get(PHOTOMETRIC) == YCBCR
+    is_simple = tags.get(COMPRESSION, 1) in PILLOW_COMPRESSIONS
     return bool(
         (bits <= 8).all()
         and np.isin(formats, UNSIGNED).all()
-        and tags.get(COMPRESSION, 1) in PILLOW_COMPRESSIONS
         and tags.get(PHOTOMETRIC, 1) in PILLOW_COLOURS
+        and (is_ycbcr or (is_simple and tags.get(PLANES, 1) == 1))
         and DNG_VERSION not in tags
     )
 
@@ -129,7 +137,7 @@ def _stored(path: Path, sheet: Any, pixels: NDArray[Any]) -> Stored:
     elif sheet.axes not in ("YX", "YXS"):
         raise ImageError(f"{path}: a TIFF of axes {sheet.axes}; expected one picture")
     bits, colour = int(np.atleast_1d(sheet.bitspersample)[0]), int(sheet.photometric)
-    is_packed_colour = colour == 6 and int(sheet.compression) not in (6, 7, 50001)
+    is_packed_colour = colour == YCBCR and int(sheet.compression) not in (6, 7, 50001)
     if pixels.dtype not in (np.uint8, np.uint16) or is_packed_colour:
         if pixels.dtype != np.bool_:
             raise ImageError(
