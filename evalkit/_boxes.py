@@ -40,7 +40,7 @@ class Primary:
         if self.mirror is None:
             return plain
         flipped = (
-            {1: 4, 8: 7, 3: 2, 6: 5} if self.mirror == 0 else {1: 2, 8: 5, 3: 4, 6: 7}
+            {1: 4, 8: 5, 3: 2, 6: 7} if self.mirror == 0 else {1: 2, 8: 7, 3: 4, 6: 5}
         )
         return flipped[plain]
 

@@ -25,7 +25,6 @@ def read_heic(path: Path, content: bytes, limit_px: int) -> Stored:
     import pi_heif
 
     told = _boxes.primary(content)
-    check_size(path, told.width or 1, told.height or 1, limit_px)
     profile = told.profile or _by_cicp(path, told.cicp)
     heif = pi_heif.open_heif(
         io.BytesIO(content), convert_hdr_to_8bit=False, hdr_to_16bit=False
