@@ -196,30 +196,24 @@ def _png(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
     check_size(path, *sides, limit_px)
     png = essential(head + stream.read())
     with Image.open(png.file, formats=["PNG"]) as file:
-        if png.bits == 16:
-            stored = _deep_png(file, png.file.getvalue())
-            stored.orientation = _orientation(path, file)
+        if png.bits == 16:  # of colours Pillow keeps 8
+            import imagecodecs
+
+            pixels = imagecodecs.png_decode(png.file.getvalue())
+            stored = Stored(pixels, 16, orientation=_orientation(path, file))
         else:
             stored = _from_pillow(path, file, limit_px)
+    if png.clear:
+        # 1, 2 and 4 bits were stretched to 8; of tRNS the lowest bits count
+        white, peak = 2**png.bits - 1, 2**stored.bits - 1
+        colour = [(level & white) * (peak // white) for level in png.clear]
+        stored.pixels = with_transparent(stored.pixels, colour, peak)
     stored.profile = png.profile
     if png.cicp:
         from evalkit._icc import cicp_profile
 
         stored.profile = cicp_profile(*png.cicp, path)
     return stored
-
-
-def _deep_png(file: ImageFile, content: bytes) -> Stored:
-    """16 bits, of which Pillow keeps 8 only."""
-    import imagecodecs
-
-    pixels = imagecodecs.png_decode(content)
-    clear = file.info.get("transparency")
-    if clear is not None and pixels.ndim == (2 if isinstance(clear, int) else 3):
-        n = 1 if isinstance(clear, int) else 3
-        plain = pixels[..., :n] if pixels.ndim == 3 else pixels
-        pixels = with_transparent(plain, clear, 16)
-    return Stored(pixels, 16)
 
 
 def _jp2(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
@@ -250,23 +244,18 @@ def _from_pillow(path: Path, file: ImageFile, limit_px: int) -> Stored:
             f"{path}: samples of kind {file.mode!r}, which are not read; save it as PNG"
         )
     check_size(path, *file.size, limit_px)
-    n_bits = _n_bits(file)
     file.load()
     orientation = _orientation(path, file)
     profile = file.info.get("icc_profile")
     profile = profile if isinstance(profile, bytes) else None
-    clear = file.info.get("transparency")
     if mode == "CMYK":
         from evalkit._icc import cmyk_to_rgb
 
         rgb = np.array(cmyk_to_rgb(file, profile, str(path)))
         return Stored(rgb, orientation=orientation)
-    if file.mode == "P" and clear is not None:
-        mode, clear = "RGBA", None
+    if file.mode == "P" and "transparency" in file.info:
+        mode = "RGBA"
     pixels = _array(file, mode)
-    if clear is not None and mode in ("L", "RGB"):
-        scale = 255 // (2**n_bits - 1)  # 1, 2 and 4 bits are stretched to 8
-        pixels = with_transparent(pixels, np.asarray(clear) % 2**n_bits * scale, 8)
     box = getattr(file, "dispose_extent", None)
     if file.format == "GIF" and box and box != (0, 0, *file.size):
         pixels = _on_canvas(pixels, box)
@@ -277,14 +266,6 @@ def _array(file: ImageFile, mode: str) -> NDArray[np.uint8]:
     if file.mode in ("La", "RGBa"):  # premultiplied
         return not_premultiplied(np.array(file), 8)
     return np.array(file if file.mode == mode else file.convert(mode))
-
-
-def _n_bits(file: ImageFile) -> int:
-    """Bits of a PNG's grey sample: Pillow scales the pixels, not the colour of tRNS."""
-    if file.format != "PNG" or file.mode not in ("1", "L"):
-        return 8
-    raw = str(file.tile[0].args) if file.tile else ""
-    return 1 if file.mode == "1" else int(raw[2:]) if raw[:2] == "L;" else 8
 
 
 def _on_canvas(pixels: NDArray[Any], box: tuple[int, int, int, int]) -> NDArray[Any]:

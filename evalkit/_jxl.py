@@ -23,7 +23,6 @@ class Header:
     height: int
     bits: int = 8
     is_float: bool = False
-    orientation: int = 1
     is_premultiplied: bool = False
     cicp: tuple[int, int] | None = None
     """ITU-T H.273; None for sRGB."""
@@ -70,7 +69,7 @@ def header(content: bytes) -> Header:
     if bits.u(1):  # all default
         return found
     if bits.u(1):  # extra fields
-        found.orientation = bits.u(3) + 1
+        bits.u(3)  # the orientation, which libjxl applies
         if bits.u(1):
             _size(bits)  # intrinsic
         if bits.u(1):

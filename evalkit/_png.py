@@ -1,6 +1,7 @@
 """PNG's chunks: those that make the picture, apart from all that may be wrong."""
 
 import io
+import struct
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +13,10 @@ MAX_PROFILE_BYTES = 2**24
 MAX_TEXT_BYTES = 2**20
 """Pillow's own MAX_TEXT_CHUNK: more than that it takes for an attack."""
 
-MADE_OF = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+MADE_OF = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+GREY, RGB = 0, 2
+"""Colour types of IHDR whose tRNS is one colour."""
+
 ORIENTED_BY = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1")
 """Keywords of texts in which Pillow finds an orientation."""
 
@@ -24,6 +28,8 @@ class Png:
     file: io.BytesIO
     bits: int
     """Of a sample (IHDR)."""
+    clear: tuple[int, ...] = ()
+    """The transparent grey or R, G, B (tRNS), of as many bits as a sample; or none."""
     profile: bytes | None = None
     cicp: tuple[int, int] | None = None
     """Primaries and transfer of ITU-T H.273; it goes before a profile (PNG 13.16)."""
@@ -42,12 +48,16 @@ def essential(content: bytes) -> Png:
             png.file.write(whole)
         elif zlib.crc32(name + body) != int.from_bytes(whole[-4:], "big"):
             continue
+        elif name == b"tRNS" and content[25] in (GREY, RGB):
+            size = 2 if content[25] == GREY else 6
+            if len(body) == size:
+                png.clear = struct.unpack(f">{size // 2}H", body)
         elif name == b"iCCP":
             packed = bytes(body).partition(b"\0")[2][1:]
             png.profile = _inflated(packed, MAX_PROFILE_BYTES)
         elif name == b"cICP" and len(body) == 4:
             png.cicp = body[0], body[1]
-        elif name == b"eXIf" or _is_orientation(name, body):
+        elif name in (b"tRNS", b"eXIf") or _is_orientation(name, body):
             png.file.write(whole)
     png.file.seek(0)
     return png

@@ -1,6 +1,7 @@
 """What every decoder hands over, and what makes an upright sRGB picture of it."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -94,18 +95,13 @@ def orientation_of(told: object, name: str) -> int:
     return 1
 
 
-def with_transparent(pixels: NDArray[Any], clear: object, bits: int) -> NDArray[Any]:
-    """Add alpha: 0 where a pixel is the colour `clear`, one number or three.
-
-    Of `clear` the lowest `bits` count (PNG, third edition, 11.3.1.1).
-    """
-    peak = 2**bits - 1
-    colour = np.atleast_1d(np.asarray(clear)) & peak
-    is_clear = pixels == colour[0]
-    if pixels.ndim == 3:
-        is_clear = (pixels == colour).all(axis=2)
-    alpha = np.where(is_clear, 0, peak).astype(pixels.dtype)
-    return np.dstack([pixels, alpha])
+def with_transparent(
+    pixels: NDArray[Any], colour: Sequence[int], peak: int
+) -> NDArray[Any]:
+    """Add alpha: 0 where a pixel is the `colour`, of one number or three."""
+    layers = pixels if pixels.ndim == 3 else pixels[..., None]
+    is_clear = (layers == np.asarray(colour, pixels.dtype)).all(axis=2)
+    return np.dstack([pixels, np.where(is_clear, 0, peak).astype(pixels.dtype)])
 
 
 def not_premultiplied(pixels: NDArray[Any], bits: int) -> NDArray[Any]:

@@ -215,7 +215,7 @@ def test_the_header_of_a_codestream(tmp_path):
     bits += "0" + "01" + f"{11:04b}"[::-1]  # transfer sRGB, 13 = 2 + 11
     packed = np.packbits([int(b) for b in bits], bitorder="little").tobytes()
     told = header(b"\xff\x0a" + packed + bytes(8))
-    assert (told.width, told.height, told.bits, told.orientation) == (400, 300, 10, 6)
+    assert (told.width, told.height, told.bits) == (400, 300, 10)
     assert told.cicp == (12, 13)
 
 
