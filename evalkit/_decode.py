@@ -1,38 +1,50 @@
-"""Decoders behind `evalkit.images`: Pillow, OpenCV for 16-bit colour, PDFium."""
+"""Decoders behind `evalkit.images`: which library reads which kind of file."""
 
+import errno
+import logging
 import struct
 import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from threading import RLock
-from typing import Any, TypeAlias, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
+from evalkit._kinds import HEAD_BYTES, READ, kind_of
+from evalkit._stored import (
+    Picture,
+    Stored,
+    check_page,
+    check_size,
+    finished,
+    not_premultiplied,
+    orientation_of,
+    with_transparent,
+)
 from evalkit.errors import ImageError
 
-Picture: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
-"""Shape ``(height, width)``, or ``(height, width, channels)`` with 3 channels R, G, B
-or 4 channels R, G, B, A; sRGB-encoded; uint8 in [0, 255] or uint16 in [0, 65535]."""
-
-Deep: TypeAlias = NDArray[np.uint16]
-
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
-PDF_DPI = 200
+FORMATS = {"jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF"}
+"""Kinds of `evalkit._kinds` that Pillow alone reads to its name of them."""
 
 READ_AS = {
     **dict.fromkeys(("1", "L"), "L"),
     **dict.fromkeys(("P", "RGB", "YCbCr"), "RGB"),
-    **dict.fromkeys(("LA", "La", "PA", "RGBA", "RGBa"), "RGBA"),
+    **dict.fromkeys(("LA", "La"), "LA"),
+    **dict.fromkeys(("PA", "RGBA", "RGBa"), "RGBA"),
     **dict.fromkeys(("I;16", "I;16B", "I;16L", "I;16N"), "I;16"),
     "CMYK": "CMYK",
 }
 """Pillow's mode of a file to the mode it is taken in; no other mode is read."""
+
+PNG_HEADER_BYTES = 33
+"""The signature and IHDR, which comes first (PNG, third edition, 5.6)."""
 
 BROKEN_FILE = (
     OSError,
@@ -41,220 +53,259 @@ BROKEN_FILE = (
     EOFError,
     LookupError,
     TypeError,
+    AttributeError,
     ArithmeticError,
+    RuntimeError,
+    MemoryError,
     struct.error,
     zlib.error,
 )
-"""What Pillow's decoders raise on files that are cut off or damaged."""
+"""What decoders raise on files that are cut off or damaged."""
 
-BITS, PHOTOMETRIC, PLANES, EXTRA_SAMPLES = 258, 262, 284, 338
-"""Tags of TIFF 6.0."""
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+"""What it logs of odd tags is no error of ours, and stderr is the caller's."""
 
 _ONE_AT_A_TIME = RLock()
-"""Pillow's pixel limit is one global; PDFium is not made for threads."""
+"""Pillow's pixel limit is one global."""
 
 
-def read_raster(path: Path, page: int, limit_px: int) -> Picture:
-    """Decode what is not a PDF; see `evalkit.images.read_image`."""
-    deep: Deep | None = None
-    with _opened(path, limit_px) as file:
-        _check_page(path, page, _n_frames(file))
-        if page:
-            file.seek(page)
-        mode = READ_AS.get(file.mode)
-        if mode is None:
-            raise ImageError(
-                f"{path}: samples of kind {file.mode!r}; expected 1, 8 or 16 bits: "
-                "floating point and 32 bits have no defined range and may hold NaN"
-            )
-        tags: dict[int, Any] = getattr(file, "tag_v2", {})
-        bits = _bits(path, file, tags)
-        orientation = _orientation(file)
-        file.load()
-        if mode in ("RGB", "RGBA") and bits == 16:
-            deep = _deep_colour(path, page, file, tags)
-        elif mode == "I;16":
-            deep = _deep_grey(file, tags)
-    profile: bytes | None = file.info.get("icc_profile")
-    if deep is not None:
-        if profile:
-            from evalkit._icc import to_srgb_16
+def read_picture(path: Path, page: int, limit_px: int) -> Picture:
+    """Decode any file; see `evalkit.images.read_image`."""
+    kind = kind_to_read(path)
+    if kind == "pdf":
+        from evalkit._pdf import read_pdf
 
-            deep = to_srgb_16(deep, profile, str(path))
-        return _upright(deep, orientation)
-    if mode != "CMYK" and "transparency" in file.info:
-        mode = "RGBA"
-    picture = file if file.mode == mode else file.convert(mode)
-    if profile:
-        from evalkit._icc import to_srgb
-
-        picture = to_srgb(picture, profile, str(path))
-    if picture.mode == "CMYK":
-        picture = picture.convert("RGB")
-    return _upright(np.array(picture), orientation)
+        return read_pdf(path, page, limit_px)
+    with _damage_is_said(path), path.open("rb") as stream:
+        if kind == "tiff":
+            stored = _tiff(path, stream, page, limit_px)
+        else:
+            check_page(path, page, 1)
+            read = READERS.get(kind) or partial(_by_pillow, kind)
+            stored = read(path, stream, limit_px)
+        return finished(stored, str(path))
 
 
-def count_frames(path: Path, limit_px: int) -> int:
-    """Pages of a TIFF; 1 of any other file."""
-    with _opened(path, limit_px) as file:
-        return _n_frames(file)
+def count_pages(path: Path) -> int:
+    """Pages of a PDF or TIFF; 1 of any other picture."""
+    kind = kind_to_read(path)
+    if kind == "pdf":
+        from evalkit._pdf import count_pdf_pages
+
+        return count_pdf_pages(path)
+    if kind != "tiff":
+        return 1
+    with _damage_is_said(path), path.open("rb") as stream:
+        try:
+            with Image.open(stream, formats=["TIFF"]) as file:
+                return int(getattr(file, "n_frames", 1))
+        except UnidentifiedImageError:
+            from evalkit._tiff import count_tiff_pages
+
+            return count_tiff_pages(stream)
 
 
-def _n_frames(file: ImageFile) -> int:
-    return int(getattr(file, "n_frames", 1)) if file.format == "TIFF" else 1
-
-
-def is_pdf(path: Path) -> bool:
-    """Whether the content, not the name, is a PDF's.
+def kind_to_read(path: Path) -> str:
+    """What the file is, by its content.
 
     Raises
     ------
     ImageError
-        No file, or one of zero bytes, or one that cannot be read.
+        No file, or one of zero bytes, or of a kind that is not read.
+    OSError
+        The machine cannot read it.
 
     """
     if not path.is_file():
         raise ImageError(f"{path}: there is no such file")
-    try:
-        with path.open("rb") as file:
-            head = file.read(1024)
-    except OSError as error:
-        raise ImageError(f"{path} cannot be read: {error}") from error
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
     if not head:
         raise ImageError(f"{path} has zero bytes")
-    return head.lstrip(b"\xef\xbb\xbf \t\r\n\0").startswith(b"%PDF-")
-
-
-def read_pdf(path: Path, page: int, limit_px: int) -> Picture:
-    """Render one page, RGB, on white."""
-    with _pdf(path) as document:
-        _check_page(path, page, len(document))
-        sheet = document[page]
-        scale = PDF_DPI / 72
-        width, height = (side * scale for side in sheet.get_size())
-        if width * height > limit_px:
-            raise _over_limit(path, f"{width:.0f}x{height:.0f} px", limit_px)
-        # sides are rounded up: 120.000002 px must not become 121
-        bitmap = sheet.render(scale=scale * (1 - 1e-6))
-        return np.ascontiguousarray(bitmap.to_numpy()[..., 2::-1])
-
-
-def count_pdf_pages(path: Path) -> int:
-    """Pages of a PDF."""
-    with _pdf(path) as document:
-        return len(document)
+    kind = kind_of(head)
+    if kind not in READ:
+        what = f"{kind.upper()}, which is not read" if kind else "not a picture"
+        raise ImageError(
+            f"{path} is {what}{'' if kind else ' that can be read'}; expected one of "
+            f"{', '.join(sorted(READ))}"
+        )
+    return kind
 
 
 @contextmanager
-def _pdf(path: Path) -> Iterator[Any]:
-    import pypdfium2
+def _damage_is_said(path: Path) -> Iterator[None]:
+    """Turn what decoders raise into `ImageError`; what the machine does stays.
 
-    with _ONE_AT_A_TIME:
-        try:
-            document = pypdfium2.PdfDocument(path)
-            try:
-                yield document
-            finally:
-                document.close()
-        except pypdfium2.PdfiumError as error:
-            raise ImageError(f"{path}: a PDF that cannot be read: {error}") from error
-
-
-@contextmanager
-def _opened(path: Path, limit_px: int) -> Iterator[ImageFile]:
-    """A file opened by Pillow, whose own pixel limit is ours inside the block."""
+    Pillow's own pixel limit is off inside the block: ours stands before it.
+    """
     with _ONE_AT_A_TIME, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, limit_px
+        warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            with Image.open(path, formats=FORMATS) as file:
-                yield file
+            yield
         except ImageError:
             raise
-        except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-            raise _over_limit(path, str(error), limit_px) from error
-        except UnidentifiedImageError as error:
-            raise ImageError(
-                f"{path} is not a picture that can be read; expected "
-                f"{', '.join(FORMATS)} or PDF, with 1, 8 or 16 bits a channel"
-            ) from error
         except BROKEN_FILE as error:
-            raise ImageError(f"{path} is cut off or damaged: {error}") from error
+            # Pillow and libtiff seek to nonsense (EINVAL), and say nothing of a disk
+            told = getattr(error, "errno", None)
+            if isinstance(error, OSError) and told not in (None, errno.EINVAL):
+                raise
+            _read_through(path)
+            raise ImageError(_what_is_wrong(path, error)) from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
 
 
-def _over_limit(path: Path, found: str, limit_px: int) -> ImageError:
-    return ImageError(
-        f"{path}: {found}; the limit is {limit_px / 1e6:g} megapixels: raise it by "
-        "max_megapixels or EVALKIT_MAX_MEGAPIXELS if you trust the file"
-    )
+def _read_through(path: Path) -> None:
+    """A disk that fails is found by reading all, whatever the decoder said."""
+    with path.open("rb") as stream:
+        while stream.read(2**20):
+            pass
 
 
-def _check_page(path: Path, page: int, n_pages: int) -> None:
-    if not 0 <= page < n_pages:
-        raise ImageError(f"{path} has pages 0 to {n_pages - 1}; got page {page}")
+def _what_is_wrong(path: Path, error: Exception) -> str:
+    if str(error).lower().startswith("unsupported"):
+        return f"{path} is of a kind that is not read: {error}; save it as PNG"
+    return f"{path} is cut off or damaged: {error or type(error).__name__}"
 
 
-def _bits(path: Path, file: ImageFile, tags: dict[int, Any]) -> int:
-    """Bits of a sample, where Pillow hides them in a mode of 8 bits."""
-    if file.format == "PNG":
-        with path.open("rb") as stream:
-            return stream.read(25)[24]  # IHDR comes first, PNG 11.2.2
-    return int(tags.get(BITS, (8,))[0])
+def _tiff(path: Path, stream: BinaryIO, page: int, limit_px: int) -> Stored:
+    """By Pillow where 8 bits do, else by tifffile.
 
+    From a stream, never from a path: Pillow maps the file of a path, and then reads
+    pixels of a turned page in the wrong order.
+    """
+    from evalkit._tiff import is_for_pillow, read_tiff
 
-def _orientation(file: ImageFile) -> int:
-    """EXIF orientation, 1 to 8; 1 for TIFF, which the decoders turn by themselves."""
-    if file.format == "TIFF":
-        return 1
-    return int(file.getexif().get(ExifTags.Base.Orientation, 1))
-
-
-def _deep_colour(path: Path, page: int, file: ImageFile, tags: dict[int, Any]) -> Deep:
-    """16-bit colour, of which Pillow keeps 8 bits only."""
-    import cv2
-
-    if tags.get(PLANES, 1) != 1:
-        raise ImageError(
-            f"{path}: 16-bit colours in separate planes; save it with the channels "
-            "of a pixel side by side"
-        )
     try:
-        _, pages = cv2.imreadmulti(
-            str(path), start=page, count=1, flags=cv2.IMREAD_UNCHANGED
+        with Image.open(stream, formats=["TIFF"]) as file:
+            check_page(path, page, int(getattr(file, "n_frames", 1)))
+            file.seek(page)
+            if file.mode in READ_AS and is_for_pillow(dict(file.tag_v2)):  # type: ignore[attr-defined]
+                return _from_pillow(path, file, limit_px)
+    except (UnidentifiedImageError, SyntaxError):
+        pass  # a kind that Pillow does not know; tifffile says what is wrong
+    return read_tiff(path, stream, page, limit_px)
+
+
+def _png(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
+    from evalkit._png import essential
+
+    head = stream.read(PNG_HEADER_BYTES)
+    sides = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
+    check_size(path, *sides, limit_px)
+    png = essential(head + stream.read())
+    with Image.open(png.file, formats=["PNG"]) as file:
+        if png.bits == 16:  # of colours Pillow keeps 8
+            import imagecodecs
+
+            pixels = imagecodecs.png_decode(png.file.getvalue())
+            stored = Stored(pixels, 16, orientation=_orientation(path, file))
+        else:
+            stored = _from_pillow(path, file, limit_px)
+    if png.clear:
+        # 1, 2 and 4 bits were stretched to 8; of tRNS the lowest bits count
+        white, peak = 2**png.bits - 1, 2**stored.bits - 1
+        colour = [(level & white) * (peak // white) for level in png.clear]
+        stored.pixels = with_transparent(stored.pixels, colour, peak)
+    stored.profile = png.profile
+    if png.cicp:
+        from evalkit._icc import cicp_profile
+
+        stored.profile = cicp_profile(*png.cicp, path)
+    return stored
+
+
+def _jp2(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
+    from evalkit._newer import jp2_header, read_deep_jp2
+
+    content = stream.read()
+    width, height, bits, profile = jp2_header(content)
+    check_size(path, width, height, limit_px)
+    if bits > 8:
+        return read_deep_jp2(path, content)
+    stream.seek(0)
+    with Image.open(stream, formats=["JPEG2000"]) as file:
+        stored = _from_pillow(path, file, limit_px)
+    stored.profile = profile
+    return stored
+
+
+def _by_pillow(kind: str, path: Path, stream: BinaryIO, limit_px: int) -> Stored:
+    with Image.open(stream, formats=[FORMATS[kind]]) as file:
+        return _from_pillow(path, file, limit_px)
+
+
+def _from_pillow(path: Path, file: ImageFile, limit_px: int) -> Stored:
+    """8 bits a channel."""
+    mode = READ_AS.get(file.mode)
+    if mode is None or mode == "I;16":
+        raise ImageError(
+            f"{path}: samples of kind {file.mode!r}, which are not read; save it as PNG"
         )
-    except cv2.error as error:
-        raise ImageError(f"{path} cannot be decoded: {error}") from error
-    if not pages or pages[0].dtype != np.uint16 or pages[0].ndim != 3:
-        raise ImageError(f"{path}: 16-bit colour of a kind that cannot be decoded")
-    has_alpha = file.mode == "RGBA" or "transparency" in file.info
-    order = [2, 1, 0, 3] if has_alpha and pages[0].shape[2] == 4 else [2, 1, 0]
-    pixels: Deep = pages[0][..., order]
-    if len(order) == 4 and tags.get(EXTRA_SAMPLES, (2,))[0] == 1:  # premultiplied
-        alpha = np.maximum(pixels[..., 3:].astype(np.float64), 1)
-        colours = np.rint(pixels[..., :3] * (65535 / alpha))
-        pixels[..., :3] = np.minimum(colours, 65535)
-    return pixels
+    check_size(path, *file.size, limit_px)
+    file.load()
+    orientation = _orientation(path, file)
+    profile = file.info.get("icc_profile")
+    profile = profile if isinstance(profile, bytes) else None
+    if mode == "CMYK":
+        from evalkit._icc import cmyk_to_rgb
+
+        rgb = np.array(cmyk_to_rgb(file, profile, str(path)))
+        return Stored(rgb, orientation=orientation)
+    if file.mode == "P" and "transparency" in file.info:
+        mode = "RGBA"
+    pixels = _array(file, mode)
+    box = getattr(file, "dispose_extent", None)
+    if file.format == "GIF" and box and box != (0, 0, *file.size):
+        pixels = _on_canvas(pixels, box)
+    return Stored(pixels, 8, profile, orientation)
 
 
-def _deep_grey(file: ImageFile, tags: dict[int, Any]) -> Deep:
-    pixels = np.array(file).astype(np.uint16)
-    if tags.get(PHOTOMETRIC) == 0:  # white is zero
-        pixels = 65535 - pixels
-    clear = file.info.get("transparency")
-    if clear is None:
-        return pixels
-    alpha = np.where(pixels == clear, 0, 65535).astype(np.uint16)
-    return np.dstack([pixels, pixels, pixels, alpha])
+def _array(file: ImageFile, mode: str) -> NDArray[np.uint8]:
+    if file.mode in ("La", "RGBa"):  # premultiplied
+        return not_premultiplied(np.array(file), 8)
+    return np.array(file if file.mode == mode else file.convert(mode))
 
 
-def _upright(pixels: Picture, orientation: int) -> Picture:
-    """Apply an EXIF orientation (EXIF 2.32, table 6, tag 0112)."""
-    if orientation in (5, 6, 7, 8):
-        pixels = pixels.swapaxes(0, 1)
-    if orientation in (3, 4, 7, 8):
-        pixels = pixels[::-1]
-    if orientation in (2, 3, 6, 7):
-        pixels = pixels[:, ::-1]
-    return cast("Picture", np.ascontiguousarray(pixels))
+def _on_canvas(pixels: NDArray[Any], box: tuple[int, int, int, int]) -> NDArray[Any]:
+    """A GIF's frame that leaves a part of the canvas free: that part is transparent."""
+    left, top, right, bottom = box
+    if pixels.shape[2:] != (4,):
+        grey = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
+        pixels = np.dstack([grey, np.full(grey.shape[:2], 255, np.uint8)])
+    canvas = np.zeros_like(pixels)
+    canvas[top:bottom, left:right] = pixels[top:bottom, left:right]
+    return canvas
+
+
+def _orientation(path: Path, file: ImageFile) -> int:
+    """EXIF orientation, 1 to 8; 1 for TIFF, which Pillow turns by itself."""
+    if file.format in ("TIFF", "GIF", "BMP"):
+        return 1
+    try:
+        told = file.getexif().get(ExifTags.Base.Orientation)
+    except BROKEN_FILE as error:
+        told = f"in broken EXIF ({error})"
+    return orientation_of(told, str(path))
+
+
+def _newer(name: str) -> Any:
+    """A reader of `evalkit._newer`, imported where it is used."""
+
+    def read(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
+        from evalkit import _newer
+
+        decoded: Stored = getattr(_newer, name)(path, stream.read(), limit_px)
+        return decoded
+
+    return read
+
+
+READERS: dict[str, Any] = {
+    "png": _png,
+    "jp2": _jp2,
+    "heic": _newer("read_heic"),
+    "avif": _newer("read_avif"),
+    "jxl": _newer("read_jxl"),
+}

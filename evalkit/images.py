@@ -7,16 +7,11 @@ from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from evalkit._decode import (
-    Picture,
-    count_frames,
-    count_pdf_pages,
-    is_pdf,
-    read_pdf,
-    read_raster,
-)
+from evalkit._decode import count_pages, read_picture
+from evalkit._encode import encoded
+from evalkit._kinds import picture_kind
+from evalkit._stored import Picture
 from evalkit.errors import ImageError, SettingError
 from evalkit.paths import atomic_path
 
@@ -26,6 +21,7 @@ __all__ = [
     "check_picture",
     "n_pages",
     "picture_files",
+    "picture_kind",
     "pixel_sha256",
     "read_image",
     "resize",
@@ -33,14 +29,13 @@ __all__ = [
 ]
 
 SUFFIXES = frozenset(
-    {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".pdf"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"}
+    | {".bmp", ".gif", ".pdf", ".heic", ".heif", ".hif", ".avif", ".jxl"}
+    | {".jp2", ".j2k", ".jpx"}
 )
 """Of the files that `read_image` reads. It looks at the content, not at the name."""
 
 MAX_MEGAPIXELS = 200.0
-LOSSY_QUALITY = 95
-PNG_COMPRESSION = 4
-"""zlib's; 6 takes twice the time and saves a twentieth of a photograph."""
 
 
 def read_image(
@@ -48,13 +43,18 @@ def read_image(
 ) -> Picture:
     """Decode one picture, upright, in sRGB.
 
-    EXIF orientation and an embedded ICC profile are applied; palette and 1 bit become
-    8 bits; CMYK becomes RGB; alpha stays. PDF pages are rendered at 200 dpi on white.
+    Orientation (EXIF, TIFF, or that of HEIC, AVIF and JPEG XL) is applied once;
+    an ICC profile, or the colours of ITU-T H.273 (PNG's cICP, HEIC, AVIF, JPEG XL),
+    become sRGB; palette and 1 bit become 8 bits; CMYK and L*a*b* become RGB; alpha
+    stays, divided out where it was multiplied in. PDF pages are rendered at 200 dpi on
+    white, by a process of its own.
 
     Parameters
     ----------
     path
-        PNG, JPEG, WebP, TIFF, BMP, GIF or PDF; of an animation the first frame.
+        PNG, JPEG, WebP, TIFF, BMP, GIF, HEIC, AVIF, JPEG XL, JPEG 2000 or PDF, by its
+        content; of an animation the default image, else the first frame, on its canvas;
+        of a HEIC with several pictures the primary one.
     page
         From 0, of a TIFF or PDF.
     max_megapixels
@@ -63,14 +63,20 @@ def read_image(
     Returns
     -------
     Picture
-        uint16 where a PNG or TIFF has 16 bits a channel (CMYK excepted), else uint8.
+        uint16 where a channel has 9 to 16 bits (CMYK excepted), scaled so that white is
+        65535; else uint8, white 255.
 
     Raises
     ------
     ImageError
-        No picture, or one that is cut off, of zero bytes, over the limit (known from
-        the header, before memory is spent), or of floating-point or 32-bit samples,
-        whose range is not defined and which may hold NaN; or no such page.
+        No picture, or one that is cut off, of zero bytes, over the limit or with a side
+        over 1,000,000 px (both known from the header, before memory is spent), or of
+        floating-point, signed or 32-bit samples, whose black and white are not defined
+        and which may hold NaN; one of high dynamic range (PQ, HLG); a PDF page that
+        takes over ``$EVALKIT_MAX_PAGE_SECONDS``, else 60, to render (other kinds have
+        no limit of time: their work is bounded by their pixels); or no such page.
+    OSError
+        The machine cannot read the file.
     SettingError
         The limit is not a positive number.
 
@@ -78,12 +84,11 @@ def read_image(
     -----
     ProfileWarning
         An embedded profile is broken; the pixels are taken for sRGB.
+    MetadataWarning
+        The orientation is no orientation; the picture is not turned.
 
     """
-    path = Path(path)
-    limit_px = _limit_px(max_megapixels)
-    read = read_pdf if is_pdf(path) else read_raster
-    return read(path, page, limit_px)
+    return read_picture(Path(path), page, _limit_px(max_megapixels))
 
 
 def n_pages(path: Path | str) -> int:
@@ -95,44 +100,36 @@ def n_pages(path: Path | str) -> int:
         Not a picture.
 
     """
-    path = Path(path)
-    if is_pdf(path):
-        return count_pdf_pages(path)
-    return count_frames(path, _limit_px(None))
+    return count_pages(Path(path))
 
 
 def write_image(path: Path | str, image: Picture) -> None:
     """Save a picture, whole or not at all; the suffix names the format.
 
-    PNG and TIFF keep every bit and alpha. JPEG (quality 95, no chroma subsampling) and
-    WebP (quality 95) do not. The same picture makes the same bytes.
+    PNG and TIFF keep every bit and alpha; so does JPEG XL (lossless), of 8 bits. JPEG,
+    WebP, AVIF and HEIC (quality 95, no chroma subsampling except in WebP) do not. A
+    grey picture comes back from WebP as three equal channels: WebP has no grey.
+    HEIC needs pillow-heif, an extra: ``pip install evalkit[heic]``; its wheel holds
+    x265, which is under the GPL. The same picture makes the same bytes.
 
     Raises
     ------
     ImageError
         Not a `Picture`, a suffix that is not written, or a format that cannot hold the
-        picture: JPEG and WebP have 8 bits, JPEG has no alpha.
+        picture: its depth, its alpha (JPEG), or its sides.
+    OSError
+        The machine cannot write: the disk is full, say. Nothing is left behind.
 
     """
     path = Path(path)
     check_picture(image)
-    suffix = path.suffix.lower()
-    if suffix not in (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".webp"):
-        raise ImageError(f"{path}: expected .png, .tif, .jpg or .webp, got {suffix!r}")
-    is_jpeg = suffix in (".jpg", ".jpeg")
-    if is_jpeg and image.shape[2:] == (4,):
-        raise ImageError(f"{path}: JPEG has no alpha; write .png, .tif or .webp")
-    if (is_jpeg or suffix == ".webp") and image.dtype != np.uint8:
-        raise ImageError(f"{path}: {suffix} has 8 bits, not 16; write .png or .tif")
+    is_tiff = path.suffix.lower() in (".tif", ".tiff")
+    content = b"" if is_tiff else encoded(path, image)
     with atomic_path(path) as temporary:
-        if suffix == ".png":
-            temporary.write_bytes(_png(image))
-        elif suffix in (".tif", ".tiff"):
+        if is_tiff:
             _write_tiff(temporary, image)
-        elif is_jpeg:
-            Image.fromarray(image).save(temporary, quality=LOSSY_QUALITY, subsampling=0)
         else:
-            Image.fromarray(image).save(temporary, quality=LOSSY_QUALITY)
+            temporary.write_bytes(content)
 
 
 def resize(image: Picture, width_px: int, height_px: int) -> Picture:
@@ -230,24 +227,6 @@ def _limit_px(max_megapixels: float | None) -> int:
             f"got {told!r}"
         )
     return round(limit * 1e6)
-
-
-def _png(image: Picture) -> bytes:
-    """OpenCV's encoder: it knows 16-bit colour, and its settings are all given here."""
-    import cv2
-
-    is_colour = image.ndim == 3
-    order = [2, 1, 0, 3][: image.shape[2]] if is_colour else []
-    settings = {
-        cv2.IMWRITE_PNG_COMPRESSION: PNG_COMPRESSION,
-        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
-        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_ALL_FILTERS,
-    }
-    pixels = np.ascontiguousarray(image[..., order] if is_colour else image)
-    _, encoded = cv2.imencode(
-        ".png", pixels, [x for kv in settings.items() for x in kv]
-    )
-    return encoded.tobytes()
 
 
 def _write_tiff(path: Path, image: Picture) -> None:

@@ -429,14 +429,6 @@ def test_floating_point_with_nan_is_refused(tmp_path, small, n_channels):
         read_image(tmp_path / "a.tif")
 
 
-def test_16_bit_colours_in_separate_planes_are_refused(tmp_path, deep):
-    planes = np.ascontiguousarray(deep.transpose(2, 0, 1))
-    path = tmp_path / "a.tif"
-    tifffile.imwrite(path, planes, photometric="rgb", planarconfig="separate")
-    with pytest.raises(ImageError, match="separate planes"):
-        read_image(path)
-
-
 def bomb(kind: str, path: Path) -> None:
     """A few bytes that claim 100000x100000 px."""
     if kind == "png":

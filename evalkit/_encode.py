@@ -1,0 +1,168 @@
+"""Encoders behind `evalkit.images.write_image`: what each format holds, and how."""
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from PIL import Image
+
+from evalkit._stored import MAX_SIDE_PX, Picture
+from evalkit.errors import ImageError
+
+LOSSY_QUALITY = 95
+PNG_COMPRESSION = 4
+"""zlib's; 6 takes twice the time and saves a twentieth of a photograph."""
+
+AVIF_SPEED = 8
+"""libavif's, 0 to 10; its own choice, 6, takes three times the time for one percent."""
+
+JXL_EFFORT = 3
+"""libjxl's, 1 to 10; 7 takes eight times the time and saves three percent."""
+
+LOSSLESS = ".png or .tif"
+
+
+@dataclass(frozen=True)
+class Format:
+    """What a file of one suffix can hold."""
+
+    name: str
+    encode: Callable[[Picture], bytes]
+    max_side_px: int
+    has_16_bits: bool = False
+    has_alpha: bool = True
+
+
+def encoded(path: Path, image: Picture) -> bytes:
+    """The bytes of a file whose format the suffix of `path` names; TIFF excepted.
+
+    Raises
+    ------
+    ImageError
+        A suffix that is not written, or a format that cannot hold the picture.
+
+    """
+    suffix = path.suffix.lower()
+    if suffix not in FORMATS:
+        raise ImageError(
+            f"{path}: expected .tif, {', '.join(sorted(FORMATS))}; got {suffix!r}"
+        )
+    made = FORMATS[suffix]
+    if image.dtype != np.uint8 and not made.has_16_bits:
+        raise ImageError(f"{path}: {made.name} has 8 bits, not 16; write {LOSSLESS}")
+    if image.shape[2:] == (4,) and not made.has_alpha:
+        raise ImageError(f"{path}: {made.name} has no alpha; write {LOSSLESS}")
+    height, width = image.shape[:2]
+    if max(height, width) > made.max_side_px:
+        fits = [f for f in FORMATS.values() if max(height, width) <= f.max_side_px]
+        names = sorted({f.name for f in fits if f.has_16_bits})
+        raise ImageError(
+            f"{path}: {made.name} holds sides up to {made.max_side_px} px, the picture "
+            f"has {width}x{height}; write {' or '.join(['TIFF', *names])}"
+        )
+    try:
+        return made.encode(image)
+    except ImageError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # in memory: no disk is full
+        raise ImageError(
+            f"{path}: {made.name} cannot hold this picture of {width}x{height} px: "
+            f"{error}; write .png or .tif"
+        ) from error
+
+
+def _png(image: Picture) -> bytes:
+    """OpenCV's encoder: it knows 16-bit colour, and its settings are all given here."""
+    import cv2
+
+    is_colour = image.ndim == 3
+    order = [2, 1, 0, 3][: image.shape[2]] if is_colour else []
+    settings = {
+        cv2.IMWRITE_PNG_COMPRESSION: PNG_COMPRESSION,
+        cv2.IMWRITE_PNG_STRATEGY: cv2.IMWRITE_PNG_STRATEGY_DEFAULT,
+        cv2.IMWRITE_PNG_FILTER: cv2.IMWRITE_PNG_ALL_FILTERS,
+    }
+    pixels = np.ascontiguousarray(image[..., order] if is_colour else image)
+    is_made, content = cv2.imencode(
+        ".png", pixels, [x for kv in settings.items() for x in kv]
+    )
+    if not is_made:
+        raise ValueError("OpenCV's encoder gave up")
+    return content.tobytes()
+
+
+def _jpeg(image: Picture) -> bytes:
+    return _by_pillow(image, format="JPEG", subsampling=0)
+
+
+def _webp(image: Picture) -> bytes:
+    return _by_pillow(image, format="WEBP")
+
+
+def _by_pillow(image: Picture, **how: object) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(image).save(stream, quality=LOSSY_QUALITY, **how)  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def _avif(image: Picture) -> bytes:
+    """No chroma subsampling; marked as sRGB (ITU-T H.273: 1, 13; matrix of BT.601)."""
+    import imagecodecs
+
+    avif = imagecodecs.AVIF
+    return cast(
+        "bytes",
+        imagecodecs.avif_encode(
+            image,
+            level=LOSSY_QUALITY,
+            speed=AVIF_SPEED,
+            pixelformat=avif.PIXEL_FORMAT.YUV400
+            if image.ndim == 2
+            else avif.PIXEL_FORMAT.YUV444,
+            primaries=avif.COLOR_PRIMARIES.BT709,
+            transfer=avif.TRANSFER_CHARACTERISTICS.SRGB,
+            matrix=avif.MATRIX_COEFFICIENTS.BT601,
+            numthreads=1,
+        ),
+    )
+
+
+def _jxl(image: Picture) -> bytes:
+    """Of 8 bits: imagecodecs would mark 16 bits as linear light."""
+    import imagecodecs
+
+    return cast(
+        "bytes", imagecodecs.jpegxl_encode(image, lossless=True, effort=JXL_EFFORT)
+    )
+
+
+def _heic(image: Picture) -> bytes:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise ImageError(
+            "a HEIC is written by pillow-heif, which is not installed: pip install "
+            "'evalkit[heic]' (its wheel holds x265, which is under the GPL), or write "
+            ".avif"
+        ) from error
+    stream = io.BytesIO()
+    pillow_heif.from_pillow(Image.fromarray(image)).save(
+        stream, quality=LOSSY_QUALITY, chroma=444
+    )
+    return stream.getvalue()
+
+
+_JPEG = Format("JPEG", _jpeg, 65_500, has_alpha=False)  # libjpeg's JPEG_MAX_DIMENSION
+_HEIC = Format("HEIC", _heic, 16_384)  # libheif's MAX_IMAGE_WIDTH by default
+
+FORMATS = {
+    ".png": Format("PNG", _png, MAX_SIDE_PX, has_16_bits=True),
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), _JPEG),
+    ".webp": Format("WebP", _webp, 16_383),  # 14 bits (RFC 9649, 2.5)
+    ".avif": Format("AVIF", _avif, 32_768),  # AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT
+    ".jxl": Format("JPEG XL", _jxl, MAX_SIDE_PX),
+    **dict.fromkeys((".heic", ".heif"), _HEIC),
+}

@@ -1,0 +1,100 @@
+"""PNG's chunks: those that make the picture, apart from all that may be wrong."""
+
+import io
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_PROFILE_BYTES = 2**24
+"""The largest profiles in use, of CMYK printers, have a few megabytes."""
+
+MAX_TEXT_BYTES = 2**20
+"""Pillow's own MAX_TEXT_CHUNK: more than that it takes for an attack."""
+
+MADE_OF = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
+GREY, RGB = 0, 2
+"""Colour types of IHDR whose tRNS is one colour."""
+
+ORIENTED_BY = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1")
+"""Keywords of texts in which Pillow finds an orientation."""
+
+
+@dataclass
+class Png:
+    """The default image alone: no animation, no text that says nothing of it."""
+
+    file: io.BytesIO
+    bits: int
+    """Of a sample (IHDR)."""
+    clear: tuple[int, ...] = ()
+    """The transparent grey or R, G, B (tRNS), of as many bits as a sample; or none."""
+    profile: bytes | None = None
+    cicp: tuple[int, int] | None = None
+    """Primaries and transfer of ITU-T H.273; it goes before a profile (PNG 13.16)."""
+
+
+def essential(content: bytes) -> Png:
+    """Keep what makes the picture.
+
+    A chunk that does not (PNG 5.4: a small first letter) and is damaged, or is larger
+    than a decoder takes, is left out. What is cut off stays, for the decoder to say.
+    """
+    png = Png(io.BytesIO(), bits=content[24] if len(content) > 24 else 8)
+    png.file.write(SIGNATURE)
+    for name, body, whole in _chunks(content):
+        if name in MADE_OF or not name:
+            png.file.write(whole)
+        elif zlib.crc32(name + body) != int.from_bytes(whole[-4:], "big"):
+            continue
+        elif name == b"tRNS" and content[25] in (GREY, RGB):
+            size = 2 if content[25] == GREY else 6
+            if len(body) == size:
+                png.clear = struct.unpack(f">{size // 2}H", body)
+        elif name == b"iCCP":
+            packed = bytes(body).partition(b"\0")[2][1:]
+            png.profile = _inflated(packed, MAX_PROFILE_BYTES)
+        elif name == b"cICP" and len(body) == 4:
+            png.cicp = body[0], body[1]
+        elif name in (b"tRNS", b"eXIf") or _is_orientation(name, body):
+            png.file.write(whole)
+    png.file.seek(0)
+    return png
+
+
+def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
+    """Name, body, and all bytes of each chunk; the name is empty where one is cut."""
+    view, at = memoryview(content), len(SIGNATURE)
+    while at < len(view):
+        length = int.from_bytes(view[at : at + 4], "big")
+        end = at + 12 + length
+        is_cut = end > len(view)
+        name = b"" if is_cut else bytes(view[at + 4 : at + 8])
+        yield name, view[at + 8 : end - 4], view[at:end]
+        if name == b"IEND":
+            return
+        at = end
+
+
+def _is_orientation(name: bytes, body: memoryview) -> bool:
+    if name not in (b"tEXt", b"zTXt", b"iTXt"):
+        return False
+    keyword, _, rest = bytes(body[: MAX_TEXT_BYTES + 1]).partition(b"\0")
+    if keyword not in ORIENTED_BY or len(body) > MAX_TEXT_BYTES:
+        return False
+    if name == b"iTXt":
+        is_packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+    else:
+        is_packed, rest = name == b"zTXt", rest[1:]
+    return not is_packed or _inflated(rest, MAX_TEXT_BYTES) is not None
+
+
+def _inflated(packed: bytes | memoryview, limit: int) -> bytes | None:
+    """None where it is damaged, cut off, or larger."""
+    inflater = zlib.decompressobj()
+    try:
+        content = inflater.decompress(packed, limit)
+    except zlib.error:
+        return None
+    return content if inflater.eof else None
