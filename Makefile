@@ -1,6 +1,5 @@
-# From a clean clone, with Python 3.11 or 3.12 and make: `make study`, `make test`.
+# From a clean clone, with Python 3.9 or newer and make: `make study`, `make test`.
 STUDY ?= study.yaml
-UV_VERSION := 0.13.8
 RUN := .venv/bin
 
 .PHONY: study test lab rate lint soak bench lock setup
@@ -18,7 +17,7 @@ lab: setup ## JupyterLab on the notebooks
 rate: setup ## blind rating of the latest run, one secret link per subject
 	@$(RUN)/evalkit rate
 
-lint: setup
+lint: .venv/ready-ci
 	@$(RUN)/ruff format --check .
 	@$(RUN)/ruff check .
 	@$(RUN)/mypy
@@ -30,11 +29,16 @@ soak: setup ## the long tests
 bench: setup ## ratios against named alternatives
 	@for file in benchmarks/[a-z]*.py; do $(RUN)/python "$$file"; done
 
-lock: ## every version anew, and how much they weigh
+lock: setup ## every version anew, and how much they weigh
 	@.ci/lock
 
 setup: .venv/ready
 
 .venv/ready: requirements.lock pyproject.toml
-	@UV_VERSION=$(UV_VERSION) .ci/setup
+	@.ci/setup requirements.lock
+	@rm -f $@-ci
 	@touch $@
+
+.venv/ready-ci: requirements-ci.lock pyproject.toml
+	@.ci/setup requirements-ci.lock
+	@touch $@ .venv/ready

@@ -1,7 +1,28 @@
-"""basicsr, made importable."""
+"""basicsr, facexlib and realesrgan: whether they are here, and made importable."""
 
 import importlib.util
 import sys
+
+from evalkit.paths import package_dir
+
+
+def missing(package: str, user: str) -> str:
+    """Say that one of the three is not installed; empty where it is.
+
+    Parameters
+    ----------
+    package
+        Its import name.
+    user
+        What needs it: the subject of the sentence.
+
+    """
+    if package_dir(package) is not None:
+        return ""
+    return (
+        f"{user} needs {package}, which is not installed and does not build on Python "
+        "3.13 and newer; use Python 3.12"
+    )
 
 
 def import_basicsr() -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from evalkit._basicsr import missing
 from evalkit._files import digest, find_in_mirrors, is_registered
 from evalkit._weights_registry import RegisteredFile, WeightsFile, registry
 from evalkit.errors import UnknownNameError
@@ -45,7 +46,7 @@ def weights_dir() -> Path:
 
 
 def find(name: str) -> WeightsInUse | None:
-    """The weights if they are on this machine; never touches the network.
+    """The weights if they and their network are here; never touches the network.
 
     Our cache comes first, then the mirrors, then a package that carries them. A file
     counts only with its registered size and digest.
@@ -57,6 +58,8 @@ def find(name: str) -> WeightsInUse | None:
 
     """
     entry = registered(name)
+    if entry.needs and missing(entry.needs, name):
+        return None
     for file in entry.files:
         path = weights_dir() / file.file
         if _is_whole(path, file):
@@ -99,9 +102,8 @@ def _is_whole(path: Path, file: RegisteredFile) -> bool:
 
 
 def _carried(entry: WeightsFile) -> list[tuple[Path, RegisteredFile]]:
-    """The files of the installed package, the values first, without importing it."""
-    carried = entry.carried_by
-    folder = package_dir(carried.package) if carried else None
-    if carried is None or folder is None:
-        return []
-    return [(folder / file.file, file) for file in (carried.bin, carried.param)]
+    """The files of an installed package, the values first, without importing it."""
+    for carried in entry.carried_by:
+        if folder := package_dir(carried.package):
+            return [(folder / file.file, file) for file in (carried.bin, carried.param)]
+    return []

@@ -95,7 +95,9 @@ class WeightsFile:
     accept
         The notice that must be acknowledged before a download.
     carried_by
-        The package that has them too.
+        The packages that have them too; the first that is installed counts.
+    needs
+        The package that defines the network, where it is not ours.
 
     """
 
@@ -107,7 +109,8 @@ class WeightsFile:
     citation: str
     files: tuple[RegisteredFile, ...]
     accept: str | None = None
-    carried_by: CarriedWeights | None = None
+    carried_by: tuple[CarriedWeights, ...] = ()
+    needs: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -30,6 +30,10 @@ class WeightsError(EvalkitError):
     """Weights that cannot be had, or are not the file that was registered."""
 
 
+class PackageMissingError(EvalkitError):
+    """A package that this Python cannot have, or that is not installed."""
+
+
 class HashMismatchError(WeightsError):
     """A file whose size or SHA-256 is not the registered one."""
 

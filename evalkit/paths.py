@@ -4,7 +4,7 @@ import importlib.util
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
@@ -23,7 +23,9 @@ def data_file(name: str) -> Path:
 
 def package_dir(package: str) -> Path | None:
     """Where an installed package lies; it is not imported. None where it is missing."""
-    spec = importlib.util.find_spec(package)
+    spec = None
+    with suppress(ImportError):  # of an import hook that refuses it
+        spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     return Path(folders[0]) if folders else None
 

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evalkit._basicsr import missing
 from evalkit._files import digest, fetch_file, forget_digests
 from evalkit._ncnn_weights import NcnnLayer, ncnn_layers, ncnn_state
 from evalkit._weights_found import (
@@ -97,6 +98,8 @@ def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
     if found := find(name):
         return found
     entry = registered(name)
+    if entry.needs and (reason := missing(entry.needs, name)):
+        raise WeightsError(reason)
     if not any(file.sha256 for file in entry.files):
         raise WeightsError(
             f"{name} is unverified: nobody has confirmed a digest of "

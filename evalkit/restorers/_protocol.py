@@ -43,6 +43,8 @@ class Plan:
         What the reader must know of this plan, such as a substitute.
     parts
         Plans of the restorers that it loads by name.
+    preload
+        What these settings add to the restorer's modules of that name.
 
     """
 
@@ -52,6 +54,7 @@ class Plan:
     weights: tuple[WeightsInUse, ...] = ()
     notes: tuple[str, ...] = ()
     parts: tuple["Plan", ...] = ()
+    preload: tuple[str, ...] = ()
 
     @property
     def modules(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -97,28 +97,24 @@ than their number of 3x3 convolutions, and need all of that."""
 
 
 def build_module(network: Network) -> torch.nn.Module:
-    """The network as Real-ESRGAN's packages define it, not yet trained."""
-    from evalkit.restorers._basicsr import RRDBNet, SRVGGNetCompact
+    """The network, not yet trained."""
+    from evalkit.restorers._realesrgan_modules import RRDBNet, SRVGGNetCompact
 
+    scale, n_features = network.scale, network.n_features
     if network.n_blocks:
-        module: torch.nn.Module = RRDBNet(
-            num_in_ch=3,
-            num_out_ch=3,
-            scale=network.scale,
-            num_feat=network.n_features,
-            num_block=network.n_blocks,
-        )
-        return module.eval()
-    module = SRVGGNetCompact(
-        num_feat=network.n_features,
-        num_conv=network.n_convolutions,
-        upscale=network.scale,
-    )
-    return module.eval()
+        n_blocks = network.n_blocks
+        return RRDBNet(scale=scale, n_features=n_features, n_blocks=n_blocks).eval()
+    n_convolutions = network.n_convolutions
+    return SRVGGNetCompact(
+        scale=scale, n_features=n_features, n_convolutions=n_convolutions
+    ).eval()
 
 
 def load_module(
-    network: Network, found: Sequence[WeightsInUse], denoise_strength: float = 1.0
+    network: Network,
+    found: Sequence[WeightsInUse],
+    denoise_strength: float = 1.0,
+    build: Callable[[Network], torch.nn.Module] = build_module,
 ) -> torch.nn.Module:
     """The network with its weights, in fp32 on the CPU.
 
@@ -132,6 +128,8 @@ def load_module(
     denoise_strength
         In [0, 1]; the weights are mixed by it (deep network interpolation, Wang et
         al., CVPR 2019).
+    build
+        Makes the network without its weights.
 
     Raises
     ------
@@ -139,7 +137,7 @@ def load_module(
         The file is not one for this network.
 
     """
-    module = build_module(network)
+    module = build(network)
     state = _load_state(network, found[0], module)
     if denoise_strength < 1:
         sister = _load_state(network, found[1], module)

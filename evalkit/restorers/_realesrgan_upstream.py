@@ -77,14 +77,15 @@ class UpstreamRealESRGAN(Restorer):
 
 def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:
     """A `RealESRGANer`; it takes weights only from a file with the key ``params``."""
-    import realesrgan.utils
     import torch
 
-    vars(realesrgan.utils)["print"] = _log  # each tile, and 16 bits, are printed
+    from evalkit.restorers._basicsr import utils
+
+    vars(utils)["print"] = _log  # each tile, and 16 bits, are printed
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.pth"
         torch.save({"params": module.state_dict()}, path)
-        return realesrgan.utils.RealESRGANer(
+        return utils.RealESRGANer(
             scale=network_scale,
             model_path=str(path),
             model=module,

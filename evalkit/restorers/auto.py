@@ -138,7 +138,7 @@ ENTRIES = (
         build=build,
         weights=("realesrgan-x4plus", "gpen-bfr-512", *faces.NETWORKS, "parsenet"),
         honours=frozenset({"device", "precision", "tile"}),
-        preload=("torch", "evalkit.restorers._basicsr"),
+        preload=("torch", "evalkit.restorers._realesrgan_modules"),
         options=OPTIONS,
     ),
 )

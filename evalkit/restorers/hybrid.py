@@ -172,7 +172,7 @@ ENTRIES = (
         honours=frozenset(COMMON_OPTIONS) - {"runner", "weights"},
         preload=(
             "torch",
-            "evalkit.restorers._basicsr",
+            "evalkit.restorers._realesrgan_modules",
             "evalkit.restorers._gpen_pipeline",
         ),
         options=OPTIONS,

@@ -21,6 +21,7 @@ from evalkit.restorers._ncnn_pictures import (
 )
 from evalkit.restorers._ncnn_process import (
     DISTRIBUTION,
+    PACKAGE,
     PROGRAM,
     SCALE,
     Backend,
@@ -221,8 +222,8 @@ def _find_weights(name: str, path: str | None) -> WeightsInUse:
             raise WeightsError(f"weights for ncnn expected a .bin file, got {path}")
         user_weights(name, Path(path).expanduser().with_suffix(".param"))
         return found
-    carried = registry()[name].carried_by
-    assert carried is not None, "an entry below is of a network that is carried"
+    by_package = {one.package: one for one in registry()[name].carried_by}
+    carried = by_package[PACKAGE]
     for file in (carried.param, carried.bin):
         found = user_weights(name, package_folder() / file.file)
         if found.sha256 != file.sha256:

@@ -5,7 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import SettingError
+from evalkit._basicsr import missing
+from evalkit.errors import PackageMissingError, SettingError
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._realesrgan_network import CITATION, NETWORKS
@@ -51,9 +52,15 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         A device that is not here, or a precision that the runner does not have.
     WeightsError
         Weights that cannot be had.
+    PackageMissingError
+        The runner is ``upstream``, and upstream's packages are not installed.
 
     """
     network, runner = NETWORKS[spec.name], settings["runner"]
+    if runner == "upstream":
+        for package in ("basicsr", "realesrgan"):
+            if reason := missing(package, "runner=upstream"):
+                raise PackageMissingError(f"{reason} or runner=tuned")
     device = pick_device(settings["device"])
     precision = pick_precision(settings["precision"], device, runner)
     if runner == "upstream" and precision == "bf16":
@@ -79,6 +86,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         resolved={**settings, **told},
         weights=weights,
         notes=tuple(notes),
+        preload=("evalkit.restorers._basicsr",) if runner == "upstream" else (),
     )
 
 
@@ -98,10 +106,11 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     n_own = 1 if denoise_strength == 1 else 2
     own, second = plan.weights[:n_own], plan.weights[n_own:]
     if settings["runner"] == "upstream":
+        from evalkit.restorers._basicsr import upstream_module
         from evalkit.restorers._realesrgan_network import load_module
         from evalkit.restorers._realesrgan_upstream import UpstreamRealESRGAN
 
-        module = load_module(network, own, denoise_strength)
+        module = load_module(network, own, denoise_strength, upstream_module)
         return UpstreamRealESRGAN(plan, module, network.scale)
     from evalkit.restorers._realesrgan_tuned import TunedRealESRGAN, load_pass
 
@@ -161,7 +170,7 @@ def _entry(name: str, task: str, **more: Any) -> RestorerSpec:
         build=build,
         work=partial(work, name),
         honours=frozenset(COMMON_OPTIONS),
-        preload=("torch", "evalkit.restorers._basicsr"),
+        preload=("torch", "evalkit.restorers._realesrgan_modules"),
         **{"weights": (name,), "options": OPTIONS, **more},
     )
 

@@ -72,7 +72,11 @@ class Cells:
         self._code = code_digest(self.plan.modules)
         modules = {spec.build.__module__ for spec in restorers().values()}
         modules.add(SERIES.partition(":")[0])
-        self.preload = (*self.plan.spec.preload, *sorted(modules))
+        self.preload = (
+            *self.plan.spec.preload,
+            *self.plan.preload,
+            *sorted(modules),
+        )
 
     def compute(self, images: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
         """Compute what is missing, say what happens, return all of it.

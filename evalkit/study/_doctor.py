@@ -2,17 +2,28 @@
 
 import importlib.util
 import os
+import platform
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pandas as pd
 
-from evalkit.errors import WeightsError
-from evalkit.paths import cache_dir, mirror_dirs, runs_dir
+from evalkit.errors import PackageMissingError, WeightsError
+from evalkit.paths import cache_dir, mirror_dirs, package_dir, runs_dir
 from evalkit.provenance import machine
 from evalkit.restorers import plan_restorer, restorers
 from evalkit.weights import status
+
+TRIED = "Linux x86_64"
+"""As `platform` names it; macOS, Windows, WSL and aarch64 have not been tried."""
+
+UPSTREAM = {
+    "basicsr": "runner=upstream of Real-ESRGAN, and NIQE",
+    "realesrgan": "runner=upstream of Real-ESRGAN",
+    "facexlib": "RetinaFace and ParseNet, which find and parse faces",
+}
+"""The packages that Python 3.11 and 3.12 alone can have, and what needs them."""
 
 NEEDED_FREE_BYTES = 4 * 2**30
 """GPEN's and Real-ESRGAN's weights and the outputs of a default study, with room."""
@@ -48,6 +59,13 @@ def diagnose() -> list[Finding]:
 
 
 def _machine() -> Iterator[Finding]:
+    system = f"{platform.system()} {platform.machine()}"
+    yield Finding(
+        subject="platform",
+        is_there=system == TRIED,
+        state=f"{system}, Python {platform.python_version()}",
+        what_to_do="" if system == TRIED else f"not tried here: {TRIED} only was",
+    )
     found = machine()
     yield Finding(
         subject="processor",
@@ -91,6 +109,9 @@ def _restorers() -> Iterator[Finding]:
             continue
         try:
             kind = plan_restorer(name).weights_kind
+        except PackageMissingError as error:
+            yield Finding(subject=name, is_there=False, state=str(error))
+            continue
         except WeightsError:
             kind = "missing"
         states = {
@@ -116,6 +137,14 @@ def _how_to_get(weights: str) -> str:
 
 
 def _tools() -> Iterator[Finding]:
+    for package, use in UPSTREAM.items():
+        is_there = package_dir(package) is not None
+        yield Finding(
+            subject=package,
+            is_there=is_there,
+            state=use,
+            what_to_do="" if is_there else "make PYTHON=/path/to/python3.12",
+        )
     modules = {"openvino": "the CPU engine", "onnxruntime": "onnx-... restorers"}
     for module, use in modules.items():
         is_there = importlib.util.find_spec(module) is not None

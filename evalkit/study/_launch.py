@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from evalkit.errors import StudyError, WeightsError
+from evalkit.errors import PackageMissingError, StudyError, WeightsError
 from evalkit.imagesets import imagesets, prepare
 from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
@@ -58,12 +58,13 @@ def run_study(
     lock = FileLock(run.path / ".lock")
     try:
         with lock.acquire(timeout=0):
-            write_study(study, run.path / "study.yaml")
             _point_latest(run)
             for name in imagesets():
                 if any(f"outputs:{name}" in other for other in study.conditions):
                     prepare(name)  # with its published outputs, which are planned next
             weights = fetch_weights(study, say)
+            study = _limited_to(study, weights)
+            write_study(study, run.path / "study.yaml")
             _snakemake(run, study, weights, say, has_cuda=has_cuda)
     except Timeout as error:
         raise StudyError(
@@ -80,7 +81,13 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     -------
     dict
         For each condition the digests and kinds of what it will load; a change
-        makes Snakemake run its notebooks again.
+        makes Snakemake run its notebooks again. A condition whose package is not
+        installed is said and left out.
+
+    Raises
+    ------
+    StudyError
+        No condition is left.
 
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
@@ -88,6 +95,9 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     for condition in study.conditions:
         try:
             plan = plan_restorer(**parse_condition(condition))
+        except PackageMissingError as error:
+            say(f"{condition} is left out: {error}")
+            continue
         except WeightsError as error:
             say(f"{condition}: {error}")
             found[condition] = [str(error)]
@@ -95,7 +105,21 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
         for note in plan.notes:
             say(f"{condition}: {note}")
         found[condition] = [[w.name, w.kind, w.sha256] for w in plan.weights]
+    if not found:
+        raise StudyError("conditions: none of them can be run here, see above")
     return found
+
+
+def _limited_to(study: Study, conditions: Collection[str]) -> Study:
+    """The study without the conditions that are not among these."""
+    rating = study.rating
+    rated = [name for name in rating.conditions if name in conditions]
+    return study.model_copy(
+        update={
+            "conditions": [name for name in study.conditions if name in conditions],
+            "rating": rating.model_copy(update={"conditions": rated}),
+        }
+    )
 
 
 def _has_cuda() -> bool:
