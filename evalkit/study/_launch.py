@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from evalkit.errors import StudyError, WeightsError
 from evalkit.imagesets import imagesets, prepare
-from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
+from evalkit.paths import PACKAGE, SHIPPED, file_name, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.study._config import Study, read_study, resolve_study, write_study
@@ -142,12 +142,12 @@ def _snakemake(
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study._notebooks"],
-        "conditions": {slug(name): name for name in study.conditions},
+        "conditions": {file_name(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
         "experiments": study.experiments,
         "random": [
-            slug(name) for name in study.conditions if _is_random(weights[name])
+            file_name(name) for name in study.conditions if _is_random(weights[name])
         ],
         "has_cuda": has_cuda,
         "seed": study.seed,
@@ -157,7 +157,9 @@ def _snakemake(
         },
         # what follows only says when a step is out of date
         "images_digest": _images_digest(study.images),
-        "weights": {slug(name): _digest(weights[name]) for name in study.conditions},
+        "weights": {
+            file_name(name): _digest(weights[name]) for name in study.conditions
+        },
         "ratings": ratings_digest(run),
         "code": _code_digest(),
     }

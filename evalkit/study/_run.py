@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from evalkit.imagesets import prepare
-from evalkit.paths import atomic_path, runs_dir, slug
+from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore
 from evalkit.study._config import Study
 from evalkit.tables import IMAGES, Table
@@ -69,7 +69,7 @@ class Run:
 
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
-        path = table.write(frame, self.path / "tables", slug(part))
+        path = table.write(frame, self.path / "tables", part)
         path.with_suffix(".md").write_text(
             frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n",
             encoding="utf-8",
@@ -85,13 +85,12 @@ class Run:
 
     def read(self, table: Table, part: str = "") -> pd.DataFrame:
         """Read a table; empty when it has not been written."""
-        name = f"{table.name}-{slug(part)}" if part else table.name
-        path = self.path / "tables" / f"{name}.csv"
+        path = table.path(self.path / "tables", part)
         return table.read(path) if path.is_file() else table.frame([])
 
     def output_path(self, condition: str, source: str) -> Path:
         """Where the output of a source under a condition lies."""
-        return self.path / "outputs" / slug(condition) / f"{slug(source)}.png"
+        return self.path / "outputs" / file_name(condition) / f"{file_name(source)}.png"
 
     def quality(self, conditions: Iterable[str] | None = None) -> pd.DataFrame:
         """The records that say how outputs were made, for the pictures at hand."""
