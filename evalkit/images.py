@@ -17,6 +17,7 @@ from evalkit._decode import (
     read_pdf,
     read_raster,
 )
+from evalkit._kinds import picture_kind
 from evalkit.errors import ImageError, SettingError
 from evalkit.paths import atomic_path
 
@@ -26,6 +27,7 @@ __all__ = [
     "check_picture",
     "n_pages",
     "picture_files",
+    "picture_kind",
     "pixel_sha256",
     "read_image",
     "resize",
