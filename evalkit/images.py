@@ -36,6 +36,8 @@ __all__ = [
 
 SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".pdf"}
+    | {".apng", ".avif", ".dib", ".heic", ".heif", ".hif", ".j2k", ".jfif", ".jif"}
+    | {".jp2", ".jpe", ".jxl"}
 )
 """Of the files that `read_image` reads. It looks at the content, not at the name."""
 
@@ -181,6 +183,8 @@ def pixel_sha256(image: Picture) -> str:
 def picture_files(folder: Path | str) -> list[Path]:
     """The files of a folder, not of its subfolders, that may be read; sorted by name.
 
+    Those with a picture's suffix, and those of another or none that hold one.
+
     Raises
     ------
     ImageError
@@ -193,9 +197,9 @@ def picture_files(folder: Path | str) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
+        if path.is_file()
         and not path.name.startswith(".")
+        and (path.suffix.lower() in SUFFIXES or picture_kind(path))
     )
 
 

@@ -13,6 +13,7 @@ from evalkit.tables._cost import (
     STABILITY,
     TIMELINE,
 )
+from evalkit.tables._pairs import read_pairs
 from evalkit.tables._routing import ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
     SCORES_METRICS,
@@ -33,7 +34,15 @@ from evalkit.tables._study import (
     RECORDS,
     VERDICTS,
 )
-from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH, Table
+from evalkit.tables._table import (
+    COUNT,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    Table,
+    read_csv,
+    write_csv,
+)
 
 __all__ = [
     "ARTICLE",
@@ -70,4 +79,7 @@ __all__ = [
     "TRUTH",
     "VERDICTS",
     "Table",
+    "read_csv",
+    "read_pairs",
+    "write_csv",
 ]

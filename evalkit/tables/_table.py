@@ -104,8 +104,14 @@ class Table:
         return path
 
     def read(self, path: Path) -> pd.DataFrame:
-        """Read and check one file; see `read_csv`."""
-        return self.checked(read_csv(path, self.columns))
+        """Read and check one file; see `read_csv`.
+
+        A column that came into the table after the file was written is null.
+        """
+        found = read_csv(path, self.columns)
+        for name in self.columns.keys() - set(found):
+            found[name] = None
+        return self.checked(found)
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
