@@ -148,7 +148,10 @@ def test_kinds_are_told_by_a_file(tmp_path, encoding):
     (tmp_path / "kinds.csv").write_bytes(told.encode(encoding))
     table = prepare(tmp_path, recursive=True).set_index("source")
     assert table["kind"].to_dict() == {
-        "a": "text", "b": "folder", "portrait - c": "group", "相册": "portrait"
+        "a": "text",
+        "b": "folder",
+        "portrait - c": "group",
+        "相册": "portrait",
     }
     assert left_out(tmp_path, recursive=True) == []
 
