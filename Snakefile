@@ -17,8 +17,13 @@ SWEEPS = sorted(EXPERIMENTS - SERIES - {"backends"})
 NETWORKS = ["realesrgan-x4plus", "gpen-512"] if "backends" in EXPERIMENTS else []
 
 
+# what Snakemake gets from a function it takes as it is; elsewhere braces are wildcards
 def notebook(name):
-    return str(NOTEBOOKS / f"{name}.ipynb")
+    return lambda _: str(NOTEBOOKS / f"{name}.ipynb")
+
+
+def of_conditions(step):
+    return lambda _: [f"notebooks/{step}-{name}.ipynb" for name in CONDITIONS]
 
 
 def parameters(**given):
@@ -41,12 +46,12 @@ rule environment:
     output:
         "notebooks/00_environment.ipynb",
     params:
-        given=parameters(),
+        given=lambda _: parameters(),
         code=config["code"],
     message:
         "what this machine is"
     shell:
-        "exec {RUN_NOTEBOOK} 00_environment {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 00_environment {output:q} {params.given}"
 
 
 rule images:
@@ -56,13 +61,13 @@ rule images:
         "notebooks/10_images.ipynb",
         table="tables/images.csv",
     params:
-        given=parameters(images=config["images"]),
+        given=lambda _: parameters(images=config["images"]),
         digest=config["images_digest"],
         code=config["code"],
     message:
         "the pictures"
     shell:
-        "exec {RUN_NOTEBOOK} 10_images {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 10_images {output[0]:q} {params.given}"
 
 
 # both kinds of cells below use the whole machine, so that nothing else
@@ -85,7 +90,7 @@ rule restore:
     message:
         "restore: {wildcards.condition}"
     shell:
-        "exec {RUN_NOTEBOOK} 20_restore {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 20_restore {output:q} {params.given}"
 
 
 rule cost:
@@ -109,7 +114,7 @@ rule cost:
     message:
         "cost: {wildcards.condition}"
     shell:
-        "exec {RUN_NOTEBOOK} 30_cost {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 30_cost {output:q} {params.given}"
 
 
 rule stability:
@@ -137,7 +142,7 @@ rule stability:
     message:
         "stability, budget, concurrency: {wildcards.condition}"
     shell:
-        "exec {RUN_NOTEBOOK} 40_stability {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 40_stability {output:q} {params.given}"
 
 
 # the networks write one table
@@ -145,7 +150,7 @@ rule backends:
     input:
         notebook("50_backends"),
         "tables/images.csv",
-        expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
+        of_conditions("30_cost"),
     output:
         "notebooks/50_backends-{network}.ipynb",
     params:
@@ -161,45 +166,45 @@ rule backends:
     message:
         "back ends: {wildcards.network}"
     shell:
-        "exec {RUN_NOTEBOOK} 50_backends {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 50_backends {output:q} {params.given}"
 
 
 rule compare:
     input:
         notebook("60_compare"),
-        expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
-        expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
+        of_conditions("20_restore"),
+        of_conditions("30_cost"),
     output:
         "notebooks/60_compare.ipynb",
         "tables/metrics.csv",
         "tables/pathologies.csv",
         "tables/cost.csv",
     params:
-        given=parameters(
+        given=lambda _: parameters(
             images=config["images"], conditions=list(CONDITIONS.values())
         ),
         code=config["code"],
     message:
         "side by side"
     shell:
-        "exec {RUN_NOTEBOOK} 60_compare {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 60_compare {output[0]:q} {params.given}"
 
 
 rule rate:
     input:
         notebook("70_rate"),
-        expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
+        of_conditions("20_restore"),
     output:
         "notebooks/70_rate.ipynb",
     params:
-        given=parameters(
+        given=lambda _: parameters(
             images=config["images"], seed=config["seed"], **config["rating"]
         ),
         code=config["code"],
     message:
         "rating sessions: the plan and the stimuli"
     shell:
-        "exec {RUN_NOTEBOOK} 70_rate {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 70_rate {output:q} {params.given}"
 
 
 rule scores:
@@ -210,13 +215,13 @@ rule scores:
     output:
         "notebooks/80_scores.ipynb",
     params:
-        given=parameters(),
+        given=lambda _: parameters(),
         ratings=config["ratings"],
         code=config["code"],
     message:
         "what people said"
     shell:
-        "exec {RUN_NOTEBOOK} 80_scores {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 80_scores {output:q} {params.given}"
 
 
 rule verdict:
@@ -225,18 +230,16 @@ rule verdict:
         "notebooks/00_environment.ipynb",
         "notebooks/60_compare.ipynb",
         "notebooks/80_scores.ipynb",
-        expand("notebooks/40_stability-{condition}.ipynb", condition=CONDITIONS)
-        if SERIES
-        else [],
+        of_conditions("40_stability") if SERIES else [],
         expand("notebooks/50_backends-{network}.ipynb", network=NETWORKS),
     output:
         "notebooks/90_verdict.ipynb",
         "tables/verdicts.csv",
         "report.html",
     params:
-        given=parameters(),
+        given=lambda _: parameters(),
         code=config["code"],
     message:
         "claims and report"
     shell:
-        "exec {RUN_NOTEBOOK} 90_verdict {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 90_verdict {output[0]:q} {params.given}"

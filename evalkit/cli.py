@@ -29,11 +29,14 @@ def study(
     file: Annotated[Path, typer.Argument(help="A study file.")] = SHIPPED
     / "study.yaml",
     images: Images = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Read the folder's subfolders, too.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, say=_say)
+    run_study(file, images=images, recursive=recursive, say=_say)
 
 
 Folder = Annotated[

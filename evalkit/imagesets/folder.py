@@ -59,11 +59,14 @@ class Album(NamedTuple):
         Of pictures, and those that by their names should be; sorted.
     left_out
         Lines that say what else is there.
+    kinds
+        Of files of which `KINDS_FILE` tells it.
 
     """
 
     files: list[Path]
     left_out: list[str]
+    kinds: dict[Path, str]
 
 
 def find_pictures(folder: Path, *, recursive: bool) -> Album:
@@ -71,6 +74,12 @@ def find_pictures(folder: Path, *, recursive: bool) -> Album:
 
     Hidden files and those of `LITTER` are passed over; links to folders are not
     followed.
+
+    Raises
+    ------
+    ImageError
+        The folder cannot be read, or its `KINDS_FILE` does not fit.
+
     """
     files: list[Path] = []
     others: list[str] = []
@@ -108,7 +117,7 @@ def find_pictures(folder: Path, *, recursive: bool) -> Album:
             f"{_counted(n_folders, 'subfolder')}; recursive: true in the study's file, "
             "or --recursive, reads them"
         )
-    return Album(sorted(files), lines)
+    return Album(sorted(files), lines, _told_kinds(folder, files))
 
 
 def _why_not(path: Path) -> str | None:
@@ -151,7 +160,6 @@ def prepare_folder(
             f"{pictures} holds no picture; read: {', '.join(sorted(SUFFIXES))}, and "
             f"others by their content. {' '.join(album.left_out)}"
         )
-    kinds = _told_kinds(pictures, album.files)
     taken: set[str] = set()
     recipes = []
     for file in album.files:
@@ -160,8 +168,8 @@ def prepare_folder(
         facts |= {"path": readable(file), "origin": readable(file.parent.name)}
         facts |= {"note": f"file {readable(inside)}"}
         named = [part.lower() for part in inside.parts[:-1] if part.lower() in KINDS]
-        if file in kinds:
-            facts |= {"kind": kinds[file], "kind_from": KINDS_FILE}
+        if file in album.kinds:
+            facts |= {"kind": album.kinds[file], "kind_from": KINDS_FILE}
         elif named:
             facts |= {"kind": named[-1], "kind_from": "subfolder"}
         has_suffix = file.suffix.lower() in SUFFIXES | NOT_READ

@@ -14,7 +14,7 @@ from evalkit.tables._cost import (
     TIMELINE,
 )
 from evalkit.tables._pairs import read_pairs
-from evalkit.tables._routing import ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
+from evalkit.tables._routing import LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
     SCORES_METRICS,
     SCORES_MOS,
@@ -55,6 +55,7 @@ __all__ = [
     "EXPERIMENTS",
     "FLOORS",
     "IMAGES",
+    "LOOKS",
     "MEMORY",
     "METRICS",
     "NUMBER",
