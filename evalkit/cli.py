@@ -1,5 +1,7 @@
 """The command ``evalkit``: run a study, rate, look after scores and weights."""
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -173,6 +175,14 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Run the command; an error of ours is told in a line, without a traceback."""
+    if sys.getfilesystemencoding() == "ascii":
+        # under LC_ALL=C with Python's remedies switched off, no name in another
+        # script could be read, written or said: begin again in UTF-8
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "evalkit.cli", *sys.argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except EvalkitError as error:

@@ -146,10 +146,14 @@ def test_the_router_tells_the_kinds_that_nobody_told(portraits, tmp_path, monkey
     run = open_run(str(tmp_path / "run"))
     images = run.images(portraits).set_index("source")
     assert images["kind"].drop("broken").to_dict() == {
-        "cloth": "other", "face": "portrait", "told": "surveillance"
+        "cloth": "other",
+        "face": "portrait",
+        "told": "surveillance",
     }
     assert images["kind_from"].drop("broken").to_dict() == {
-        "cloth": "router", "face": "router", "told": "kinds.csv"
+        "cloth": "router",
+        "face": "router",
+        "told": "kinds.csv",
     }
     monkeypatch.setattr(_looks, "look", None)
     pd.testing.assert_frame_equal(run.images(portraits).set_index("source"), images)
