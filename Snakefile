@@ -2,6 +2,7 @@
 # `evalkit study` writes the configuration and starts this in the run folder.
 # records.jsonl, outputs/ and ratings.sqlite are never outputs of a rule:
 # Snakemake deletes those before a job.
+import hashlib
 import json
 import os
 import shlex
@@ -17,13 +18,10 @@ SWEEPS = sorted(EXPERIMENTS - SERIES - {"backends"})
 NETWORKS = ["realesrgan-x4plus", "gpen-512"] if "backends" in EXPERIMENTS else []
 
 
-# what Snakemake gets from a function it takes as it is; elsewhere braces are wildcards
+# no path of the reader's is a file of a rule, and none stands in a plain parameter:
+# there, but not in what a function returns, Snakemake takes braces for wildcards
 def notebook(name):
-    return lambda _: str(NOTEBOOKS / f"{name}.ipynb")
-
-
-def of_conditions(step):
-    return lambda _: [f"notebooks/{step}-{name}.ipynb" for name in CONDITIONS]
+    return hashlib.sha256((NOTEBOOKS / f"{name}.ipynb").read_bytes()).hexdigest()
 
 
 def parameters(**given):
@@ -41,11 +39,10 @@ rule study:
 
 
 rule environment:
-    input:
-        notebook("00_environment"),
     output:
         "notebooks/00_environment.ipynb",
     params:
+        notebook=notebook("00_environment"),
         given=lambda _: parameters(),
         code=config["code"],
     message:
@@ -55,12 +52,11 @@ rule environment:
 
 
 rule images:
-    input:
-        notebook("10_images"),
     output:
         "notebooks/10_images.ipynb",
         table="tables/images.csv",
     params:
+        notebook=notebook("10_images"),
         given=lambda _: parameters(images=config["images"]),
         digest=config["images_digest"],
         code=config["code"],
@@ -75,11 +71,11 @@ rule images:
 
 rule restore:
     input:
-        notebook("20_restore"),
         "tables/images.csv",
     output:
         "notebooks/20_restore-{condition}.ipynb",
     params:
+        notebook=notebook("20_restore"),
         given=lambda w: parameters(
             images=config["images"], condition=CONDITIONS[w.condition]
         ),
@@ -95,12 +91,12 @@ rule restore:
 
 rule cost:
     input:
-        notebook("30_cost"),
         "tables/images.csv",
         "notebooks/20_restore-{condition}.ipynb",
     output:
         "notebooks/30_cost-{condition}.ipynb",
     params:
+        notebook=notebook("30_cost"),
         given=lambda w: parameters(
             images=config["images"],
             condition=CONDITIONS[w.condition],
@@ -119,12 +115,12 @@ rule cost:
 
 rule stability:
     input:
-        notebook("40_stability"),
         "tables/images.csv",
         "notebooks/30_cost-{condition}.ipynb",
     output:
         "notebooks/40_stability-{condition}.ipynb",
     params:
+        notebook=notebook("40_stability"),
         given=lambda w: parameters(
             images=config["images"],
             condition=CONDITIONS[w.condition],
@@ -148,12 +144,12 @@ rule stability:
 # the networks write one table
 rule backends:
     input:
-        notebook("50_backends"),
         "tables/images.csv",
-        of_conditions("30_cost"),
+        expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
     output:
         "notebooks/50_backends-{network}.ipynb",
     params:
+        notebook=notebook("50_backends"),
         given=lambda w: parameters(
             images=config["images"],
             network=w.network,
@@ -171,15 +167,15 @@ rule backends:
 
 rule compare:
     input:
-        notebook("60_compare"),
-        of_conditions("20_restore"),
-        of_conditions("30_cost"),
+        expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
+        expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
     output:
         "notebooks/60_compare.ipynb",
         "tables/metrics.csv",
         "tables/pathologies.csv",
         "tables/cost.csv",
     params:
+        notebook=notebook("60_compare"),
         given=lambda _: parameters(
             images=config["images"], conditions=list(CONDITIONS.values())
         ),
@@ -192,11 +188,11 @@ rule compare:
 
 rule rate:
     input:
-        notebook("70_rate"),
-        of_conditions("20_restore"),
+        expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
     output:
         "notebooks/70_rate.ipynb",
     params:
+        notebook=notebook("70_rate"),
         given=lambda _: parameters(
             images=config["images"], seed=config["seed"], **config["rating"]
         ),
@@ -209,12 +205,12 @@ rule rate:
 
 rule scores:
     input:
-        notebook("80_scores"),
         "notebooks/70_rate.ipynb",
         "notebooks/60_compare.ipynb",
     output:
         "notebooks/80_scores.ipynb",
     params:
+        notebook=notebook("80_scores"),
         given=lambda _: parameters(),
         ratings=config["ratings"],
         code=config["code"],
@@ -226,17 +222,19 @@ rule scores:
 
 rule verdict:
     input:
-        notebook("90_verdict"),
         "notebooks/00_environment.ipynb",
         "notebooks/60_compare.ipynb",
         "notebooks/80_scores.ipynb",
-        of_conditions("40_stability") if SERIES else [],
+        expand("notebooks/40_stability-{condition}.ipynb", condition=CONDITIONS)
+        if SERIES
+        else [],
         expand("notebooks/50_backends-{network}.ipynb", network=NETWORKS),
     output:
         "notebooks/90_verdict.ipynb",
         "tables/verdicts.csv",
         "report.html",
     params:
+        notebook=notebook("90_verdict"),
         given=lambda _: parameters(),
         code=config["code"],
     message:

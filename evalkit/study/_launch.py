@@ -161,12 +161,12 @@ def _snakemake(
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study._notebooks"],
-        "conditions": {file_name(name): name for name in study.conditions},
+        "conditions": {_step(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
         "experiments": study.experiments,
         "random": [
-            file_name(name) for name in study.conditions if _is_random(weights[name])
+            _step(name) for name in study.conditions if _is_random(weights[name])
         ],
         "has_cuda": has_cuda,
         "seed": study.seed,
@@ -176,9 +176,7 @@ def _snakemake(
         },
         # what follows only says when a step is out of date
         "images_digest": _images_digest(study),
-        "weights": {
-            file_name(name): _digest(weights[name]) for name in study.conditions
-        },
+        "weights": {_step(name): _digest(weights[name]) for name in study.conditions},
         "ratings": ratings_digest(run),
         "code": _code_digest(),
     }
@@ -210,6 +208,11 @@ def _snakemake(
     what = f"{n_new} new records" if n_new else "nothing to compute"
     say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
     say(f"report: {run.path / 'report.html'}")
+
+
+def _step(condition: str) -> str:
+    """Of a condition in the names of notebooks: Snakemake reads braces as wildcards."""
+    return file_name(condition).translate(str.maketrans("{}", "()"))
 
 
 def _is_random(weights: list[Any]) -> bool:
