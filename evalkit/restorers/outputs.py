@@ -1,6 +1,7 @@
 """``outputs:<folder>``: pictures that others restored, joined to their sources."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,10 +84,13 @@ def _find(name: str, source: str, by_source: Mapping[str, Path]) -> Path:
     """
     if source in by_source:
         return by_source[source]
+    n_names = Counter(by_source.values())  # two where pairs.csv says whose it is
     begun = [
         stem
-        for stem in by_source
-        if stem.startswith(source) and not stem[len(source)].isalnum()
+        for stem, path in by_source.items()
+        if stem.startswith(source)
+        and not stem[len(source)].isalnum()
+        and (stem, n_names[path]) == (path.stem, 1)
     ]
     if len(begun) > 1:
         raise SettingError(

@@ -1,11 +1,9 @@
 """What the router sees in pictures: looked at once, then kept."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from evalkit import faces
-from evalkit.images import read_image
+from evalkit.images import picture_kind, read_image
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.records import code_digest
 from evalkit.restorers._routing import FEATURES, kind_of, look
@@ -36,8 +34,8 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     detector = faces.detector()
     rows = []
     for sha256, path in unknown.groupby("sha256")["path"].first().items():
-        is_pdf = float(Path(path).suffix.lower() == ".pdf")
-        values = look(read_image(Path(path)), detector, is_pdf=is_pdf)
+        is_pdf = float(picture_kind(path) == "pdf")
+        values = look(read_image(path), detector, is_pdf=is_pdf)
         rows.append({"sha256": sha256, "code": code, **values})
     return LOOKS.checked(pd.concat([known, LOOKS.frame(rows)], ignore_index=True))
 

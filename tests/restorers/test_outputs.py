@@ -159,11 +159,16 @@ def test_a_stem_with_a_dot_is_a_stem_and_excels_mark_is_none_of_it(source, folde
 
 def test_the_one_output_whose_name_begins_with_the_sources_is_its_output(folder):
     for name in ("photo_upscayl_4x", "photo2_x", "cat_a", "cat_b"):
-        write_image(folder / f"{name}.png", picture(len(name)))
+        write_image(folder / f"{name}.png", picture(len(name) + (name == "cat_b")))
     assert restore(folder, "photo").image[0, 0, 0] == len("photo_upscayl_4x")
     assert restore(folder, "photo2").image[0, 0, 0] == len("photo2_x")
     with pytest.raises(UnknownNameError, match="'an'"):
         restore(folder, "an")
+    with pytest.raises(UnknownNameError, match="'ann'"):
+        restore(folder, "ann")
+    (folder / "pairs.csv").write_text("source,output\ncat_2,cat_b.png\n", "utf-8")
+    assert restore(folder, "cat").image[0, 0, 0] == 5
+    (folder / "pairs.csv").unlink()
     with pytest.raises(SettingError, match=r"cat_a, cat_b may all be made of cat; say"):
         restore(folder, "cat")
 
