@@ -2,6 +2,7 @@
 # `evalkit study` writes the configuration and starts this in the run folder.
 # records.jsonl, outputs/ and ratings.sqlite are never outputs of a rule:
 # Snakemake deletes those before a job.
+import hashlib
 import json
 import os
 import shlex
@@ -17,8 +18,10 @@ SWEEPS = sorted(EXPERIMENTS - SERIES - {"backends"})
 NETWORKS = ["realesrgan-x4plus", "gpen-512"] if "backends" in EXPERIMENTS else []
 
 
+# no path of the reader's is a file of a rule, and none stands in a plain parameter:
+# there, but not in what a function returns, Snakemake takes braces for wildcards
 def notebook(name):
-    return str(NOTEBOOKS / f"{name}.ipynb")
+    return hashlib.sha256((NOTEBOOKS / f"{name}.ipynb").read_bytes()).hexdigest()
 
 
 def parameters(**given):
@@ -36,33 +39,31 @@ rule study:
 
 
 rule environment:
-    input:
-        notebook("00_environment"),
     output:
         "notebooks/00_environment.ipynb",
     params:
-        given=parameters(),
+        notebook=notebook("00_environment"),
+        given=lambda _: parameters(),
         code=config["code"],
     message:
         "what this machine is"
     shell:
-        "exec {RUN_NOTEBOOK} 00_environment {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 00_environment {output:q} {params.given}"
 
 
 rule images:
-    input:
-        notebook("10_images"),
     output:
         "notebooks/10_images.ipynb",
         table="tables/images.csv",
     params:
-        given=parameters(images=config["images"]),
+        notebook=notebook("10_images"),
+        given=lambda _: parameters(images=config["images"]),
         digest=config["images_digest"],
         code=config["code"],
     message:
         "the pictures"
     shell:
-        "exec {RUN_NOTEBOOK} 10_images {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 10_images {output[0]:q} {params.given}"
 
 
 # both kinds of cells below use the whole machine, so that nothing else
@@ -70,11 +71,11 @@ rule images:
 
 rule restore:
     input:
-        notebook("20_restore"),
         "tables/images.csv",
     output:
         "notebooks/20_restore-{condition}.ipynb",
     params:
+        notebook=notebook("20_restore"),
         given=lambda w: parameters(
             images=config["images"], condition=CONDITIONS[w.condition]
         ),
@@ -85,17 +86,17 @@ rule restore:
     message:
         "restore: {wildcards.condition}"
     shell:
-        "exec {RUN_NOTEBOOK} 20_restore {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 20_restore {output:q} {params.given}"
 
 
 rule cost:
     input:
-        notebook("30_cost"),
         "tables/images.csv",
         "notebooks/20_restore-{condition}.ipynb",
     output:
         "notebooks/30_cost-{condition}.ipynb",
     params:
+        notebook=notebook("30_cost"),
         given=lambda w: parameters(
             images=config["images"],
             condition=CONDITIONS[w.condition],
@@ -109,17 +110,17 @@ rule cost:
     message:
         "cost: {wildcards.condition}"
     shell:
-        "exec {RUN_NOTEBOOK} 30_cost {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 30_cost {output:q} {params.given}"
 
 
 rule stability:
     input:
-        notebook("40_stability"),
         "tables/images.csv",
         "notebooks/30_cost-{condition}.ipynb",
     output:
         "notebooks/40_stability-{condition}.ipynb",
     params:
+        notebook=notebook("40_stability"),
         given=lambda w: parameters(
             images=config["images"],
             condition=CONDITIONS[w.condition],
@@ -137,18 +138,18 @@ rule stability:
     message:
         "stability, budget, concurrency: {wildcards.condition}"
     shell:
-        "exec {RUN_NOTEBOOK} 40_stability {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 40_stability {output:q} {params.given}"
 
 
 # the networks write one table
 rule backends:
     input:
-        notebook("50_backends"),
         "tables/images.csv",
         expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
     output:
         "notebooks/50_backends-{network}.ipynb",
     params:
+        notebook=notebook("50_backends"),
         given=lambda w: parameters(
             images=config["images"],
             network=w.network,
@@ -161,12 +162,11 @@ rule backends:
     message:
         "back ends: {wildcards.network}"
     shell:
-        "exec {RUN_NOTEBOOK} 50_backends {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 50_backends {output:q} {params.given}"
 
 
 rule compare:
     input:
-        notebook("60_compare"),
         expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
         expand("notebooks/30_cost-{condition}.ipynb", condition=CONDITIONS),
     output:
@@ -175,53 +175,53 @@ rule compare:
         "tables/pathologies.csv",
         "tables/cost.csv",
     params:
-        given=parameters(
+        notebook=notebook("60_compare"),
+        given=lambda _: parameters(
             images=config["images"], conditions=list(CONDITIONS.values())
         ),
         code=config["code"],
     message:
         "side by side"
     shell:
-        "exec {RUN_NOTEBOOK} 60_compare {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 60_compare {output[0]:q} {params.given}"
 
 
 rule rate:
     input:
-        notebook("70_rate"),
         expand("notebooks/20_restore-{condition}.ipynb", condition=CONDITIONS),
     output:
         "notebooks/70_rate.ipynb",
     params:
-        given=parameters(
+        notebook=notebook("70_rate"),
+        given=lambda _: parameters(
             images=config["images"], seed=config["seed"], **config["rating"]
         ),
         code=config["code"],
     message:
         "rating sessions: the plan and the stimuli"
     shell:
-        "exec {RUN_NOTEBOOK} 70_rate {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 70_rate {output:q} {params.given}"
 
 
 rule scores:
     input:
-        notebook("80_scores"),
         "notebooks/70_rate.ipynb",
         "notebooks/60_compare.ipynb",
     output:
         "notebooks/80_scores.ipynb",
     params:
-        given=parameters(),
+        notebook=notebook("80_scores"),
+        given=lambda _: parameters(),
         ratings=config["ratings"],
         code=config["code"],
     message:
         "what people said"
     shell:
-        "exec {RUN_NOTEBOOK} 80_scores {output} {params.given}"
+        "exec {RUN_NOTEBOOK} 80_scores {output:q} {params.given}"
 
 
 rule verdict:
     input:
-        notebook("90_verdict"),
         "notebooks/00_environment.ipynb",
         "notebooks/60_compare.ipynb",
         "notebooks/80_scores.ipynb",
@@ -234,9 +234,10 @@ rule verdict:
         "tables/verdicts.csv",
         "report.html",
     params:
-        given=parameters(),
+        notebook=notebook("90_verdict"),
+        given=lambda _: parameters(),
         code=config["code"],
     message:
         "claims and report"
     shell:
-        "exec {RUN_NOTEBOOK} 90_verdict {output[0]} {params.given}"
+        "exec {RUN_NOTEBOOK} 90_verdict {output[0]:q} {params.given}"

@@ -1,5 +1,7 @@
 """The command ``evalkit``: run a study, rate, look after scores and weights."""
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -29,11 +31,14 @@ def study(
     file: Annotated[Path, typer.Argument(help="A study file.")] = SHIPPED
     / "study.yaml",
     images: Images = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Read the folder's subfolders, too.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, say=_say)
+    run_study(file, images=images, recursive=recursive, say=_say)
 
 
 Folder = Annotated[
@@ -170,6 +175,14 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Run the command; an error of ours is told in a line, without a traceback."""
+    if sys.getfilesystemencoding() == "ascii":
+        # under LC_ALL=C with Python's remedies switched off, no name in another
+        # script could be read, written or said: begin again in UTF-8
+        os.environ["PYTHONUTF8"] = "1"
+        os.execv(sys.executable, [sys.executable, "-m", "evalkit.cli", *sys.argv[1:]])
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except EvalkitError as error:

@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 SUFFIXES = frozenset(
-    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff"}
-    | {".bmp", ".gif", ".pdf", ".heic", ".heif", ".hif", ".avif", ".jxl"}
-    | {".jp2", ".j2k", ".jpx"}
+    {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".webp", ".tif"}
+    | {".tiff", ".bmp", ".dib", ".gif", ".pdf", ".heic", ".heif", ".hif", ".avif"}
+    | {".jxl", ".jp2", ".j2k", ".jpx"}
 )
 """Of the files that `read_image` reads. It looks at the content, not at the name."""
 
@@ -176,6 +176,8 @@ def pixel_sha256(image: Picture) -> str:
 def picture_files(folder: Path | str) -> list[Path]:
     """The files of a folder, not of its subfolders, that may be read; sorted by name.
 
+    Those with a picture's suffix, and those of another or none that hold one.
+
     Raises
     ------
     ImageError
@@ -188,9 +190,9 @@ def picture_files(folder: Path | str) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES
-        and path.is_file()
+        if path.is_file()
         and not path.name.startswith(".")
+        and (path.suffix.lower() in SUFFIXES or picture_kind(path))
     )
 
 

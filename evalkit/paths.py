@@ -1,5 +1,6 @@
 """Where things lie: the clone or the wheel, caches, mirrors and runs."""
 
+import hashlib
 import importlib.util
 import os
 import re
@@ -14,6 +15,22 @@ CLONE = PACKAGE.parent if (PACKAGE.parent / "pyproject.toml").is_file() else Non
 
 SHIPPED = CLONE or PACKAGE
 """Holds ``data/``, ``notebooks/``, ``Snakefile`` and ``study.yaml``."""
+
+MAX_NAME_BYTES = 168
+"""Of `file_name`: 32 less than 200, for what callers put before and behind it."""
+
+FORBIDDEN = re.compile(
+    r'[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?"<>|]|^\.|[. ]\Z'
+    r"|^(?=(?i:con|prn|aux|nul|conin\$|conout\$|(?:com|lpt)[0-9¹²³]) *(?:\.|\Z))"
+)
+"""What Linux, macOS or Windows forbid in a file's name, or read as something else: a
+leading dot, which hides a file, and (from where a ``_`` is put before it) the name of
+one of Windows' devices, alone or with a suffix."""
+
+ENDS_IN_DIGEST = re.compile(r"~[0-9A-Fa-f]{8}\Z")
+
+TEMPORARY = ".evalkit-"
+"""Begins the name of a file that takes another's place when it is whole."""
 
 
 def data_file(name: str) -> Path:
@@ -59,11 +76,33 @@ def runs_dir() -> Path:
     return (CLONE or Path.cwd()) / "runs"
 
 
-def slug(name: str) -> str:
-    """A condition's or a source's name as a file name; injective for our names."""
-    return re.sub(
-        r"[^A-Za-z0-9.=@,_-]", lambda match: f"+{ord(match.group()):02x}", name
-    )
+def file_name(name: str) -> str:
+    """What a condition, a source or a part of a table is called on the disk.
+
+    The name itself, in whatever script, where every file system takes it. Else what is
+    forbidden becomes ``_`` and what is too long is cut, and ``~`` with 8 hexadecimal
+    digits of the name's SHA-256 follows; as it does behind a name that ends so by
+    itself. No two names have one file name, short of a collision of those digests.
+
+    Parameters
+    ----------
+    name
+        Any text; lone surrogates, of file names that are not UTF-8, included.
+
+    Returns
+    -------
+    str
+        At most `MAX_NAME_BYTES` of UTF-8, so that with our prefixes (``60_maps_``) and
+        suffixes (``.failed.ipynb``) a file's name has at most 200.
+
+    """
+    plain = FORBIDDEN.sub("_", name) or "_"
+    is_short = len(plain.encode()) <= MAX_NAME_BYTES
+    if plain == name and is_short and not ENDS_IN_DIGEST.search(name):
+        return name
+    tail = f"~{hashlib.sha256(name.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    head = plain.encode()[: MAX_NAME_BYTES - len(tail)]
+    return head.decode(errors="ignore") + tail
 
 
 @contextmanager
@@ -71,7 +110,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place if the block succeeds.
 
     The file is flushed to the disk before it is renamed, so a reader sees the
-    old content or the new, never a part. On an error nothing is left behind.
+    old content or the new, never a part. On an error nothing is left behind; what a
+    process that is killed leaves, `remove_litter` finds by its name, which says whose
+    it is.
 
     Yields
     ------
@@ -81,7 +122,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with NamedTemporaryFile(
-        dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix, delete=False
+        dir=path.parent,
+        prefix=f"{TEMPORARY}{os.getpid()}-",
+        suffix=path.suffix[:16],  # a name has 255 bytes at most
+        delete=False,
     ) as file:
         temporary = Path(file.name)
     try:
@@ -95,3 +139,13 @@ def atomic_path(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_litter(folder: Path) -> None:
+    """Delete below a folder what killed processes of this machine left half-written."""
+    import psutil
+
+    for path in folder.rglob(f"{TEMPORARY}*-*"):
+        owner = path.name.removeprefix(TEMPORARY).partition("-")[0]
+        if owner.isdecimal() and not psutil.pid_exists(int(owner)):
+            path.unlink(missing_ok=True)

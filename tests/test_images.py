@@ -620,11 +620,12 @@ def test_a_digest_knows_dtype_shape_and_values(small):
 
 
 def test_picture_files_are_sorted_and_only_pictures(tmp_path, small):
-    for name in ("b.PNG", "a.jpg", "c.tif", ".hidden.png", "notes.txt"):
+    for name in ("b.PNG", "a.jpg", "c.tif", ".hidden.png", "d.txt"):
         Image.fromarray(small).save(tmp_path / name, format="PNG")
+    (tmp_path / "notes.txt").write_text("no picture", encoding="utf-8")
     (tmp_path / "folder.png").mkdir()
     names = [path.name for path in picture_files(tmp_path)]
-    assert names == ["a.jpg", "b.PNG", "c.tif"]
+    assert names == ["a.jpg", "b.PNG", "c.tif", "d.txt"]
     with pytest.raises(ImageError, match="not a folder"):
         picture_files(tmp_path / "none")
 

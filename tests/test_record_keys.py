@@ -61,7 +61,7 @@ def package(tmp_path, monkeypatch):
         "restorers/other.py": "from evalkit.restorers import Restorer\n",
         "faces.py": "from evalkit import _landmarks\nimport evalkit.features\n",
         "features.py": "",
-        "images.py": "from evalkit.paths import slug\n",
+        "images.py": "from evalkit.paths import file_name\n",
         "_landmarks.py": "",
         "weights.py": "",
         "paths.py": "",

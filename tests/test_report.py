@@ -10,7 +10,7 @@ import yaml
 from evalkit import report
 from evalkit.errors import StudyError
 from evalkit.images import write_image
-from evalkit.paths import slug
+from evalkit.paths import file_name
 from evalkit.records import RecordStore
 from evalkit.tables import COST, IMAGES, METRICS, VERDICTS
 
@@ -68,7 +68,7 @@ class Builder:
         self.path.mkdir()
 
     def picture(self, name: str, pixels: np.ndarray, **facts) -> None:
-        file = self.files / f"{slug(name)}.png"
+        file = self.files / f"{file_name(name)}.png"
         write_image(file, pixels)
         row = {"source": name, "path": str(file), "sha256": f"sha of {name}"}
         self.images.append({"kind": "portrait", "is_synthetic": False} | row | facts)
@@ -89,7 +89,7 @@ class Builder:
         self.records.append(row | facts)
 
     def output(self, condition: str, source: str, pixels: np.ndarray, **facts) -> None:
-        path = f"outputs/{slug(condition)}/{slug(source)}.png"
+        path = f"outputs/{file_name(condition)}/{file_name(source)}.png"
         write_image(self.path / path, pixels)
         self.record(condition, source, output=path, wall_time_s=2.5, **facts)
 

@@ -184,7 +184,7 @@ class Evidence:
     def table(self, table: Table) -> pd.DataFrame:
         """A table of the run; empty when it has not been written."""
         if table.name not in self._tables:
-            path = self.run / "tables" / f"{table.name}.csv"
+            path = table.path(self.run / "tables")
             found = table.read(path) if path.is_file() else table.frame([])
             self._tables[table.name] = found
         return self._tables[table.name]

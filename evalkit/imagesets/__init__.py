@@ -1,6 +1,7 @@
 """The image sets: one file each, found by themselves, prepared by name or folder."""
 
 import hashlib
+import os
 import sys
 from collections.abc import Mapping
 from functools import cache
@@ -11,10 +12,10 @@ import pandas as pd
 from evalkit._discover import discover
 from evalkit.errors import UnknownNameError
 from evalkit.imagesets._spec import ImageSet
-from evalkit.imagesets.folder import prepare_folder
+from evalkit.imagesets.folder import find_pictures, prepare_folder
 from evalkit.paths import imageset_dir
 
-__all__ = ["ImageSet", "imagesets", "prepare"]
+__all__ = ["ImageSet", "imagesets", "left_out", "prepare"]
 
 
 @cache
@@ -23,7 +24,9 @@ def imagesets() -> Mapping[str, ImageSet]:
     return discover(sys.modules[__name__], ImageSet)
 
 
-def prepare(name_or_folder: str | Path, *, folder: Path | None = None) -> pd.DataFrame:
+def prepare(
+    name_or_folder: str | Path, *, folder: Path | None = None, recursive: bool = False
+) -> pd.DataFrame:
     """Make or find the pictures of a set, or of a reader's own folder.
 
     The second time is quick: what was made is kept while its digests hold. The same
@@ -35,6 +38,8 @@ def prepare(name_or_folder: str | Path, *, folder: Path | None = None) -> pd.Dat
         A name of `imagesets`, else a folder of pictures.
     folder
         Where what is made is kept; None for the cache.
+    recursive
+        Whether subfolders of a reader's folder are read, too.
 
     Returns
     -------
@@ -57,5 +62,14 @@ def prepare(name_or_folder: str | Path, *, folder: Path | None = None) -> pd.Dat
     if not pictures.is_dir():
         known = [*imagesets(), "<a folder of pictures>"]
         raise UnknownNameError("image set", str(name_or_folder), known)
-    name = f"folder-{hashlib.sha256(str(pictures).encode()).hexdigest()[:12]}"
-    return prepare_folder(pictures, folder or imageset_dir(name))
+    name = f"folder-{hashlib.sha256(os.fsencode(pictures)).hexdigest()[:12]}"
+    made = folder or imageset_dir(name)
+    return prepare_folder(pictures, made, recursive=recursive)
+
+
+def left_out(name_or_folder: str | Path, *, recursive: bool = False) -> list[str]:
+    """Lines that say what of a reader's folder `prepare` does not read."""
+    pictures = Path(name_or_folder).expanduser().resolve()
+    if str(name_or_folder) in imagesets() or not pictures.is_dir():
+        return []
+    return find_pictures(pictures, recursive=recursive).left_out

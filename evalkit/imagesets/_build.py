@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from evalkit._files import digest
 from evalkit.errors import ImageError, WeightsError
 from evalkit.images import Picture, read_image, write_image
-from evalkit.paths import PACKAGE, atomic_path
+from evalkit.paths import atomic_path, file_name
+from evalkit.records import code_digest
 from evalkit.tables import IMAGES
 
 LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pypdfium2", "scipy")
@@ -87,8 +88,11 @@ def build(folder: Path, recipes: Sequence[Recipe]) -> pd.DataFrame:
         after[source] = entry if holds else _make(recipe, key, folder)
     if after != before:
         with atomic_path(manifest) as temporary:
+            # a lone surrogate, of a path that is not UTF-8, as JSON escapes it
             temporary.write_text(
-                json.dumps(after, indent=1, ensure_ascii=False), encoding="utf-8"
+                json.dumps(after, indent=1, ensure_ascii=False),
+                encoding="utf-8",
+                errors="backslashreplace",
             )
     return IMAGES.frame([entry["row"] for entry in after.values()])
 
@@ -97,11 +101,11 @@ def save_pair(
     folder: Path, name: str, source: Picture, reference: Picture | None = None
 ) -> Made:
     """Write a source, and its reference where there is one, as PNG."""
-    path = folder / "sources" / f"{name}.png"
+    path = folder / "sources" / f"{file_name(name)}.png"
     write_image(path, source)
     if reference is None:
         return Made(path=path)
-    reference_path = folder / "references" / f"{name}.png"
+    reference_path = folder / "references" / f"{file_name(name)}.png"
     write_image(reference_path, reference)
     return Made(path=path, reference=reference_path)
 
@@ -160,7 +164,6 @@ def _recipe_key(recipe: Recipe) -> str:
 @cache
 def _code() -> list[str]:
     """What, beside a recipe, decides the bytes: this code and the libraries."""
-    sources = [PACKAGE / f"{name}.py" for name in ("images", "_decode", "_icc")]
-    sources += sorted(Path(__file__).parent.glob("*.py"))
-    digests = [digest(source) for source in sources]
-    return digests + [f"{library} {version(library)}" for library in LIBRARIES]
+    own = [digest(source) for source in sorted(Path(__file__).parent.glob("*.py"))]
+    libraries = [f"{library} {version(library)}" for library in LIBRARIES]
+    return [code_digest(["evalkit.images"]), *own, *libraries]

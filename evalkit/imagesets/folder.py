@@ -1,69 +1,223 @@
 """A reader's own pictures: the files of one folder, every page a source."""
 
+import os
+import re
+import shutil
+import unicodedata
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from evalkit._files import digest
-from evalkit.errors import ImageError
-from evalkit.images import SUFFIXES, n_pages, picture_files, read_image
+from evalkit.errors import ImageError, TableError
+from evalkit.images import SUFFIXES, n_pages, picture_kind, read_image
 from evalkit.imagesets._build import Made, Recipe, build, save_pair
 from evalkit.imagesets._spec import ImageSet
+from evalkit.paths import atomic_path, file_name
+from evalkit.tables import read_pairs
 
 NOT_READ = frozenset(
-    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl"}
-    | {".nef", ".orf", ".psd", ".raf", ".rw2"}
+    {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".raf", ".rw2"}
+    | {".exr", ".hdr", ".pbm", ".pgm", ".pnm", ".ppm", ".psd", ".qoi", ".tga"}
 )
-"""Suffixes of pictures that we cannot read; such a file is a row that says so."""
+"""Suffixes of pictures that we cannot read; such a file is a row that says so. Cameras'
+raw files begin like a TIFF, some of them, and hold a small one."""
+
+LITTER = frozenset({"thumbs.db", "desktop.ini"})
+"""What systems leave in folders of pictures, beside hidden files."""
+
+KINDS_FILE = "kinds.csv"
+KINDS = (
+    *("aligned-face", "building", "group", "mixed", "other", "portrait", "product"),
+    *("surveillance", "text"),
+)
+"""What a picture can show, for the judges of claims; ``aligned-face``: one face and
+nothing else, which GPEN takes as it is."""
+
+UNKNOWN_KIND = "folder"
+"""Of a picture whose kind nobody has told."""
+
+UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and bytes that are not UTF-8: legal in a file's
+name, and no part of a name that people read."""
+
+MOST_NAMED = 20
 
 ENTRIES: tuple[ImageSet, ...] = ()
 """Not a set with a name: `evalkit.imagesets.prepare` takes the folder itself."""
 
 
-def prepare_folder(pictures: Path, folder: Path) -> pd.DataFrame:
-    """The table of a folder of pictures.
+class Album(NamedTuple):
+    """What lies in a folder.
 
-    Subfolders are not looked into. A page of a TIFF of several, and each page of a
-    PDF, becomes a source of its own, kept as PNG in `folder`. Sources are named by file
-    stem, then ``-p1``, ``-p2`` for pages; a stem that is taken gets ``-2``.
+    Attributes
+    ----------
+    files
+        Of pictures, and those that by their names should be; sorted.
+    left_out
+        Lines that say what else is there.
+    kinds
+        Of files of which `KINDS_FILE` tells it.
+
+    """
+
+    files: list[Path]
+    left_out: list[str]
+    kinds: dict[Path, str]
+
+
+def find_pictures(folder: Path, *, recursive: bool) -> Album:
+    """Find the pictures of a folder, by content as much as by name.
+
+    Hidden files and those of `LITTER` are passed over; links to folders are not
+    followed.
 
     Raises
     ------
     ImageError
-        No file of a kind that is read.
+        The folder cannot be read, or its `KINDS_FILE` does not fit.
 
     """
-    others = [
-        path
-        for path in sorted(pictures.iterdir())
-        if path.suffix.lower() in NOT_READ and not path.name.startswith(".")
-    ]
-    files = [*picture_files(pictures), *others]
-    if not files:
-        raise ImageError(f"{pictures} holds no picture; read: {_list(SUFFIXES)}")
+    files: list[Path] = []
+    others: list[str] = []
+    below: list[Path] = []
+
+    def refuse(error: OSError) -> None:
+        if Path(error.filename) == folder:
+            raise ImageError(f"{folder} cannot be read: {error.strerror}") from error
+        others.append(f"{Path(error.filename).relative_to(folder)} ({error.strerror})")
+
+    for parent, folders, names in os.walk(folder, onerror=refuse):
+        is_inside = Path(parent) == folder or recursive
+        linked = [f for f in folders if Path(parent, f).is_symlink()]
+        folders[:] = sorted(f for f in {*folders} - {*linked} if f[0] != ".")
+        for name in sorted(names):
+            path = Path(parent, name)
+            if name[0] == "." or name.lower() in {*LITTER, KINDS_FILE}:
+                continue
+            reason = _why_not(path)
+            if not reason:
+                (files if is_inside else below).append(path)
+            elif is_inside:
+                others.append(f"{path.relative_to(folder)} ({reason})")
+        if is_inside:
+            others += [f"{f} (a link to a folder)" for f in linked if f[0] != "."]
+    lines = []
+    if others:
+        more = len(others) - MOST_NAMED
+        told = [*others[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        lines.append(f"not read: {', '.join(map(readable, told))}")
+    if below:
+        n_folders = len({path.parent for path in below})
+        lines.append(
+            f"not read: {_counted(len(below), 'picture')} in "
+            f"{_counted(n_folders, 'subfolder')}; recursive: true in the study's file, "
+            "or --recursive, reads them"
+        )
+    return Album(sorted(files), lines, _told_kinds(folder, files))
+
+
+def _why_not(path: Path) -> str | None:
+    """Why a file is no picture and has no name of one; None if it is or has."""
+    has_name = path.suffix.lower() in SUFFIXES | NOT_READ
+    try:
+        if path.is_file():
+            return None if has_name or picture_kind(path) else "no picture"
+    except OSError as error:
+        return error.strerror
+    if path.exists():
+        return "no file"
+    return None if has_name else "a link to nothing"
+
+
+def prepare_folder(
+    pictures: Path, folder: Path, *, recursive: bool = False
+) -> pd.DataFrame:
+    """The table of a folder of pictures.
+
+    Subfolders are looked into where `recursive` says so. A page of a TIFF of several,
+    and each page of a PDF, becomes a source of its own, kept as PNG in `folder`; so
+    is a copy of a file whose path is not UTF-8.
+
+    Sources are named by subfolder and file stem, then ``-p1``, ``-p2`` for pages; what
+    people cannot read in a name becomes ``%`` and two hexadecimal digits; a name that
+    is taken, also if but for case or Unicode's form, gets ``-2``. The kind of a source
+    is told by `KINDS_FILE` (a file's name or stem, and its ``kind``), else by a
+    subfolder that is called by one of `KINDS`, else it is `UNKNOWN_KIND`.
+
+    Raises
+    ------
+    ImageError
+        No picture, or a `KINDS_FILE` that does not fit.
+
+    """
+    album = find_pictures(pictures, recursive=recursive)
+    if not album.files:
+        raise ImageError(
+            f"{pictures} holds no picture; read: {', '.join(sorted(SUFFIXES))}, and "
+            f"others by their content. {' '.join(album.left_out)}"
+        )
     taken: set[str] = set()
-    recipes = [recipe for file in files for recipe in _recipes(file, taken)]
+    recipes = []
+    for file in album.files:
+        inside = file.relative_to(pictures)
+        facts: dict[str, object] = {"is_synthetic": False, "kind": UNKNOWN_KIND}
+        facts |= {"path": readable(file), "origin": readable(file.parent.name)}
+        facts |= {"note": f"file {readable(inside)}"}
+        named = [part.lower() for part in inside.parts[:-1] if part.lower() in KINDS]
+        if file in album.kinds:
+            facts |= {"kind": album.kinds[file], "kind_from": KINDS_FILE}
+        elif named:
+            facts |= {"kind": named[-1], "kind_from": "subfolder"}
+        has_suffix = file.suffix.lower() in SUFFIXES | NOT_READ
+        stem = file.stem if has_suffix else file.name
+        stem = readable(" - ".join([*inside.parts[:-1], stem]))
+        recipes += _recipes(file, stem, facts, taken)
     return build(folder, recipes)
 
 
-def _recipes(file: Path, taken: set[str]) -> list[Recipe]:
-    facts = {"kind": "folder", "is_synthetic": False, "path": str(file)}
-    facts |= {"origin": file.parent.name, "note": f"file {file.name}"}
+def _told_kinds(pictures: Path, files: list[Path]) -> dict[Path, str]:
+    table = pictures / KINDS_FILE
+    if not table.is_file():
+        return {}
+    by_name: dict[str, list[Path]] = {}
+    for file in files:
+        inside = file.relative_to(pictures).as_posix()
+        for name in {inside, file.name, inside.removesuffix(file.suffix), file.stem}:
+            by_name.setdefault(name, []).append(file)
+    try:
+        told = read_pairs(table, ("file", "source", "stem"), "kind")
+    except TableError as error:
+        raise ImageError(str(error)) from error
+    if unknown := sorted({*told.values()} - {*KINDS}):
+        raise ImageError(f"{table}: unknown kinds {unknown}; known: {', '.join(KINDS)}")
+    if missing := sorted({*told} - {*by_name}):
+        raise ImageError(f"{table}: there is no picture {', '.join(missing)}")
+    return {file: kind for name, kind in told.items() for file in by_name[name]}
+
+
+def _recipes(
+    file: Path, stem: str, facts: Mapping[str, object], taken: set[str]
+) -> list[Recipe]:
     inputs: tuple[str, ...] = ()
-    count = 1
+    count, is_pdf = 1, False
     try:
         inputs = (digest(file),)
-        count = n_pages(file)
+        is_pdf = picture_kind(file) == "pdf"
+        count = 1 if file.suffix.lower() in NOT_READ else n_pages(file)
     except (ImageError, OSError):
         pass  # what makes the source will say what is wrong
-    if count == 1 and file.suffix.lower() != ".pdf":
-        facts["source"] = _unique(file.stem, taken)
-        return [Recipe(facts=facts, inputs=inputs, make=partial(_check, file))]
+    if count == 1 and not is_pdf:
+        source = _unique(stem, taken)
+        make = partial(_check, file, source)
+        return [Recipe(facts={**facts, "source": source}, inputs=inputs, make=make)]
     recipes = []
     for page in range(count):
-        source = _unique(f"{file.stem}-p{page + 1}", taken)
-        note = f"page {page + 1} of {count} of {file.name}"
+        source = _unique(f"{stem}-p{page + 1}", taken)
+        note = f"page {page + 1} of {count} of {readable(file.name)}"
         recipes.append(
             Recipe(
                 facts={**facts, "source": source, "note": note},
@@ -74,11 +228,18 @@ def _recipes(file: Path, taken: set[str]) -> list[Recipe]:
     return recipes
 
 
-def _check(file: Path, _folder: Path) -> Made:
+def _check(file: Path, source: str, folder: Path) -> Made:
     if file.suffix.lower() in NOT_READ:
         raise ImageError(
-            f"{file}: {file.suffix} is not read; convert it to one of {_list(SUFFIXES)}"
+            f"{file}: {file.suffix} is not read; convert it to .tif or .png"
         )
+    try:
+        str(file).encode()
+    except UnicodeEncodeError:  # no table can hold such a path
+        copy = folder / "sources" / file_name(f"{source}.png")
+        with atomic_path(copy) as temporary:
+            shutil.copyfile(file, temporary)
+        return Made(path=copy)
     return Made(path=file)
 
 
@@ -86,14 +247,25 @@ def _save_page(file: Path, page: int, source: str, folder: Path) -> Made:
     return save_pair(folder, source, read_image(file, page=page))
 
 
+def readable(name: str | Path) -> str:
+    """A name without what people cannot read: see `UNREADABLE`."""
+    return UNREADABLE.sub(lambda found: f"%{ord(found[0]) & 0xFF:02x}", str(name))
+
+
 def _unique(stem: str, taken: set[str]) -> str:
     name, count = stem, 1
-    while name in taken:
+    while _folded(name) in taken:
         count += 1
         name = f"{stem}-{count}"
-    taken.add(name)
+    taken.add(_folded(name))
     return name
 
 
-def _list(suffixes: frozenset[str]) -> str:
-    return ", ".join(sorted(suffixes))
+def _folded(name: str) -> str:
+    """The same for names that differ in case or form only (Unicode 16, D145)."""
+    plain = unicodedata.normalize("NFD", name).casefold()
+    return unicodedata.normalize("NFD", plain)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"

@@ -86,7 +86,9 @@ def balloon(budget_mib: int, device: str) -> Iterator[None]:
         return
     command = _server.program("budget", "inflate", device=index, budget_mib=budget_mib)
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe) as process:
+    with subprocess.Popen(
+        command, encoding="utf-8", stdin=pipe, stdout=pipe
+    ) as process:
         told = process.stdout.readline() if process.stdout else ""
         if not told or int(told) < budget_mib - SLACK_MIB:
             reason = f"only {told.strip()} MiB are free" if told else "see its error"

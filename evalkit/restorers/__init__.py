@@ -133,8 +133,13 @@ def parse_condition(condition: str) -> dict[str, Any]:
         Something behind the ``@`` that is not ``setting=value``.
 
     """
-    name, _, told = condition.partition("@")
-    _find(name)
+    name, at, told = condition.partition("@")
+    spec, _ = _find(name)
+    if spec.argument and at:  # which may hold an @ itself: the last may begin settings
+        name, _, told = condition.rpartition("@")
+        known = {part.partition("=")[0] for part in told.split(",")}
+        if not known <= {*spec.all_options, *COMMON_OPTIONS}:
+            name, told = condition, ""
     settings: dict[str, Any] = {}
     for part in filter(None, told.split(",")):
         setting, equals, value = part.partition("=")

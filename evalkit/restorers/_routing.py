@@ -157,6 +157,24 @@ ARTICLE_RULES = (
 """The article's own, in its order."""
 
 
+KINDS = {
+    "document": "text",
+    "text": "text",
+    "crowd": "group",
+    "built scene": "building",
+    "portrait": "portrait",
+}
+"""What a picture of a rule shows (`evalkit.tables.IMAGES`), where faces do not say."""
+
+
+def kind_of(values: Values) -> str:
+    """What one picture shows: of those without a face or text only ``other``."""
+    rule = RULES[int(first_rule(values)[0])].name
+    n_faces = values["n_faces"]
+    by_faces = "group" if n_faces > 1 else "mixed" if n_faces == 1 else "other"
+    return KINDS.get(rule, by_faces)
+
+
 class Decision(NamedTuple):
     """Where a picture goes, and why.
 

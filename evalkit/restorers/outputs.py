@@ -1,16 +1,18 @@
 """``outputs:<folder>``: pictures that others restored, joined to their sources."""
 
-import csv
 import hashlib
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from evalkit.errors import SettingError, UnknownNameError
-from evalkit.images import Picture, picture_files, read_image
+from evalkit.errors import SettingError, TableError, UnknownNameError
+from evalkit.images import SUFFIXES, Picture, picture_files, read_image
 from evalkit.paths import imageset_dir
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
+from evalkit.tables import read_pairs
 
 PAIRS = "pairs.csv"
 
@@ -29,9 +31,7 @@ class Outputs(Restorer):
                 f"{name} needs the source's name, restore(image, source='stem'); "
                 f"known: {', '.join(sorted(self._by_source))}"
             )
-        if call.source not in self._by_source:
-            raise UnknownNameError(f"source of {name}", call.source, self._by_source)
-        path = self._by_source[call.source]
+        path = _find(name, call.source, self._by_source)
         with call.watch("decode"):
             output = _with_dtype(read_image(path), image.dtype)
         call.progress(1, 1)
@@ -56,12 +56,14 @@ def join(folder: Path) -> dict[str, Path]:
     Raises
     ------
     SettingError
-        No picture, two for one stem, or a ``pairs.csv`` that does not fit.
+        No picture, two for one stem, a ``pairs.csv`` that does not fit, or a file
+        outside of `folder`.
 
     """
     by_source = _paired(folder)
     stems: dict[str, Path] = {}
     for path in picture_files(folder):
+        _check_inside(folder, path)
         if path.stem in stems:
             raise SettingError(
                 f"{folder}: {stems[path.stem].name} and {path.name} are both outputs "
@@ -74,20 +76,61 @@ def join(folder: Path) -> dict[str, Path]:
     return by_source
 
 
+def _find(name: str, source: str, by_source: Mapping[str, Path]) -> Path:
+    """The output of a source, else the one whose stem begins with the source's.
+
+    Programs add to names: ``photo_upscayl_4x`` is made of ``photo``. A letter or a
+    digit that follows would make it another name.
+    """
+    if source in by_source:
+        return by_source[source]
+    n_names = Counter(by_source.values())  # two where pairs.csv says whose it is
+    begun = [
+        stem
+        for stem, path in by_source.items()
+        if stem.startswith(source)
+        and not stem[len(source)].isalnum()
+        and (stem, n_names[path]) == (path.stem, 1)
+    ]
+    if len(begun) > 1:
+        raise SettingError(
+            f"{name}: {', '.join(sorted(begun))} may all be made of {source}; say in "
+            f"{PAIRS} which one is"
+        )
+    if not begun:
+        raise UnknownNameError(f"source of {name}", source, by_source)
+    return by_source[begun[0]]
+
+
 def _paired(folder: Path) -> dict[str, Path]:
     table = folder / PAIRS
     if not table.is_file():
         return {}
-    with table.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if not {"source", "output"} <= set(reader.fieldnames or ()):
-            raise SettingError(
-                f"{table}: expected columns source, output; got {reader.fieldnames}"
-            )
-        pairs = {Path(row["source"]).stem: folder / row["output"] for row in reader}
-    if missing := sorted(str(path) for path in pairs.values() if not path.is_file()):
-        raise SettingError(f"{table}: there is no {', '.join(missing)}")
+    try:
+        told = read_pairs(table, ("source",), "output")
+    except TableError as error:
+        raise SettingError(str(error)) from error
+    pairs: dict[str, Path] = {}
+    for source, output in told.items():
+        path = folder / output
+        _check_inside(folder, path)
+        if not path.is_file():
+            raise SettingError(f"{table}: there is no {path}")
+        is_file = Path(source).suffix.lower() in SUFFIXES
+        for name in {source, Path(source).stem} if is_file else {source}:
+            if name in pairs:
+                raise SettingError(f"{table}: two outputs of {name!r}; keep one")
+            pairs[name] = path
     return pairs
+
+
+def _check_inside(folder: Path, path: Path) -> None:
+    """Refuse to read, for a folder that may come from others, what is not in it."""
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise SettingError(
+            f"{path}: expected a file inside of {folder}, found {path.resolve()}; "
+            "copy it there"
+        )
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:

@@ -11,7 +11,7 @@ from evalkit.faces import detect
 from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
 from evalkit.images import Picture, read_image, resize
 from evalkit.metrics import metrics
-from evalkit.paths import slug
+from evalkit.paths import file_name
 from evalkit.study._run import Run, write_text
 from evalkit.tables import COST, IMAGES, METRICS
 
@@ -111,7 +111,7 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
                 reference=reference,
             )
             number = f"-{first // MAX_CONDITIONS + 1}" if first else ""
-            name = f"60_{slug(row['source'])}{number}"
+            name = f"60_{file_name(row['source'])}{number}"
             figures.append(save(figure, run.figures, name))
     return figures
 

@@ -1,15 +1,17 @@
 """study.yaml: what a study compares, checked and resolved."""
 
 import hashlib
+import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
+    Strict,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -17,8 +19,9 @@ from pydantic import (
 
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.imagesets import imagesets
-from evalkit.paths import atomic_path
+from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
 from evalkit.restorers import condition_name, parse_condition
+from evalkit.study._yaml import read_yaml
 
 Experiment = Literal[
     "batch",
@@ -35,6 +38,16 @@ Experiment = Literal[
     "backends",
 ]
 """What can be measured beyond the cost of one picture."""
+
+RESERVED = ("latest", "adhoc")
+"""What the newest run is called, and the run of notebooks without a study."""
+
+MAX_NAME = 100
+"""Letters of a study's name: a folder's, and in the names of others' files."""
+
+_FOLDERS: dict[tuple[Path, str], str] = {}
+"""The folder of pictures that has a name in a folder of runs, for this process: of the
+runs to come, as ``study.yaml`` says it of those that are there."""
 
 
 class Rating(BaseModel):
@@ -57,8 +70,8 @@ class Rating(BaseModel):
 
     conditions: list[str] = []
     mode: Literal["acr", "ab", "both"] = "acr"
-    subjects: int = Field(default=3, ge=1, le=10_000)
-    minutes: float = Field(default=15.0, gt=0, le=600)
+    subjects: int = Field(default=3, ge=1, le=10_000, strict=True)
+    minutes: float = Field(default=15.0, gt=0, le=600, strict=True)
 
 
 class Study(BaseModel):
@@ -67,9 +80,12 @@ class Study(BaseModel):
     Attributes
     ----------
     name
-        Of the run folder: lower case letters, digits, hyphens.
+        Of the run folder: at most 100 lower case letters, digits, hyphens; not
+        ``latest``, ``adhoc`` or a device of Windows.
     images
         ``auto``, the name of an image set, or a folder.
+    recursive
+        Whether subfolders of that folder are read, too.
     conditions
         Names of conditions, as `condition_name` writes them.
     repeats
@@ -90,12 +106,23 @@ class Study(BaseModel):
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     images: str = "auto"
+    recursive: bool = Field(default=False, strict=True)
     conditions: list[str] = Field(min_length=1)
-    repeats: int | Literal["auto"] = "auto"
+    repeats: Annotated[int, Strict()] | Literal["auto"] = "auto"
     experiments: list[Experiment] | Literal["auto"] = "auto"
-    seed: int = Field(default=0, ge=0)
+    seed: int = Field(default=0, ge=0, strict=True)
     rating: Rating = Rating()
     accept: list[Literal["gpen"]] = []
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name in RESERVED or FORBIDDEN.search(name) or len(name) > MAX_NAME:
+            raise ValueError(
+                f"expected at most {MAX_NAME} letters, digits and hyphens, and none of "
+                f"{', '.join(RESERVED)}, con, nul and other names of devices"
+            )
+        return name
 
     @field_validator("repeats")
     @classmethod
@@ -111,7 +138,8 @@ class Study(BaseModel):
             return conditions
         names = []
         for condition in conditions:
-            if isinstance(condition, dict) and "restorer" in condition:
+            is_dict = isinstance(condition, dict)
+            if is_dict and isinstance(condition.get("restorer"), str):
                 settings = {k: v for k, v in condition.items() if k != "restorer"}
             elif isinstance(condition, str):
                 settings = parse_condition(condition)
@@ -142,20 +170,11 @@ def read_study(path: Path) -> Study:
     Raises
     ------
     StudyError
-        No such file, no YAML mapping, an unknown key, a value of the wrong kind,
-        an unknown restorer or setting: with the key, what was expected and found.
+        As `read_yaml`; an unknown key, a value of the wrong kind, an unknown restorer
+        or setting: with the key, what was expected and found.
 
     """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise StudyError(
-            f"expected a study file at {path}: {error.strerror}"
-        ) from error
-    except yaml.YAMLError as error:
-        raise StudyError(f"{path} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise StudyError(f"{path}: expected keys and values, got {content!r}")
+    content = read_yaml(path)
     try:
         return Study(**content)
     except ValidationError as error:
@@ -181,14 +200,15 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
         As read.
     images
         A folder or a set that takes the place of the study's; a folder's name is
-        added to the study's.
+        added to the study's, and a digest of its path where letters of that name are
+        lost, or a run of the name holds the pictures of another folder.
     has_cuda
         Whether PyTorch can use a CUDA device.
 
     Raises
     ------
     StudyError
-        Images that are neither a set nor a folder.
+        Images that are neither a set nor a folder, or a path that is not UTF-8.
 
     """
     name, chosen = study.name, images or study.images
@@ -202,8 +222,9 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
                 f"found {chosen!r}"
             )
         chosen = str(folder)
+        _check_text(folder)
         if images:
-            name = f"{name}-{_name_of(folder)}"
+            name = _name_for(study.name, folder)
     repeats = study.repeats
     if repeats == "auto":
         repeats = 50 if has_cuda else 3
@@ -214,10 +235,50 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     return study.model_copy(update={**found, "experiments": experiments})
 
 
-def _name_of(folder: Path) -> str:
-    """Letters, digits and hyphens; of a name without any, a digest of the path."""
-    name = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
-    return name or hashlib.sha256(str(folder).encode()).hexdigest()[:8]
+def _name_for(name: str, folder: Path) -> str:
+    """The name of a study of a folder: ``<name>-<folder>``, with a digest if needed."""
+    letters = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    told, key = f"{name}-{letters}", (runs_dir(), f"{name}-{letters}")
+    is_whole = letters and folder.name.isascii() and len(told) <= MAX_NAME
+    if is_whole and (_owner(told) or _FOLDERS.get(key, str(folder))) == str(folder):
+        _FOLDERS[key] = str(folder)
+        return told
+    room = MAX_NAME - len(digest) - 1
+    return f"{told[:room].strip('-')}-{digest}"
+
+
+def check_owner(study: Study) -> None:
+    """Refuse to mix the pictures of two folders in one run.
+
+    Raises
+    ------
+    StudyError
+        The run of that name holds those of another folder, which is still there.
+
+    """
+    owner = Path(_owner(study.name) or study.images)
+    if owner != Path(study.images) and owner.is_absolute() and owner.is_dir():
+        raise StudyError(
+            f"{runs_dir() / study.name} holds the pictures of {owner}, and images is "
+            f"{study.images}: give this study another name"
+        )
+
+
+def _owner(name: str) -> str | None:
+    """The images of the run of a name, where there is one."""
+    file = runs_dir() / name / "study.yaml"
+    return str(read_yaml(file).get("images")) if file.is_file() else None
+
+
+def _check_text(path: Path) -> None:
+    """Refuse a path that no table can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise StudyError(
+            f"expected a folder whose path is UTF-8, found {str(path)!a}: rename it"
+        ) from error
 
 
 def write_study(study: Study, path: Path) -> None:

@@ -14,7 +14,7 @@ from evalkit._files import digest
 from evalkit.errors import SettingError, UnknownNameError, WeightsError
 from evalkit.images import Picture, read_image, resize, write_image
 from evalkit.metrics.seams import TileBorders, noise, seams
-from evalkit.paths import slug
+from evalkit.paths import file_name
 from evalkit.profiling.experiments import highest_percentile, percentile_bound
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
 from evalkit.study._compute import GROUP, RESIZED, Cells, choose, first_failure, newest
@@ -157,7 +157,7 @@ def made_source(
     run: Run, row: Mapping[Any, Any] | pd.Series, name: str, picture: Picture
 ) -> dict[str, Any]:
     """Write what was made of a picture, below the run's ``sources``; return its row."""
-    path = run.path / "sources" / f"{slug(name)}-{row['sha256'][:8]}.png"
+    path = run.path / "sources" / f"{file_name(name)}-{row['sha256'][:8]}.png"
     write_image(path, picture)
     height, width = picture.shape[:2]
     made = {"source": name, "path": str(path), "sha256": digest(path)}

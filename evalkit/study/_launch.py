@@ -14,17 +14,27 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evalkit.errors import PackageMissingError, StudyError, WeightsError
-from evalkit.imagesets import imagesets, prepare
-from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
+from evalkit.imagesets import imagesets, left_out, prepare
+from evalkit.paths import PACKAGE, SHIPPED, file_name, remove_litter, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.study._config import Study, read_study, resolve_study, write_study
+from evalkit.study._config import (
+    Study,
+    check_owner,
+    read_study,
+    resolve_study,
+    write_study,
+)
 from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run, write_text
 
 
 def run_study(
-    file: Path, *, images: str | None = None, say: Callable[[str], None] = print
+    file: Path,
+    *,
+    images: str | None = None,
+    recursive: bool = False,
+    say: Callable[[str], None] = print,
 ) -> Run:
     """Run a study, or go on with it: only what is missing is computed.
 
@@ -34,6 +44,8 @@ def run_study(
         A study file; see `Study`.
     images
         A folder or a set in place of the study's.
+    recursive
+        Whether its subfolders are read, too, whatever the study says.
     say
         Told what is being done.
 
@@ -45,6 +57,8 @@ def run_study(
 
     """
     study = read_study(file)
+    if recursive:
+        study = study.model_copy(update={"recursive": True})
     has_cuda = _has_cuda()
     asked = study.images if images is None else images
     study = resolve_study(study, images=images, has_cuda=has_cuda)
@@ -54,10 +68,14 @@ def run_study(
     else:
         chosen = study.images
     say(f"images: {chosen}; {study.repeats} timed runs of each cell")
+    for line in left_out(study.images, recursive=study.recursive):
+        say(line)
     run = open_run(str(runs_dir() / study.name))
     lock = FileLock(run.path / ".lock")
     try:
         with lock.acquire(timeout=0):
+            check_owner(study)
+            remove_litter(run.path)
             _point_latest(run)
             for name in imagesets():
                 if any(f"outputs:{name}" in other for other in study.conditions):
@@ -140,13 +158,14 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _images_digest(images: str) -> str:
+def _images_digest(study: Study) -> str:
     """Changes when a set's recipe or a folder's files do."""
-    if images in imagesets():
-        return images
-    files = [path for path in Path(images).iterdir() if path.is_file()]
-    stats = [(p.name, p.stat().st_size, p.stat().st_mtime_ns) for p in files]
-    return _digest(sorted(stats))
+    if study.images in imagesets():
+        return study.images
+    find = Path(study.images).rglob if study.recursive else Path(study.images).glob
+    files = [path for path in find("*") if path.is_file()]
+    stats = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
+    return _digest([study.recursive, *sorted(stats)])
 
 
 def _code_digest() -> str:
@@ -166,12 +185,12 @@ def _snakemake(
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study._notebooks"],
-        "conditions": {slug(name): name for name in study.conditions},
+        "conditions": {_step(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
         "experiments": study.experiments,
         "random": [
-            slug(name) for name in study.conditions if _is_random(weights[name])
+            _step(name) for name in study.conditions if _is_random(weights[name])
         ],
         "has_cuda": has_cuda,
         "seed": study.seed,
@@ -180,8 +199,8 @@ def _snakemake(
             "conditions": study.rating.conditions or study.conditions,
         },
         # what follows only says when a step is out of date
-        "images_digest": _images_digest(study.images),
-        "weights": {slug(name): _digest(weights[name]) for name in study.conditions},
+        "images_digest": _images_digest(study),
+        "weights": {_step(name): _digest(weights[name]) for name in study.conditions},
         "ratings": ratings_digest(run),
         "code": _code_digest(),
     }
@@ -213,6 +232,11 @@ def _snakemake(
     what = f"{n_new} new records" if n_new else "nothing to compute"
     say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
     say(f"report: {run.path / 'report.html'}")
+
+
+def _step(condition: str) -> str:
+    """Of a condition in the names of notebooks: Snakemake reads braces as wildcards."""
+    return file_name(condition).translate(str.maketrans("{}", "()"))
 
 
 def _is_random(weights: list[Any]) -> bool:

@@ -1,6 +1,7 @@
 """Notebooks executed by papermill, strictly; as a program, the Snakefile's step."""
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,11 +37,12 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
     import papermill
 
     check_parameters(name, parameters)
+    source = notebook_path(name)
     with atomic_path(output) as temporary:
         try:
             papermill.execute_notebook(
-                notebook_path(name),
-                temporary,
+                # papermill fills in a path's braces
+                *(re.sub("[{}]", r"\g<0>\g<0>", str(p)) for p in (source, temporary)),
                 parameters=parameters,
                 cwd=str(output.parent),
                 kernel_name="python3",

@@ -11,7 +11,7 @@ from evalkit.faces import detect
 from evalkit.figures import pathology_maps, save
 from evalkit.images import Picture, read_image
 from evalkit.metrics import metrics
-from evalkit.paths import slug
+from evalkit.paths import file_name
 from evalkit.study._compare import at_size_of, usable
 from evalkit.study._regions import Region, face_regions
 from evalkit.study._run import Run
@@ -118,7 +118,7 @@ def draw_pathologies(
         }
         if outputs:
             figure = _drawn(source, outputs, _whole(run, name))
-            files.append(save(figure, run.figures, f"60_maps_{slug(name)}"))
+            files.append(save(figure, run.figures, f"60_maps_{file_name(name)}"))
     return files
 
 

@@ -3,7 +3,6 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,12 +10,10 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from evalkit import faces, stats
+from evalkit import stats
 from evalkit.claims.rule import DIFFERENCE, against
-from evalkit.images import read_image
 from evalkit.imagesets import prepare
 from evalkit.paths import data_file
-from evalkit.records import code_digest
 from evalkit.restorers._routing import (
     ARTICLE_RULES,
     FEATURES,
@@ -25,13 +22,13 @@ from evalkit.restorers._routing import (
     Rule,
     Values,
     first_rule,
-    look,
 )
 from evalkit.restorers.auto import FALLBACK
+from evalkit.study._looks import look_at
 from evalkit.study._routing import folder_route
 from evalkit.study._run import Run
 from evalkit.study._scores import read_answers
-from evalkit.tables import IMAGES, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
+from evalkit.tables import IMAGES, LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 
 ROUTERS = ("route", "route_fitted", "route_article", "route_folder")
 """Columns of `ROUTING`: a rule list, or a way to use it, each."""
@@ -47,8 +44,8 @@ def assess_routing(
     Parameters
     ----------
     run
-        Gets the tables ``routing``, ``routing_confusion`` and ``routing_regret``. What
-        the first of them knows of a picture is not measured again.
+        Gets the tables ``routing``, ``routing_confusion`` and ``routing_regret``, and
+        ``looks``: what that knows of a picture is not measured again.
     images
         The set with labels (``data/routes.yaml``). The run's own pictures, which may
         have scores, are looked at, too.
@@ -90,25 +87,11 @@ def assess_routing(
 
 
 def _looked_at(run: Run, images: pd.DataFrame) -> pd.DataFrame:
-    """The features of pictures, from the run's table where it has them."""
-    code = code_digest(["evalkit.restorers._routing"])
-    known = run.read(ROUTING)
-    known = known[known["code"] == code].set_index("sha256")[list(FEATURES)]
-    detector = faces.detector()
-    rows = []
-    for row in images[["source", "kind", "sha256", "path"]].to_dict("records"):
-        path, sha256 = Path(row.pop("path")), row["sha256"]
-        if sha256 in known.index:
-            values = known.loc[sha256].to_dict()
-        else:
-            is_pdf = float(path.suffix.lower() == ".pdf")
-            values = look(read_image(path), detector, is_pdf=is_pdf)
-        rows.append({**row, "code": code, **values})
-    columns = ["source", "kind", "sha256", "code", *FEATURES]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype(dict.fromkeys(FEATURES, "Float64")).astype(
-        dict.fromkeys(FEATURES, float)
-    )
+    """The features of pictures; what the run knows of them is not measured again."""
+    looks = look_at(images, run.read(LOOKS))
+    run.write(LOOKS, looks)
+    seen = looks.astype(dict.fromkeys(FEATURES, float))
+    return images[["source", "kind", "sha256"]].merge(seen, on="sha256")
 
 
 def _routes(values: Values, rules: Sequence[Rule]) -> NDArray[Any]:

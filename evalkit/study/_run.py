@@ -9,11 +9,12 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from evalkit.imagesets import prepare
-from evalkit.paths import atomic_path, runs_dir, slug
+from evalkit.imagesets import left_out, prepare
+from evalkit.imagesets.folder import UNKNOWN_KIND
+from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore
 from evalkit.study._config import Study
-from evalkit.tables import IMAGES, Table
+from evalkit.tables import IMAGES, LOOKS, Table
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -62,14 +63,33 @@ class Run:
         return self.path / "figures"
 
     def images(self, images: str) -> pd.DataFrame:
-        """Prepare an image set or a folder; keep its table; return it (`IMAGES`)."""
-        frame = prepare(images)
+        """Prepare an image set or a folder; keep its table; return it (`IMAGES`).
+
+        The router tells the kinds of a folder's pictures that nobody has told.
+        """
+        frame = prepare(images, recursive=self.is_recursive)
+        unknown = frame[frame["error"].isna() & (frame["kind"] == UNKNOWN_KIND)]
+        if len(unknown):
+            from evalkit.study._looks import look_at, with_kinds  # reads networks
+
+            looks = look_at(unknown, self.read(LOOKS))
+            self.write(LOOKS, looks)
+            frame = with_kinds(frame, looks)
         self.write(IMAGES, frame)
         return frame
 
+    def left_out(self, images: str) -> str:
+        """What of a folder is not read, in lines; empty for nothing."""
+        return "\n".join(left_out(images, recursive=self.is_recursive))
+
+    @property
+    def is_recursive(self) -> bool:
+        """Whether the study reads subfolders, too."""
+        return self.study is not None and self.study.recursive
+
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
-        path = table.write(frame, self.path / "tables", slug(part))
+        path = table.write(frame, self.path / "tables", part)
         path.with_suffix(".md").write_text(
             frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n",
             encoding="utf-8",
@@ -85,13 +105,12 @@ class Run:
 
     def read(self, table: Table, part: str = "") -> pd.DataFrame:
         """Read a table; empty when it has not been written."""
-        name = f"{table.name}-{slug(part)}" if part else table.name
-        path = self.path / "tables" / f"{name}.csv"
+        path = table.path(self.path / "tables", part)
         return table.read(path) if path.is_file() else table.frame([])
 
     def output_path(self, condition: str, source: str) -> Path:
         """Where the output of a source under a condition lies."""
-        return self.path / "outputs" / slug(condition) / f"{slug(source)}.png"
+        return self.path / "outputs" / file_name(condition) / f"{file_name(source)}.png"
 
     def quality(self, conditions: Iterable[str] | None = None) -> pd.DataFrame:
         """The records that say how outputs were made, for the pictures at hand."""

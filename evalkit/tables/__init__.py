@@ -13,7 +13,8 @@ from evalkit.tables._cost import (
     STABILITY,
     TIMELINE,
 )
-from evalkit.tables._routing import ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
+from evalkit.tables._pairs import read_pairs
+from evalkit.tables._routing import LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
     SCORES_METRICS,
     SCORES_MOS,
@@ -33,7 +34,15 @@ from evalkit.tables._study import (
     RECORDS,
     VERDICTS,
 )
-from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH, Table
+from evalkit.tables._table import (
+    COUNT,
+    NUMBER,
+    TEXT,
+    TRUTH,
+    Table,
+    read_csv,
+    write_csv,
+)
 
 __all__ = [
     "ARTICLE",
@@ -46,6 +55,7 @@ __all__ = [
     "EXPERIMENTS",
     "FLOORS",
     "IMAGES",
+    "LOOKS",
     "MEMORY",
     "METRICS",
     "NUMBER",
@@ -70,4 +80,7 @@ __all__ = [
     "TRUTH",
     "VERDICTS",
     "Table",
+    "read_csv",
+    "read_pairs",
+    "write_csv",
 ]

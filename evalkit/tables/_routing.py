@@ -2,6 +2,28 @@
 
 from evalkit.tables._table import COUNT, NUMBER, TEXT, Table
 
+SEEN = {
+    "is_pdf": NUMBER,
+    "text_density": NUMBER,  # null without the extra ocr
+    "n_faces": NUMBER,
+    "largest_face_px": NUMBER,
+    "face_share": NUMBER,
+    "straight_edges": NUMBER,
+    "sharpness": NUMBER,
+    "noise_level": NUMBER,
+    "blockiness": NUMBER,
+}
+
+LOOKS = Table(
+    name="looks",
+    columns={
+        "sha256": TEXT,  # of the source
+        "code": TEXT,  # digest of what looks at pictures
+        **SEEN,
+    },
+    key=("sha256",),
+)
+
 ROUTING = Table(
     name="routing",
     columns={
@@ -15,15 +37,7 @@ ROUTING = Table(
         "route_fitted": TEXT,  # with limits fitted to all other pictures
         "route_article": TEXT,  # by the article's rules, picture by picture
         "route_folder": TEXT,  # by the article's, once for all pictures of a kind
-        "is_pdf": NUMBER,
-        "text_density": NUMBER,  # null without the extra ocr
-        "n_faces": NUMBER,
-        "largest_face_px": NUMBER,
-        "face_share": NUMBER,
-        "straight_edges": NUMBER,
-        "sharpness": NUMBER,
-        "noise_level": NUMBER,
-        "blockiness": NUMBER,
+        **SEEN,
     },
     key=("source",),
 )

@@ -7,6 +7,7 @@ IMAGES = Table(
     columns={
         "source": TEXT,  # stem; unique within the set
         "kind": TEXT,  # portrait, group, mixed, building, text, product, ...
+        "kind_from": TEXT,  # kinds.csv, subfolder, router; null where the set knows it
         "path": TEXT,  # of the source, absolute
         "sha256": TEXT,  # of that file
         "width_px": COUNT,

@@ -1,6 +1,7 @@
 """What a table is, and the one way it is made, checked, written and read."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,14 @@ from typing import Any
 import pandas as pd
 
 from evalkit.errors import TableError
-from evalkit.paths import atomic_path
+from evalkit.paths import atomic_path, file_name
 
 TEXT, NUMBER, COUNT, TRUTH = "string", "Float64", "Int64", "boolean"
 """pandas' nullable types: what is unknown is null, never 0 and never ``""``."""
+
+FORMULA = re.compile(r"['=@＝＠＋－\t\r\n]|[+-](?![\d.]+\Z)")
+"""How a text begins that a spreadsheet would compute (OWASP, CSV injection), a signed
+number excepted; and the apostrophe that keeps it from that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +63,10 @@ class Table:
             }
             for row in rows
         ]
+        for row in texts:
+            for name, value in row.items():
+                if isinstance(value, str):  # bytes of a file's name that are not UTF-8
+                    row[name] = value.encode(errors="backslashreplace").decode()
         return self.checked(pd.DataFrame(texts, columns=list(self.columns)))
 
     def checked(self, frame: pd.DataFrame) -> pd.DataFrame:
@@ -84,14 +93,89 @@ class Table:
             raise TableError(f"table {self.name}: {key} is null or not unique")
         return typed.reset_index(drop=True)
 
+    def path(self, folder: Path, part: str = "") -> Path:
+        """Where the table lies in a folder: ``<name>[-<part>].csv``."""
+        return folder / f"{self.name}{part and f'-{file_name(part)}'}.csv"
+
     def write(self, frame: pd.DataFrame, folder: Path, part: str = "") -> Path:
-        """Write ``<name>[-<part>].csv`` atomically; return its path."""
-        path = folder / f"{self.name}{f'-{part}' if part else ''}.csv"
-        checked = self.checked(frame)
-        with atomic_path(path) as temporary:
-            checked.to_csv(temporary, index=False)
+        """Write the table, as `write_csv` does; return its path."""
+        path = self.path(folder, part)
+        write_csv(self.checked(frame), path)
         return path
 
     def read(self, path: Path) -> pd.DataFrame:
-        """Read and check one file."""
-        return self.checked(pd.read_csv(path, dtype=dict(self.columns)))
+        """Read and check one file; see `read_csv`.
+
+        A column that came into the table after the file was written is null.
+        """
+        found = read_csv(path, self.columns)
+        for name in self.columns.keys() - set(found):
+            found[name] = None
+        return self.checked(found)
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame atomically, as UTF-8, so that `read_csv` gives exactly the same.
+
+    A text is always in quotes, what is unknown is nothing at all. A text that a
+    spreadsheet would take for a formula (`FORMULA`) gets an apostrophe before it.
+    """
+    rows = frame.astype(object).itertuples(index=False)
+    lines = [",".join(frame), *(",".join(map(_cell, row)) for row in rows)]
+    with atomic_path(path) as temporary:
+        temporary.write_bytes("\n".join([*lines, ""]).encode())
+
+
+def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
+    """Read a file of `write_csv`, or another of comma-separated values.
+
+    Parameters
+    ----------
+    path
+        In UTF-8.
+    columns
+        The dtype of each column that is known: one of the four of this module.
+
+    Raises
+    ------
+    TableError
+        Not UTF-8, no table, or a value of the wrong type.
+
+    """
+    # pandas cannot tell "" and "NA" from what is unknown, nor reads floats exactly
+    import pyarrow as pa
+    from pyarrow import csv
+
+    types = {TEXT: pa.string(), NUMBER: pa.float64(), COUNT: pa.int64()}
+    types[TRUTH] = pa.bool_()
+    dtypes = {kind: pd.api.types.pandas_dtype(name) for name, kind in types.items()}
+    try:
+        found = csv.read_csv(
+            path,
+            csv.ReadOptions(block_size=path.stat().st_size + 1),
+            csv.ParseOptions(newlines_in_values=True),
+            csv.ConvertOptions(
+                column_types={name: types[dtype] for name, dtype in columns.items()},
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        raise TableError(f"{path}: {error}") from error
+    frame = found.to_pandas(types_mapper=dtypes.get)
+    for name in frame.columns.intersection(
+        [n for n, t in columns.items() if t == TEXT]
+    ):
+        frame[name] = frame[name].str.removeprefix("'")
+    return frame
+
+
+def _cell(value: Any) -> str:
+    """A value as CSV has it."""
+    if pd.isna(value):
+        return ""
+    if not isinstance(value, str):
+        return str(value)
+    guard = "'" if FORMULA.match(value) else ""
+    return f'"{guard}{value.replace(chr(34), chr(34) * 2)}"'

@@ -7,7 +7,12 @@ import pytest
 from evalkit.errors import SettingError, UnknownNameError
 from evalkit.images import write_image
 from evalkit.paths import imageset_dir
-from evalkit.restorers import load_restorer, plan_restorer
+from evalkit.restorers import (
+    condition_name,
+    load_restorer,
+    parse_condition,
+    plan_restorer,
+)
 
 
 def picture(value, dtype=np.uint8):
@@ -101,14 +106,83 @@ def test_two_outputs_of_one_source_are_refused(folder):
     ("pairs", "told"),
     [
         ("source,result\nanna,0001.png\n", "expected columns source, output"),
-        ("", "expected columns source, output; got None"),
+        ("", "expected columns source, output; got"),
         ("source,output\nclara,0001.png\n", "there is no .*0001.png"),
+        ("source,output\nclara\n", "row 2: expected"),
+        ("source,output\nclara,\n", "row 2: expected"),
+        (
+            "source,output\nclara,anna.png\nclara,bert.png\n",
+            "'clara' stands there twice",
+        ),
+        ("source,output\nc.jpg,anna.png\nc.png,bert.png\n", "two outputs of 'c'"),
+        ("source,output\nclara,../secret.png\n", "secret.png: expected a file inside"),
+        ("source,output\nclara,/secret.png\n", "/secret.png: expected a file inside"),
+        ("source,output\nclara,link.png\n", "link.png: expected a file inside"),
+        ("source,output\nclara,dir/x.png\n", "dir/x.png: expected a file inside"),
     ],
 )
-def test_pairs_that_do_not_fit_are_refused(pairs, told, folder):
+def test_pairs_that_do_not_fit_are_refused(pairs, told, folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "x.png"
+    write_image(outside, SOURCE)
+    (folder / "dir").symlink_to(outside.parent)
+    if "link" in pairs:
+        (folder / "link.png").symlink_to(outside)
     (folder / "pairs.csv").write_text(pairs, encoding="utf-8")
     with pytest.raises(SettingError, match=told):
         plan_restorer(f"outputs:{folder}")
+
+
+def test_a_picture_that_is_a_link_out_of_the_folder_is_refused(
+    folder, tmp_path_factory
+):
+    outside = tmp_path_factory.mktemp("outside") / "x.png"
+    write_image(outside, SOURCE)
+    (folder / "clara.png").symlink_to(outside)
+    with pytest.raises(SettingError, match=r"clara\.png: expected a file inside"):
+        plan_restorer(f"outputs:{folder}")
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk", "utf-16"])
+def test_pairs_in_another_encoding_are_refused_in_a_line(encoding, folder):
+    text = "source,output\né相册,anna.png\n".encode(encoding, errors="ignore")
+    (folder / "pairs.csv").write_bytes(text)
+    with pytest.raises(SettingError, match="expected UTF-8"):
+        plan_restorer(f"outputs:{folder}")
+
+
+@pytest.mark.parametrize("source", ["photo v1.2", "photo v1.2.jpg"])
+def test_a_stem_with_a_dot_is_a_stem_and_excels_mark_is_none_of_it(source, folder):
+    text = f"source,output\r\n{source},anna.png\r\n"
+    (folder / "pairs.csv").write_text(text, encoding="utf-8-sig")
+    assert restore(folder, "photo v1.2").image[0, 0, 0] == 10
+
+
+def test_the_one_output_whose_name_begins_with_the_sources_is_its_output(folder):
+    for name in ("photo_upscayl_4x", "photo2_x", "cat_a", "cat_b"):
+        write_image(folder / f"{name}.png", picture(len(name) + (name == "cat_b")))
+    assert restore(folder, "photo").image[0, 0, 0] == len("photo_upscayl_4x")
+    assert restore(folder, "photo2").image[0, 0, 0] == len("photo2_x")
+    with pytest.raises(UnknownNameError, match="'an'"):
+        restore(folder, "an")
+    with pytest.raises(UnknownNameError, match="'ann'"):
+        restore(folder, "ann")
+    (folder / "pairs.csv").write_text("source,output\ncat_2,cat_b.png\n", "utf-8")
+    assert restore(folder, "cat").image[0, 0, 0] == 5
+    (folder / "pairs.csv").unlink()
+    with pytest.raises(SettingError, match=r"cat_a, cat_b may all be made of cat; say"):
+        restore(folder, "cat")
+
+
+def test_a_folder_of_any_name_is_a_condition(tmp_path):
+    for name in ("a@b", "{draft}", "x=1,y", "100% #1 'q' \"相册\"", "e@scale"):
+        folder = tmp_path / name
+        write_image(folder / "anna.png", picture(10))
+        condition = condition_name(**parse_condition(f"outputs:{folder}"))
+        assert condition == f"outputs:{folder}"
+        made = load_restorer(**parse_condition(condition)).restore(
+            SOURCE, source="anna"
+        )
+        assert made.image[0, 0, 0] == 10
 
 
 def test_the_plan_changes_with_the_content_of_the_folder(folder):

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import StudyError
-from evalkit.paths import SHIPPED
-from evalkit.study import read_study, resolve_study
+from evalkit.paths import SHIPPED, runs_dir
+from evalkit.study import Study, read_study, resolve_study
+from evalkit.study._config import check_owner, write_study
 from evalkit.study._experiments import VALUES
 
 
@@ -44,13 +45,70 @@ def test_the_shipped_study_compares_both_runners_and_acknowledges_gpen():
         ("name: a\nconditions: [lanczos]\nrepeats: 0", "repeats"),
         ("name: a\nconditions: [lanczos]\naccept: [all]", "accept"),
         ("- lanczos", "expected keys and values"),
-        ("name: [", "not YAML"),
+        ("name: [", "not YAML: line 1, column 8: "),
+        ("name: latest\nconditions: [lanczos]", "latest, adhoc"),
+        ("name: adhoc\nconditions: [lanczos]", "latest, adhoc"),
+        ("name: con\nconditions: [lanczos]", "names of devices"),
+        ("name: lpt1\nconditions: [lanczos]", "names of devices"),
+        (f"name: {'a' * 101}\nconditions: [lanczos]", "at most 100 letters"),
+        ("name: a.\nconditions: [lanczos]", "name"),
+        ("name: a\n1: 2\nconditions: [lanczos]", "line 2, column 1: expected a text"),
+        ("name: a\nyes: 2\nconditions: [lanczos]", "found True"),
+        ("name: a\nconditions: [{restorer: lanczos, 2: 3}]", "found 2"),
+        ("name: a\n[b]: 2\nconditions: [lanczos]", "found ['b']"),
+        ("name: a\nname: b\nconditions: [lanczos]", "'name' stands there twice"),
+        ("name: a\nrating: {mode: ab, mode: acr}", "'mode' stands there twice"),
+        ("name: a\nconditions: [{restorer: [1]}]", "{restorer: ..., setting: ...}"),
+        ("name: a\nconditions: [lanczos]\nrepeats: true", "repeats"),
+        ("name: a\nconditions: [lanczos]\nseed: true", "seed"),
+        ("name: a\nconditions: [lanczos]\nrating: {subjects: true}", "subjects"),
+        ("name: a\nconditions: [lanczos]\nrecursive: 1", "recursive"),
+        (f"name: a\nconditions: {'[' * 5000}", "nested too deep"),
+        (f"name: a\nconditions: {'[' * 5000}{']' * 5000}", "nested too deep"),
+        (f"name: a\nconditions: {'{a: ' * 5000}", "nested too deep"),
+        (f"name: a\nconditions: [lanczos]\nseed: {'9' * 5000}", "cannot be read"),
+        ("name: a\nconditions: [lanczos]\nseed: 2020-13-45", "cannot be read"),
+        ("name: a\nconditions: [!!python/name:os.system '']", "not YAML"),
+        ("name: a\nconditions: [\x07]", "not YAML"),
+        ("", "expected keys and values"),
     ],
+    ids=range(40),
 )
 def test_a_study_with_a_mistake_is_refused_by_name(tmp_path, text, said):
     with pytest.raises(StudyError, match=r"my\.yaml") as caught:
         read_study(study_file(tmp_path, text))
     assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "said"),
+    [
+        ("latin-1", "byte "),
+        ("gbk", "byte "),
+        ("utf-16", "byte 1 "),
+        ("utf-16-le", "byte "),
+    ],
+)
+def test_a_study_in_another_encoding_is_refused_in_a_line(tmp_path, encoding, said):
+    text = "name: a\nconditions: [lanczos]\nimages: é相册\n"
+    path = tmp_path / "my.yaml"
+    path.write_bytes(text.encode(encoding, errors="ignore"))
+    with pytest.raises(StudyError, match=rf"my\.yaml: expected text in UTF-8.*{said}"):
+        read_study(path)
+
+
+def test_plain_letters_in_utf16_without_its_mark_are_refused_in_a_line(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_bytes("name: a\nconditions: [lanczos]\n".encode("utf-16-be"))
+    with pytest.raises(StudyError, match=r"another encoding \(it holds zero bytes"):
+        read_study(path)
+
+
+def test_a_study_with_excels_or_notepads_mark_is_read(tmp_path):
+    path = tmp_path / "my.yaml"
+    path.write_text("name: a\nconditions: [lanczos]\n", encoding="utf-8-sig")
+    assert read_study(path).name == "a"
 
 
 def test_a_study_that_is_not_there_is_refused(tmp_path):
@@ -98,6 +156,59 @@ def test_a_folder_with_a_chinese_name_gets_a_digest(tmp_path):
     study = read_study(study_file(tmp_path, "name: a\nconditions: [lanczos]"))
     resolved = resolve_study(study, images=str(album), has_cuda=False)
     assert re.fullmatch(r"a-[0-9a-f]{8}", resolved.name)
+
+
+def resolved_name(folder: Path | str, name: str = "s") -> str:
+    study = Study(name=name, conditions=["lanczos"])
+    return resolve_study(study, images=str(folder), has_cuda=False).name
+
+
+def test_no_two_folders_have_one_name_and_one_folder_has_one(tmp_path, monkeypatch):
+    folders = [
+        *(
+            "a/相册2020",
+            "b/合影2020",
+            "c/holiday",
+            "d/holiday",
+            "e/Holiday",
+            "f/holiday!",
+        ),
+        *("g/a b", "h/a-b", "i/é", "j/e\u0301", f"k/{'x' * 200}", f"l/{'x' * 201}"),
+    ]
+    for folder in folders:
+        (tmp_path / folder).mkdir(parents=True)
+    names = [resolved_name(tmp_path / folder) for folder in folders]
+    assert len(set(names)) == len(folders)
+    assert names[2] == "s-holiday"
+    assert re.fullmatch("s-2020-[0-9a-f]{8}", names[0])
+    assert all(re.fullmatch("[a-z0-9-]{1,100}", name) for name in names)
+    assert [resolved_name(tmp_path / folder) for folder in folders] == names
+    (tmp_path / "link").symlink_to(tmp_path / "c")
+    monkeypatch.chdir(tmp_path / "d")
+    spelt = (f"{tmp_path}/c/holiday/", f"{tmp_path}/link/holiday", "../c/./holiday")
+    assert {resolved_name(spelling) for spelling in spelt} == {"s-holiday"}
+
+
+def test_a_run_that_is_there_keeps_its_folder(tmp_path):
+    for folder in ("a/holiday", "b/holiday"):
+        (tmp_path / folder).mkdir(parents=True)
+    theirs = Study(
+        name="s-holiday", images=str(tmp_path / "a/holiday"), conditions=["lanczos"]
+    )
+    write_study(theirs, runs_dir() / "s-holiday" / "study.yaml")
+    assert re.fullmatch("s-holiday-[0-9a-f]{8}", resolved_name(tmp_path / "b/holiday"))
+    assert resolved_name(tmp_path / "a/holiday") == "s-holiday"
+    with pytest.raises(StudyError, match=r"holds the pictures of .*a/holiday"):
+        check_owner(theirs.model_copy(update={"images": str(tmp_path / "b/holiday")}))
+    check_owner(theirs)
+    check_owner(theirs.model_copy(update={"name": "new"}))
+
+
+def test_a_folder_whose_path_is_not_utf8_is_refused(tmp_path):
+    folder = tmp_path / "caf\udce9"
+    folder.mkdir()
+    with pytest.raises(StudyError, match=r"path is UTF-8, found .*caf\\udce9.*rename"):
+        resolved_name(folder)
 
 
 def test_images_that_are_neither_a_set_nor_a_folder_are_refused(tmp_path):

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from evalkit.images import write_image
-from evalkit.restorers._routing import FEATURES
-from evalkit.study import _routers, assess_routing, open_run
+from evalkit.restorers._routing import FEATURES, kind_of
+from evalkit.study import _looks, _routers, assess_routing, open_run
 from evalkit.study._routers import fit
 from evalkit.study._scores import Answers
 from evalkit.tables import IMAGES, ROUTING
@@ -83,7 +83,7 @@ def test_routes_are_counted_against_labels_for_every_router(run):
 
 def test_pictures_are_looked_at_once(run, monkeypatch):
     first = assess_routing(run, say=lambda _: None)["routing"]
-    monkeypatch.setattr(_routers, "look", None)
+    monkeypatch.setattr(_looks, "look", None)
     again = assess_routing(run, say=lambda _: None)["routing"]
     pd.testing.assert_frame_equal(first, again)
     assert len(run.read(ROUTING)) == 2
@@ -128,3 +128,45 @@ def test_photographs_go_where_they_are_wanted_by_limits_fitted_to_the_others(
     assert len(routing) == 48
     assert min(right["route"], right["route_fitted"]) >= 45
     assert right["route_article"] < 40  # no hybrid, no crowd, no painted figure
+
+
+@pytest.fixture
+def portraits(tmp_path, astronaut):
+    """A folder of a portrait, told of as such, one that is not, and a cloth."""
+    write_image(tmp_path / "pictures" / "told.png", astronaut[:255, 100:356])
+    write_image(tmp_path / "pictures" / "face.png", astronaut[:256, 100:356])
+    write_image(tmp_path / "pictures" / "cloth.png", astronaut[400:450, 300:400])
+    (tmp_path / "pictures" / "broken.png").touch()
+    kinds = "file,kind\ntold,surveillance\n"
+    (tmp_path / "pictures" / "kinds.csv").write_text(kinds, encoding="utf-8")
+    return str(tmp_path / "pictures")
+
+
+def test_the_router_tells_the_kinds_that_nobody_told(portraits, tmp_path, monkeypatch):
+    run = open_run(str(tmp_path / "run"))
+    images = run.images(portraits).set_index("source")
+    assert images["kind"].drop("broken").to_dict() == {
+        "cloth": "other",
+        "face": "portrait",
+        "told": "surveillance",
+    }
+    assert images["kind_from"].drop("broken").to_dict() == {
+        "cloth": "router",
+        "face": "router",
+        "told": "kinds.csv",
+    }
+    monkeypatch.setattr(_looks, "look", None)
+    pd.testing.assert_frame_equal(run.images(portraits).set_index("source"), images)
+    pd.testing.assert_frame_equal(run.read(IMAGES).set_index("source"), images)
+
+
+@pytest.mark.parametrize(
+    ("n_faces", "share", "text", "kind"),
+    [
+        *((0, 0, 0, "other"), (0, 0, 0.9, "text"), (1, 0.3, 0, "portrait")),
+        *((1, 0.05, 0, "mixed"), (3, 0.3, 0, "group"), (60, 0.3, 0, "group")),
+    ],
+)
+def test_the_kind_is_the_rules_or_by_the_number_of_faces(n_faces, share, text, kind):
+    values = planted([share], n_faces).assign(text_density=text).iloc[0]
+    assert kind_of(values) == kind
