@@ -12,7 +12,8 @@ ROWS = [
     {"images", "weights", "tables", "provenance"}
     | {"_basicsr", "_cgroup", "_decode", "_download", "_files", "_icc", "_ncnn_weights"}
     | {"_weights_found", "_weights_registry"},
-    {"faces", "features", "records", "_json_lines", "_record_keys", "_scene_features"}
+    {"faces", "features", "records", "_json_lines", "_record_keys", "_old_records"}
+    | {"_scene_features"}
     | {"_face_detectors", "_face_geometry", "_face_models", "_face_parser"},
     {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
     {"study", "claims"},

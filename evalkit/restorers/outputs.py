@@ -148,5 +148,6 @@ ENTRIES = (
             )
         },
         argument="folder",
+        takes_names=True,
     ),
 )

@@ -31,6 +31,7 @@ from evalkit.tables._study import (
     OUTCOMES,
     PATHOLOGIES,
     RECORDS,
+    SOURCES,
     VERDICTS,
 )
 from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH, Table
@@ -64,6 +65,7 @@ __all__ = [
     "SCORES_SCREENING",
     "SCORES_STRENGTHS",
     "SCORES_SUBJECTS",
+    "SOURCES",
     "STABILITY",
     "TEXT",
     "TIMELINE",
