@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -104,9 +104,10 @@ class Cells:
         what = self.condition
         if self.experiment not in ("quality", "cost"):
             what = f"{in_words(self.experiment, self.value)}, {what}"
+        copies = self._copies(missing, keys)
         say(
             f"{what}: {len(rows) - len(missing)} of {len(rows)} sources "
-            f"already there, {len(missing)} to compute"
+            f"already there, {len(missing) - len(copies)} to compute"
         )
         if missing and self.experiment != "quality":
             index = device_index(self.device)
@@ -114,6 +115,10 @@ class Cells:
                 say(note)
         for number, row in enumerate(missing, 1):
             start, source = time.perf_counter(), row["source"]
+            if source in copies:
+                records = self.run.records.read()
+                if take_same_bytes(self, [row], keys, records, say):
+                    continue
             there = self.mine(records, source, keys[source])
             outcome = self._compute(row, keys[source], there)
             say(
@@ -123,6 +128,16 @@ class Cells:
         records = self.run.records.read()
         parts = [self.mine(records, name, key) for name, key in keys.items()]
         return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
+
+    def _copies(
+        self, missing: Sequence[Mapping[str, Any]], keys: Mapping[str, str]
+    ) -> set[str]:
+        """Those whose bytes another of them has, which comes first."""
+        if self.plan.spec.takes_names:
+            return set()
+        names = [row["source"] for row in missing if pd.isna(row["error"])]
+        first = {keys[name]: name for name in reversed(names)}
+        return set(names) - set(first.values())
 
     def _key(self, row: Mapping[str, Any]) -> str:
         # whether the whole picture is one face is told with each call
