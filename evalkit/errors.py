@@ -50,6 +50,10 @@ class OutputRejectedError(EvalkitError):
     """An output that is no picture: NaN, constant, wrong size, a repeated tile."""
 
 
+class SourceChangedError(EvalkitError):
+    """A picture's file that is another than when the study looked at it."""
+
+
 class CancelledError(EvalkitError):
     """The caller's `cancel` returned true; no picture was made."""
 

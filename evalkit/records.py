@@ -14,17 +14,23 @@ import filelock
 import pandas as pd
 
 from evalkit import _json_lines
+from evalkit._old_records import in_todays_columns
 from evalkit._record_keys import code_digest, record_key
 from evalkit.errors import EvalkitError, TableError
 from evalkit.paths import atomic_path
 from evalkit.tables import RECORDS
 
 __all__ = [
+    "SERIES",
     "Cell",
     "RecordStore",
     "RecordsWarning",
     "RecordsWriteError",
+    "at_hand",
     "code_digest",
+    "in_words",
+    "made_at_hand",
+    "plain_records",
     "record_key",
 ]
 
@@ -34,13 +40,19 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class Cell(NamedTuple):
-    """What a record is known by: the key of the table ``records``."""
+    """What a record is known by: the key of the table ``records``.
+
+    A picture is its name and its content: `key` has the content, `source` the name.
+    """
 
     key: str
+    source: str | None
     experiment: str
+    value: str | None
+    instance: int | None
+    machine: str
     run: int
     phase: str
-    machine: str
 
 
 class RecordsWriteError(EvalkitError, OSError):
@@ -56,7 +68,8 @@ class RecordStore:
 
     A record is one line of JSON in ``records.jsonl`` with every column of the table
     ``records`` (null where unknown; ``setting``, ``stages_s`` and ``notes`` nested).
-    The first record of a `Cell` stands; a later one is not written.
+    The first record of a `Cell` stands; a later one is not written. Lines of older
+    versions are read as those of this one; see `evalkit._old_records`.
 
     Parameters
     ----------
@@ -158,7 +171,7 @@ class RecordStore:
         cells: set[Cell] = set()
 
         def add(_offset: int, row: dict[str, Any]) -> None:
-            cells.add(Cell(**{name: row.get(name) for name in Cell._fields}))  # type: ignore[arg-type]
+            cells.add(_cell_of(in_todays_columns(row)))
 
         return cells, _json_lines.scan(self.path, add)
 
@@ -182,6 +195,7 @@ class RecordStore:
         n_columns = len(columns)
 
         def add(offset: int, row: dict[str, Any]) -> None:
+            row = in_todays_columns(row)
             for name in RECORDS.json_columns:
                 if row.get(name) is not None:
                     row[name] = _canonical(row[name])
@@ -211,6 +225,56 @@ class RecordStore:
             lock.release()
 
 
+def at_hand(
+    records: pd.DataFrame, images: pd.DataFrame, made: pd.DataFrame
+) -> pd.DataFrame:
+    """The records of the pictures that are there now: of their name and content.
+
+    Parameters
+    ----------
+    records
+        Table `evalkit.tables.RECORDS`.
+    images
+        Table `evalkit.tables.IMAGES`.
+    made
+        Table `evalkit.tables.SOURCES`.
+
+    """
+    there = pd.concat([images, made_at_hand(made, images)])[["source", "sha256"]]
+    there = there.rename(columns={"sha256": "source_sha256"}).drop_duplicates()
+    return records.merge(there, on=list(there))
+
+
+def made_at_hand(made: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the table ``sources`` that were made of a picture as it is now."""
+    bases = images[["source", "sha256"]].add_prefix("base_")
+    return made.merge(bases, on=list(bases))
+
+
+def plain_records(records: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of the table ``records`` as `RecordStore.append` takes them."""
+    return [
+        {
+            name: json.loads(value)
+            if name in RECORDS.json_columns and pd.notna(value)
+            else _plain(value)
+            for name, value in row.items()
+        }
+        for row in records.to_dict("records")
+    ]
+
+
+SERIES = ("stability", "stability-fresh")
+"""Experiments of many runs: all in one process; each in a process of its own."""
+
+
+def in_words(experiment: str, value: Any) -> str:
+    """What was tried, as people read it: ``batch 4``, ``stability, batch 5``."""
+    if pd.isna(value):
+        return experiment
+    return f"{experiment}{', batch' if experiment in SERIES else ''} {value}"
+
+
 _CELL_TYPES = Cell.__annotations__
 
 
@@ -220,7 +284,7 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
     for row in rows:
         full = {**dict.fromkeys(RECORDS.columns), **row}
         full = {name: _plain(value) for name, value in full.items()}
-        cell = Cell(**{name: full[name] for name in Cell._fields})
+        cell = _cell_of(full)
         wrong = [n for n in Cell._fields if not isinstance(full[n], _CELL_TYPES[n])]
         if wrong:
             raise TableError(f"table records: null or wrong type: {wrong} of {cell}")
@@ -234,10 +298,15 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
             )
         except (TypeError, ValueError) as error:
             raise TableError(f"table records, {cell}: not JSON: {error}") from error
-        lines[cell] = _LONE_SURROGATE.sub("\ufffd", text).encode() + b"\n"
-        written.append(json.loads(lines[cell]))
+        line = _LONE_SURROGATE.sub("\ufffd", text).encode() + b"\n"
+        written.append(json.loads(line))
+        lines[_cell_of(written[-1])] = line
     RECORDS.frame(written)
     return lines
+
+
+def _cell_of(row: Mapping[str, Any]) -> Cell:
+    return Cell(**{name: row.get(name) for name in Cell._fields})  # type: ignore[arg-type]
 
 
 def _plain(value: Any) -> Any:

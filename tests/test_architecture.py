@@ -23,7 +23,8 @@ ROWS = [
         "_tiff",
     }
     | {"_ncnn_weights", "_weights_found", "_weights_registry"},
-    {"faces", "features", "records", "_json_lines", "_record_keys", "_scene_features"}
+    {"faces", "features", "records", "_json_lines", "_old_records", "_record_keys"}
+    | {"_scene_features"}
     | {"_face_detectors", "_face_geometry", "_face_models", "_face_parser"},
     {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
     {"study", "claims"},

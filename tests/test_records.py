@@ -27,6 +27,7 @@ def row(number: int, **columns) -> dict:
         "phase": "warm",
         "machine": "test-machine",
         "condition": "bicubic",
+        "source": "cup",
         "setting": {"tile": 0, "runner": "tuned"},
         "outcome": "ok",
         "wall_time_s": 0.25,
@@ -37,7 +38,8 @@ def row(number: int, **columns) -> dict:
 
 
 def cell(number: int) -> Cell:
-    return Cell(f"key-{number}", "quality", 1, "warm", "test-machine")
+    told = {"source": "cup", "experiment": "quality", "value": None, "instance": None}
+    return Cell(f"key-{number}", **told, machine="test-machine", run=1, phase="warm")
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import pandas as pd
 import yaml
 
-from evalkit.records import RecordStore
-from evalkit.tables import IMAGES, METRICS, Table
+from evalkit.records import RecordStore, at_hand
+from evalkit.tables import IMAGES, METRICS, SOURCES, Table
 
 SQLITE = "ratings.sqlite"
 """The run's own store of ratings, where EVALKIT_RATINGS names no other."""
@@ -96,8 +96,11 @@ class Evidence:
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """Table `evalkit.tables.RECORDS`."""
-        return RecordStore(self.run).read()
+        """Table `evalkit.tables.RECORDS`; of the pictures that it lists, if any."""
+        records, images = RecordStore(self.run).read(), self.table(IMAGES)
+        if images.empty:
+            return records
+        return at_hand(records, images, self.table(SOURCES))
 
     @cached_property
     def environment(self) -> dict[str, Any]:

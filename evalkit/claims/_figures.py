@@ -95,9 +95,9 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 """The claims in the article's tables of cost, by section."""
 
-SERIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "G9": (GPEN, ("stability", "stability-batch-5")),
-    "G14": (X4PLUS, ("stability-batch-5",)),
-    "G26": (X4PLUS, ("stability",)),
+SERIES: Mapping[str, tuple[str, tuple[int, ...]]] = {
+    "G9": (GPEN, (1, 5)),
+    "G14": (X4PLUS, (5,)),
+    "G26": (X4PLUS, (1,)),
 }
-"""Restorer and experiments of the claims on failures."""
+"""Restorer and pictures of a run's batch, of the claims on failures in a series."""

@@ -158,7 +158,8 @@ def _latency_scope(evidence: Evidence) -> Judgement:
 @evaluator("S6")
 def _stability_runs(evidence: Evidence) -> Judgement:
     records = evidence.records
-    stability = records[records["experiment"] == "stability"]
+    is_single = (records["experiment"] == "stability") & records["value"].isna()
+    stability = records[is_single]
     if stability.empty:
         return not_tested("records.jsonl has no run of the experiment stability")
     counts = stability.groupby(["machine", "condition"]).size()

@@ -17,6 +17,7 @@ from evalkit.claims._evidence import (
 )
 from evalkit.claims._figures import GPEN, SERIES, X4PLUS
 from evalkit.claims.measure import CLAIMED, SAME
+from evalkit.records import in_words
 from evalkit.tables import BUDGET, CONCURRENCY, STABILITY
 
 N_RUNS = 50
@@ -37,9 +38,10 @@ def _upstream(frame: pd.DataFrame, restorer: str) -> pd.DataFrame:
 
 
 def _series(evidence: Evidence, claim: str) -> pd.DataFrame:
-    restorer, experiments = SERIES[claim]
+    restorer, batches = SERIES[claim]
     rows = _upstream(evidence.table(STABILITY), restorer)
-    return rows[rows["experiment"].isin(experiments)]
+    n_pictures = rows["value"].fillna("1").astype("Int64")
+    return rows[(rows["experiment"] == "stability") & n_pictures.isin(batches)]
 
 
 def _no_failure(claim: str) -> Evaluator:
@@ -53,13 +55,14 @@ def _no_failure(claim: str) -> Evaluator:
                 f"tables/stability.csv has no {SERIES[claim][0]} upstream"
             )
         n, n_failed = rows["n_runs"], rows["n_runs"] * rows["failure_rate"]
+        series = [in_words(*of) for of in rows[["experiment", "value"]].to_numpy()]
         is_whole = len(rows) > 1 and n.min() >= N_RUNS
         found = f"{n_failed.sum():.0f} of {n.sum()}"
         return Judgement(
             decide(holds=is_whole, fails=n_failed.any()),
             found,
             f"tables/stability.csv: {found} runs failed "
-            f"({'; '.join(rows['condition'] + ', ' + rows['experiment'])}), so at most "
+            f"({'; '.join(rows['condition'] + ', ' + series)}), so at most "
             f"{rows['failure_high'].max():.1%} of a series (95 % confidence). The "
             f"article has two series of {N_RUNS}.",
         )

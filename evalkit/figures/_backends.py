@@ -67,7 +67,8 @@ def _name(row: dict[str, Any]) -> str:
     agreement = "" if pd.isna(decibels) else f", {decibels:.1f} dB"
     agreement = agreement.replace("inf dB", "same output")
     precision = row["precision"].partition(",")[0]
-    border = ", ncnn's border" if row["source"].endswith("+10px") else ""
+    is_bordered = pd.notna(row["border_px"]) and row["border_px"] > 0
+    border = ", ncnn's border" if is_bordered else ""
     return f"{row['backend']}{border}\n{row['device']}, {precision}{agreement}"
 
 

@@ -97,9 +97,9 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
 
 
 def _latencies(axes: Axes, records: pd.DataFrame) -> None:
-    told = records["experiment"].str.extract(r"^concurrency-(\d+)$")[0]
-    warm = records[told.notna() & (records["phase"] == "warm")]
-    for n, mine in warm.groupby(told[warm.index].astype(int)):
+    is_it = records["experiment"] == "concurrency"
+    warm = records[is_it & (records["phase"] == "warm")]
+    for n, mine in warm.groupby(warm["value"].astype(int)):
         times = mine["wall_time_s"].dropna().to_numpy(float)
         places = n + spread(len(times), 0.2)
         axes.plot(places, times, "o", mfc="none", color=INK, ms=4)

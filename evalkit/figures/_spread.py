@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure
+from evalkit.records import in_words
 
 WIDTH_PX, PANEL_PX = 1400, 330
 MARKS = "osD^vX"
@@ -35,13 +36,12 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
         value that failed is a cross.
 
     """
-    families = experiments["experiment"].str.replace(r"-\d+$", "", regex=True)
-    varied = experiments.assign(family=families)[experiments["value"].notna()]
-    counts = varied.groupby("family", sort=False)["value"].nunique()
+    varied = experiments[experiments["value"].notna()]
+    counts = varied.groupby("experiment", sort=False)["value"].nunique()
     names = [name for name, n in counts.items() if n > 1]
     figure, panels = _panels(max(1, len(names)), "what it costs, by what is varied")
     for name, (left, right) in zip(names, panels, strict=False):
-        part = varied[varied["family"] == name]
+        part = varied[varied["experiment"] == name]
         values = sorted(part["value"].unique(), key=lambda value: (len(value), value))
         on_gpu = part["nvml_process_peak_mib"].notna().any()
         memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
@@ -58,7 +58,7 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
 def _lines(axes: Axes, part: pd.DataFrame, values: Sequence[str], column: str) -> None:
     """One line for each restorer and picture, or each condition where these differ."""
     who = part["condition"].str.partition("@")[0] + ", "
-    who += part["source"].str.replace(r"@\d+px$", "", regex=True)
+    who += part["base_source"].fillna(part["source"])
     for number, (name, mine) in enumerate(part.groupby(who, sort=False)):
         mine = mine.set_index("value").reindex(values)
         y = mine[column].to_numpy(float, na_value=np.nan)
@@ -78,10 +78,14 @@ def series(records: pd.DataFrame) -> Figure:
         Table `evalkit.tables.RECORDS`, of stability series.
 
     """
-    kinds = list(records.groupby(["experiment", "condition", "source"], sort=False))
+    kinds = ["experiment", "value", "condition", "source"]
+    groups = list(records.groupby(kinds, sort=False, dropna=False))
     title = "runs in a row   ○ warm   △ cold   × failed"
-    figure, panels = _panels(max(1, len(kinds)), title)
-    for (names, mine), (left, right) in zip(kinds, panels, strict=False):
+    figure, panels = _panels(max(1, len(groups)), title)
+    for ((experiment, batch, *cell), mine), (left, right) in zip(
+        groups, panels, strict=False
+    ):
+        names = [in_words(experiment, batch), *cell]
         on_gpu = mine["nvml_process_peak_mib"].notna().any()
         memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
         left.set_title(" · ".join(names), fontsize=TEXT_PT, loc="left")

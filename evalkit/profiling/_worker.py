@@ -16,7 +16,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
 
-from evalkit.errors import OutputRejectedError
+from evalkit.errors import OutputRejectedError, SourceChangedError
 from evalkit.profiling.memory import whole_peak_rss_mib
 from evalkit.profiling.parents import die_with_parent
 
@@ -112,6 +112,8 @@ def _describe(error: BaseException) -> tuple[str, str]:
     text = f"{type(error).__name__}: {error}".removesuffix(": ") + where
     if isinstance(error, OutputRejectedError):
         return "rejected", text
+    if isinstance(error, SourceChangedError):
+        return "interrupted", str(error)
     return ("oom" if _is_out_of_memory(error) else "error"), text
 
 

@@ -8,8 +8,9 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from evalkit.claims import Evidence
+from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
-from evalkit.tables import COST, IMAGES, VERDICTS
+from evalkit.tables import COST, IMAGES, SOURCES, VERDICTS
 
 Cell: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -68,15 +69,15 @@ class RunFolder:
         """Its pictures without the files that cannot be used."""
         return self.evidence.images
 
-    @property
+    @cached_property
     def cost(self) -> pd.DataFrame:
-        """Table `evalkit.tables.COST`."""
-        return self.evidence.table(COST)
+        """Table `evalkit.tables.COST`, of the pictures and conditions here."""
+        return self._of_here(self.evidence.table(COST))
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Table `evalkit.tables.METRICS`, without what had nothing to measure."""
-        return self.evidence.metrics.dropna(subset=["value"])
+        return self._of_here(self.evidence.metrics.dropna(subset=["value"]))
 
     @property
     def verdicts(self) -> pd.DataFrame:
@@ -86,11 +87,8 @@ class RunFolder:
     @cached_property
     def records(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
-        records = self.evidence.records
-        is_here = records["source_sha256"].isin(self.images["sha256"].dropna())
-        if chosen := self.study.get("conditions"):
-            is_here &= records["condition"].isin(chosen)
-        return records[is_here].reset_index(drop=True)
+        records = at_hand(self.evidence.records, self.images, SOURCES.frame([]))
+        return self._of_here(records).reset_index(drop=True)
 
     @cached_property
     def quality(self) -> dict[Cell, dict[str, Any]]:
@@ -109,6 +107,12 @@ class RunFolder:
         newest = self.records.drop_duplicates("condition", keep="last")
         found = set(newest.loc[newest["weights_kind"] == "random", "condition"])
         return [condition for condition in self.conditions if condition in found]
+
+    def _of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the study's conditions, and of pictures that are there."""
+        frame = frame[frame["source"].isin(self.images["source"])]
+        chosen = self.study.get("conditions")
+        return frame[frame["condition"].isin(chosen)] if chosen else frame
 
     def _json(self, name: str) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.evidence.text(name))

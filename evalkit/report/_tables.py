@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.claims import article_values
+from evalkit.records import in_words
 from evalkit.report._run import RunFolder
 from evalkit.report._text import number, plain_rows
 
@@ -29,7 +30,7 @@ def cost_table(folder: RunFolder) -> dict[str, Any]:
     }
     measured = {k: v for k, v in memory.items() if folder.cost[k].notna().any()}
     values = article_values()
-    chosen = folder.cost[folder.cost["condition"].isin(folder.conditions)]
+    chosen = folder.cost
     rows = [
         _cost_row(row, measured, values) for row in plain_rows(chosen.head(MAX_ROWS))
     ]
@@ -91,7 +92,7 @@ def article_note() -> str:
 
 def metric_table(folder: RunFolder) -> dict[str, Any]:
     """By condition and metric, over the pictures; and how outputs were resampled."""
-    metrics = folder.metrics[folder.metrics["condition"].isin(folder.conditions)]
+    metrics = folder.metrics
     rows = []
     for (condition, metric), group in metrics.groupby(
         ["condition", "metric"], sort=False
@@ -128,6 +129,8 @@ def failures(folder: RunFolder) -> dict[str, Any]:
     """Pictures that could not be used, and runs that did not end well."""
     broken = folder.images[folder.images["error"].notna()]
     failed = folder.records[folder.records["outcome"] != "ok"]
+    names = zip(failed["experiment"], failed["value"], strict=True)
+    failed = failed.assign(experiment=[in_words(*name) for name in names])
     columns = ["condition", "source", "experiment", "phase", "run", "outcome", "error"]
     return {
         "images": plain_rows(broken[["source", "error"]].head(MAX_ROWS)),

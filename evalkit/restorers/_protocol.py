@@ -108,6 +108,8 @@ class RestorerSpec:
     work
         ``work(settings, height, width)``, settings resolved and a source's size in px:
         a lower bound of what a picture takes. None where nothing is known of it.
+    takes_names
+        Whether a source's name decides its output, too.
 
     """
 
@@ -119,6 +121,7 @@ class RestorerSpec:
     plan: Callable[["RestorerSpec", Settings], Plan]
     build: Callable[[Plan], "Restorer"]
     work: Callable[[Settings, int, int], "Work"] | None = None
+    takes_names: bool = False
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()
     options: Mapping[str, Option] = field(default_factory=dict)

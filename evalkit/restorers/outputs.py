@@ -191,5 +191,6 @@ ENTRIES = (
             )
         },
         argument="folder",
+        takes_names=True,
     ),
 )

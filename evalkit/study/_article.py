@@ -14,7 +14,8 @@ from evalkit.tables import ARTICLE, FLOORS, STABILITY
 NUMBERS = ["value", "low", "high", "floor"]
 OF_CLAIM = ("subject", "setting", "quantity", "unit")
 OURS = ("experiment", "condition", "source", "machine", "weights_kind", "n_runs")
-OF_FIGURE = (*OURS, "device", "width_px", "height_px", "value", "low", "high")
+SHAPE = ("device", "width_px", "height_px", "n_pictures")
+OF_FIGURE = (*OURS, *SHAPE, "value", "low", "high")
 
 
 def summarise_article(run: Run) -> pd.DataFrame:
@@ -63,11 +64,13 @@ def _figures(claim: str, floors: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _series(claim: str, series: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    restorer, experiments = SERIES[claim]
+    restorer, batches = SERIES[claim]
     is_of_it = series["condition"].str.split("@").str[0] == restorer
-    for row in series[is_of_it].to_dict("records"):
-        if row["experiment"] in experiments:
-            yield {key: row[key] for key in (*OURS, "outcomes")}
+    is_of_it &= series["experiment"] == "stability"
+    n_pictures = series["value"].fillna("1").astype("Int64")
+    series = series.assign(n_pictures=n_pictures)
+    for row in series[is_of_it & n_pictures.isin(batches)].to_dict("records"):
+        yield {key: row[key] for key in (*OURS, "n_pictures", "outcomes")}
 
 
 def article_markdown(article: pd.DataFrame) -> str:

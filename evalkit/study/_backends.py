@@ -18,7 +18,7 @@ from evalkit.study._compute import Cells
 from evalkit.study._experiments import made_source, resized
 from evalkit.study._run import Run
 from evalkit.study._steps import times_of
-from evalkit.tables import BACKENDS, IMAGES
+from evalkit.tables import BACKENDS, IMAGES, SOURCES
 
 GATE_DB = 40.0
 """Least PSNR from PyTorch in fp32; below it a back end is not timed."""
@@ -118,6 +118,8 @@ def compare_backends(
     )
     others = run.read(BACKENDS)
     is_old = (others["network"] == network) & others["source"].isin(frame["source"])
+    there = pd.concat([run.read(IMAGES), run.read(SOURCES)])["source"]
+    is_old |= ~others["source"].isin(there)
     run.write(BACKENDS, pd.concat([others[~is_old], frame], ignore_index=True))
     return frame
 
@@ -127,8 +129,8 @@ def _mirrored(run: Run, picture: pd.Series) -> pd.DataFrame:
     pixels: Any = read_image(Path(picture["path"]))
     around = ((BORDER_PX, BORDER_PX),) * 2 + ((0, 0),) * (pixels.ndim - 2)
     pixels = np.pad(pixels, around, mode="reflect")
-    name = f"{picture['source']}+{BORDER_PX}px"
-    return IMAGES.frame([made_source(run, picture, name, pixels)])
+    name = f"{picture['source']}+{BORDER_PX}px"  # for people
+    return pd.DataFrame([made_source(run, picture, name, pixels)])
 
 
 def one_picture(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
@@ -180,6 +182,7 @@ def _rows(
     seen: list[Any] = []
     for backend, name, settings in _asked(network, told):
         row = {"network": network, "backend": backend, "source": sources[0]}
+        row["border_px"] = 0
         row |= {"reference": sources[-1] if backend == NCNN else sources[0]}
         row |= {"condition": condition_name(name, **settings), "agrees": False}
         row |= {"differs": DIFFERS[backend] + IN_TILES[backend] * is_cut}
@@ -196,6 +199,7 @@ def _rows(
         yield row | {"outcome": "ok"}
         if backend == PYTORCH and len(sources) > 1:
             other = {"source": sources[1], "reference": sources[1]}
+            other["border_px"] = BORDER_PX
             yield row | other | {"outcome": "ok", "differs": list(row["differs"])}
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -18,10 +17,10 @@ from evalkit.profiling.budget import (
 )
 from evalkit.profiling.nvml import device_index
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
-from evalkit.study._compute import RESIZED, TIMEOUT_S, Cells, newest
+from evalkit.study._compute import TIMEOUT_S, Cells, newest
 from evalkit.study._experiments import resized
 from evalkit.study._run import CELL, Run, with_newest_key
-from evalkit.tables import BUDGET, IMAGES, RECORDS
+from evalkit.tables import BUDGET, IMAGES, RECORDS, SOURCES
 
 LIMITED = "evalkit.study._limited:limited_cell"
 ASKED_MIB = 3072
@@ -52,7 +51,7 @@ def measure_budget(
     Parameters
     ----------
     run
-        Gets records of ``budget-<MiB>``.
+        Gets records of ``budget``; their value is the budget in MiB.
     condition, images, say
         As in `evalkit.study.restore`.
     savers
@@ -119,7 +118,7 @@ class _Trials(Cells):
 
         def works(budget_mib: int) -> bool:
             self.arguments["budget_mib"] = budget_mib
-            self.experiment = f"budget-{budget_mib}"
+            self.value = str(budget_mib)
             trials.append(self.compute(image, lambda _: None))
             trial = trials[-1].iloc[-1]
             told = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
@@ -155,15 +154,15 @@ def summarise_budget(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.BUDGET`, also written to the run's tables.
 
     """
-    records = with_newest_key(newest(run, "budget-"), CELL)
-    budget_mib = records["experiment"].str.removeprefix("budget-").astype("Int64")
+    records = with_newest_key(newest(run, "budget"), CELL)
+    budget_mib = records["value"].astype("Int64")
     trials = records.assign(budget_mib=budget_mib).sort_values("budget_mib")
-    sizes = run.read(IMAGES).set_index("source")[["width_px", "height_px"]].max(axis=1)
+    pictures = pd.concat([run.read(IMAGES), run.read(SOURCES)]).set_index("source")
+    longest_px = pictures[["width_px", "height_px"]].max(axis=1)
     rows = []
     for names, mine in trials.groupby(CELL, sort=False):
-        px = re.search(RESIZED, names[1])
         row = dict(zip(CELL, names, strict=True)) | _least(mine)
-        rows.append(row | {"longest_px": int(px[1]) if px else sizes[names[1]]})
+        rows.append(row | {"longest_px": longest_px[row["source"]]})
     return run.keep(BUDGET, rows)
 
 

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import OutputRejectedError
+from evalkit._files import digest
+from evalkit.errors import OutputRejectedError, SourceChangedError
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.clock import torch_flags
 from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
@@ -67,6 +68,23 @@ def _memory_parts(
         "loaded_rss_mib": now["peak_rss_mib"],
         "cuda_context_mib": None if lost is None or held is None else lost - held,
     }
+
+
+def check_unchanged(path: Path, sha256: str | None) -> None:
+    """Refuse a picture that is not the one that the study looked at.
+
+    Raises
+    ------
+    SourceChangedError
+        Its file has another digest than `sha256`; null is not compared.
+
+    """
+    found = digest(path) if sha256 else sha256
+    if found != sha256:
+        raise SourceChangedError(
+            f"{path} changed while the study ran: expected sha256 {sha256}, found "
+            f"{found}; run the study again"
+        )
 
 
 def measure(

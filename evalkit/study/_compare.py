@@ -12,6 +12,7 @@ from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
 from evalkit.images import Picture, read_image, resize
 from evalkit.metrics import metrics
 from evalkit.paths import file_name
+from evalkit.study._kept import replace_figures
 from evalkit.study._run import Run, write_text
 from evalkit.tables import COST, IMAGES, METRICS
 
@@ -113,6 +114,7 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
             number = f"-{first // MAX_CONDITIONS + 1}" if first else ""
             name = f"60_{file_name(row['source'])}{number}"
             figures.append(save(figure, run.figures, name))
+    replace_figures(run, "side by side", figures)
     return figures
 
 

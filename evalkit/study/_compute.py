@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -13,17 +13,20 @@ import pandas as pd
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
-from evalkit.records import Cell, code_digest, record_key
+from evalkit.records import (
+    Cell,
+    code_digest,
+    in_words,
+    record_key,
+)
 from evalkit.restorers import parse_condition, plan_restorer, restorers
+from evalkit.study._cells import ALIGNED
+from evalkit.study._kept import holds, take_same_bytes
 from evalkit.study._run import CELL, Run, with_newest_key
-from evalkit.tables import IMAGES
 
 SERIES = "evalkit.study._series:series_cell"
-GROUP = ["experiment", *CELL]
+GROUP = ["experiment", "value", *CELL]
 """What a row of a summary stands for."""
-
-RESIZED = r"@(\d+)px$"
-"""Ends the name of a source that was resized to this longest side."""
 
 TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
@@ -36,7 +39,7 @@ class Cells:
     ----------
     run
         Holds what has been computed.
-    condition, experiment
+    condition, experiment, value
         See `evalkit.tables.RECORDS`.
     n_warm
         Runs after the cold ones.
@@ -48,14 +51,18 @@ class Cells:
     """
 
     function = SERIES
-    """Called in the cell's process as ``name(emit, *, condition, source, path, kind,
-    target, n_warm, **arguments)``."""
+    """Called in the cell's process as ``name(emit, *, condition, source, path, sha256,
+    kind, target, n_warm, **arguments)``."""
+
+    beside: tuple[str, ...] = ()
+    """More experiments that the cell's process makes records of."""
 
     def __init__(
         self,
         run: Run,
         condition: str,
         experiment: str,
+        value: str | None = None,
         *,
         n_warm: int,
         arguments: Mapping[str, Any] = MappingProxyType({}),
@@ -64,7 +71,7 @@ class Cells:
         self.run, self.condition = run, condition
         self.plan = plan_restorer(**parse_condition(condition))
         self.device = str(self.plan.resolved.get("device", "cpu"))
-        self.experiment, self.n_warm = experiment, n_warm
+        self.experiment, self.value, self.n_warm = experiment, value, n_warm
         self.arguments, self.keeps_outputs = dict(arguments), keeps_outputs
         found = environment()
         self.machine = str(found["machine"]["machine"])
@@ -82,7 +89,8 @@ class Cells:
         """Compute what is missing, say what happens, return all of it.
 
         A cell that failed is not tried again: its record stands until the source,
-        the weights, the setting or the restorer's code change.
+        the weights, the setting or the restorer's code change. What was computed of
+        the same bytes under another name is taken from there, with a note.
 
         Raises
         ------
@@ -92,14 +100,18 @@ class Cells:
         """
         rows = images.to_dict("records")
         keys = {row["source"]: self._key(row) for row in rows}
-        done = self._mine(keys.values())
-        there = {name: done[done["key"] == key] for name, key in keys.items()}
-        missing = [r for r in rows if not self._is_complete(r, there[r["source"]])]
-        plain = self.experiment in ("quality", "cost")
-        what = self.condition if plain else f"{self.experiment}, {self.condition}"
+        records = self.run.records.read()
+        missing = self._missing_of(rows, keys, records)
+        if take_same_bytes(self, missing, keys, records, say):
+            records = self.run.records.read()
+            missing = self._missing_of(missing, keys, records)
+        what = self.condition
+        if self.experiment not in ("quality", "cost"):
+            what = f"{in_words(self.experiment, self.value)}, {what}"
+        copies = self._copies(missing, keys)
         say(
             f"{what}: {len(rows) - len(missing)} of {len(rows)} sources "
-            f"already there, {len(missing)} to compute"
+            f"already there, {len(missing) - len(copies)} to compute"
         )
         if missing and self.experiment != "quality":
             index = device_index(self.device)
@@ -107,41 +119,90 @@ class Cells:
                 say(note)
         for number, row in enumerate(missing, 1):
             start, source = time.perf_counter(), row["source"]
-            outcome = self._compute(row, keys[source], there[source])
+            if source in copies:
+                records = self.run.records.read()
+                if take_same_bytes(self, [row], keys, records, say):
+                    continue
+            there = self.mine(records, source, keys[source])
+            outcome = self._compute(row, keys[source], there)
             say(
                 f"  {number}/{len(missing)} {source}: {outcome}, "
                 f"{time.perf_counter() - start:.1f} s"
             )
-        return self._mine(keys.values())
+        records = self.run.records.read()
+        parts = [self.mine(records, name, key) for name, key in keys.items()]
+        return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
+
+    def _copies(
+        self, missing: Sequence[Mapping[str, Any]], keys: Mapping[str, str]
+    ) -> set[str]:
+        """Those whose bytes another of them has, which comes first."""
+        if self.plan.spec.takes_names:
+            return set()
+        names = [row["source"] for row in missing if pd.isna(row["error"])]
+        first = {keys[name]: name for name in reversed(names)}
+        return set(names) - set(first.values())
 
     def _key(self, row: Mapping[str, Any]) -> str:
+        # whether the whole picture is one face is told with each call
+        aligned = {"aligned": True} if row["kind"] == ALIGNED else {}
         return record_key(
             source_sha256=row["sha256"],
             weights_sha256=[weights.sha256 for weights in self.plan.weights],
-            setting=self.plan.resolved,
+            setting={**self.plan.resolved, **aligned},
             restorer=self.plan.spec.name,
             code_sha256=self._code,
         )
 
-    def _mine(self, keys: Any) -> pd.DataFrame:
-        records = self.run.records.read()
-        return records[
-            records["key"].isin(list(keys))
-            & (records["experiment"] == self.experiment)
-            & (records["machine"] == self.machine)
-        ].reset_index(drop=True)
+    def _missing_of(
+        self,
+        rows: Iterable[dict[str, Any]],
+        keys: Mapping[str, str],
+        records: pd.DataFrame,
+    ) -> list[dict[str, Any]]:
+        """The rows of sources whose cell is not whole, its output included."""
+        with_output = records[records["output"].notna()]
+        records = records[records["key"].isin(keys.values())]
+        missing = []
+        for row in rows:
+            key, source = keys[row["source"]], row["source"]
+            there = self.mine(records, source, key)
+            is_whole = self._is_complete(row, there)
+            if is_whole and self.keeps_outputs and (there["outcome"] == "ok").all():
+                made = with_output[
+                    (with_output["key"] == key) & (with_output["source"] == source)
+                ]
+                is_whole = holds(self.run, with_output, made)
+            if not is_whole:
+                missing.append(row)
+        return missing
 
-    def _is_complete(self, row: Mapping[str, Any], there: pd.DataFrame) -> bool:
+    def mine(
+        self, records: pd.DataFrame, source: str, key: str, *beside: str
+    ) -> pd.DataFrame:
+        """The records of one cell."""
+        of_value = records["value"].isna()
+        if self.value is not None:
+            of_value = records["value"] == self.value
+        return records[
+            (records["key"] == key)
+            & (records["source"] == source)
+            & records["experiment"].isin([self.experiment, *beside])
+            & of_value
+            & (records["machine"] == self.machine)
+        ]
+
+    def _is_complete(self, _row: Mapping[str, Any], there: pd.DataFrame) -> bool:
         if (there["outcome"] != "ok").any():
             return True
-        if there.empty or (there["phase"] == "warm").sum() < self.n_warm:
-            return False
-        target = self._target(row)
-        return target is None or (self.run.path / target).is_file()
+        return not there.empty and (there["phase"] == "warm").sum() >= self.n_warm
 
-    def _target(self, row: Mapping[str, Any]) -> str | None:
+    def target(self, row: Mapping[str, Any], there: pd.DataFrame) -> str | None:
+        """Where the output goes, below the run folder: where its records say."""
         if not self.keeps_outputs:
             return None
+        if there["output"].notna().any():
+            return str(there["output"].dropna().iloc[-1])
         path = self.run.output_path(self.condition, row["source"])
         return path.relative_to(self.run.path).as_posix()
 
@@ -151,6 +212,8 @@ class Cells:
         return {
             "study": self.run.name,
             "experiment": self.experiment,
+            "value": self.value,
+            "instance": None,
             "key": key,
             "machine": self.machine,
             "condition": self.condition,
@@ -158,6 +221,7 @@ class Cells:
             "setting": dict(self.plan.resolved),
             "source": row["source"],
             "source_sha256": row["sha256"],
+            "base_source": row.get("base_source"),
             "weights_sha256": own,
             "weights_kind": self.plan.weights_kind,
             "environment": self._environment,
@@ -171,14 +235,29 @@ class Cells:
 
     def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
         """Run one cell; keep each run's record as it ends; return the outcome."""
-        facts = self._facts(row, key) | {"output": self._target(row)}
+        target = self.target(row, there)
+        facts = self._facts(row, key) | {"output": target}
+        shown = self._shown(facts) if target and len(there) else None
         runs: list[Any] = []
 
         def take(found: dict[str, Any]) -> None:
             runs.append(found)
+            if shown and shown != (key, found["output_sha256"]):
+                # made anew, and not the picture that the records would tell of
+                found = found | {"run": found["run"] + int(there["run"].max())}
             self._keep(facts, found)
 
-        ended = self.start(row, take)
+        if target is None:
+            ended = self.start(row, take)
+        else:
+            # a file is there only if its record is: see `holds`
+            path = self.run.path / target
+            path.unlink(missing_ok=True)
+            staged = path.with_name(f".{path.name}")
+            ended = self.start(row, take, target=str(staged))
+            if runs and ended["outcome"] != "interrupted":
+                staged.replace(path)
+            staged.unlink(missing_ok=True)
         if ended["outcome"] != "ok":
             # behind what an attempt that was interrupted may have left already
             phases = [run["phase"] for run in runs], there["phase"].tolist()
@@ -186,6 +265,14 @@ class Cells:
             failed = {"run": n_warm + 1, "phase": "warm" if any(phases) else "cold"}
             self._keep(facts, {**ended, **failed, "output": None})
         return ": ".join(filter(None, (ended["outcome"], ended["error"])))
+
+    def _shown(self, facts: Mapping[str, Any]) -> tuple[str, str] | None:
+        """Key and output of the newest record like these facts, whatever the code."""
+        records = self.run.records.read()
+        names = ("condition", "source", "source_sha256", "experiment")
+        for name in names:
+            records = records[records[name] == facts[name]]
+        return tuple(records[["key", "output_sha256"]].iloc[-1])
 
     def start(
         self,
@@ -204,15 +291,15 @@ class Cells:
         started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
         if pd.notna(row["error"]):
             return {"started_at": started_at, "outcome": "error", "error": row["error"]}
-        target = self._target(row)
         result = run_cell(
             self.function,
             {
                 "condition": self.condition,
                 "source": row["source"],
                 "path": row["path"],
+                "sha256": None if pd.isna(row["sha256"]) else row["sha256"],
                 "kind": row["kind"],
-                "target": str(self.run.path / target) if target else None,
+                "target": None,
                 "n_warm": self.n_warm,
                 **self.arguments,
                 **more,
@@ -235,18 +322,11 @@ def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
 
 
 def newest(run: Run, *experiments: str) -> pd.DataFrame:
-    """Records of experiments, by the beginning of their names, of the pictures at hand.
+    """Records of experiments, of the pictures at hand.
 
-    Cells of code, weights or pictures that have changed since are left out. A source
-    that was resized counts as the picture it was made of.
+    Cells of code, weights or pictures that have changed since are left out.
     """
-    records = run.records.read()
-    images = run.read(IMAGES)
-    names = records["source"].str.replace(RESIZED, "", regex=True)
-    is_here = records["source_sha256"].isin(images["sha256"])
-    is_here |= (names != records["source"]) & names.isin(images["source"])
-    records = records[records["experiment"].str.startswith(experiments) & is_here]
-    return with_newest_key(records, GROUP)
+    return with_newest_key(run.at_hand(*experiments), GROUP)
 
 
 def first_failure(failed: pd.DataFrame) -> str | None:

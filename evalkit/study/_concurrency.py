@@ -40,8 +40,8 @@ def measure_concurrency(
     Parameters
     ----------
     run
-        Gets records of ``concurrency-<n>``, all of a group at its end. Run ``r`` of
-        instance ``i`` of ``n``, both from 1, has the number ``i + n (r - 1)``.
+        Gets records of ``concurrency``, all of a group at its end. Their value is
+        the group's number of instances.
     condition, images, say
         As in `evalkit.study.restore`.
     instances
@@ -59,7 +59,7 @@ def measure_concurrency(
     """
     found = [RECORDS.frame([])]
     for n in np.random.default_rng(seed).permutation(instances):
-        cells = _Group(run, condition, f"concurrency-{n}", n_warm=repeats)
+        cells = _Group(run, condition, "concurrency", str(n), n_warm=repeats)
         cells.n = int(n)
         found.append(cells.compute(images.head(1), say))
     return pd.concat(found, ignore_index=True)
@@ -78,8 +78,7 @@ class _Group(Cells):
             one, kept = copy(self), list[dict[str, Any]]()
 
             def keep(facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-                run = number + 1 + self.n * (found["run"] - 1)
-                kept.append({**facts, **found, "run": run})
+                kept.append({**facts, **found, "instance": number + 1})
                 is_ready()
 
             one.arguments, one._keep = {"barrier": barrier}, keep  # type: ignore[method-assign]
@@ -105,11 +104,11 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.CONCURRENCY`, also written to the run's tables.
 
     """
-    records = newest(run, "concurrency-")
+    records = newest(run, "concurrency")
     here = machine()["machine"]
     rows = []
-    for names, cell in records.groupby([*CELL, "experiment"], sort=False):
-        n = int(str(names[-1]).rpartition("-")[2])
+    for names, cell in records.groupby([*CELL, "value"], sort=False):
+        n = int(str(names[-1]))
         row = dict(zip(CELL, names[:-1], strict=True)) | {"n_instances": n}
         if row["machine"] == here:
             setting = json.loads(cell["setting"].iloc[-1])
@@ -124,7 +123,7 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
 
 
 def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
-    instance = (cell["run"] - 1) % n
+    instance = cell["instance"]
     failed = cell[cell["outcome"] != "ok"].sort_values("started_at")
     warm = cell[(cell["outcome"] == "ok") & (cell["phase"] == "warm")]
     latencies = warm["wall_time_s"].to_numpy(float)
@@ -206,7 +205,7 @@ def advise_concurrency(concurrency: pd.DataFrame, experiments: pd.DataFrame) -> 
 def _batches(row: pd.Series, experiments: pd.DataFrame) -> tuple[float, int]:
     """The best throughput of batches over that of single pictures, and its size."""
     same = (experiments[CELL] == row[CELL]).all(axis=1)
-    is_batch = experiments["experiment"].str.startswith("batch-")
+    is_batch = experiments["experiment"] == "batch"
     rates = experiments[same & is_batch].set_index("value")["pictures_per_s"]
     rates = rates.dropna().astype(float)
     if "1" not in rates.index or len(rates) < 2:

@@ -1,9 +1,9 @@
 """The experiments of cost: batch, size, tile, precision, scale, CPU, background."""
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ from evalkit.metrics.seams import TileBorders, noise, seams
 from evalkit.paths import file_name
 from evalkit.profiling.experiments import highest_percentile, percentile_bound
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
-from evalkit.study._compute import GROUP, RESIZED, Cells, choose, first_failure, newest
-from evalkit.study._run import Run
+from evalkit.study._compute import GROUP, Cells, choose, first_failure, newest
+from evalkit.study._run import CELL, Run
 from evalkit.study._steps import cost_of
-from evalkit.tables import EXPERIMENTS, IMAGES, RECORDS, TIMELINE
+from evalkit.tables import EXPERIMENTS, IMAGES, RECORDS, SOURCES, TIMELINE
 
 SETTINGS = {
     "tile": "tile",
@@ -74,8 +74,8 @@ def measure_experiment(
     Parameters
     ----------
     run
-        Gets records of ``batch-<n>``, ``rotating`` and ``same-picture``, or of the
-        experiment's name.
+        Gets records of the experiment and each value; of ``rotating``, beside it, of
+        ``same-picture``.
     experiment
         One of `VALUES`. ``batch``: copies of a picture in a call. ``size``: the picture
         resized to a longest side. ``rotating``: another picture each time, in turn with
@@ -121,18 +121,23 @@ def _cells(
     run: Run, experiment: str, condition: str, value: Any, repeats: int
 ) -> tuple[Cells, Callable[[pd.DataFrame], pd.DataFrame]]:
     """The cells of one value, and what makes their sources of the pictures."""
-    name, arguments = experiment, {"max_warm_up": repeats // 5}
+    name, told, arguments = experiment, str(value), {"max_warm_up": repeats // 5}
     prepare: Callable[[pd.DataFrame], pd.DataFrame] = lambda images: images  # noqa: E731
     if experiment in SETTINGS:
         settings = parse_condition(condition) | {SETTINGS[experiment]: value}
         condition = condition_name(**settings)
     elif experiment == "batch":
-        name, arguments["batch"] = f"batch-{value}", value
+        arguments["batch"] = value
     elif experiment == "rotating":
         name, arguments["rotating"] = "same-picture", True
     else:
         prepare = partial(resized, run, longest_px=value)
-    cells = Cells(run, condition, name, n_warm=repeats, arguments=arguments)
+    cells = Cells(run, condition, name, told, n_warm=repeats, arguments=arguments)
+    if experiment in SETTINGS:
+        varied = cells.plan.resolved.get(SETTINGS[experiment])
+        cells.value = None if varied is None else str(varied)
+    elif experiment == "rotating":
+        cells.value, cells.beside = None, ("rotating",)
     cells.keeps_outputs = experiment == "tile" and cells.plan.weights_kind != "random"
     return cells, prepare
 
@@ -140,7 +145,9 @@ def _cells(
 def resized(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
     """The pictures with the longer side of that size, in proportion (`IMAGES`).
 
-    They lie below the run's ``sources``, each named ``<source>@<longest_px>px``.
+    They lie below the run's ``sources``. Two more columns, ``base_source`` and
+    ``base_sha256``, tell of which picture each was made; the names
+    ``<source>@<longest_px>px`` are for people.
     """
     rows = []
     for row in images[images["error"].isna()].to_dict("records"):
@@ -150,18 +157,31 @@ def resized(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
         width, height = (max(1, round(side * scale)) for side in (width, height))
         name = f"{row['source']}@{longest_px}px"
         rows.append(made_source(run, row, name, resize(picture, width, height)))
-    return IMAGES.frame(rows)
+    return pd.DataFrame(rows, columns=[*IMAGES.columns, "base_source", "base_sha256"])
 
 
 def made_source(
     run: Run, row: Mapping[Any, Any] | pd.Series, name: str, picture: Picture
 ) -> dict[str, Any]:
-    """Write what was made of a picture, below the run's ``sources``; return its row."""
+    """Write what was made of a picture, below the run's ``sources``; return its row.
+
+    The table `evalkit.tables.SOURCES` of the run says what it was made of. A name that
+    a picture has already gets a ``+``.
+    """
+    while name in set(run.read(IMAGES)["source"]):
+        name += "+"
     path = run.path / "sources" / f"{file_name(name)}-{row['sha256'][:8]}.png"
     write_image(path, picture)
     height, width = picture.shape[:2]
     made = {"source": name, "path": str(path), "sha256": digest(path)}
-    return {**row, **made, "width_px": width, "height_px": height}
+    made |= {"width_px": width, "height_px": height}
+    made["base_source"] = row.get("base_source", row["source"])
+    made["base_sha256"] = row.get("base_sha256", row["sha256"])
+    known = run.read(SOURCES)
+    told = {**made, "path": path.relative_to(run.path).as_posix()}
+    new = SOURCES.frame([told])
+    run.write(SOURCES, pd.concat([known[known["source"] != name], new]))
+    return {**row, **made}
 
 
 def trace_memory(run: Run, condition: str, images: pd.DataFrame) -> pd.DataFrame:
@@ -192,37 +212,37 @@ def summarise_experiments(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.EXPERIMENTS`, also written to the run's tables.
 
     """
-    records = newest(run, "cost", "batch-", "same-picture", "size", *SETTINGS)
+    records = newest(run, "cost", "batch", "same-picture", "size", *SETTINGS)
     moved = newest(run, "rotating").query("phase == 'warm'")
-    moved_s = moved.groupby(GROUP[1:])["wall_time_s"].median()
+    moved_s = moved.groupby(CELL)["wall_time_s"].median()
     quality = run.quality().set_index(["condition", "source"])["output_sha256"]
     rows = []
-    for names, cell in records.groupby(GROUP, sort=False):
+    for names, cell in records.groupby(GROUP, sort=False, dropna=False):
         row = dict(zip(GROUP, names, strict=True))
-        row |= cost_of(cell, quality.get((row["condition"], row["source"])))
-        row |= _spread_of(cell, row["experiment"], row["wall_time_s"])
-        if row["experiment"] == "same-picture" and names[1:] in moved_s:
-            ratio = float(moved_s[names[1:]]) / row["wall_time_s"]
+        row["base_source"] = cell["base_source"].iloc[0]
+        is_made = pd.notna(row["base_source"])
+        expected = quality.get((row["condition"], row["source"]))
+        row |= cost_of(cell, None if is_made else expected)
+        n_pictures = int(row["value"]) if row["experiment"] == "batch" else 1
+        row |= _spread_of(cell, n_pictures, row["wall_time_s"])
+        own = tuple(row[name] for name in CELL)
+        if row["experiment"] == "same-picture" and own in moved_s:
+            ratio = float(moved_s[own]) / row["wall_time_s"]
             row |= {"rotating_ratio": ratio, "is_cached": ratio > CACHED_FROM}
         if row["experiment"] == "tile":
             row |= _seams(run, cell)
-        rows.append(row)
-    return run.keep(EXPERIMENTS, sorted(rows, key=_order))
+        rows.append((_order(row, cell["restorer"].iloc[0]), row))
+    rows.sort(key=itemgetter(0))
+    return run.keep(EXPERIMENTS, [row for _, row in rows])
 
 
 def _spread_of(
-    cell: pd.DataFrame, experiment: str, median_s: float | None
+    cell: pd.DataFrame, n_pictures: int, median_s: float | None
 ) -> dict[str, Any]:
     ok = cell[cell["outcome"] == "ok"]
     times_s = ok.loc[ok["phase"] == "warm", "wall_time_s"].to_numpy(float)
     percent = int(highest_percentile(len(times_s)) or 0)
-    batch = re.search(r"batch-(\d+)$", experiment)
-    n_pictures = int(batch[1]) if batch else 1
-    value = batch or re.search(RESIZED, cell["source"].iloc[0])
-    settings = json.loads(cell["setting"].iloc[0])
-    varied = settings.get(SETTINGS.get(experiment, ""))
     found = {
-        "value": value[1] if value else None if varied is None else str(varied),
         "failure": first_failure(cell.drop(ok.index)),
         "per_picture_s": median_s and median_s / n_pictures,
         "pictures_per_s": median_s and n_pictures / median_s,
@@ -235,18 +255,17 @@ def _spread_of(
     return found
 
 
-def _order(row: Mapping[str, Any]) -> tuple[str, str, int, str]:
+def _order(row: Mapping[str, Any], restorer: str) -> tuple[str, str, int, str]:
     """By experiment and restorer, then by value: 8 before 16."""
-    family, restorer = row["experiment"].split("-")[0], row["condition"].split("@")[0]
-    value = row["value"] or ""
-    return family, restorer, len(value), value
+    value = "" if pd.isna(row["value"]) else row["value"]
+    return row["experiment"], restorer, len(value), value
 
 
 def _seams(run: Run, cell: pd.DataFrame) -> dict[str, float]:
     """The score of the tiles' borders in the output, where there are any."""
     settings, kept = json.loads(cell["setting"].iloc[0]), cell["output"].dropna()
     period = int(settings["tile"] * (settings.get("scale") or 1))
-    if kept.empty or not period:
+    if kept.empty or not period or not (run.path / kept.iloc[-1]).is_file():
         return {}
     output = read_image(run.path / kept.iloc[-1])
     borders = TileBorders.every(period, *output.shape[:2])

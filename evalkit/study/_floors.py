@@ -26,7 +26,7 @@ from evalkit.study._compute import GROUP, newest
 from evalkit.study._run import Run
 from evalkit.tables import FLOORS, RATES
 
-TIMED = ("cost", "batch-", "size", "tile", "precision", "scale", "cpu", "background")
+TIMED = ("cost", "batch", "size", "tile", "precision", "scale", "cpu", "background")
 GPU_MEMORY = (
     "cuda_reserved_peak_mib",
     "nvml_process_peak_mib",
@@ -56,7 +56,7 @@ def summarise_floors(run: Run) -> pd.DataFrame:
 
     """
     rates, rows = Rates(run), list(_claimed())
-    for names, cell in newest(run, *TIMED).groupby(GROUP):
+    for names, cell in newest(run, *TIMED).groupby(GROUP, dropna=False):
         rows += _measured(dict(zip(GROUP, names, strict=True)), cell, rates)
     return run.keep(FLOORS, rows)
 
@@ -126,7 +126,8 @@ def _measured(
     told |= {"figure": "measured", "restorer": spec.name, "n_runs": len(warm)}
     told |= {name: setting.get(name) for name in ("runner", "precision", "tile")}
     told |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
-    told["n_pictures"] = int(told["experiment"].partition("batch-")[2] or 1)
+    value = told.pop("value")
+    told["n_pictures"] = int(value) if told["experiment"] == "batch" else 1
     work = None
     rate: Mapping[str, Any] = {}
     if spec.work:

@@ -13,6 +13,7 @@ from evalkit.images import Picture, read_image
 from evalkit.metrics import metrics
 from evalkit.paths import file_name
 from evalkit.study._compare import at_size_of, usable
+from evalkit.study._kept import replace_figures
 from evalkit.study._regions import Region, face_regions
 from evalkit.study._run import Run
 from evalkit.tables import PATHOLOGIES
@@ -119,6 +120,7 @@ def draw_pathologies(
         if outputs:
             figure = _drawn(source, outputs, _whole(run, name))
             files.append(save(figure, run.figures, f"60_maps_{file_name(name)}"))
+    replace_figures(run, "maps", files)
     return files
 
 

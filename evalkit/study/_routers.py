@@ -59,7 +59,8 @@ def assess_routing(
 
     """
     labelled = prepare(images)
-    shown = pd.concat([labelled, run.read(IMAGES)]).drop_duplicates("source")
+    # a picture of the run may have the name of another one of the set
+    shown = pd.concat([run.read(IMAGES), labelled]).drop_duplicates("source")
     frame = _looked_at(run, shown[shown["error"].isna()])
     places = first_rule(frame)
     frame["rule"] = [RULES[place].name for place in places]
@@ -70,7 +71,7 @@ def assess_routing(
     labels = yaml.safe_load(data_file("routes.yaml").read_text(encoding="utf-8"))
     wanted = frame["source"].map(labels["sources"])
     wanted = wanted.fillna(frame["kind"].map(labels["kinds"]))
-    frame["wanted"] = wanted.where(frame["source"].isin(labelled["source"]))
+    frame["wanted"] = wanted.where(frame["sha256"].isin(labelled["sha256"]))
     frame["route_fitted"] = None
     known = frame[frame["wanted"].notna()]
     if len(known) > 1:

@@ -12,9 +12,9 @@ import yaml
 from evalkit.imagesets import left_out, prepare
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
-from evalkit.records import RecordStore
+from evalkit.records import RecordStore, at_hand
 from evalkit.study._config import Study
-from evalkit.tables import IMAGES, LOOKS, Table
+from evalkit.tables import IMAGES, LOOKS, SOURCES, Table
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -114,7 +114,7 @@ class Run:
 
     def quality(self, conditions: Iterable[str] | None = None) -> pd.DataFrame:
         """The records that say how outputs were made, for the pictures at hand."""
-        records = self._at_hand("quality")
+        records = self.at_hand("quality")
         if conditions is not None:
             records = records[records["condition"].isin(list(conditions))]
         # a picture or a setting that changed has a newer record under the same name
@@ -126,18 +126,23 @@ class Run:
         Cells of code, weights or pictures that have changed since stay in the
         records, and are left out here.
         """
-        return with_newest_key(self._at_hand("cost"), CELL)
+        return with_newest_key(self.at_hand("cost"), CELL)
 
-    def _at_hand(self, experiment: str) -> pd.DataFrame:
-        """The records of an experiment, of the pictures at hand."""
-        records = self.records.read()
-        is_here = records["source_sha256"].isin(self.read(IMAGES)["sha256"])
-        return records[is_here & (records["experiment"] == experiment)]
+    def at_hand(self, *experiments: str) -> pd.DataFrame:
+        """The records of experiments, or all for none, of the pictures at hand.
+
+        See `evalkit.records.at_hand`; those that were made to be measured count, too.
+        """
+        records = at_hand(self.records.read(), self.read(IMAGES), self.read(SOURCES))
+        if not experiments:
+            return records
+        return records[records["experiment"].isin(experiments)]
 
 
 def with_newest_key(records: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Of each group of records those with the newest code, weights and setting."""
-    return records[records["key"] == records.groupby(by)["key"].transform("last")]
+    newest = records.groupby(by, dropna=False)["key"].transform("last")
+    return records[records["key"] == newest]
 
 
 def write_text(path: Path, text: str) -> None:

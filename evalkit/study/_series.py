@@ -13,7 +13,7 @@ import numpy as np
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.experiments import is_warm
 from evalkit.restorers import Restored, Restorer
-from evalkit.study._cells import loaded, measure
+from evalkit.study._cells import check_unchanged, loaded, measure
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -30,6 +30,7 @@ def series_cell(
     kind: str,
     target: str | None,
     n_warm: int,
+    sha256: str | None = None,
     runs: Sequence[int] = (),
     max_warm_up: int = 0,
     batch: int = 1,
@@ -56,6 +57,8 @@ def series_cell(
         timed run does all that a user's run does.
     n_warm
         Runs after the cold ones, numbered from 1 again.
+    sha256
+        Of the file `path`, to be compared before and behind each run.
     runs
         In place of `n_warm`: their numbers, cold ones included.
     max_warm_up
@@ -87,8 +90,10 @@ def series_cell(
         called: Any = copies if batch > 1 else restorer
         times_s: list[float] = []
         for number, phase in _numbered(times_s, n_warm, runs, max_warm_up):
+            check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
             found = measure(called, source, Path(path), kind, output, monitor)
+            check_unchanged(Path(path), sha256)
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
             times_s.append(found["wall_time_s"])
             stages += _stages(begin, found)

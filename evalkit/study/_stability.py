@@ -7,9 +7,12 @@ from typing import Any
 import pandas as pd
 
 from evalkit.profiling.experiments import Interval, failure_rate, slope
+from evalkit.records import SERIES
 from evalkit.study._compute import GROUP, Cells, choose, first_failure, newest
 from evalkit.study._run import Run
 from evalkit.tables import STABILITY
+
+PLAIN, FRESH = SERIES
 
 
 def measure_stability(
@@ -33,7 +36,7 @@ def measure_stability(
     Parameters
     ----------
     run
-        Gets records of the experiment ``stability[-fresh][-batch-<n>]``.
+        Gets records of `PLAIN` or `FRESH`; their value is `batch`, null for 1.
     condition, images, say
         As in `evalkit.study.restore`.
     n_runs
@@ -53,12 +56,11 @@ def measure_stability(
         Records of this series, one row a run (`evalkit.tables.RECORDS`).
 
     """
-    parts = ["stability", *(["fresh"] if fresh else [])]
-    parts += [f"batch-{batch}"] if batch > 1 else []
     cells = _Series(
         run,
         condition,
-        "-".join(parts),
+        FRESH if fresh else PLAIN,
+        str(batch) if batch > 1 else None,
         n_warm=n_runs - 1,
         arguments={
             "batch": batch,
@@ -117,10 +119,10 @@ def summarise_stability(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.STABILITY`, also written to the run's tables.
 
     """
-    records = newest(run, "stability")
+    records = newest(run, PLAIN, FRESH)
     quality = run.quality().set_index(["condition", "source"])["output_sha256"]
     rows = []
-    for names, series in records.groupby(GROUP, sort=False):
+    for names, series in records.groupby(GROUP, sort=False, dropna=False):
         told = dict(zip(GROUP, names, strict=True))
         expected = quality.get((told["condition"], told["source"]))
         rows.append(told | _summary(series.sort_values("run"), expected))
@@ -130,7 +132,7 @@ def summarise_stability(run: Run) -> pd.DataFrame:
 def _summary(series: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     ok = series[series["outcome"] == "ok"]
     failed = series.drop(ok.index)
-    is_fresh = series["experiment"].iloc[0].startswith("stability-fresh")
+    is_fresh = series["experiment"].iloc[0] == FRESH
     starts = series["load_time_s"].notna()  # the loading stands with the first run
     starts |= (series["outcome"] != "ok") & (series["phase"] == "cold")
     process = starts.astype(int).cumsum()

@@ -11,9 +11,11 @@ import pandas as pd
 from IPython.core.getipython import get_ipython
 
 from evalkit.provenance import environment
+from evalkit.records import Cell
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study._compute import Cells, choose
 from evalkit.study._floors import Rates
+from evalkit.study._kept import remove_strays
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import CELL, Run, open_run, write_text
 from evalkit.tables import COST, IMAGES, RECORDS
@@ -43,10 +45,11 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
     return replace(open_run(run_dir), allow_busy=allow_busy)
 
 
-def close_records(run: Run) -> dict[str, Any]:
+def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Write ``records.parquet``, and how the time since ``make study`` began was spent.
 
     Model time is loading and restoring in the workers. Written to ``timing.json``.
+    Outputs of pictures that are not there any more are removed, and that is said.
 
     Returns
     -------
@@ -55,6 +58,8 @@ def close_records(run: Run) -> dict[str, Any]:
         for a folder that notebooks filled by hand.
 
     """
+    for folder in ("outputs", "sources"):
+        remove_strays(run, run.path / folder, say)
     run.records.write_parquet()
     file = run.path / "timing.json"
     if not file.is_file():
@@ -62,11 +67,13 @@ def close_records(run: Run) -> dict[str, Any]:
     started_at = json.loads(file.read_text(encoding="utf-8"))["started_at"]
     records = run.records.read()
     records = records[records["started_at"] >= started_at]
+    # of two pictures of the same bytes one was measured, and both have its records
+    measured = records.drop_duplicates([n for n in Cell._fields if n != "source"])
     passed = datetime.now(UTC) - datetime.fromisoformat(started_at)
     found = {
         "started_at": started_at,
         "total_s": passed.total_seconds(),
-        "model_s": float(records[["load_time_s", "wall_time_s"]].sum().sum()),
+        "model_s": float(measured[["load_time_s", "wall_time_s"]].sum().sum()),
         "n_records": len(records),
     }
     write_text(file, json.dumps(found))
@@ -116,7 +123,10 @@ def restore(
         return RECORDS.frame([])
     # on a CPU the kernel knows the peak, and a monitor takes half a second a cell
     cells.arguments["is_watched"] = cells.device.startswith("cuda")
-    return cells.compute(images, say)
+    records = cells.compute(images, say)
+    folder = run.output_path(condition, "any").parent
+    remove_strays(run, folder, say, records["output"].dropna())
+    return records
 
 
 def measure_cost(

@@ -32,6 +32,7 @@ from evalkit.tables._study import (
     OUTCOMES,
     PATHOLOGIES,
     RECORDS,
+    SOURCES,
     VERDICTS,
 )
 from evalkit.tables._table import (
@@ -74,6 +75,7 @@ __all__ = [
     "SCORES_SCREENING",
     "SCORES_STRENGTHS",
     "SCORES_SUBJECTS",
+    "SOURCES",
     "STABILITY",
     "TEXT",
     "TIMELINE",

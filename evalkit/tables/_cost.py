@@ -9,7 +9,7 @@ BUDGET = Table(
         "condition": TEXT,
         "restorer": TEXT,
         "setting": TEXT,
-        "source": TEXT,  # one that was resized is named <source>@<longest>px
+        "source": TEXT,  # of one that was resized, the name that it got
         "machine": TEXT,
         "limit": TEXT,  # what held it: cuda (balloon and fraction), data (RLIMIT_DATA)
         "weights_kind": TEXT,
@@ -56,8 +56,9 @@ CONCURRENCY = Table(
 EXPERIMENTS = Table(
     name="experiments",
     columns={
-        "experiment": TEXT,  # cost, batch-<n>, size, tile, precision, scale, cpu, ...
+        "experiment": TEXT,  # cost, batch, size, tile, precision, scale, cpu, ...
         "value": TEXT,  # of what it varies: pictures, longest side in px, a setting
+        "base_source": TEXT,  # of a source that was resized: its original
         **{n: kind for n, kind in COST.columns.items() if not n.startswith("source_")},
         "failure": TEXT,  # outcome and error of the first that failed
         "percentile": COUNT,  # the highest that the number of runs supports
@@ -73,14 +74,15 @@ EXPERIMENTS = Table(
         "seams_db": NUMBER,  # the metric, with the borders of this tile
         "seams_noise_db": NUMBER,  # below it no seam can be told
     },
-    key=("experiment", "condition", "source", "machine"),
+    key=("experiment", "value", "condition", "source", "machine"),
     json_columns=COST.json_columns,
 )
 
 STABILITY = Table(
     name="stability",
     columns={
-        "experiment": TEXT,  # stability[-fresh][-batch-<n>]
+        "experiment": TEXT,  # stability, stability-fresh
+        "value": TEXT,  # pictures of each run's batch; null for one alone
         "condition": TEXT,
         "source": TEXT,
         "machine": TEXT,
@@ -111,7 +113,7 @@ STABILITY = Table(
         "sm_clock_high_mhz": NUMBER,
         "throttle_reasons": TEXT,
     },
-    key=("experiment", "condition", "source", "machine"),
+    key=("experiment", "value", "condition", "source", "machine"),
     json_columns=frozenset({"outcomes"}),
 )
 
@@ -171,7 +173,10 @@ FLOORS = Table(
         "matrix_tflop_s": NUMBER,  # with which the floor of a time was found
         "note": TEXT,
     },
-    key=("figure", "experiment", "condition", "source", "machine", "quantity"),
+    key=(
+        *("figure", "experiment", "n_pictures", "condition", "source", "machine"),
+        "quantity",
+    ),
 )
 
 ARTICLE = Table(
@@ -194,6 +199,7 @@ ARTICLE = Table(
         "device": TEXT,
         "width_px": COUNT,
         "height_px": COUNT,
+        "n_pictures": COUNT,  # in a call
         "n_runs": COUNT,
         "value": NUMBER,  # in the claim's unit
         "low": NUMBER,
@@ -201,7 +207,10 @@ ARTICLE = Table(
         "own_floor": NUMBER,
         "outcomes": TEXT,  # of a stability series
     },
-    key=("table", "claim", "experiment", "condition", "source", "machine"),
+    key=(
+        *("table", "claim", "experiment", "n_pictures", "condition", "source"),
+        "machine",
+    ),
 )
 
 BACKENDS = Table(
@@ -210,7 +219,8 @@ BACKENDS = Table(
         "network": TEXT,  # the restorer that all of them run
         "backend": TEXT,
         "condition": TEXT,
-        "source": TEXT,  # <source>+10px: with ncnn's border, for PyTorch beside ncnn
+        "source": TEXT,
+        "border_px": COUNT,  # ncnn's, put around it for PyTorch beside ncnn; else 0
         "machine": TEXT,
         "weights_kind": TEXT,
         "device": TEXT,

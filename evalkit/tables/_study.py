@@ -24,11 +24,25 @@ IMAGES = Table(
     key=("source",),
 )
 
+SOURCES = Table(
+    name="sources",
+    columns={
+        "source": TEXT,  # of a picture that was made of another, to be measured
+        "base_source": TEXT,  # that other
+        "base_sha256": TEXT,  # of its file
+        "path": TEXT,  # below the run folder
+        "sha256": TEXT,
+        "width_px": COUNT,
+        "height_px": COUNT,
+    },
+    key=("source",),
+)
+
 RECORDS = Table(
     name="records",
     columns={
         "study": TEXT,
-        "experiment": TEXT,  # quality, cost, stability, ...
+        "experiment": TEXT,  # quality, cost, stability, ...; what it varies is `value`
         "key": TEXT,  # digest of source, weights, setting, restorer and its code
         "run": COUNT,  # from 1
         "phase": TEXT,  # cold, warm
@@ -41,8 +55,11 @@ RECORDS = Table(
         "weights_sha256": TEXT,
         "weights_kind": TEXT,  # released, package, mirror, user, random, none
         "started_at": TEXT,  # ISO 8601, UTC
-        "outcome": TEXT,  # ok, oom, error, crash, timeout, rejected
+        "outcome": TEXT,  # one of `OUTCOMES`
         "error": TEXT,
+        "value": TEXT,  # what the experiment varies: pictures of a batch, MiB, px, ...
+        "instance": COUNT,  # from 1, of several at once
+        "base_source": TEXT,  # of a source that was made of another: that other
         "wall_time_s": NUMBER,  # of the restore call, device finished
         "load_time_s": NUMBER,
         "stages_s": TEXT,
@@ -68,11 +85,14 @@ RECORDS = Table(
         "notes": TEXT,
         "environment": TEXT,  # digest of environment.json
     },
-    key=("key", "experiment", "run", "phase", "machine"),
+    key=(
+        *("key", "source", "experiment", "value", "instance", "machine"),
+        *("run", "phase"),
+    ),
     json_columns=frozenset({"setting", "stages_s", "notes"}),
 )
 
-OUTCOMES = ("ok", "oom", "error", "crash", "timeout", "rejected")
+OUTCOMES = ("ok", "oom", "error", "crash", "timeout", "rejected", "interrupted")
 
 METRICS = Table(
     name="metrics",

@@ -178,7 +178,7 @@ def test_the_cpu_mode_is_measured_without_a_gpu(run, cpu_only, gpu, add):
 
 def test_five_pictures_are_compared_with_one(run, other_gpu, add):
     add(X4PLUS, TIME, value=1.0)
-    add(X4PLUS, TIME, value=4.8, n_pictures=5, experiment="batch-5")
+    add(X4PLUS, TIME, value=4.8, n_pictures=5, experiment="batch")
     assert judge(run, "G13")[0] == "reproduced"  # 58.7 over 12.3 is 4.77
 
 
@@ -223,7 +223,7 @@ def test_g28_a_batch_is_worth_it_if_its_pictures_are_faster(
     run, other_gpu, add, seconds, verdict
 ):
     add(GPEN, TIME, value=1.0)
-    add(GPEN, TIME, value=seconds, n_pictures=5, experiment="batch-5")
+    add(GPEN, TIME, value=seconds, n_pictures=5, experiment="batch")
     assert judge(run, "G28")[0] == verdict
 
 

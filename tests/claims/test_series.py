@@ -33,7 +33,7 @@ def series(condition, experiment="stability", n_runs=50, **more):
 
 
 def test_fifty_single_runs_and_fifty_batches_without_failure_are_reproduced(run, write):
-    write(STABILITY, series(GPEN), series(GPEN, "stability-batch-5"))
+    write(STABILITY, series(GPEN), series(GPEN, value="5"))
     verdict, found, evidence = judge(run, "G9")
     assert (verdict, found) == ("reproduced", "0 of 100")
     assert "7.0%" in evidence
@@ -42,7 +42,7 @@ def test_fifty_single_runs_and_fifty_batches_without_failure_are_reproduced(run,
 def test_one_series_or_a_short_one_is_not_enough(run, write):
     write(STABILITY, series(GPEN))
     assert judge(run, "G9").verdict == "inconclusive"
-    write(STABILITY, series(GPEN, n_runs=49), series(GPEN, "stability-batch-5"))
+    write(STABILITY, series(GPEN, n_runs=49), series(GPEN, value="5"))
     assert judge(run, "G9").verdict == "inconclusive"
 
 
@@ -59,7 +59,7 @@ def test_another_runner_or_the_cpu_is_not_the_claims(run, write):
 
 
 def batches(**more):
-    return series(X4PLUS, "stability-batch-5", **more)
+    return series(X4PLUS, value="5", **more)
 
 
 def test_a_late_lack_of_memory_is_what_the_article_saw(run, write):

@@ -67,7 +67,13 @@ def test_instances_show_throughput_latencies_memory_and_what_did_not_fit():
     times = {1: [0.25, 0.26], 2: [0.4, 0.5]}
     records = RECORDS.frame(
         [
-            {"experiment": f"concurrency-{n}", "run": run, "phase": phase, "key": "k"}
+            {
+                "experiment": "concurrency",
+                "value": str(n),
+                "run": run,
+                "phase": phase,
+                "key": "k",
+            }
             | {"wall_time_s": time_s}
             | who
             for n, both in times.items()

@@ -23,6 +23,7 @@ def test_a_sweep_has_a_panel_for_each_experiment_of_several_values():
     rows = [
         WHO
         | {"experiment": "size", "source": f"cup@{px}px", "value": str(px)}
+        | {"base_source": "cup"}
         | {"per_picture_s": px / 100, "peak_rss_mib": 50.0 + px, "n_failed": px == 96}
         for px in (128, 64, 96)
     ]

@@ -26,7 +26,7 @@ def test_the_planted_budget_is_found_and_each_trial_is_a_record(run, album, plan
     records = measure_budget(
         run, "lanczos", run.images(str(album)), highest_mib=5000, say=lambda _: None
     )
-    assert len(records) == records["experiment"].nunique() <= 9
+    assert len(records) == records["value"].nunique() <= 9
     (row,) = summarise_budget(run).to_dict("records")
     tried = budgets(5000, 3072, 0.05)
     assert row["works_mib"] == min(mib for mib in tried if mib >= 600)
@@ -56,8 +56,8 @@ def test_a_trial_that_hangs_is_a_timeout_and_the_search_goes_on(run, album, plan
     measure_budget(
         run, "lanczos", images, highest_mib=5000, resolution=0.3, say=said.append
     )
-    outcomes = run.records.read().set_index("experiment")["outcome"]
-    hanging = [f"budget-{mib}" for mib in budgets(5000, 3072, 0.3) if 400 <= mib < 500]
+    outcomes = run.records.read().set_index("value")["outcome"]
+    hanging = [str(mib) for mib in budgets(5000, 3072, 0.3) if 400 <= mib < 500]
     assert outcomes[hanging].tolist() == ["timeout"]
     assert summarise_budget(run)["works_mib"].tolist() == [
         min(mib for mib in budgets(5000, 3072, 0.3) if mib >= 600)

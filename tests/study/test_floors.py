@@ -85,7 +85,7 @@ def test_a_time_that_cannot_be_is_marked(run, record):
 
 def test_a_batch_takes_the_time_of_all_its_pictures(run, record):
     record("realesrgan-x4plus", X4PLUS, [3.0])
-    record("realesrgan-x4plus", X4PLUS, [9.0], experiment="batch-5")
+    record("realesrgan-x4plus", X4PLUS, [9.0], experiment="batch", value="5")
     both = summarise_floors(run).query(
         "figure == 'measured' and quantity == 'wall time'"
     )
