@@ -29,11 +29,14 @@ def study(
     file: Annotated[Path, typer.Argument(help="A study file.")] = SHIPPED
     / "study.yaml",
     images: Images = None,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again what failed, too.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, say=_say)
+    run_study(file, images=images, retry=retry, say=_say)
 
 
 Folder = Annotated[

@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from evalkit.records import RecordStore
-from evalkit.tables import IMAGES, METRICS, Table
+from evalkit.tables import IMAGES, INTERRUPTED, METRICS, Table
 
 SQLITE = "ratings.sqlite"
 """The run's own store of ratings, where EVALKIT_RATINGS names no other."""
@@ -97,6 +97,12 @@ class Evidence:
     @cached_property
     def records(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS`."""
+        records = self.attempts
+        return records[records["outcome"] != INTERRUPTED].reset_index(drop=True)
+
+    @cached_property
+    def attempts(self) -> pd.DataFrame:
+        """Table `evalkit.tables.RECORDS`, with what the machine interrupted."""
         return RecordStore(self.run).read()
 
     @cached_property

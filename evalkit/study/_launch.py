@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from evalkit.errors import StudyError, WeightsError
@@ -18,15 +19,27 @@ from evalkit.imagesets import imagesets, prepare
 from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.study._again import (
+    executed_notebooks,
+    failed,
+    interrupted,
+    what_is_left,
+)
 from evalkit.study._config import Study, read_study, resolve_study, write_study
 from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run, write_text
 
 
 def run_study(
-    file: Path, *, images: str | None = None, say: Callable[[str], None] = print
+    file: Path,
+    *,
+    images: str | None = None,
+    retry: bool = False,
+    say: Callable[[str], None] = print,
 ) -> Run:
     """Run a study, or go on with it: only what is missing is computed.
+
+    What the machine interrupted in an earlier run is tried again.
 
     Parameters
     ----------
@@ -34,6 +47,8 @@ def run_study(
         A study file; see `Study`.
     images
         A folder or a set in place of the study's.
+    retry
+        Whether to try again what failed in an earlier run, too.
     say
         Told what is being done.
 
@@ -64,7 +79,7 @@ def run_study(
                 if any(f"outputs:{name}" in other for other in study.conditions):
                     prepare(name)  # with its published outputs, which are planned next
             weights = fetch_weights(study, say)
-            _snakemake(run, study, weights, say, has_cuda=has_cuda)
+            _snakemake(run, study, weights, say, has_cuda=has_cuda, retry=retry)
     except Timeout as error:
         raise StudyError(
             f"study {study.name} is being run by another process ({run.path}); "
@@ -137,8 +152,14 @@ def _snakemake(
     say: Callable[[str], None],
     *,
     has_cuda: bool,
+    retry: bool,
 ) -> None:
     start = time.perf_counter()
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    os.environ["EVALKIT_RETRY_BEFORE"] = started_at if retry else ""
+    again = interrupted(run)
+    if retry:
+        again = pd.concat([again, failed(run, started_at)])
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study._notebooks"],
@@ -162,7 +183,6 @@ def _snakemake(
         "code": _code_digest(),
     }
     write_text(run.path / "snakemake.json", json.dumps(config, indent=1))
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     timing = json.dumps({"started_at": started_at}, indent=1)
     write_text(run.path / "timing.json", timing)
     command = [sys.executable, "-m", "snakemake"]
@@ -173,6 +193,8 @@ def _snakemake(
     # run_study holds a lock that the system releases when its owner is dead, so
     # one that Snakemake left behind means nothing
     command += ["--nolock"]
+    if notebooks := executed_notebooks(run, again, study.conditions):
+        command += ["--forcerun", *notebooks]
     done = subprocess.run(
         command,
         cwd=run.path,
@@ -188,6 +210,8 @@ def _snakemake(
     n_new = len(run.records.cells()) - n_before
     what = f"{n_new} new records" if n_new else "nothing to compute"
     say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
+    for line in what_is_left(run, started_at):
+        say(line)
     say(f"report: {run.path / 'report.html'}")
 
 

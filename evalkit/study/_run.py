@@ -13,7 +13,7 @@ from evalkit.imagesets import prepare
 from evalkit.paths import atomic_path, runs_dir, slug
 from evalkit.records import RecordStore
 from evalkit.study._config import Study
-from evalkit.tables import IMAGES, Table
+from evalkit.tables import IMAGES, INTERRUPTED, Table
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -55,6 +55,11 @@ class Run:
     def records(self) -> RecordStore:
         """The records of every experiment."""
         return RecordStore(self.path)
+
+    @cached_property
+    def interrupted(self) -> list[str]:
+        """What interrupted the last cells of this step, one after the other."""
+        return []
 
     @property
     def figures(self) -> Path:
@@ -99,7 +104,8 @@ class Run:
         if conditions is not None:
             records = records[records["condition"].isin(list(conditions))]
         # a picture or a setting that changed has a newer record under the same name
-        return records.drop_duplicates(["condition", "source"], keep="last")
+        newest = records.drop_duplicates(["condition", "source"], keep="last")
+        return newest[newest["outcome"] != INTERRUPTED]
 
     def cost(self) -> pd.DataFrame:
         """The records that say what the pictures at hand cost, of the newest settings.
@@ -107,7 +113,8 @@ class Run:
         Cells of code, weights or pictures that have changed since stay in the
         records, and are left out here.
         """
-        return with_newest_key(self._at_hand("cost"), CELL)
+        newest = with_newest_key(self._at_hand("cost"), CELL)
+        return newest[newest["outcome"] != INTERRUPTED]
 
     def _at_hand(self, experiment: str) -> pd.DataFrame:
         """The records of an experiment, of the pictures at hand."""

@@ -26,7 +26,9 @@ from evalkit.tables._scores import (
 )
 from evalkit.tables._study import (
     COST,
+    FAILURES,
     IMAGES,
+    INTERRUPTED,
     METRICS,
     OUTCOMES,
     PATHOLOGIES,
@@ -44,8 +46,10 @@ __all__ = [
     "COST",
     "COUNT",
     "EXPERIMENTS",
+    "FAILURES",
     "FLOORS",
     "IMAGES",
+    "INTERRUPTED",
     "MEMORY",
     "METRICS",
     "NUMBER",

@@ -40,7 +40,7 @@ RECORDS = Table(
         "weights_sha256": TEXT,
         "weights_kind": TEXT,  # released, package, mirror, user, random, none
         "started_at": TEXT,  # ISO 8601, UTC
-        "outcome": TEXT,  # ok, oom, error, crash, timeout, rejected
+        "outcome": TEXT,  # one of OUTCOMES
         "error": TEXT,
         "wall_time_s": NUMBER,  # of the restore call, device finished
         "load_time_s": NUMBER,
@@ -71,7 +71,11 @@ RECORDS = Table(
     json_columns=frozenset({"setting", "stages_s", "notes"}),
 )
 
-OUTCOMES = ("ok", "oom", "error", "crash", "timeout", "rejected")
+FAILURES = ("oom", "error", "crash", "timeout", "rejected")
+INTERRUPTED = "interrupted"
+"""No result: the machine, or a person, ended the run. The next study tries it again."""
+
+OUTCOMES = ("ok", *FAILURES, INTERRUPTED)
 
 METRICS = Table(
     name="metrics",

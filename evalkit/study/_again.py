@@ -1,0 +1,84 @@
+"""What the next study tries again, and the notebooks that do it."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from evalkit.paths import slug
+from evalkit.restorers import parse_condition
+from evalkit.study._compute import GROUP, attempts
+from evalkit.study._run import Run
+from evalkit.tables import FAILURES, IMAGES, INTERRUPTED
+
+NOTEBOOKS = {
+    "quality": "20_restore",
+    "stability": "40_stability",
+    "budget": "40_stability",
+    "concurrency": "40_stability",
+    "backend": "50_backends",
+}
+"""By the first word of an experiment; the others are steps of ``30_cost``."""
+
+FAILURE_IS_RESULT = r"budget|concurrency"
+"""Experiments that ask how much fails; see `Cells.retries_failures`."""
+
+
+def interrupted(run: Run) -> pd.DataFrame:
+    """The records of what the machine ended, and nothing took the place of."""
+    found = attempts(run)
+    return found[found["outcome"] == INTERRUPTED]
+
+
+def failed(run: Run, before: str) -> pd.DataFrame:
+    """The records of what failed before that time (ISO 8601, UTC) and need not have.
+
+    Without pictures that cannot be read, and experiments whose result is a failure.
+    """
+    found, images = attempts(run), run.read(IMAGES)
+    is_failed = found["outcome"].isin(FAILURES) & ~(found["started_at"] >= before)
+    is_failed &= ~found["source"].isin(images.loc[images["error"].notna(), "source"])
+    return found[is_failed & ~found["experiment"].str.match(FAILURE_IS_RESULT)]
+
+
+def executed_notebooks(
+    run: Run, records: pd.DataFrame, conditions: Iterable[str]
+) -> list[str]:
+    """The notebooks that compute these records, below the run folder.
+
+    Of an experiment that varies a setting: those of all conditions of its restorer.
+    """
+    names = {name: parse_condition(name)["name"] for name in conditions}
+    files = set()
+    for record in records.to_dict("records"):
+        step = NOTEBOOKS.get(record["experiment"].partition("-")[0], "30_cost")
+        if step == "50_backends":
+            found = (run.path / "notebooks").glob(f"{step}-*.ipynb")
+            files |= {f"notebooks/{file.name}" for file in found}
+        files |= {
+            f"notebooks/{step}-{slug(name)}.ipynb"
+            for name, restorer in names.items()
+            if restorer == record["restorer"] and step != "50_backends"
+        }
+    return sorted(file for file in files if (run.path / file).is_file())
+
+
+def what_is_left(run: Run, before: str) -> list[str]:
+    """What to tell whoever started the study at that time, in a line each."""
+    lost, found = interrupted(run), failed(run, before)
+    lines = []
+    if len(lost):
+        lines.append(
+            f"{_cells(lost)} interrupted by the machine: {lost['error'].iloc[0]}; run "
+            "it again to have them"
+        )
+    if len(found):
+        lines.append(
+            f"{_cells(found)} left failed by earlier runs and not tried again; evalkit "
+            "study --retry does"
+        )
+    return lines
+
+
+def _cells(records: pd.DataFrame) -> str:
+    n = len(records.drop_duplicates(GROUP))
+    return f"{n} cell was" if n == 1 else f"{n} cells were"
