@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from evalkit import study
 from evalkit.errors import StudyError
 from evalkit.images import write_image
+from evalkit.paths import slug
 from evalkit.records import RecordStore, RecordsWriteError
 from evalkit.study import measure_cost, measure_stability, restore, summarise_cost
+from evalkit.study._again import executed_notebooks
 from evalkit.study._compute import Cells
 from evalkit.study._concurrency import _Group
 from evalkit.study._run import open_run
@@ -210,6 +213,29 @@ def test_what_failed_is_tried_again_when_asked_and_once(run, album, plant, monke
     assert len(run.records.read()) == 2
 
 
+def test_the_notebooks_of_what_is_tried_again_run_again(run):
+    conditions = ["lanczos", "lanczos@scale=2", "bicubic"]
+    (run.path / "notebooks").mkdir()
+    for name in (
+        *(f"20_restore-{slug(condition)}" for condition in conditions),
+        *("30_cost-lanczos", "30_cost-bicubic", "50_backends-x", "60_compare"),
+    ):
+        (run.path / f"notebooks/{name}.ipynb").touch()
+
+    def again(**record):
+        records = pd.DataFrame([{"restorer": "lanczos", **record}])
+        found = executed_notebooks(run, records, conditions)
+        return [Path(name).stem for name in found]
+
+    assert again(experiment="quality") == [
+        "20_restore-lanczos",
+        "20_restore-lanczos@scale=2",
+    ]
+    assert again(experiment="batch-4") == ["30_cost-lanczos"]
+    assert again(experiment="stability") == []  # not a step of this study
+    assert again(experiment="backend", restorer="onnx-x") == ["50_backends-x"]
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.slow
 def test_the_next_study_has_what_was_interrupted_and_with_retry_what_failed(album):
@@ -224,32 +250,28 @@ def test_the_next_study_has_what_was_interrupted_and_with_retry_what_failed(albu
         command = [*EVALKIT, "study", str(file), "--images", str(album), *more]
         return subprocess.check_output(command, text=True, stderr=subprocess.STDOUT)
 
-    def plant(outcome, error):
+    def plant(source, outcome, error):
         """Make another outcome of the record of one output, and remove that."""
         path = run / "records.jsonl"
         rows = [json.loads(line) for line in path.open(encoding="utf-8")]
-        (row,) = [
-            r
-            for r in rows
-            if (r["condition"], r["source"], r["experiment"])
-            == ("lanczos", "cup", "quality")
-            and r["outcome"] == "ok"
-        ]
+        asked = ("lanczos", source, "quality")
+        names = ("condition", "source", "experiment")
+        (row,) = [row for row in rows if tuple(map(row.get, names)) == asked]
         (run / row["output"]).unlink()
         row |= {"outcome": outcome, "error": error, "output": None}
         lines = [json.dumps(row) + "\n" for row in rows]
         path.write_text("".join(lines), encoding="utf-8")
 
     told()
-    plant("interrupted", "OSError: [Errno 28] No space left on device")
-    assert "1 new records" in (said := told())
-    assert "interrupted" not in said
-    assert "nothing to compute" in told()
-    plant("error", "RuntimeError: planted")
+    plant("cup", "interrupted", "OSError: [Errno 28] No space left on device")
+    plant("face", "error", "RuntimeError: planted")
     said = told()
-    assert "nothing to compute" in said
-    assert "1 cell was left failed by earlier runs" in said
-    assert "1 new records" in (said := told("--retry"))
+    assert "1 new records" in said
+    assert "interrupted" not in said
+    assert "1 cell was left failed by earlier runs and not tried again" in said
+    assert set(RecordStore(run).read()["outcome"]) == {"ok", "error"}
+    said = told("--retry")
+    assert "1 new records" in said
     assert "left failed" not in said
     assert set(RecordStore(run).read()["outcome"]) == {"ok"}
-    assert (run / "outputs/lanczos/cup.png").is_file()
+    assert len(list((run / "outputs/lanczos").iterdir())) == 2
