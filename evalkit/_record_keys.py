@@ -78,7 +78,11 @@ def code_digest(modules: Iterable[str]) -> str:
             if path is None:
                 raise EvalkitError(f"no source file for module {module!r}")
             state = path.stat()
-            digest, imported = _read(module, path, (state.st_mtime_ns, state.st_size))
+            changed = (state.st_mtime_ns, state.st_size)
+            package = module.rpartition(".")[0]
+            if path.name == "__init__.py":
+                package = module
+            digest, imported = _read(path, changed, package)
             texts[module] = digest
             waiting += imported
     return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
@@ -86,13 +90,12 @@ def code_digest(modules: Iterable[str]) -> str:
 
 @cache
 def _read(
-    module: str,
     path: Path,
     state: tuple[int, int],  # noqa: ARG001 - a changed file is read again
+    package: str = "",
 ) -> tuple[str, tuple[str, ...]]:
     """The digest of a file, and the modules that it imports and that may matter."""
     text = path.read_text(encoding="utf-8")
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     imported = sorted(set(_imports(ast.parse(text, str(path)), package)))
     return hashlib.sha256(text.encode()).hexdigest(), tuple(imported)
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from evalkit.paths import slug
+from evalkit.provenance import machine
 from evalkit.restorers import parse_condition
 from evalkit.study._compute import GROUP, attempts
 from evalkit.study._run import Run
@@ -25,7 +26,7 @@ FAILURE_IS_RESULT = r"budget|concurrency"
 
 def interrupted(run: Run) -> pd.DataFrame:
     """The records of what the machine ended, and nothing took the place of."""
-    found = attempts(run)
+    found = _without_result(run)
     return found[found["outcome"] == INTERRUPTED]
 
 
@@ -34,10 +35,18 @@ def failed(run: Run, before: str) -> pd.DataFrame:
 
     Without pictures that cannot be read, and experiments whose result is a failure.
     """
-    found, images = attempts(run), run.read(IMAGES)
-    is_failed = found["outcome"].isin(FAILURES) & ~(found["started_at"] >= before)
+    found, images = _without_result(run), run.read(IMAGES)
+    is_failed = found["outcome"].isin(FAILURES)
+    is_failed &= found["started_at"].fillna("") < before
     is_failed &= ~found["source"].isin(images.loc[images["error"].notna(), "source"])
     return found[is_failed & ~found["experiment"].str.match(FAILURE_IS_RESULT)]
+
+
+def _without_result(run: Run) -> pd.DataFrame:
+    """The newest records of this machine that are not ok; others are not its own."""
+    found = attempts(run)
+    found = found[found["outcome"] != "ok"]
+    return found[found["machine"] == machine()["machine"]] if len(found) else found
 
 
 def executed_notebooks(
