@@ -1,5 +1,6 @@
 """Limits and counters of this process's control groups, versions 1 and 2."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,12 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
     limits = [int(text) for text in texts if text.strip() != "max"]
     limits = [limit for limit in limits if limit < 2**60]  # version 1's "no limit"
     return min(limits, default=None)
+
+
+def memory_bytes() -> int:
+    """What this process may use: the machine's memory, or the limit that holds here."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(total, memory_limit_bytes() or total)
 
 
 def cpu_quota(root: Path = ROOT) -> float | None:

@@ -2,18 +2,30 @@
 
 import ast
 import hashlib
-import importlib.util
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec, resolve_name
 from pathlib import Path
 from typing import Any
 
 from evalkit.errors import EvalkitError
 from evalkit.paths import PACKAGE
 
-ROOMS = ("evalkit.restorers", "evalkit.faces", "evalkit.features", "evalkit.images")
-"""Whose code can change a picture, with the private modules that these import."""
+WITHOUT_PICTURES = frozenset(
+    {"evalkit.errors", "evalkit.paths"}  # words, and where things lie
+    # a file is what its digest says, however it was found
+    | {"evalkit._download", "evalkit._files"}
+    # what the machine is; what follows from it is in the setting
+    | {"evalkit.provenance", "evalkit._cgroup"}
+    # what is done with pictures that are there
+    | {f"evalkit.{room}" for room in ("figures", "imagesets", "metrics", "rating")}
+    | {f"evalkit.{room}" for room in ("claims", "report", "stats", "study", "cli")}
+    | {f"evalkit.{room}" for room in ("records", "tables", "profiling")}
+    | {"evalkit._record_keys", "evalkit._json_lines"}
+)
+"""Modules and rooms whose code cannot change one; that of all others may."""
 
 
 def record_key(
@@ -43,10 +55,13 @@ def record_key(
 
 
 def code_digest(modules: Iterable[str]) -> str:
-    """SHA-256, in hexadecimal, of modules' source text and all they use of `ROOMS`.
+    """SHA-256, in hexadecimal, of modules' source text and all they use of evalkit.
 
-    Imports are followed through the text, inside functions too; a restorer that is
-    loaded by its name must be given as one of `modules` (dotted names).
+    Imports are followed through the text, inside functions too, and so are modules
+    whose whole name is a text of its own, for a later import; but for
+    `WITHOUT_PICTURES`. In another package than evalkit those of that package are
+    followed, too. A restorer that is loaded by its name must be given as one of
+    `modules` (dotted names).
 
     Raises
     ------
@@ -63,7 +78,11 @@ def code_digest(modules: Iterable[str]) -> str:
             if path is None:
                 raise EvalkitError(f"no source file for module {module!r}")
             state = path.stat()
-            digest, imported = _read(path, (state.st_mtime_ns, state.st_size))
+            changed = (state.st_mtime_ns, state.st_size)
+            package = module.rpartition(".")[0]
+            if path.name == "__init__.py":
+                package = module
+            digest, imported = _read(path, changed, package)
             texts[module] = digest
             waiting += imported
     return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
@@ -73,44 +92,57 @@ def code_digest(modules: Iterable[str]) -> str:
 def _read(
     path: Path,
     state: tuple[int, int],  # noqa: ARG001 - a changed file is read again
+    package: str = "",
 ) -> tuple[str, tuple[str, ...]]:
-    """The digest of a file, and the modules of `ROOMS` that it imports."""
+    """The digest of a file, and the modules that it imports and that may matter."""
     text = path.read_text(encoding="utf-8")
-    imported = sorted(set(_imports(ast.parse(text, str(path)))))
+    imported = sorted(set(_imports(ast.parse(text, str(path)), package)))
     return hashlib.sha256(text.encode()).hexdigest(), tuple(imported)
 
 
-def _imports(tree: ast.AST) -> Iterator[str]:
+def _imports(tree: ast.AST, package: str) -> Iterator[str]:
+    tops = {"evalkit", package.split(".")[0]}
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-        else:
-            continue
-        for name in names:
+        for name in _names(node, package):
             # `from evalkit.faces import detect`: the name of a module, or in one
             for candidate in (name, name.rpartition(".")[0]):
-                if _is_in_rooms(candidate) and _source_file(candidate):
-                    yield candidate
+                if candidate.split(".")[0] in tops and _source_file(candidate):
+                    room = ".".join(candidate.split(".")[:2])
+                    if room not in WITHOUT_PICTURES:
+                        yield candidate
                     break
 
 
-def _is_in_rooms(module: str) -> bool:
-    return module.startswith("evalkit._") or any(
-        module == room or module.startswith(f"{room}.") for room in ROOMS
-    )
+def _names(node: ast.AST, package: str) -> list[str]:
+    """The dotted names that a piece of code imports, or may."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom):
+        base = resolve_name("." * node.level + (node.module or ""), package)
+        return [f"{base}.{alias.name}" for alias in node.names]
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        is_module = re.fullmatch(r"\w+(\.\w+)+", node.value)
+        return [node.value] if is_module and _source_file(node.value) else []
+    return []
 
 
 @cache
 def _source_file(module: str) -> Path | None:
+    """The file of a module, found without importing a package of it."""
     top, *parts = module.split(".")
+    folder = PACKAGE
     if top != "evalkit":
         try:
-            spec = importlib.util.find_spec(module)
-        except (ModuleNotFoundError, ValueError):  # no such parent; __main__
+            spec = find_spec(top)
+        except ValueError:  # __main__
             return None
-        return Path(spec.origin) if spec and spec.has_location and spec.origin else None
-    stem = PACKAGE.joinpath(*parts)
+        if spec is None or not (parts or (spec.has_location and spec.origin)):
+            return None
+        if not parts:
+            return Path(str(spec.origin))
+        if not spec.submodule_search_locations:
+            return None
+        folder = Path(next(iter(spec.submodule_search_locations)))
+    stem = folder.joinpath(*parts)
     found = [f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()]
     return found[0] if found else None

@@ -34,11 +34,14 @@ def study(
     recursive: Annotated[
         bool, typer.Option("--recursive", help="Read the folder's subfolders, too.")
     ] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Try again what failed, too.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, recursive=recursive, say=_say)
+    run_study(file, images=images, recursive=recursive, retry=retry, say=_say)
 
 
 Folder = Annotated[

@@ -46,6 +46,10 @@ class OutOfMemoryError(EvalkitError, MemoryError):
     """A device or the machine ran out of memory; no picture was made."""
 
 
+class KilledError(EvalkitError):
+    """A process that a restorer runs was ended from outside; no picture was made."""
+
+
 class OutputRejectedError(EvalkitError):
     """An output that is no picture: NaN, constant, wrong size, a repeated tile."""
 

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evalkit._cgroup import cpu_quota, memory_limit_bytes
+from evalkit._cgroup import cpu_quota, memory_bytes
 from evalkit.paths import CLONE
 
 PACKAGES = (
@@ -172,8 +172,7 @@ def _cores() -> int:
 
 
 def _memory_gib() -> float:
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(total, memory_limit_bytes() or total) / 2**30
+    return memory_bytes() / 2**30
 
 
 def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str] | None]:

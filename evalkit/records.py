@@ -18,7 +18,7 @@ from evalkit._old_records import in_todays_columns
 from evalkit._record_keys import code_digest, record_key
 from evalkit.errors import EvalkitError, TableError
 from evalkit.paths import atomic_path
-from evalkit.tables import RECORDS
+from evalkit.tables import FAILURES, INTERRUPTED, RECORDS
 
 __all__ = [
     "SERIES",
@@ -29,6 +29,7 @@ __all__ = [
     "at_hand",
     "code_digest",
     "in_words",
+    "is_open",
     "made_at_hand",
     "plain_records",
     "record_key",
@@ -68,8 +69,10 @@ class RecordStore:
 
     A record is one line of JSON in ``records.jsonl`` with every column of the table
     ``records`` (null where unknown; ``setting``, ``stages_s`` and ``notes`` nested).
-    The first record of a `Cell` stands; a later one is not written. Lines of older
-    versions are read as those of this one; see `evalkit._old_records`.
+    The first record of a `Cell` stands; a later one is not written, unless the first
+    `is_open`: then the later one takes its place for readers, and both stay in the
+    file. Lines of older versions are read as those of this one; see
+    `evalkit._old_records`.
 
     Parameters
     ----------
@@ -93,8 +96,8 @@ class RecordStore:
         Returns
         -------
         int
-            How many were written. A row whose `Cell` is already stored is left out,
-            with a `RecordsWarning`.
+            How many were written. A row whose `Cell` is already stored, and not
+            open, is left out, with a `RecordsWarning`.
 
         Raises
         ------
@@ -127,16 +130,17 @@ class RecordStore:
         return n_written
 
     def has(self, cell: Cell) -> bool:
-        """Whether the cell is recorded, by this process or another."""
+        """Whether the cell is recorded, by this process or another, and not open."""
         return cell in self.cells()
 
     def cells(self) -> frozenset[Cell]:
-        """Every recorded cell."""
+        """Every recorded cell that is not open."""
         return frozenset(self._scan()[0])
 
     def read(self) -> pd.DataFrame:
         """All records as the table ``records``, in the order of writing.
 
+        Without those that failed or were interrupted and were tried again since.
         A half-written last line is ignored, with a `RecordsWarning`.
 
         Raises
@@ -156,7 +160,7 @@ class RecordStore:
                 f"({len(scanned.torn)} bytes; its writer was killed) and ignored; "
                 "the next record takes its place"
             )
-        return RECORDS.checked(pd.DataFrame(columns))
+        return RECORDS.checked(_without_retried(pd.DataFrame(columns)))
 
     def write_parquet(self) -> Path:
         """Write all records to ``records.parquet``, atomically; return its path."""
@@ -167,11 +171,13 @@ class RecordStore:
         return path
 
     def _scan(self) -> tuple[set[Cell], _json_lines.Scanned]:
-        """The cells that are there, and how far they were read."""
+        """The cells that are there and not open, and how far they were read."""
         cells: set[Cell] = set()
 
         def add(_offset: int, row: dict[str, Any]) -> None:
-            cells.add(_cell_of(in_todays_columns(row)))
+            row = in_todays_columns(row)
+            if not is_open(row):
+                cells.add(_cell_of(row))
 
         return cells, _json_lines.scan(self.path, add)
 
@@ -273,6 +279,29 @@ def in_words(experiment: str, value: Any) -> str:
     if pd.isna(value):
         return experiment
     return f"{experiment}{', batch' if experiment in SERIES else ''} {value}"
+
+
+def is_open(record: Mapping[str, Any]) -> bool:
+    """Whether a record's cell is to be tried again, and the record's place to be taken.
+
+    One that was interrupted; and one that failed before the time that the variable
+    ``EVALKIT_RETRY_BEFORE`` says, ISO 8601, UTC: ``evalkit study --retry`` sets it.
+    """
+    if record.get("outcome") in FAILURES:
+        started_at = record.get("started_at")
+        before = os.environ.get("EVALKIT_RETRY_BEFORE", "")
+        return (started_at if isinstance(started_at, str) else "") < before
+    return record.get("outcome") == INTERRUPTED
+
+
+def _without_retried(records: pd.DataFrame) -> pd.DataFrame:
+    """Without attempts that did not end well and were followed by another.
+
+    The later one may be cold where the first was warm: it began a new process.
+    """
+    run = [name for name in Cell._fields if name != "phase"]
+    is_retried = records.duplicated(run, keep="last") & (records["outcome"] != "ok")
+    return records[~is_retried].reset_index(drop=True)
 
 
 _CELL_TYPES = Cell.__annotations__

@@ -2,13 +2,16 @@
 
 import hashlib
 import json
+import shutil
 import sys
 
 import pytest
 
 from evalkit import _record_keys
 from evalkit.errors import EvalkitError
+from evalkit.paths import PACKAGE
 from evalkit.records import code_digest, record_key
+from evalkit.restorers import restorers
 
 FACTS = {
     "source_sha256": "a" * 64,
@@ -56,15 +59,21 @@ def package(tmp_path, monkeypatch):
         "restorers/__init__.py": "from evalkit.restorers._protocol import Restorer\n",
         "restorers/_protocol.py": "from evalkit.weights import WeightsInUse\n",
         "restorers/mine.py": "import numpy\nfrom evalkit.restorers import _tiling\n"
-        "def build():\n    from evalkit.faces import detect\n",
+        "def build():\n    from evalkit.faces import detect\n"
+        "    from evalkit import weights\n",
         "restorers/_tiling.py": "from evalkit.images import read_image\n",
         "restorers/other.py": "from evalkit.restorers import Restorer\n",
         "faces.py": "from evalkit import _landmarks\nimport evalkit.features\n",
         "features.py": "",
         "images.py": "from evalkit.paths import file_name\n",
         "_landmarks.py": "",
-        "weights.py": "",
+        "weights.py": "from evalkit import _reader, _files\n",
+        "_reader.py": "import_module('evalkit.late')\n",
+        "late.py": "KIND = 'evalkit.nothing'\n",
+        "_files.py": "",
         "paths.py": "",
+        "report/__init__.py": "",
+        "__init__.py": "lazy({'read_image': 'evalkit.images', 'x': 'evalkit.report'})",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
@@ -87,6 +96,9 @@ MINE = ["evalkit.restorers.mine"]
         "features.py",
         "images.py",
         "_landmarks.py",
+        "weights.py",
+        "_reader.py",
+        "late.py",
     ],
 )
 def test_a_change_of_what_the_restorer_imports_changes_its_digest(package, name):
@@ -97,7 +109,7 @@ def test_a_change_of_what_the_restorer_imports_changes_its_digest(package, name)
     assert code_digest(MINE) != before
 
 
-@pytest.mark.parametrize("name", ["restorers/other.py", "weights.py", "paths.py"])
+@pytest.mark.parametrize("name", ["restorers/other.py", "_files.py", "paths.py"])
 def test_a_change_elsewhere_does_not(package, name):
     before = code_digest(MINE)
     (package / name).write_text("CHANGED = 1\n", encoding="utf-8")
@@ -126,6 +138,67 @@ def test_a_restorer_of_another_package_has_a_digest(package, tmp_path, monkeypat
     (package / "images.py").write_text("CHANGED = 1\n", encoding="utf-8")
     assert code_digest(["my_restorer"]) != before
     assert "my_restorer" not in sys.modules
+
+
+def test_a_name_from_the_front_door_brings_what_is_behind_it(
+    package, tmp_path, monkeypatch
+):
+    (tmp_path / "plugged.py").write_text(
+        "from evalkit import read_image\n", encoding="utf-8"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    before = code_digest(["plugged"])
+    (package / "report/__init__.py").write_text("CHANGED = 1\n", encoding="utf-8")
+    assert code_digest(["plugged"]) == before
+    (package / "images.py").write_text("CHANGED = 1\n", encoding="utf-8")
+    assert code_digest(["plugged"]) != before
+
+
+def test_the_modules_of_another_package_are_followed(package, tmp_path, monkeypatch):
+    other = tmp_path / "plug_in"
+    for name, text in {
+        "__init__.py": "",
+        "mine.py": "from plug_in._net import Net\nfrom . import _read\nimport numpy\n",
+        "_net.py": "",
+        "_read.py": "",
+    }.items():
+        other.mkdir(exist_ok=True)
+        (other / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    digests = {code_digest(["plug_in.mine"])}
+    for name in ("_net.py", "_read.py"):
+        (other / name).write_text("CHANGED = 1\n", encoding="utf-8")
+        digests.add(code_digest(["plug_in.mine"]))
+    assert len(digests) == 3
+    assert "plug_in" not in sys.modules
+
+
+@pytest.fixture
+def copy(tmp_path, monkeypatch):
+    """All of evalkit, to be changed."""
+    folder = tmp_path / "evalkit"
+    shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(_record_keys, "PACKAGE", folder)
+    _record_keys._source_file.cache_clear()
+    yield folder
+    _record_keys._source_file.cache_clear()
+
+
+@pytest.mark.parametrize(
+    "module", sorted({spec.build.__module__ for spec in restorers().values()})
+)
+def test_how_weights_and_pictures_are_read_is_in_every_key(copy, module):
+    modules = [module]
+    digests = {code_digest(modules)}
+    for changed in ("_ncnn_weights", "weights", "_weights_registry", "_decode"):
+        with (copy / f"{changed}.py").open("a", encoding="utf-8") as file:
+            file.write("CHANGED = 1\n")
+        digests.add(code_digest(modules))
+    assert len(digests) == 5
+    for other in ("report/__init__", "cli", "study/_launch", "paths", "_download"):
+        with (copy / f"{other}.py").open("a", encoding="utf-8") as file:
+            file.write("CHANGED = 1\n")
+        assert code_digest(modules) in digests
 
 
 @pytest.mark.parametrize("name", ["evalkit.nowhere", "nowhere.at_all", "sys"])

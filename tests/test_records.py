@@ -146,6 +146,25 @@ def test_a_done_cell_is_found(store):
     assert store.cells() == {cell(1), cell(2)}
 
 
+def test_what_was_interrupted_is_replaced_and_what_failed_when_asked(
+    store, monkeypatch
+):
+    failed = {"outcome": "error", "started_at": "2026-01-01T00:00:00.000+00:00"}
+    store.append([row(1, outcome="interrupted"), row(2, **failed)])
+    assert store.cells() == {cell(2)}
+    assert store.read()["outcome"].tolist() == ["interrupted", "error"]
+    with pytest.warns(RecordsWarning, match="not written"):
+        assert store.append([row(1), row(2)]) == 1
+    assert store.read()["outcome"].tolist() == ["error", "ok"]
+    monkeypatch.setenv("EVALKIT_RETRY_BEFORE", failed["started_at"])
+    assert store.has(cell(2))
+    monkeypatch.setenv("EVALKIT_RETRY_BEFORE", "2026-01-02T00:00:00.000+00:00")
+    assert not store.has(cell(2))
+    store.append([row(2, phase="cold")])  # its process was a new one
+    assert store.read()["outcome"].tolist() == ["ok", "ok"]
+    assert len(store.path.read_text(encoding="utf-8").splitlines()) == 4
+
+
 TORN = [
     b'{"study": "qui',
     '{"study": "修'.encode()[:-1],

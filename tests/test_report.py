@@ -237,6 +237,24 @@ def test_a_newer_record_takes_the_place_of_an_older_one(run, face):
     assert page.says("signal 9")  # in the list of failures
 
 
+def test_what_the_machine_interrupted_is_said_and_is_no_failure(run, face):
+    run.picture("portrait", face)
+    run.record("lanczos", "portrait", outcome="interrupted", error="disk full")
+    run.output("bicubic", "portrait", enlarged(face))
+    page = run.write(["lanczos", "bicubic"])
+    assert page.says("The machine interrupted 1 cell, which count nowhere (first: disk")
+    assert page.says("Run the study again to have them")
+    assert page.says("No picture: interrupted: disk full")
+    assert not page.says("runs failed")
+
+
+def test_what_was_interrupted_before_the_code_changed_is_not_said(run, face):
+    run.picture("portrait", face)
+    run.record("lanczos", "portrait", outcome="interrupted", error="disk full")
+    run.output("lanczos", "portrait", enlarged(face), key="of newer code")
+    assert not run.write(["lanczos"]).says("interrupted")
+
+
 def test_a_condition_that_failed_is_a_frame_with_its_reason(run, face):
     run.picture("portrait", face)
     run.record(

@@ -16,7 +16,7 @@ import pandas as pd
 import yaml
 
 from evalkit.records import RecordStore, at_hand
-from evalkit.tables import IMAGES, METRICS, SOURCES, Table
+from evalkit.tables import IMAGES, INTERRUPTED, METRICS, SOURCES, Table
 
 SQLITE = "ratings.sqlite"
 """The run's own store of ratings, where EVALKIT_RATINGS names no other."""
@@ -97,6 +97,12 @@ class Evidence:
     @cached_property
     def records(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS`; of the pictures that it lists, if any."""
+        records = self.attempts
+        return records[records["outcome"] != INTERRUPTED].reset_index(drop=True)
+
+    @cached_property
+    def attempts(self) -> pd.DataFrame:
+        """The same, with what the machine interrupted."""
         records, images = RecordStore(self.run).read(), self.table(IMAGES)
         if images.empty:
             return records

@@ -150,6 +150,8 @@ class _Server:
         cell.peak_rss_mib = max(cell.peak_rss_mib, peak_mib)
         pid, code, usage = os.wait4(cell.pid, os.WNOHANG)
         if pid:
+            cell.peak_rss_mib = max(cell.peak_rss_mib, max_rss_mib(usage))
+            held_mib = sum(one.peak_rss_mib for one in self.cells.values())
             del self.cells[number]
             _kill(cell.pid)  # what it started and did not wait for
             _tell(
@@ -158,7 +160,8 @@ class _Server:
                     "code": os.waitstatus_to_exitcode(code),
                     "is_late": cell.dumped_at is not None,
                     "n_oom_kills": oom_kills() - cell.n_oom_kills,
-                    "peak_rss_mib": max(cell.peak_rss_mib, max_rss_mib(usage)),
+                    "held_mib": held_mib,  # by all cells that ran until now
+                    "peak_rss_mib": cell.peak_rss_mib,
                 },
             )
         elif cell.dumped_at is not None:

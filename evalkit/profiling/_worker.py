@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, NoReturn
 
 from evalkit.errors import OutputRejectedError, SourceChangedError
+from evalkit.profiling._faults import is_fault
 from evalkit.profiling.memory import whole_peak_rss_mib
 from evalkit.profiling.parents import die_with_parent
 
@@ -114,7 +115,9 @@ def _describe(error: BaseException) -> tuple[str, str]:
         return "rejected", text
     if isinstance(error, SourceChangedError):
         return "interrupted", str(error)
-    return ("oom" if _is_out_of_memory(error) else "error"), text
+    if _is_out_of_memory(error):
+        return "oom", text
+    return ("interrupted" if is_fault(error) else "error"), text
 
 
 def _last_line(tb: TracebackType | None) -> str:

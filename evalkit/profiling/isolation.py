@@ -7,18 +7,25 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from evalkit.errors import SettingError
+from evalkit._cgroup import memory_bytes
+from evalkit.errors import KilledError, SettingError
 from evalkit.profiling import _server
 from evalkit.profiling._client import Worker, tail
-from evalkit.profiling._worker import EXIT_OUT_OF_MEMORY
+from evalkit.profiling._faults import ERRNOS, SIGNALS, tells_of_fault
+from evalkit.profiling._worker import EXIT_OUT_OF_MEMORY, EXIT_UNREPORTED
+from evalkit.profiling.memory import MIB
 from evalkit.profiling.parents import die_with_parent
 
 __all__ = ["CellResult", "die_with_parent", "run_cell"]
+
+MOST = 0.5
+"""Of the memory there is: who held more has used it up."""
 
 _METHODS = {"forkserver": _server.FORK, "spawn": _server.SPAWN}
 
@@ -30,7 +37,8 @@ class CellResult:
     Attributes
     ----------
     outcome
-        ``ok``, ``oom``, ``error``, ``crash``, ``timeout`` or ``rejected``.
+        ``ok``, ``oom``, ``error``, ``crash``, ``timeout`` or ``rejected``; or
+        ``interrupted``, which is no result: the machine did it, or a person.
     error
         What happened, for a reader; None when `outcome` is ``ok``.
     peak_rss_mib
@@ -109,10 +117,15 @@ def run_cell(
     method = _METHODS[start_method]
     modules = tuple(preload) if method == _server.FORK else ()
     end: tuple[Any, ...] | None = None
-    with (
-        TemporaryFile() as output,
-        Worker(method, modules, timeout_s, output) as worker,
-    ):
+    with ExitStack() as stack:
+        try:
+            output = stack.enter_context(TemporaryFile())
+            worker = Worker(method, modules, timeout_s, output)
+        except OSError as error:
+            if error.errno not in ERRNOS:
+                raise
+            return _result(None, {"refused": error.errno}, "", timeout_s)
+        stack.enter_context(worker)
         for kind, *content in worker.messages(request):
             if kind == "end":
                 end = tuple(content)
@@ -130,6 +143,8 @@ def _result(
     """Make the result of what the worker and the server said last, if they did."""
     facts = facts or {}
     outcome, error, own_peak_mib = end or (None, None, 0.0)
+    if error and error.startswith(KilledError.__name__):
+        outcome, error = _of_kill(facts, error)
     # the signal that asks a late worker where it is may have let it go on
     if end is None or facts.get("is_late"):
         outcome, error = _explain(facts, output, timeout_s)
@@ -151,19 +166,33 @@ def _explain(
     if "refused" in facts:
         number = facts["refused"]
         is_oom = number == errno.ENOMEM
-        return "oom" if is_oom else "crash", f"no process: {os.strerror(number)}"
+        return "oom" if is_oom else "interrupted", f"no process: {os.strerror(number)}"
     if "code" not in facts:
-        return "crash", "the server of workers was killed, and the worker with it"
+        return "interrupted", "the server of workers was killed, and the worker with it"
     code = facts["code"]
     if facts["is_late"]:
         return "timeout", f"not finished after {timeout_s:g} s"
     if code == EXIT_OUT_OF_MEMORY:
         return "oom", "out of memory, with none left to say where"
     if code >= 0:
-        return "crash", f"ended with exit code {code} before the function did"
+        is_ours = code == EXIT_UNREPORTED and tells_of_fault(output)
+        outcome = "interrupted" if is_ours else "crash"
+        return outcome, f"ended with exit code {code} before the function did"
     name = f"{signal.Signals(-code).name} ({signal.strsignal(-code)})"
-    if code == -signal.SIGKILL and facts["n_oom_kills"] > 0:
-        return "oom", "killed by the kernel, which was out of memory"
+    if -code in SIGNALS:
+        by_kernel = facts if code == -signal.SIGKILL else {}
+        return _of_kill(by_kernel, f"killed by {name}")
     if code == -signal.SIGABRT and "bad_alloc" in output:
         return "oom", f"killed by {name} for want of memory"
     return "crash", f"killed by {name}"
+
+
+def _of_kill(facts: Mapping[str, Any], error: str) -> tuple[str, str]:
+    """The outcome and the reason of an end by a signal of somebody else."""
+    if not facts.get("n_oom_kills"):
+        return "interrupted", f"{error}, from outside"
+    whole_mib = memory_bytes() / MIB
+    return "oom" if facts["held_mib"] > MOST * whole_mib else "interrupted", (
+        f"{error}, by the kernel, which was out of memory: the cells of this study "
+        f"held {facts['held_mib']:,.0f} of {whole_mib:,.0f} MiB"
+    )

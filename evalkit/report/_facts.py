@@ -143,6 +143,12 @@ def _about_measuring(folder: RunFolder) -> list[str]:
     n_failed = int((outcomes != "ok").sum())
     if n_failed:
         found.append(f"{n_failed} of {len(outcomes)} runs failed; they are listed.")
+    lost = folder.interrupted
+    if len(lost):
+        found.append(
+            f"The machine interrupted {count(len(lost), 'cell')}, which count nowhere "
+            f"(first: {lost['error'].iloc[0]}). Run the study again to have them."
+        )
     return found
 
 

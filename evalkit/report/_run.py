@@ -10,7 +10,7 @@ import pandas as pd
 from evalkit.claims import Evidence
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
-from evalkit.tables import COST, IMAGES, SOURCES, VERDICTS
+from evalkit.tables import COST, IMAGES, INTERRUPTED, SOURCES, VERDICTS
 
 Cell: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -86,14 +86,31 @@ class RunFolder:
 
     @cached_property
     def records(self) -> pd.DataFrame:
+        """Those of `attempts` that are results: the machine did not interrupt them."""
+        return self.attempts[self.attempts["outcome"] != INTERRUPTED]
+
+    @cached_property
+    def attempts(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
-        records = at_hand(self.evidence.records, self.images, SOURCES.frame([]))
+        records = at_hand(self.evidence.attempts, self.images, SOURCES.frame([]))
         return self._of_here(records).reset_index(drop=True)
+
+    @cached_property
+    def interrupted(self) -> pd.DataFrame:
+        """Those of `attempts` that the machine ended; the next study tries them again.
+
+        Where code, weights or setting have changed since, they do not count.
+        """
+        cell = ["condition", "source", "experiment", "machine"]
+        newest = self.attempts.groupby(cell)["key"].transform("last")
+        is_lost = self.attempts["outcome"] == INTERRUPTED
+        lost = self.attempts[is_lost & (self.attempts["key"] == newest)]
+        return lost.drop_duplicates(cell)
 
     @cached_property
     def quality(self) -> dict[Cell, dict[str, Any]]:
         """The newest record of each output."""
-        return by_cell(self.records[self.records["experiment"] == "quality"])
+        return by_cell(self.attempts[self.attempts["experiment"] == "quality"])
 
     @cached_property
     def conditions(self) -> list[str]:

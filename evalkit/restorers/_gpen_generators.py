@@ -123,13 +123,12 @@ def engine_for(
     side: int,
     settings: Settings,
     precision: str,
-    key: str,
     make_engine: MakeEngine | None = None,
 ) -> tuple[Engine, list[str]]:
     """What runs a network on ``(N, C, side, side)``, and notes on it.
 
     Without `make_engine` it is OpenVINO or PyTorch, by the runner and the device of the
-    resolved settings. `key` tells these weights from all others.
+    resolved settings.
     """
     import torch
 
@@ -139,7 +138,7 @@ def engine_for(
     chance = torch.Generator().manual_seed(RANDOM_SEED)
     example = torch.rand(1, 3, side, side, generator=chance) * 2 - 1
     if make_engine:
-        return make_engine(module, example, precision, key)
+        return make_engine(module, example, precision)
     if settings["device"] != "cpu" or settings["runner"] == "upstream":
         return TorchEngine(module, settings["device"], precision), []
-    return engine_on_cpu(module, example, precision=precision, cache_key=key)
+    return engine_on_cpu(module, example, precision=precision)

@@ -2,6 +2,7 @@
 
 import math
 import re
+import signal
 import subprocess
 import threading
 from collections import deque
@@ -13,7 +14,7 @@ from typing import IO, NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.errors import EvalkitError, OutOfMemoryError
+from evalkit.errors import EvalkitError, KilledError, OutOfMemoryError
 from evalkit.restorers._protocol import Call, stop_if
 
 Rgb8 = NDArray[np.uint8]
@@ -103,4 +104,6 @@ class Child:
         reason = f"{self._name} ended with exit code {code}; its last words: {words}"
         if "vkAllocateMemory failed" in words or "bad_alloc" in words:
             return OutOfMemoryError(f"out of memory: {reason}")
-        return EvalkitError(reason)
+        # SIGKILL or SIGTERM; a fault of its own ends it by another
+        is_killed = code in (-signal.SIGKILL, -signal.SIGTERM)
+        return (KilledError if is_killed else EvalkitError)(reason)

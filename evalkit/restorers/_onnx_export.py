@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +17,7 @@ from evalkit.restorers._onnx_engine import (
     Session,
     import_onnxruntime,
 )
-from evalkit.restorers._torch import torch_dtype
+from evalkit.restorers._torch import network_digest, torch_dtype
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +36,6 @@ def load_engine(
     session: Session,
     *,
     free_axes: Sequence[int],
-    cache_key: str,
 ) -> tuple[OnnxEngine, list[str]]:
     """Run a network of PyTorch by ONNX Runtime, exported before or now; and notes.
 
@@ -54,8 +50,6 @@ def load_engine(
     free_axes
         Which sides of the example, 2 for the height and 3 for the width, may differ
         from picture to picture; the number of pictures may anyway.
-    cache_key
-        Tells these weights and this configuration from all others.
 
     Raises
     ------
@@ -67,26 +61,12 @@ def load_engine(
     """
     import_onnxruntime()
     axes = (0, *free_axes)
-    told = (session.precision, str(axes), str(tuple(example.shape)), cache_key)
-    path = cache_dir() / "onnx" / f"{_digest(module, told)}.onnx"
+    told = (session.precision, str(axes), str(tuple(example.shape)))
+    path = cache_dir() / "onnx" / f"{network_digest(module, *told)}.onnx"
     if not path.is_file():
         _export(module, example, axes, session.precision, path)
     engine = OnnxEngine(path, session)
     return engine, engine.notes
-
-
-def _digest(module: torch.nn.Module, told: Sequence[str]) -> str:
-    """What must change for the exported network to be another one."""
-    import torch
-
-    homes = {type(part).__module__ for part in module.modules()}
-    sources = [
-        inspect.getsource(sys.modules[home])
-        for home in sorted(homes)
-        if not home.startswith("torch.")
-    ]
-    parts = [torch.__version__, repr(module), *told, *sources]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
 def _export(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import shutil
 import sys
 import tempfile
@@ -19,7 +17,13 @@ import numpy as np
 from evalkit.errors import EvalkitError
 from evalkit.paths import cache_dir
 from evalkit.restorers._protocol import Stopwatch
-from evalkit.restorers._torch import Batch, Engine, TorchEngine, oom_as_ours
+from evalkit.restorers._torch import (
+    Batch,
+    Engine,
+    TorchEngine,
+    network_digest,
+    oom_as_ours,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +71,6 @@ def engine_on_cpu(
     example: torch.Tensor,
     *,
     precision: str,
-    cache_key: str,
     takes_any_size: bool = False,
 ) -> tuple[Engine, list[str]]:
     """What `compile_network` makes, else PyTorch's engine and a note that says why."""
@@ -76,7 +79,6 @@ def engine_on_cpu(
             module,
             example,
             precision=precision,
-            cache_key=cache_key,
             takes_any_size=takes_any_size,
         )
     except ConversionError as error:
@@ -89,14 +91,13 @@ def compile_network(
     example: torch.Tensor,
     *,
     precision: str,
-    cache_key: str,
     takes_any_size: bool = False,
 ) -> Engine:
     """Compile a module of PyTorch for the CPU, from the cache if it is there.
 
     The converted network lies in ``<cache>/openvino/<digest>``, the digest being
-    made of `cache_key`, the version of OpenVINO and the files that the module's classes
-    stand in. A fresh conversion is compared with the module, in fp32.
+    that of the module (see `evalkit.restorers._torch.network_digest`), the shape and
+    the version of OpenVINO. A fresh conversion is compared with the module, in fp32.
 
     Parameters
     ----------
@@ -106,9 +107,6 @@ def compile_network(
         A batch of one, for tracing.
     precision
         ``fp32``, ``bf16`` or ``fp16``, one that the CPU has units for.
-    cache_key
-        Tells these weights and this configuration from all others: the digest of
-        the weights file, say.
     takes_any_size
         Any N, and any even H and W. Else the example's shape is compiled, and the
         items of a batch go through it one by one: knowing N, OpenVINO keeps the
@@ -125,7 +123,7 @@ def compile_network(
         shape = tuple(example.shape)
         if takes_any_size:
             shape = (-1, shape[1], -1, -1)
-        digest = _digest(module, shape, cache_key, openvino.__version__)
+        digest = network_digest(module, openvino.__version__, str(shape))
         folder = cache_dir() / "openvino" / digest
         if folder.is_dir():
             try:
@@ -225,13 +223,3 @@ def _convert(
         except OSError:
             if not folder.is_dir():  # another process was not quicker
                 raise
-
-
-def _digest(
-    module: torch.nn.Module, shape: tuple[int, ...], cache_key: str, version: str
-) -> str:
-    """What must change for the converted network to be another one."""
-    files = {sys.modules[type(part).__module__] for part in module.modules()}
-    sources = sorted(inspect.getsource(file) for file in files)
-    told = [version, cache_key, repr(module), str(shape), *sources]
-    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:32]

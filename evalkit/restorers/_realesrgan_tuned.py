@@ -57,15 +57,11 @@ def load_pass(
 
     def load(precision: str) -> tuple[Engine, list[str]]:
         module, example = load_module(network, found, denoise_strength), _example()
-        digests = [str(weights.sha256) for weights in found]
-        key = " ".join([*digests, f"{denoise_strength:g}"])
         if make_engine:
-            return make_engine(module, example, precision, key)
+            return make_engine(module, example, precision)
         if device != "cpu":
             return TorchEngine(module, device, precision), []
-        return engine_on_cpu(
-            module, example, precision=precision, cache_key=key, takes_any_size=True
-        )
+        return engine_on_cpu(module, example, precision=precision, takes_any_size=True)
 
     engine, notes = load(precision)
     tiling = network.tiling(device, tile)

@@ -197,14 +197,12 @@ def _load_engine(
 ) -> tuple[Engine, list[str]]:
     size, found = SIZES[plan.spec.name], plan.weights[0]
     if found.path is None:
-        module, digest = random_generator(size.side), f"random {RANDOM_SEED}"
+        module = random_generator(size.side)
     else:
         module = load_generator(
             found.path, size.side, size.channel_multiplier, size.narrow
         )
-        digest = str(found.sha256)
-    key = f"{plan.spec.name} {digest}"
-    return engine_for(module, size.side, plan.resolved, precision, key, make_engine)
+    return engine_for(module, size.side, plan.resolved, precision, make_engine)
 
 
 def _load_parser(plan: Plan, found: WeightsInUse | None) -> Parser | None:
@@ -212,10 +210,9 @@ def _load_parser(plan: Plan, found: WeightsInUse | None) -> Parser | None:
         return None
     from evalkit._face_parser import SIDE, Parser, load_parsenet
 
-    key = f"{PARSER} {found.sha256}"
     precision = plan.resolved["precision"]
     module = load_parsenet(found)
-    return Parser(engine_for(module, SIDE, plan.resolved, precision, key)[0])
+    return Parser(engine_for(module, SIDE, plan.resolved, precision)[0])
 
 
 def _entry(name: str) -> RestorerSpec:

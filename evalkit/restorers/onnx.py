@@ -98,7 +98,7 @@ def build(plan: Plan) -> Restorer:
     is_gpen = base in gpen.ENTRIES
 
     def make_engine(
-        module: torch.nn.Module, example: torch.Tensor, precision: str, key: str
+        module: torch.nn.Module, example: torch.Tensor, precision: str
     ) -> tuple[Engine, list[str]]:
         session = Session(
             device=settings["device"],
@@ -106,7 +106,7 @@ def build(plan: Plan) -> Restorer:
             provider_options=settings["provider_options"],
         )
         return load_engine(
-            module, example, session, free_axes=() if is_gpen else (2, 3), cache_key=key
+            module, example, session, free_axes=() if is_gpen else (2, 3)
         )
 
     build_base = gpen.build if is_gpen else realesrgan.build

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,7 @@ from evalkit.restorers import condition_name, parse_condition, plan_restorer
 from evalkit.study._compute import TIMEOUT_S, Cells, newest
 from evalkit.study._experiments import resized
 from evalkit.study._run import CELL, Run, with_newest_key
-from evalkit.tables import BUDGET, IMAGES, RECORDS, SOURCES
+from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 
 LIMITED = "evalkit.study._limited:limited_cell"
 ASKED_MIB = 3072
@@ -96,10 +97,15 @@ def _variants(
     return list(dict.fromkeys(names))
 
 
+class _InterruptedError(Exception):
+    """A trial that says neither that the budget is enough nor that it is not."""
+
+
 class _Trials(Cells):
     """The trials of one condition: one cell in each budget."""
 
     function = LIMITED
+    retries_failures = False  # how little fails is what they measure
 
     def __init__(
         self, run: Run, condition: str, highest_mib: int, resolution: float
@@ -123,12 +129,15 @@ class _Trials(Cells):
             trial = trials[-1].iloc[-1]
             told = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
             say(f"{self.condition}: {told}")
+            if trial["outcome"] == INTERRUPTED:
+                raise _InterruptedError
             if len(trials) == 1 and trial["outcome"] == "ok":
                 roomy_s = float(trial["load_time_s"] + trial["wall_time_s"])
                 self.arguments["timeout_s"] = max(LEAST_PATIENCE_S, PATIENCE * roomy_s)
             return bool(trial["outcome"] == "ok")
 
-        smallest_budget(works, self._budgets)
+        with suppress(_InterruptedError):  # the next study searches on from here
+            smallest_budget(works, self._budgets)
         return trials
 
     def start(

@@ -1,32 +1,39 @@
 """Which cells are missing, and their computation in processes of their own."""
 
+import os
+import shutil
 import signal
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import StudyError
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
-from evalkit.records import (
-    Cell,
-    code_digest,
-    in_words,
-    record_key,
-)
+from evalkit.records import Cell, code_digest, in_words, is_open, record_key
 from evalkit.restorers import parse_condition, plan_restorer, restorers
 from evalkit.study._cells import ALIGNED
 from evalkit.study._kept import holds, take_same_bytes
 from evalkit.study._run import CELL, Run, with_newest_key
+from evalkit.tables import FAILURES, INTERRUPTED
 
 SERIES = "evalkit.study._series:series_cell"
 GROUP = ["experiment", "value", *CELL]
 """What a row of a summary stands for."""
+
+IN_A_ROW = 3
+"""So many interrupted cells one after the other end a step: the next would be, too."""
+
+FULL_BYTES = 2**20
+"""A disk with less room is full: libraries do not all say why they could not write."""
 
 TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
@@ -49,6 +56,9 @@ class Cells:
         Whether outputs go to the run's ``outputs/``, under the condition's name.
 
     """
+
+    retries_failures = True
+    """Whether ``evalkit study --retry`` tries again what failed."""
 
     function = SERIES
     """Called in the cell's process as ``name(emit, *, condition, source, path, sha256,
@@ -88,22 +98,25 @@ class Cells:
     def compute(self, images: pd.DataFrame, say: Callable[[str], None]) -> pd.DataFrame:
         """Compute what is missing, say what happens, return all of it.
 
-        A cell that failed is not tried again: its record stands until the source,
-        the weights, the setting or the restorer's code change. What was computed of
-        the same bytes under another name is taken from there, with a note.
+        A cell that failed is not tried again, but by ``evalkit study --retry``: its
+        record stands until the source, the weights, the setting or the restorer's code
+        change. One that was interrupted is. What was computed of the same bytes under
+        another name is taken from there, with a note.
 
         Raises
         ------
+        StudyError
+            The machine interrupted three cells one after the other.
         GpuBusyError
             It would time something on a GPU that others use; see `Run.allow_busy`.
 
         """
         rows = images.to_dict("records")
         keys = {row["source"]: self._key(row) for row in rows}
-        records = self.run.records.read()
+        records = self._standing()
         missing = self._missing_of(rows, keys, records)
         if take_same_bytes(self, missing, keys, records, say):
-            records = self.run.records.read()
+            records = self._standing()
             missing = self._missing_of(missing, keys, records)
         what = self.condition
         if self.experiment not in ("quality", "cost"):
@@ -129,9 +142,16 @@ class Cells:
                 f"  {number}/{len(missing)} {source}: {outcome}, "
                 f"{time.perf_counter() - start:.1f} s"
             )
+            self._count_interrupted(outcome)
         records = self.run.records.read()
         parts = [self.mine(records, name, key) for name, key in keys.items()]
         return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
+
+    def _standing(self) -> pd.DataFrame:
+        """The records of the run but those of cells that are to be tried again."""
+        records = self.run.records.read()
+        again = [self._is_open(record) for record in records.to_dict("records")]
+        return records[~np.array(again, bool)]
 
     def _copies(
         self, missing: Sequence[Mapping[str, Any]], keys: Mapping[str, str]
@@ -142,6 +162,23 @@ class Cells:
         names = [row["source"] for row in missing if pd.isna(row["error"])]
         first = {keys[name]: name for name in reversed(names)}
         return set(names) - set(first.values())
+
+    def _is_open(self, record: Mapping[Any, Any]) -> bool:
+        is_failure = record["outcome"] in FAILURES
+        return is_open(record) and (self.retries_failures or not is_failure)
+
+    def _count_interrupted(self, outcome: str) -> None:
+        in_a_row = self.run.interrupted
+        if not outcome.startswith(INTERRUPTED):
+            in_a_row.clear()
+            return
+        in_a_row.append(outcome)
+        if len(in_a_row) >= IN_A_ROW:
+            raise StudyError(
+                f"the machine ended {len(in_a_row)} cells in a row, the last of them: "
+                f"{outcome}. Make room or give access, and run it again: what was "
+                "done is kept, and these are tried again"
+            )
 
     def _key(self, row: Mapping[str, Any]) -> str:
         # whether the whole picture is one face is told with each call
@@ -312,7 +349,19 @@ class Cells:
         # a run with a limit of its own has set the alarm: see `_series`
         is_late = result.exit_code == -signal.SIGALRM
         outcome = "timeout" if is_late else result.outcome
-        return {"started_at": started_at, "outcome": outcome, "error": result.error}
+        found = {"started_at": started_at, "outcome": outcome, "error": result.error}
+        reason = self._fault(row) if outcome in ("error", "crash") else None
+        if reason:
+            found |= {"outcome": INTERRUPTED, "error": f"{result.error}; {reason}"}
+        return found
+
+    def _fault(self, row: Mapping[str, Any]) -> str | None:
+        """What is wrong here and explains any failure; None if nothing is."""
+        if not os.access(row["path"], os.R_OK):
+            return "the picture cannot be read any more"
+        folders = (self.run.path, Path(tempfile.gettempdir()))
+        free_bytes = min(shutil.disk_usage(folder).free for folder in folders)
+        return "there is no room on the disk" if free_bytes < FULL_BYTES else None
 
 
 def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
@@ -322,7 +371,13 @@ def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
 
 
 def newest(run: Run, *experiments: str) -> pd.DataFrame:
-    """Records of experiments, of the pictures at hand.
+    """Those of `attempts` that are results: the machine did not interrupt them."""
+    found = attempts(run, *experiments)
+    return found[found["outcome"] != INTERRUPTED]
+
+
+def attempts(run: Run, *experiments: str) -> pd.DataFrame:
+    """Records of experiments, or all for none, of the pictures at hand.
 
     Cells of code, weights or pictures that have changed since are left out.
     """

@@ -15,7 +15,7 @@ from evalkit.provenance import machine
 from evalkit.stats import median_interval
 from evalkit.study._compute import Cells, newest
 from evalkit.study._run import CELL, Run
-from evalkit.tables import CONCURRENCY, RECORDS
+from evalkit.tables import CONCURRENCY, INTERRUPTED, RECORDS
 
 GATED = "evalkit.study._limited:gated_cell"
 GAIN = 1.1
@@ -70,6 +70,7 @@ class _Group(Cells):
 
     function = GATED
     n = 1
+    retries_failures = False  # how many fail is what they measure
 
     def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
         def instance(
@@ -78,6 +79,8 @@ class _Group(Cells):
             one, kept = copy(self), list[dict[str, Any]]()
 
             def keep(facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+                if found["outcome"] == INTERRUPTED:  # whatever comes takes its place
+                    found = {**found, "run": 1, "phase": "cold"}
                 kept.append({**facts, **found, "instance": number + 1})
                 is_ready()
 
@@ -86,7 +89,12 @@ class _Group(Cells):
             return kept
 
         instances = run_together(self.n, instance)
-        self.run.records.append([record for kept in instances for record in kept])
+        records = [record for kept in instances for record in kept]
+        for record in records:
+            if record["outcome"] == INTERRUPTED:  # of a group, all or nothing is known
+                self.run.records.append([record])
+                return f"{INTERRUPTED}: {record['error']}"
+        self.run.records.append(records)
         n_ok = sum(kept[-1]["outcome"] == "ok" for kept in instances)
         return f"{n_ok} of {self.n} instances ok"
 

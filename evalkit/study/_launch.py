@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
 from evalkit.errors import PackageMissingError, StudyError, WeightsError
@@ -18,6 +19,13 @@ from evalkit.imagesets import imagesets, left_out, prepare
 from evalkit.paths import PACKAGE, SHIPPED, file_name, remove_litter, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.study._again import (
+    executed_notebooks,
+    failed,
+    interrupted,
+    step_name,
+    what_is_left,
+)
 from evalkit.study._config import (
     Study,
     check_owner,
@@ -34,9 +42,12 @@ def run_study(
     *,
     images: str | None = None,
     recursive: bool = False,
+    retry: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Run a study, or go on with it: only what is missing is computed.
+
+    What the machine interrupted in an earlier run is tried again.
 
     Parameters
     ----------
@@ -46,6 +57,8 @@ def run_study(
         A folder or a set in place of the study's.
     recursive
         Whether its subfolders are read, too, whatever the study says.
+    retry
+        Whether to try again what failed in an earlier run, too.
     say
         Told what is being done.
 
@@ -83,7 +96,7 @@ def run_study(
             weights = fetch_weights(study, say)
             study = _limited_to(study, weights)
             write_study(study, run.path / "study.yaml")
-            _snakemake(run, study, weights, say, has_cuda=has_cuda)
+            _snakemake(run, study, weights, say, has_cuda=has_cuda, retry=retry)
     except Timeout as error:
         raise StudyError(
             f"study {study.name} is being run by another process ({run.path}); "
@@ -180,17 +193,23 @@ def _snakemake(
     say: Callable[[str], None],
     *,
     has_cuda: bool,
+    retry: bool,
 ) -> None:
     start = time.perf_counter()
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    os.environ["EVALKIT_RETRY_BEFORE"] = started_at if retry else ""
+    again = interrupted(run)
+    if retry:
+        again = pd.concat([again, failed(run, started_at)])
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study._notebooks"],
-        "conditions": {_step(name): name for name in study.conditions},
+        "conditions": {step_name(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
         "experiments": study.experiments,
         "random": [
-            _step(name) for name in study.conditions if _is_random(weights[name])
+            step_name(name) for name in study.conditions if _is_random(weights[name])
         ],
         "has_cuda": has_cuda,
         "seed": study.seed,
@@ -200,12 +219,13 @@ def _snakemake(
         },
         # what follows only says when a step is out of date
         "images_digest": _images_digest(study),
-        "weights": {_step(name): _digest(weights[name]) for name in study.conditions},
+        "weights": {
+            step_name(name): _digest(weights[name]) for name in study.conditions
+        },
         "ratings": ratings_digest(run),
         "code": _code_digest(),
     }
     write_text(run.path / "snakemake.json", json.dumps(config, indent=1))
-    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     timing = json.dumps({"started_at": started_at}, indent=1)
     write_text(run.path / "timing.json", timing)
     command = [sys.executable, "-m", "snakemake"]
@@ -216,6 +236,8 @@ def _snakemake(
     # run_study holds a lock that the system releases when its owner is dead, so
     # one that Snakemake left behind means nothing
     command += ["--nolock"]
+    if notebooks := executed_notebooks(run, again, study.conditions):
+        command += ["--forcerun", *notebooks]
     done = subprocess.run(
         command,
         cwd=run.path,
@@ -231,12 +253,9 @@ def _snakemake(
     n_new = len(run.records.cells()) - n_before
     what = f"{n_new} new records" if n_new else "nothing to compute"
     say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
+    for line in what_is_left(run, started_at):
+        say(line)
     say(f"report: {run.path / 'report.html'}")
-
-
-def _step(condition: str) -> str:
-    """Of a condition in the names of notebooks: Snakemake reads braces as wildcards."""
-    return file_name(condition).translate(str.maketrans("{}", "()"))
 
 
 def _is_random(weights: list[Any]) -> bool:

@@ -14,7 +14,7 @@ from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore, at_hand
 from evalkit.study._config import Study
-from evalkit.tables import IMAGES, LOOKS, SOURCES, Table
+from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -56,6 +56,11 @@ class Run:
     def records(self) -> RecordStore:
         """The records of every experiment."""
         return RecordStore(self.path)
+
+    @cached_property
+    def interrupted(self) -> list[str]:
+        """What interrupted the last cells of this step, one after the other."""
+        return []
 
     @property
     def figures(self) -> Path:
@@ -118,7 +123,8 @@ class Run:
         if conditions is not None:
             records = records[records["condition"].isin(list(conditions))]
         # a picture or a setting that changed has a newer record under the same name
-        return records.drop_duplicates(["condition", "source"], keep="last")
+        newest = records.drop_duplicates(["condition", "source"], keep="last")
+        return newest[newest["outcome"] != INTERRUPTED]
 
     def cost(self) -> pd.DataFrame:
         """The records that say what the pictures at hand cost, of the newest settings.
@@ -126,7 +132,8 @@ class Run:
         Cells of code, weights or pictures that have changed since stay in the
         records, and are left out here.
         """
-        return with_newest_key(self.at_hand("cost"), CELL)
+        newest = with_newest_key(self.at_hand("cost"), CELL)
+        return newest[newest["outcome"] != INTERRUPTED]
 
     def at_hand(self, *experiments: str) -> pd.DataFrame:
         """The records of experiments, or all for none, of the pictures at hand.

@@ -97,10 +97,13 @@ class _Series(Cells):
 
             ended = self.start(row, take, runs=runs)
             outcomes["ok"] += n_done
+            if n_done:
+                self._count_interrupted("ok")
             if ended["outcome"] != "ok" and n_done < len(runs):
                 failed = {"run": runs[n_done], "phase": "warm" if n_done else "cold"}
                 self._keep(facts, {**ended, **failed})
                 outcomes[ended["outcome"]] += 1
+                self._count_interrupted(f"{ended['outcome']}: {ended['error']}")
                 n_done += 1
             missing = missing[n_done:]
         return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n)

@@ -27,7 +27,9 @@ from evalkit.tables._scores import (
 )
 from evalkit.tables._study import (
     COST,
+    FAILURES,
     IMAGES,
+    INTERRUPTED,
     METRICS,
     OUTCOMES,
     PATHOLOGIES,
@@ -54,8 +56,10 @@ __all__ = [
     "COST",
     "COUNT",
     "EXPERIMENTS",
+    "FAILURES",
     "FLOORS",
     "IMAGES",
+    "INTERRUPTED",
     "LOOKS",
     "MEMORY",
     "METRICS",

@@ -92,7 +92,11 @@ RECORDS = Table(
     json_columns=frozenset({"setting", "stages_s", "notes"}),
 )
 
-OUTCOMES = ("ok", "oom", "error", "crash", "timeout", "rejected", "interrupted")
+FAILURES = ("oom", "error", "crash", "timeout", "rejected")
+INTERRUPTED = "interrupted"
+"""No result: the machine, or a person, ended the run. The next study tries it again."""
+
+OUTCOMES = ("ok", *FAILURES, INTERRUPTED)
 
 METRICS = Table(
     name="metrics",

@@ -154,6 +154,15 @@ def test_s6_fifty_runs_of_each_condition_follow_even_where_some_fail(run):
     assert "1 of 100 failed" in evidence
 
 
+def test_s6_a_run_that_the_machine_interrupted_is_none(run):
+    run.record("stability", n=49)
+    run.record("stability", condition="lanczos", n=50)
+    run.record("stability", outcome="interrupted")
+    verdict, found, evidence = run.judge("S6")
+    assert (verdict, found) == ("inconclusive", "49 to 50 runs")
+    assert "0 of 99 failed" in evidence
+
+
 def test_s6_forty_nine_runs_do_not(run):
     run.record("stability", n=50)
     run.record("stability", n=49, condition="lanczos")

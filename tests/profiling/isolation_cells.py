@@ -1,6 +1,7 @@
 """What the tests of isolation run in processes of their own."""
 
 import ctypes
+import errno
 import os
 import resource
 import signal
@@ -9,6 +10,8 @@ import sys
 import threading
 import time
 from pathlib import Path
+
+from evalkit.errors import ImageError, KilledError
 
 MIB = 2**20
 
@@ -56,6 +59,34 @@ class Ending:
 
     def kill():
         os.kill(os.getpid(), signal.SIGKILL)
+
+    def bus_error():
+        os.kill(os.getpid(), signal.SIGBUS)
+
+    def interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+
+    def disk_full():
+        Path("/dev/full").write_text("x", encoding="utf-8")
+
+    def wrapped():
+        try:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        except OSError as error:
+            raise ImageError("x.png cannot be read") from error
+
+    def hidden():
+        raise RuntimeError("PytorchStreamWriter failed: file write failed")
+
+    def child_killed():
+        raise KilledError("ncnn ended with exit code -9")
+
+    def no_such_file():
+        Path("/no/such/file").read_bytes()
+
+    def no_memory():
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     def error():
         raise ValueError("the tile is -1 px")
@@ -108,12 +139,16 @@ def limited(emit, library):
             small.append(bytes(1000))
 
 
-def in_group(emit, group, n_mib):
-    """Join a control group and use more than it has."""
-    (Path(group) / "cgroup.procs").write_text(str(os.getpid()), encoding="utf-8")
-    emit({"joined": True})
+def first_victim(emit, n_mib):
+    """Use so much memory, as the process that the kernel kills first."""
+    Path("/proc/self/oom_score_adj").write_text("1000", encoding="utf-8")
     emit({"size": len(b"x" * (n_mib * MIB))})
     time.sleep(1)
+
+
+def open_files(emit):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
+    emit({"files": [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]})
 
 
 def allocate(emit, n_mib):

@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -13,11 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
+from evalkit._cgroup import memory_bytes
 from evalkit.errors import EvalkitError, SettingError
 from evalkit.profiling import isolation
 from evalkit.profiling.isolation import run_cell
 
 CELLS = Path(__file__).parent
+MIB = 2**20
 
 
 @pytest.fixture(autouse=True)
@@ -90,7 +93,15 @@ ENDINGS = [
     ("exit", "crash", "ended with exit code 3"),
     ("clean_exit", "crash", "ended with exit code 0 before the function did"),
     ("abort", "crash", "killed by SIGABRT"),
-    ("kill", "crash", "killed by SIGKILL"),
+    ("kill", "interrupted", "killed by SIGKILL (Killed), from outside"),
+    ("bus_error", "crash", "killed by SIGBUS"),
+    ("interrupt", "interrupted", "KeyboardInterrupt"),
+    ("disk_full", "interrupted", "OSError: [Errno 28] No space left on device"),
+    ("wrapped", "interrupted", "ImageError: x.png cannot be read"),
+    ("hidden", "interrupted", "RuntimeError: PytorchStreamWriter failed"),
+    ("child_killed", "interrupted", "KilledError: ncnn ended with exit code -9"),
+    ("no_such_file", "error", "FileNotFoundError"),
+    ("no_memory", "oom", "OSError: [Errno 12] Cannot allocate memory"),
     ("system_exit", "error", "SystemExit: no reason"),
     ("error", "error", "ValueError: the tile is -1 px (isolation_cells.py:"),
     ("memory_error", "oom", "MemoryError (isolation_cells.py:"),
@@ -152,7 +163,7 @@ def test_torch_beyond_a_memory_limit_is_out_of_memory():
 
 @pytest.fixture
 def small_group():
-    """A control group of 64 MiB, or None where this user may not make one."""
+    """A control group of 512 MiB, or None where this user may not make one."""
     name = f"evalkit-test-{uuid.uuid4().hex[:8]}"
     for folder, limit in (
         (Path("/sys/fs/cgroup"), "memory.max"),
@@ -166,7 +177,7 @@ def small_group():
         if not (group / limit).exists():  # a plain folder, or no such controller
             group.rmdir()
             continue
-        (group / limit).write_text(str(64 * 2**20), encoding="utf-8")
+        (group / limit).write_text(str(512 * MIB), encoding="utf-8")
         yield group
         wait_until(
             lambda group=group: not (group / "cgroup.procs").read_text(encoding="utf-8")
@@ -176,31 +187,85 @@ def small_group():
     yield None
 
 
-def test_the_kernels_kill_for_want_of_memory_is_told_from_others(small_group):
-    if small_group is None:  # the facts that the server would have told
-        facts = {"code": -9, "is_late": False, "n_oom_kills": 1}
-        result = isolation._result(None, facts, "", None)
-    else:
-        arguments = {"group": str(small_group), "n_mib": 200}
-        found, result = run("in_group", arguments)
-        assert found == [{"joined": True}]
-    assert result.exit_code == -signal.SIGKILL
-    assert result.outcome == "oom"
-    assert "by the kernel, which was out of memory" in result.error
+IN_GROUP = """
+import os, subprocess, sys
+from pathlib import Path
+sys.path.insert(0, {cells!r})
+from evalkit.profiling.isolation import run_cell
+(Path({group!r}) / "cgroup.procs").write_text(str(os.getpid()))
+others = (
+    "import time; block = b'x' * ({others_mib} * 2**20); print(1, flush=True);"
+    "time.sleep(60)"
+)
+with subprocess.Popen([sys.executable, "-c", others], stdout=-1) as other:
+    other.stdout.readline()
+    result = run_cell("isolation_cells:first_victim", dict(n_mib=600), preload=())
+    other.kill()
+print(result.outcome, result.error)
+"""
 
 
-def test_a_kill_from_outside_is_a_crash():
-    pids = []
+@pytest.mark.parametrize(
+    ("others_mib", "outcome"), [(1, "oom"), (350, "interrupted")], ids=["we", "others"]
+)
+def test_the_kernels_kill_is_out_of_memory_if_we_held_most(
+    small_group, others_mib, outcome
+):
+    if small_group is None:
+        pytest.skip("needs root and a memory controller to make a control group")
+    script = IN_GROUP.format(
+        cells=str(CELLS), group=str(small_group), others_mib=others_mib
+    )
+    told = subprocess.check_output([sys.executable, "-c", script], text=True)
+    assert told.startswith(f"{outcome} killed by SIGKILL")
+    assert (
+        "by the kernel, which was out of memory: the cells of this study held" in told
+    )
+    assert "of 512 MiB" in told
 
+
+@pytest.mark.parametrize(
+    ("held", "outcome"), [(0.6, "oom"), (0.4, "interrupted")], ids=["we", "others"]
+)
+def test_the_machines_memory_is_what_the_cells_together_held_most_of(held, outcome):
+    facts = {"code": -9, "is_late": False, "n_oom_kills": 1}
+    facts["held_mib"] = held * memory_bytes() / MIB
+    assert isolation._result(None, facts, "", None).outcome == outcome
+    said = ("error", "KilledError: ncnn ended with exit code -9", 1.0)
+    assert isolation._result(said, facts | {"code": 0}, "", None).outcome == outcome
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGXCPU"])
+def test_a_signal_from_outside_is_no_result(name):
     def kill(message):
-        pids.append(message["pids"][0])
-        os.kill(message["pids"][0], signal.SIGKILL)
+        os.kill(message["pids"][0], signal.Signals[name])
 
     result = run_cell(
         "isolation_cells:family", {"file": os.devnull}, on_message=kill, preload=()
     )
-    assert result.outcome == "crash"
-    assert result.error.startswith("killed by SIGKILL")
+    assert result.outcome == "interrupted"
+    expected = "KeyboardInterrupt" if name == "SIGINT" else f"killed by {name}"
+    assert result.error.startswith(expected)
+
+
+def test_no_descriptor_for_a_worker_is_no_result():
+    run("echo")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    os.close(free := os.dup(0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+    try:
+        _, result = run("echo")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert result.outcome == "interrupted"
+    assert "Too many open files" in result.error
+    assert run("echo")[1].outcome == "ok"
+
+
+def test_too_many_open_files_in_a_worker_is_no_result():
+    _, result = run("open_files")
+    assert result.outcome == "interrupted"
+    assert "Too many open files" in result.error
 
 
 def test_the_end_of_the_output_is_kept():
@@ -280,7 +345,7 @@ def test_an_error_of_ours_ends_the_cell(tmp_path):
     wait_until(lambda: not is_running(worker) and not is_running(child))
 
 
-def test_a_killed_server_is_a_crash_and_is_replaced(tmp_path):
+def test_a_killed_server_is_no_result_and_is_replaced(tmp_path):
     def kill(message):
         os.kill(message["pids"][1], signal.SIGKILL)
 
@@ -291,7 +356,7 @@ def test_a_killed_server_is_a_crash_and_is_replaced(tmp_path):
         on_message=lambda message: (found.append(message), kill(message)),
         preload=(),
     )
-    assert result.outcome == "crash"
+    assert result.outcome == "interrupted"
     assert "server of workers was killed" in result.error
     assert result.peak_rss_mib is None
     worker = found[0]["pids"][0]

@@ -15,6 +15,7 @@ from skimage.metrics import peak_signal_noise_ratio
 from evalkit.errors import (
     CancelledError,
     EvalkitError,
+    KilledError,
     OutOfMemoryError,
     OutputRejectedError,
     SettingError,
@@ -246,6 +247,12 @@ def test_a_crash_is_an_error_with_its_last_words(fake_package, portrait):
     for _ in range(2):  # the second time a new process is started
         with pytest.raises(EvalkitError, match=r"exit code -6.*no queue"):
             restorer.restore(portrait)
+
+
+def test_a_kill_from_outside_is_told_from_a_crash(fake_package, portrait):
+    fake_package("os.kill(os.getpid(), 9)")
+    with pytest.raises(KilledError, match="exit code -9"):
+        load_restorer(SMALL, device="cpu").restore(portrait)
 
 
 @pytest.mark.parametrize(

@@ -87,8 +87,7 @@ def test_gpens_generator_is_pytorchs_for_any_number_of_faces():
     faces = torch.rand(3, 3, 256, 256, generator=chance) * 2 - 1
     with torch.inference_mode():
         expected = module(faces).numpy()
-    key = "gpen-256 random 0"  # the restorer's own, so that it is exported once
-    engine, _ = load_engine(module, faces[:1], ON_CPU, free_axes=(), cache_key=key)
+    engine, _ = load_engine(module, faces[:1], ON_CPU, free_axes=())
     np.testing.assert_allclose(engine(faces.numpy()), expected, atol=1e-4)
 
 
@@ -145,7 +144,7 @@ def test_an_export_that_is_another_network_is_refused_and_not_kept(
     monkeypatch.setattr(_onnx_export, "_program", wrong)
     example = torch.rand(1, 3, 16, 16)
     with pytest.raises(ExportError, match=r"differs from PyTorch's fp32 by 0\.0"):
-        load_engine(tiny_network(), example, ON_CPU, free_axes=(2, 3), cache_key="a")
+        load_engine(tiny_network(), example, ON_CPU, free_axes=(2, 3))
     assert not list((cache_dir() / "onnx").iterdir())
 
 
@@ -154,9 +153,7 @@ def test_fp16_is_near_fp32():
     with torch.inference_mode():
         expected = tiny_network()(example).numpy()
     session = Session(device="cpu", precision="fp16")
-    engine, _ = load_engine(
-        tiny_network(), example, session, free_axes=(2, 3), cache_key="b"
-    )
+    engine, _ = load_engine(tiny_network(), example, session, free_axes=(2, 3))
     output = engine(example.numpy())
     assert output.dtype == np.float32
     assert 0 < np.abs(output - expected).max() < 2e-3
@@ -196,9 +193,7 @@ def test_two_threads_get_their_own_pictures(picture):
 )
 def test_a_failure_of_onnx_runtime_is_one_of_ours(text, kind, monkeypatch):
     example = torch.rand(1, 3, 16, 16)
-    engine, _ = load_engine(
-        tiny_network(), example, ON_CPU, free_axes=(2, 3), cache_key="b"
-    )
+    engine, _ = load_engine(tiny_network(), example, ON_CPU, free_axes=(2, 3))
 
     def fail(*_):
         raise RuntimeError(text)

@@ -39,12 +39,11 @@ def batch_of(*shape, seed=0):
     return np.random.default_rng(seed).random(shape, np.float32)
 
 
-def compiled(module=None, precision="fp32", cache_key="weights"):
+def compiled(module=None, precision="fp32"):
     return compile_network(
         module or Enlarger(),
         EXAMPLE,
         precision=precision,
-        cache_key=cache_key,
         takes_any_size=True,
     )
 
@@ -83,18 +82,27 @@ def test_the_second_time_nothing_is_converted(monkeypatch):
     monkeypatch.setattr(_openvino, "_convert", None)
     compiled()
     with pytest.raises(TypeError):
-        compiled(cache_key="other weights")
+        compiled(torch.nn.Sequential(Enlarger()))
 
 
-def test_another_network_source_or_shape_is_another_entry():
+def test_another_network_value_or_attribute_is_another_entry():
     class Wider(Enlarger):
-        def forward(self, batch):
-            return super().forward(batch) * 2
+        factor = 2
 
+        def forward(self, batch):
+            return super().forward(batch) * self.factor
+
+    batch = batch_of(1, 3, 8, 8)
     compiled()
-    compiled(Wider())
-    compiled(cache_key="other weights")
-    assert len(list((cache_dir() / "openvino").iterdir())) == 3
+    modules = [Wider(), Wider(), Enlarger()]
+    modules[1].factor = 3
+    with torch.no_grad():
+        modules[2].last.weight[0, 0, 0, 0] += 1e-3
+    for module in modules:
+        with torch.inference_mode():
+            expected = module(torch.from_numpy(batch)).numpy()
+        np.testing.assert_allclose(compiled(module)(batch), expected, atol=1e-5)
+    assert len(list((cache_dir() / "openvino").iterdir())) == 4
 
 
 def test_a_conversion_that_fails_leaves_nothing_and_pytorch_stands_in():
@@ -105,7 +113,7 @@ def test_a_conversion_that_fails_leaves_nothing_and_pytorch_stands_in():
     module = Untraceable()
     with pytest.raises(ConversionError, match="cannot be traced"):
         compiled(module)
-    engine, notes = engine_on_cpu(module, EXAMPLE, precision="fp32", cache_key="x")
+    engine, notes = engine_on_cpu(module, EXAMPLE, precision="fp32")
     assert isinstance(engine, TorchEngine)
     assert notes == ["PyTorch runs it: OpenVINO failed: cannot be traced"]
     assert not list(cache_dir().glob("openvino/*"))
@@ -122,7 +130,7 @@ def test_a_result_that_is_not_pytorchs_is_refused():
 
 
 def test_a_network_of_one_size_may_still_have_any_number(shared_cache):
-    engine = compile_network(Enlarger(), EXAMPLE, precision="fp32", cache_key="x")
+    engine = compile_network(Enlarger(), EXAMPLE, precision="fp32")
     assert engine(batch_of(3, 3, 8, 8)).shape == (3, 3, 16, 16)
 
 
@@ -139,7 +147,7 @@ def test_a_converted_network_that_is_damaged_is_converted_anew():
 def test_without_openvino_pytorch_runs_the_network(monkeypatch):
     import_openvino.cache_clear()
     monkeypatch.setitem(sys.modules, "openvino", None)
-    engine, notes = engine_on_cpu(Enlarger(), EXAMPLE, precision="fp32", cache_key="x")
+    engine, notes = engine_on_cpu(Enlarger(), EXAMPLE, precision="fp32")
     import_openvino.cache_clear()
     assert engine.name.startswith("PyTorch")
     assert "cannot be imported" in notes[0]
@@ -176,7 +184,7 @@ from evalkit.restorers import _openvino
 import torch
 module = torch.nn.Conv2d(3, 3, 3, padding=1)
 _openvino.compile_network(
-    module, torch.rand(1, 3, 8, 8), precision="fp32", cache_key="x"
+    module, torch.rand(1, 3, 8, 8), precision="fp32"
 )
 print(seen)
 """

@@ -1,6 +1,7 @@
 import csv
 import gc
 import hashlib
+import importlib
 import json
 import logging
 import subprocess
@@ -189,6 +190,28 @@ def test_whole_pictures_agree_away_from_the_borders_of_tiles(mirror):
         if image.shape[0] * image.shape[1] < 2_000_000:  # upstream's memory
             expected = upstream.restore(image).image
             assert levels_off(tuned.restore(image).image, expected) <= 1, path
+
+
+@pytest.mark.parametrize(
+    "reader", ["weights.ncnn_state", "restorers._realesrgan_network.load_state"]
+)
+def test_a_mended_reader_of_weights_reaches_the_picture(reader, face, monkeypatch):
+    """In place, and under the cache of networks that the old one made."""
+    before = in_fp32().restore(face).image
+    module, _, name = f"evalkit.{reader}".rpartition(".")
+    real = getattr(importlib.import_module(module), name)
+
+    def mended(*given):
+        return {key: 1.01 * value for key, value in real(*given).items()}
+
+    monkeypatch.setattr(f"evalkit.{reader}", mended)
+    network = load_module(NETWORKS[SMALL], [find(SMALL)])
+    batch = face.transpose(2, 0, 1)[None].astype(np.float32) / 255
+    expected = TorchEngine(network, "cpu", "fp32")(batch)[0].transpose(1, 2, 0)
+    expected = np.rint(np.clip(expected, 0, 1) * 255).astype(np.uint8)
+    after = in_fp32().restore(face).image
+    assert levels_off(after, expected) <= 1
+    assert levels_off(after, before) > 1
 
 
 def test_bf16_is_within_50_db_of_fp32(astronaut, need):

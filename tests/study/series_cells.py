@@ -2,12 +2,15 @@
 
 import ctypes
 import os
+import signal
+from pathlib import Path
 
 import numpy as np
 
 from evalkit.errors import OutOfMemoryError
 from evalkit.images import pixel_sha256, read_image
 from evalkit.study import _series
+from evalkit.study._limited import gated_cell
 
 MIB = 2**20
 FAULTS = {2: "crash", 4: "hang", 5: "oom", 7: "exit"}
@@ -77,3 +80,43 @@ def remembering(emit, **arguments):
 
     _series.measure = measure
     _series.series_cell(emit, **arguments)
+
+
+def series_cell(emit, **arguments):
+    """As it is."""
+    _series.series_cell(emit, **arguments)
+
+
+def killed(emit, **_):
+    """As by a person, another program or a scheduler."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def killed_but_for_2(emit, *, source, **arguments):
+    """Spare the source ``2``."""
+    if source != "2":
+        os.kill(os.getpid(), signal.SIGKILL)
+    _series.series_cell(emit, source=source, **arguments)
+
+
+def killed_once(emit, *, path, **arguments):
+    """After the first run of all, and never again."""
+    mark = Path(path).with_suffix(".killed")
+
+    def emit_and_end(found):
+        emit(found)
+        try:
+            mark.touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if "barrier" in arguments:
+        gated_cell(emit_and_end, path=path, **arguments)
+    else:
+        _series.series_cell(emit_and_end, path=path, **arguments)
+
+
+def failing(emit, **_):
+    """As a restorer that is wrong."""
+    raise ValueError("the tile is -1 px")
