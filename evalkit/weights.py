@@ -46,6 +46,7 @@ __all__ = [
     "load_state",
     "ncnn_layers",
     "ncnn_state",
+    "registered",
     "registry",
     "status",
     "user_weights",

@@ -14,7 +14,7 @@ from evalkit.imagesets._spec import ImageSet
 from evalkit.imagesets.folder import prepare_folder
 from evalkit.paths import imageset_dir
 
-__all__ = ["ImageSet", "imagesets", "prepare"]
+__all__ = ["ImageSet", "imagesets", "made_dir", "prepare"]
 
 
 @cache
@@ -57,5 +57,12 @@ def prepare(name_or_folder: str | Path, *, folder: Path | None = None) -> pd.Dat
     if not pictures.is_dir():
         known = [*imagesets(), "<a folder of pictures>"]
         raise UnknownNameError("image set", str(name_or_folder), known)
-    name = f"folder-{hashlib.sha256(str(pictures).encode()).hexdigest()[:12]}"
-    return prepare_folder(pictures, folder or imageset_dir(name))
+    return prepare_folder(pictures, folder or made_dir(pictures))
+
+
+def made_dir(name_or_folder: str | Path) -> Path:
+    """Where what is made of a set, or of a reader's folder, is kept."""
+    if str(name_or_folder) in imagesets():
+        return imageset_dir(str(name_or_folder))
+    pictures = str(Path(name_or_folder).expanduser().resolve())
+    return imageset_dir(f"folder-{hashlib.sha256(pictures.encode()).hexdigest()[:12]}")

@@ -14,13 +14,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from evalkit.errors import StudyError, WeightsError
-from evalkit.imagesets import imagesets, prepare
-from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
+from evalkit.imagesets import imagesets, made_dir, prepare
+from evalkit.paths import PACKAGE, SHIPPED, cache_dir, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.study._config import Study, read_study, resolve_study, write_study
+from evalkit.study._notebooks import FIRST_STEP, point_latest
 from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run, write_text
+from evalkit.tables import IMAGES
 
 
 def run_study(
@@ -40,8 +42,11 @@ def run_study(
     Raises
     ------
     StudyError
-        The file is not a study, another process runs the same one, or a notebook
-        failed (its executed copy shows where).
+        The file is not a study, its folder holds no picture that can be read, another
+        process runs the same one, or a notebook failed (its executed copy shows
+        where). What is refused before a step has begun leaves no run folder.
+    WeightsError
+        A file that a condition names as its weights is not there.
 
     """
     study = read_study(file)
@@ -54,16 +59,21 @@ def run_study(
     else:
         chosen = study.images
     say(f"images: {chosen}; {study.repeats} timed runs of each cell")
+    _prepare_pictures(study.images)
+    for name in imagesets():
+        if any(f"outputs:{name}" in other for other in study.conditions):
+            prepare(name)  # with its published outputs, which are planned next
+    weights = fetch_weights(study, say)
     run = open_run(str(runs_dir() / study.name))
     lock = FileLock(run.path / ".lock")
     try:
         with lock.acquire(timeout=0):
             write_study(study, run.path / "study.yaml")
-            _point_latest(run)
-            for name in imagesets():
-                if any(f"outputs:{name}" in other for other in study.conditions):
-                    prepare(name)  # with its published outputs, which are planned next
-            weights = fetch_weights(study, say)
+            # a notebook that was being written when its process was killed
+            for half in (run.path / "notebooks").glob(".*.ipynb"):
+                half.unlink()
+            if (run.path / "notebooks" / f"{FIRST_STEP}.ipynb").is_file():
+                point_latest(run.path)
             _snakemake(run, study, weights, say, has_cuda=has_cuda)
     except Timeout as error:
         raise StudyError(
@@ -82,13 +92,22 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
         For each condition the digests and kinds of what it will load; a change
         makes Snakemake run its notebooks again.
 
+    Raises
+    ------
+    WeightsError
+        A file that a condition names is not there; other weights that cannot be had
+        are said.
+
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
     found: dict[str, Any] = {}
     for condition in study.conditions:
+        settings = parse_condition(condition)
         try:
-            plan = plan_restorer(**parse_condition(condition))
+            plan = plan_restorer(**settings)
         except WeightsError as error:
+            if settings.get("weights"):
+                raise WeightsError(f"{condition}: {error}") from error
             say(f"{condition}: {error}")
             found[condition] = [str(error)]
             continue
@@ -105,11 +124,32 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _point_latest(run: Run) -> None:
-    latest = run.path.parent / "latest"
-    temporary = latest.with_name(f".latest-{os.getpid()}")
-    temporary.symlink_to(run.name, target_is_directory=True)
-    temporary.replace(latest)
+def _prepare_pictures(images: str) -> None:
+    """Fetch and make what there is to restore; refuse what holds not one picture."""
+    table = prepare(images)
+    if table["error"].isna().any():
+        return
+    path = IMAGES.write(table, made_dir(images))
+    told = "; ".join([*table["error"].head(3), *["..."][: max(0, len(table) - 3)]])
+    raise StudyError(
+        f"images: {images} holds no picture that can be read: {told} (all reasons: "
+        f"{path})"
+    )
+
+
+def _writable_homes() -> dict[str, str]:
+    """Where tools keep what they want to keep, if the home cannot be written."""
+    home = Path("~").expanduser()
+    there = next(folder for folder in (home / ".cache", home) if folder.exists())
+    if os.access(there, os.W_OK):
+        return {}
+    own = cache_dir() / "home"
+    own.mkdir(parents=True, exist_ok=True)
+    names = ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"]
+    names += ["IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"]
+    folders = {name: str(own / name.lower()) for name in names}
+    # which is in XDG_CACHE_HOME where nothing else is said
+    return {**folders, "EVALKIT_CACHE": str(cache_dir().absolute())}
 
 
 def _digest(value: Any) -> str:
@@ -176,7 +216,7 @@ def _snakemake(
     done = subprocess.run(
         command,
         cwd=run.path,
-        env={**os.environ, "EVALKIT_OFFLINE": "1"},
+        env={**os.environ, **_writable_homes(), "EVALKIT_OFFLINE": "1"},
         preexec_fn=die_with_parent,
         check=False,
     )

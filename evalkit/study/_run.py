@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from evalkit.imagesets import prepare
 from evalkit.paths import atomic_path, runs_dir, slug
 from evalkit.records import RecordStore
-from evalkit.study._config import Study
+from evalkit.study._config import Study, read_study
 from evalkit.tables import IMAGES, Table
 
 CELL = ["condition", "source", "machine"]
@@ -45,11 +44,7 @@ class Run:
     def study(self) -> Study | None:
         """The resolved study, or None for a folder that notebooks filled by hand."""
         file = self.path / "study.yaml"
-        return (
-            Study(**yaml.safe_load(file.read_text(encoding="utf-8")))
-            if file.is_file()
-            else None
-        )
+        return read_study(file) if file.is_file() else None
 
     @cached_property
     def records(self) -> RecordStore:

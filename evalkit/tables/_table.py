@@ -77,7 +77,7 @@ class Table:
             )
         try:
             typed = frame[list(self.columns)].astype(dict(self.columns))
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise TableError(f"table {self.name}: {error}") from error
         key = list(self.key)
         if key and (typed.duplicated(key).any() or typed[key[0]].isna().any()):
@@ -93,5 +93,18 @@ class Table:
         return path
 
     def read(self, path: Path) -> pd.DataFrame:
-        """Read and check one file."""
-        return self.checked(pd.read_csv(path, dtype=dict(self.columns)))
+        """Read and check one file.
+
+        Raises
+        ------
+        TableError
+            As in `checked`; also for a file that is damaged.
+
+        """
+        try:
+            return self.checked(pd.read_csv(path, dtype=dict(self.columns)))
+        except ValueError as error:  # a TableError, too
+            raise TableError(
+                f"{path}: {error}; run the study again: the step that writes it does "
+                "so anew once it is deleted"
+            ) from error
