@@ -26,8 +26,9 @@ READ_LIMIT_S = 20.0
 """Between two pieces of the body."""
 LOWEST_RATE_S = 30.0
 LOWEST_RATE_BYTES = 30 * 1024
-"""What must come in every such span of time: at 1 KiB a second the smallest GPEN takes
-20 hours, so a server that gives less is as good as none. A slow telephone line has 4."""
+"""What must come in each such span of time: at 1 KiB a second the smallest GPEN takes
+20 hours, so a server that gives less is as good as none. A telephone modem gives 5.
+"""
 CHUNK_BYTES = 1 << 16
 
 
