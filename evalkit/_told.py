@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from errno import EACCES, EDQUOT, EMFILE, ENOSPC, EPERM, EROFS
+from errno import EACCES, EDQUOT, EMFILE, ENOSPC, ENOTDIR, EPERM, EROFS
 from pathlib import Path
 
 from evalkit.errors import EvalkitError
@@ -15,6 +15,8 @@ from evalkit.paths import cache_dir
 
 STOPPED = 130
 """The exit status after Ctrl-C: 128 and the number of SIGINT, as shells have it."""
+
+STOPPED_LINE = "stopped; run it again to go on"
 
 _ROOM = "make room there, or set EVALKIT_RUNS or EVALKIT_CACHE to another disk"
 _ACCESS = "give access to it, or name another place"
@@ -24,6 +26,7 @@ WHAT_TO_DO = {
     EACCES: _ACCESS,
     EPERM: _ACCESS,
     EROFS: _ACCESS,
+    ENOTDIR: "a part of this path is a file; name another place",
     EMFILE: "raise the limit of open files (ulimit -n), or run fewer at once",
 }
 """By the system's error; what is not named tells by itself what is wrong."""
@@ -39,10 +42,10 @@ def told_in_a_line() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _end("stopped; run it again to go on", STOPPED)
+        _end(STOPPED_LINE, STOPPED)
     except SystemExit as end:
         if end.code == STOPPED:  # click has caught Ctrl-C
-            _end("stopped; run it again to go on", STOPPED)
+            _end(STOPPED_LINE, STOPPED)
         raise
     except EvalkitError as error:
         _end(str(error))

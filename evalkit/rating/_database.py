@@ -187,7 +187,7 @@ class _Job:
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in (
-        f"busy_timeout={1000 * WAIT_S}",
+        f"busy_timeout={int(1000 * WAIT_S)}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -139,9 +140,10 @@ def _prepare_pictures(images: str) -> None:
 
 def _writable_homes() -> dict[str, str]:
     """Where tools keep what they want to keep, if the home cannot be written."""
-    home = Path("~").expanduser()
-    there = next(folder for folder in (home / ".cache", home) if folder.exists())
-    if os.access(there, os.W_OK):
+    caches = Path("~/.cache").expanduser()
+    with suppress(OSError):
+        caches.mkdir(parents=True, exist_ok=True)
+    if all(os.access(folder, os.W_OK) for folder in (caches, caches.parent)):
         return {}
     own = cache_dir() / "home"
     own.mkdir(parents=True, exist_ok=True)
@@ -218,6 +220,7 @@ def _snakemake(
         cwd=run.path,
         env={**os.environ, **_writable_homes(), "EVALKIT_OFFLINE": "1"},
         preexec_fn=die_with_parent,
+        process_group=0,  # Ctrl-C is for this process, and the others end with it
         check=False,
     )
     if done.returncode:
