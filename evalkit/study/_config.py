@@ -121,7 +121,7 @@ class Study(BaseModel):
     )
     repeats: Annotated[StrictInt, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     experiments: list[Experiment] | Literal["auto"] = "auto"
-    seed: StrictInt = Field(default=0, ge=0)
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     rating: Rating = Rating()
     accept: list[Literal["gpen"]] = []
 
