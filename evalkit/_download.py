@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
@@ -23,6 +24,11 @@ OPENING_LIMIT_S = 10.0
 """From the question to the answer's head: name lookup, redirects, all of it."""
 READ_LIMIT_S = 20.0
 """Between two pieces of the body."""
+LOWEST_RATE_S = 30.0
+LOWEST_RATE_BYTES = 30 * 1024
+"""What must come in each such span of time: at 1 KiB a second the smallest GPEN takes
+20 hours, so a server that gives less is as good as none. A telephone modem gives 5.
+"""
 CHUNK_BYTES = 1 << 16
 
 
@@ -169,7 +175,9 @@ def _offered(response: "Response", start: int) -> tuple[int, int | None]:
         raise _AddressError(f"{response.url}: answered with a range not asked for")
     is_plain = response.headers.get("Content-Encoding", "identity") == "identity"
     length = response.headers.get("Content-Length") if is_plain else None
-    return 0, None if length is None else int(length)
+    # one that is no number tells nothing; what comes is counted all the same
+    is_number = length is not None and re.fullmatch("[0-9]{1,18}", length)
+    return 0, int(length) if length and is_number else None
 
 
 def _check_space(part: Path, needed_bytes: int) -> None:
@@ -210,12 +218,18 @@ def _write(
 
 
 def _pieces(url: str, response: "Response") -> Iterator[bytes]:
-    """The body, with the network's errors told from the disk's."""
-    pieces = response.iter_content(CHUNK_BYTES)
+    """The body, with the network's errors told from the disk's.
+
+    urllib3 waits for a whole piece, however slowly it comes, so pieces are what has
+    arrived: a server that gives a byte a second would else never be found out.
+    """
+    from urllib3.exceptions import HTTPError
+
+    began, n_received = time.monotonic(), 0
     while True:
         try:
-            piece = next(pieces, b"")
-        except OSError as error:
+            piece = response.raw.read1(CHUNK_BYTES, decode_content=True)
+        except (OSError, HTTPError) as error:
             raise _AddressError(
                 f"{url}: the connection broke ({_root(error)}); what came is kept, the "
                 "next attempt asks for the rest"
@@ -223,6 +237,16 @@ def _pieces(url: str, response: "Response") -> Iterator[bytes]:
         if not piece:
             return
         yield piece
+        n_received += len(piece)
+        passed_s = time.monotonic() - began
+        if passed_s < LOWEST_RATE_S:
+            continue
+        if n_received < LOWEST_RATE_BYTES:
+            raise _AddressError(
+                f"{url}: {n_received} bytes in {passed_s:.0f} s, less than "
+                f"{LOWEST_RATE_BYTES}: too slow to wait for; what came is kept"
+            )
+        began, n_received = time.monotonic(), 0
 
 
 def _root(error: BaseException) -> str:

@@ -37,21 +37,25 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
     Raises
     ------
     TableError
-        A broken line that is not the last.
+        A file that cannot be read; with its number, a broken line that is not the
+        last, or one that `take` refuses with a `ValueError`.
 
     """
     if not path.exists():
         return Scanned()
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TableError(f"{path} cannot be read: {error.strerror}") from error
     lines = data.split(b"\n")
     position = 0
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                content = json.loads(line)
+                content = json.loads(line.decode("utf-8-sig"))
                 if not isinstance(content, dict):
                     raise ValueError("not a JSON object")
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 if not data[position + len(line) :].strip():
                     return Scanned(position, number - 1, data[position:])
                 raise TableError(
@@ -59,7 +63,10 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
                     "no writer was interrupted there, something else changed the "
                     "file. Mend or delete that line; the others stand"
                 ) from error
-            take(position, content)
+            try:
+                take(position, content)
+            except (ValueError, RecursionError) as error:
+                raise TableError(f"{path}: line {number}: {error}") from error
         position += len(line) + 1
     return Scanned(len(data), len(lines) - 1)
 

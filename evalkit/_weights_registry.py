@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
+from evalkit._schema import problems
 from evalkit.errors import WeightsError
 from evalkit.paths import data_file
 
@@ -165,7 +166,10 @@ def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> _Registry:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
         read = TypeAdapter(_Registry).validate_python(content)
-    except (yaml.YAMLError, ValidationError) as error:
+    except ValidationError as error:
+        told = "; ".join(problems(error, content))
+        raise WeightsError(f"{path} is not a registry of weights: {told}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise WeightsError(f"{path} is not a registry of weights: {error}") from error
     counted = Counter(entry.name for entry in read.weights)
     twice = sorted(name for name, count in counted.items() if count > 1)

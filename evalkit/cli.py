@@ -2,16 +2,20 @@
 
 import io
 import os
+import shutil
 import sys
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.errors import EvalkitError, StudyError
+from evalkit._told import told_in_a_line
+from evalkit.errors import StudyError
 from evalkit.paths import SHIPPED, runs_dir
 
 if TYPE_CHECKING:
+    from evalkit.rating import Store
     from evalkit.study import Run
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
@@ -19,6 +23,25 @@ scores_app = typer.Typer(no_args_is_help=True, help="Scores: export, import, del
 app.add_typer(scores_app, name="scores")
 weights_app = typer.Typer(no_args_is_help=True, help="Weights: list, fetch, verify.")
 app.add_typer(weights_app, name="weights")
+
+
+def _show_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"evalkit {version('evalkit')}")
+        raise typer.Exit
+
+
+@app.callback(help=__doc__)
+def options(
+    _version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Say it and end."
+        ),
+    ] = False,
+) -> None:
+    """Options before the name of a command."""
+
 
 Images = Annotated[
     str | None,
@@ -87,9 +110,8 @@ def route(
 def export_scores(file: Path, run: Folder = None) -> None:
     """Write every answer as CSV, under pseudonyms and without links."""
     from evalkit.rating import export_csv
-    from evalkit.study import ratings_store
 
-    typer.echo(f"{export_csv(ratings_store(_run(run)), file)} answers: {file}")
+    typer.echo(f"{export_csv(_ratings(run), file)} answers: {file}")
 
 
 @scores_app.command("import")
@@ -104,18 +126,18 @@ def import_scores(file: Path, run: Folder = None) -> None:
 @scores_app.command("delete")
 def delete_scores(subject: str, run: Folder = None) -> None:
     """Delete everything that is known of a subject, as they may ask for."""
-    from evalkit.study import ratings_store
-
-    ratings_store(_run(run)).delete_subject(subject)
+    _ratings(run).delete_subject(subject)
     typer.echo(f"{subject} is deleted")
 
 
 @app.command()
 def doctor() -> None:
     """Tell what this machine can run, what is missing and how to get it."""
-    from evalkit.study import diagnose
+    from evalkit.study import diagnose, summarise
 
     findings = diagnose()
+    for line in summarise(findings):
+        typer.echo(line)
     width = max(len(finding.subject) for finding in findings)
     for finding in findings:
         mark = "ok     " if finding.is_there else "missing"
@@ -126,26 +148,33 @@ def doctor() -> None:
 
 @weights_app.command("list")
 def list_weights() -> None:
-    """List every registered file: where it is found, its licence, its size."""
+    """List every registered file: whether it is here, its size, its licence."""
+    import pandas as pd
+
     from evalkit.weights import status
 
-    table = status()
-    table["licence"] = table["licence"].str.slice(0, 40)
-    for line in table.to_string(index=False, na_rep="", justify="left").splitlines():
-        typer.echo(line.rstrip())
+    width = shutil.get_terminal_size().columns
+    for row in status().itertuples():
+        size = "" if row.size_bytes is pd.NA else f"{row.size_bytes / 2**20:.1f} MiB"
+        state = f"{row.state}, {row.kind}" if row.kind else row.state
+        line = f"{row.name:<26} {state:<14} {size:>10}  {row.licence}"
+        typer.echo(line if len(line) <= width else f"{line[: width - 1]}…")
 
 
 @weights_app.command()
 def fetch(
-    names: Annotated[list[str], typer.Argument(help="Names from the list.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Names from the list, or of restorers.")
+    ],
     accept: Annotated[
         list[str] | None, typer.Option(help="A licence notice you have read: gpen.")
     ] = None,
 ) -> None:
     """Find or download weights, checked by size and SHA-256."""
     from evalkit import weights
+    from evalkit.study import weights_named
 
-    for name in names:
+    for name in weights_named(names):
         found = weights.fetch(name, accept=accept or ())
         typer.echo(f"{name}: {found.kind}, {found.path}")
 
@@ -171,13 +200,27 @@ def _run(folder: Path | None) -> "Run":
     return open_run(str(path))
 
 
+def _ratings(folder: Path | None) -> "Store":
+    """The store of a run that has one; none is made."""
+    from evalkit.study import ratings_store
+
+    run = _run(folder)
+    if not (
+        os.environ.get("EVALKIT_RATINGS") or (run.path / "ratings.sqlite").exists()
+    ):
+        raise StudyError(
+            f"expected ratings in {run.path}, found none; nobody has rated"
+        )
+    return ratings_store(run)
+
+
 def _say(line: str) -> None:
     typer.echo(line)
     sys.stdout.flush()  # the steps of a study print from processes of their own
 
 
 def main() -> None:
-    """Run the command; an error of ours is told in a line, without a traceback."""
+    """Run the command; whatever ends it is told in a line, without a traceback."""
     if sys.getfilesystemencoding() == "ascii":
         # under LC_ALL=C with Python's remedies switched off, no name in another
         # script could be read, written or said: begin again in UTF-8
@@ -186,11 +229,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter
             stream.reconfigure(errors="backslashreplace")
-    try:
+    with told_in_a_line():
         app()
-    except EvalkitError as error:
-        typer.echo(f"evalkit: {error}", err=True)
-        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The errors of evalkit: each says what was expected, what came, what to do."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class EvalkitError(Exception):
@@ -12,7 +13,10 @@ class UnknownNameError(EvalkitError, KeyError):
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         known = sorted(known)
-        super().__init__(f"unknown {kind} {name!r}; known: {', '.join(known)}")
+        super().__init__(
+            f"unknown {kind} {name!r}; known: {', '.join(known)}"
+            f"{did_you_mean(name, known)}"
+        )
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
         return str(self.args[0])
@@ -72,3 +76,10 @@ class StudyError(EvalkitError, ValueError):
 
 class RandomWeightsWarning(UserWarning):
     """A network runs with random weights: its cost is real, its pictures are noise."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
+    """``; did you mean x?`` of what is known and nearest, else nothing."""
+    by_lower = {each.lower(): each for each in known}
+    near = get_close_matches(str(name).lower(), by_lower, n=1)
+    return f"; did you mean {by_lower[near[0]]}?" if near else ""

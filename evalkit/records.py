@@ -19,6 +19,7 @@ from evalkit._record_keys import code_digest, record_key
 from evalkit.errors import EvalkitError, TableError
 from evalkit.paths import atomic_path
 from evalkit.tables import FAILURES, INTERRUPTED, RECORDS
+from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH
 
 __all__ = [
     "SERIES",
@@ -163,11 +164,24 @@ class RecordStore:
         return RECORDS.checked(_without_retried(pd.DataFrame(columns)))
 
     def write_parquet(self) -> Path:
-        """Write all records to ``records.parquet``, atomically; return its path."""
+        """Write all records to ``records.parquet``, atomically; return its path.
+
+        Raises
+        ------
+        RecordsWriteError
+            The disk refused; the file is as it was.
+
+        """
         path = self.folder / "records.parquet"
         records = self.read()
-        with atomic_path(path) as temporary:
-            records.to_parquet(temporary, index=False)
+        try:
+            with atomic_path(path) as temporary:
+                records.to_parquet(temporary, index=False)
+        except OSError as error:
+            raise RecordsWriteError(
+                f"{path}: could not be written: {error}; make room or give access, and "
+                "run again"
+            ) from error
         return path
 
     def _scan(self) -> tuple[set[Cell], _json_lines.Scanned]:
@@ -198,20 +212,27 @@ class RecordStore:
 
     def _read_columns(self) -> tuple[dict[str, list[Any]], _json_lines.Scanned]:
         columns: dict[str, list[Any]] = {name: [] for name in RECORDS.columns}
-        n_columns = len(columns)
+        cells: set[Cell] = set()
 
-        def add(offset: int, row: dict[str, Any]) -> None:
+        def add(_offset: int, row: dict[str, Any]) -> None:
             row = in_todays_columns(row)
+            if unknown := sorted(row.keys() - columns):
+                raise TableError(
+                    f"unknown columns {unknown}; a later evalkit wrote them: use that"
+                )
+            cell = _cell_of(row)
+            if row.get("outcome") == "ok" and cell in cells:
+                raise TableError(
+                    "its cell is that of an earlier line, and no evalkit writes one "
+                    "twice; delete this line"
+                )
+            if row.get("outcome") == "ok":
+                cells.add(cell)
             for name in RECORDS.json_columns:
                 if row.get(name) is not None:
                     row[name] = _canonical(row[name])
             for name, values in columns.items():
-                values.append(row.get(name))
-            if len(row) > n_columns or not row.keys() <= columns.keys():
-                raise TableError(
-                    f"{self.path}: unknown columns {sorted(row.keys() - columns)} at "
-                    f"byte {offset}; a later evalkit wrote them: use that one"
-                )
+                values.append(_fitting(name, row.get(name)))
 
         return columns, _json_lines.scan(self.path, add)
 
@@ -305,6 +326,21 @@ def _without_retried(records: pd.DataFrame) -> pd.DataFrame:
 
 
 _CELL_TYPES = Cell.__annotations__
+_KINDS = {TEXT: str, NUMBER: int | float, COUNT: int, TRUTH: bool}
+_N_BITS = 63  # of a whole number without its sign
+
+
+def _fitting(name: str, value: Any) -> Any:
+    """The value, if the column can hold it."""
+    kind = RECORDS.columns[name]
+    fits = isinstance(value, _KINDS[kind])
+    fits &= not isinstance(value, bool) or kind == TRUTH
+    fits &= not isinstance(value, int) or value.bit_length() <= _N_BITS
+    if value is None or fits:
+        return value
+    raise TableError(
+        f"{name} is no {kind}: {str(value)[:80]}; mend or delete this line"
+    )
 
 
 def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
@@ -325,7 +361,7 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
                 separators=(",", ":"),
                 default=_scalar,
             )
-        except (TypeError, ValueError) as error:
+        except (RecursionError, TypeError, ValueError) as error:
             raise TableError(f"table records, {cell}: not JSON: {error}") from error
         line = _LONE_SURROGATE.sub("\ufffd", text).encode() + b"\n"
         written.append(json.loads(line))
@@ -335,7 +371,12 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
 
 
 def _cell_of(row: Mapping[str, Any]) -> Cell:
-    return Cell(**{name: row.get(name) for name in Cell._fields})  # type: ignore[arg-type]
+    """The cell of a line; an error where a part of it is of another kind."""
+    cell = Cell(**{name: row.get(name) for name in Cell._fields})  # type: ignore[arg-type]
+    wrong = [n for n, v in cell._asdict().items() if isinstance(v, dict | list)]
+    if wrong:
+        raise TableError(f"null or wrong type: {wrong}; mend or delete this line")
+    return cell
 
 
 def _plain(value: Any) -> Any:

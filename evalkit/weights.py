@@ -6,6 +6,7 @@ What exists is in ``data/weights.yaml``; a second file of that form, named by
 
 import os
 import pickle
+import re
 import struct
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -47,6 +48,7 @@ __all__ = [
     "load_state",
     "ncnn_layers",
     "ncnn_state",
+    "registered",
     "registry",
     "status",
     "user_weights",
@@ -256,7 +258,9 @@ def _torch_state(path: Path) -> "dict[str, Tensor]":
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        raise WeightsError(f"{path} cannot be read by PyTorch: {error}") from error
+        raise WeightsError(
+            f"{path} cannot be read by PyTorch: {_why(error)}"
+        ) from error
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and wrapper in content:
             content = content[wrapper]
@@ -270,8 +274,28 @@ def _torch_state(path: Path) -> "dict[str, Tensor]":
             f"{path}: expected a state dict, names with a tensor each, perhaps below "
             f"one of {', '.join(WRAPPERS)}; got {type(content).__name__}"
         )
+    for name, tensor in content.items():
+        is_trained = str(name).endswith(("weight", "bias"))  # and no counter, no index
+        if tensor.is_complex() or (is_trained and not tensor.is_floating_point()):
+            raise WeightsError(
+                f"{path}: expected real floating-point numbers, found {tensor.dtype} "
+                f"in {name}: no network here was trained to such weights; give the "
+                "file that its publisher names"
+            )
     prefix = "module." if all(name.startswith("module.") for name in content) else ""
     return {name.removeprefix(prefix): tensor for name, tensor in content.items()}
+
+
+def _why(error: Exception) -> str:
+    """What PyTorch found, without its advice to load the file all the same."""
+    if "weights_only" not in str(error):
+        return f"it is damaged, or no checkpoint ({type(error).__name__}: {error})"
+    named = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.[\w.]+)", str(error))
+    what = f"it asks for {named[1]}, and" if named else "it asks for more than tensors;"
+    return (
+        f"{what} weights need nothing that runs: expected tensors alone. The file may "
+        "be hostile: do not load it by other means, get it from its publisher"
+    )
 
 
 def _check_licence(entry: WeightsFile, accept: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from evalkit.paths import PACKAGE
 
 ROWS = [
-    {"errors", "paths", "_discover", "_lazy"},
+    {"errors", "paths", "_discover", "_lazy", "_schema", "_told"},
     {"images", "weights", "tables", "provenance"}
     | {"_basicsr", "_cgroup", "_decode", "_download", "_files", "_icc", "_kinds"}
     | {
@@ -29,7 +29,7 @@ ROWS = [
     {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
     {"study", "claims"},
     {"report", "service"},
-    {"cli"},
+    {"cli", "__main__"},
 ]
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
 ROW_OF_ROOMS = 3

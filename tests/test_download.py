@@ -92,6 +92,30 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(0.15)
 
+    def wordy_length(self, asked):
+        self.head("abc")
+        self.wfile.write(CONTENT)
+
+    def negative_length(self, asked):
+        self.head("-5")
+        self.wfile.write(CONTENT)
+
+    def two_lengths(self, asked):
+        self.head("5, 6")
+        self.wfile.write(CONTENT)
+
+    def wordy_page(self, asked):
+        self.head("abc")
+        self.wfile.write(b"<html>sign in</html>")
+
+    def dribbled(self, asked):
+        self.head(len(CONTENT))
+        for byte in CONTENT[:HALF]:
+            self.wfile.write(bytes([byte]))
+            self.wfile.flush()
+            if self.server.stop.wait(0.02):
+                return
+
     def stalled(self, asked):
         self.head(len(CONTENT))
         self.wfile.write(CONTENT[:HALF])
@@ -289,6 +313,33 @@ def test_a_body_that_stalls_fails_and_is_kept(monkeypatch, get, tmp_path):
     with pytest.raises(WeightsError, match="the connection broke"):
         get("stalled")
     assert part(tmp_path).read_bytes() == CONTENT[:HALF]
+
+
+def test_a_server_below_the_lowest_rate_is_given_up_for_the_next(
+    monkeypatch, get, server, tmp_path
+):
+    monkeypatch.setattr(_download, "LOWEST_RATE_S", 0.3)
+    path, _ = get("dribbled", "good")
+    assert path.read_bytes() == CONTENT
+    assert [path for path, _ in server.asked] == ["/dribbled", "/good"]
+    _, asked = server.asked[1]
+    assert int(asked.removeprefix("bytes=").removesuffix("-")) > 0  # what came is kept
+    path.unlink()
+    with pytest.raises(WeightsError, match=r"too slow to wait for; what came is kept"):
+        get("dribbled")
+    get("good")  # the lock is free again
+
+
+@pytest.mark.parametrize("answer", ["wordy-length", "negative-length"])
+def test_a_length_that_is_no_number_is_no_length(get, answer):
+    path, _ = get(answer)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("answer", ["two-lengths", "wordy-page"])
+def test_after_a_bad_answer_with_a_bad_length_the_next_address_is_tried(get, answer):
+    path, _ = get(answer, "good")
+    assert path.read_bytes() == CONTENT
 
 
 def test_too_little_room_is_told_before_anything_is_written(monkeypatch, get, tmp_path):

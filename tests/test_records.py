@@ -396,3 +396,70 @@ def test_a_hundred_thousand_records_are_read_in_seconds(store):
     assert len(store.read()) == 100_000
     assert store.has(cell(99_999))
     assert time.process_time() - start < 10  # about 2.5 s; a loaded machine is slower
+
+
+GOOD = json.dumps(row(1) | dict.fromkeys(set(RECORDS.columns) - set(row(1))))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"[" * 50_000, "line 2 is broken"),
+        (b'{"a":' * 50_000, "line 2 is broken"),
+        (b"\0" * 400, "line 2 is broken"),
+        (b"\xff\xfe{}", "line 2 is broken"),
+        (b"9" * 5_000, "line 2 is broken"),
+        (json.dumps(row(2, output_width_px=2**70)).encode(), "line 2: output_width_px"),
+        (json.dumps(row(2, wall_time_s="long")).encode(), "line 2: wall_time_s is no"),
+        (json.dumps(row(2, run=True)).encode(), "line 2: run is no"),
+        (json.dumps(row(2, key=["a"])).encode(), "line 2: null or wrong type: ['key']"),
+        (json.dumps(row(2, speed=1)).encode(), "line 2: unknown columns ['speed']"),
+        (GOOD.encode(), "line 2: its cell is that of an earlier line"),
+    ],
+)
+def test_a_line_that_nobody_could_have_written_is_told_by_its_number(
+    tmp_path, line, said
+):
+    content = b"\n".join([GOOD.encode(), line, json.dumps(row(3)).encode(), b""])
+    (tmp_path / "records.jsonl").write_bytes(content)
+    with pytest.raises(TableError, match=r"records\.jsonl: line 2") as caught:
+        RecordStore(tmp_path).read()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "records.jsonl").read_bytes() == content
+
+
+def test_a_key_that_is_a_list_does_not_stop_an_append_without_a_word(tmp_path):
+    (tmp_path / "records.jsonl").write_text(json.dumps(row(1, key=["a"])) + "\n")
+    with pytest.raises(TableError, match="line 1"):
+        RecordStore(tmp_path).append([row(2)])
+
+
+def test_a_folder_in_place_of_the_file_is_told(tmp_path):
+    (tmp_path / "records.jsonl").mkdir()
+    with pytest.raises(TableError, match=r"records\.jsonl cannot be read: Is a dir"):
+        RecordStore(tmp_path).read()
+
+
+def test_a_number_or_a_nesting_that_no_column_holds_is_not_written(tmp_path):
+    nested: list = []
+    for _ in range(50_000):
+        nested = [nested]
+    for wrong in ({"output_width_px": 2**70}, {"notes": nested}):
+        with pytest.raises(TableError, match="records"):
+            RecordStore(tmp_path).append([row(1, **wrong)])
+    assert not (tmp_path / "records.jsonl").exists()
+
+
+def test_a_full_disk_leaves_the_parquet_as_it_was(tmp_path, monkeypatch):
+    store = RecordStore(tmp_path)
+    store.append([row(1)])
+    before = store.write_parquet().read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_parquet", full)
+    with pytest.raises(RecordsWriteError, match="make room"):
+        store.write_parquet()
+    assert (tmp_path / "records.parquet").read_bytes() == before

@@ -242,9 +242,24 @@ class Trap:
 def test_a_file_with_code_in_it_is_refused_unrun(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"params": Trap()}, "a.pth")
-    with pytest.raises(WeightsError, match="cannot be read by PyTorch"):
+    with pytest.raises(WeightsError, match="cannot be read by PyTorch") as caught:
         load_state(user_weights("a", Path("a.pth")))
     assert not Path("trapped").exists()
+    assert "weights_only" not in str(caught.value)  # PyTorch's advice would run it
+    assert "may be hostile" in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [torch.complex64, torch.int32, torch.uint8])
+def test_weights_that_are_no_real_numbers_are_refused(tmp_path, kind):
+    torch.save({"conv.weight": torch.ones(2, dtype=kind)}, tmp_path / "a.pth")
+    with pytest.raises(WeightsError, match=f"found {kind} in conv.weight"):
+        load_state(user_weights("a", tmp_path / "a.pth"))
+
+
+def test_a_counter_beside_the_weights_is_whole(tmp_path):
+    state = {"bn.weight": torch.ones(2), "bn.num_batches_tracked": torch.tensor(3)}
+    torch.save(state, tmp_path / "a.pth")
+    assert load_state(user_weights("a", tmp_path / "a.pth")).keys() == state.keys()
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"PK\x03\x04", b"\x80\x02}q\x00."])

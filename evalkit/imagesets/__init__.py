@@ -15,7 +15,7 @@ from evalkit.imagesets._spec import ImageSet
 from evalkit.imagesets.folder import find_pictures, prepare_folder
 from evalkit.paths import imageset_dir
 
-__all__ = ["ImageSet", "imagesets", "left_out", "prepare"]
+__all__ = ["ImageSet", "imagesets", "left_out", "made_dir", "prepare"]
 
 
 @cache
@@ -62,9 +62,16 @@ def prepare(
     if not pictures.is_dir():
         known = [*imagesets(), "<a folder of pictures>"]
         raise UnknownNameError("image set", str(name_or_folder), known)
-    name = f"folder-{hashlib.sha256(os.fsencode(pictures)).hexdigest()[:12]}"
-    made = folder or imageset_dir(name)
+    made = folder or made_dir(pictures)
     return prepare_folder(pictures, made, recursive=recursive)
+
+
+def made_dir(name_or_folder: str | Path) -> Path:
+    """Where what is made of a set, or of a reader's folder, is kept."""
+    if str(name_or_folder) in imagesets():
+        return imageset_dir(str(name_or_folder))
+    pictures = os.fsencode(Path(name_or_folder).expanduser().resolve())
+    return imageset_dir(f"folder-{hashlib.sha256(pictures).hexdigest()[:12]}")
 
 
 def left_out(name_or_folder: str | Path, *, recursive: bool = False) -> list[str]:

@@ -16,6 +16,29 @@ from evalkit.rating._schema import METADATA, VIEWS
 
 T = TypeVar("T")
 
+VERSION = 1
+"""Of the tables. A store says its own: SQLite as ``user_version``, PostgreSQL as the
+comment of the table ``subjects``; the stores of the first evalkit say none."""
+
+WAIT_S = 30
+
+WHAT_TO_DO = {
+    "locked": f"another process held it for {WAIT_S} s; end that one and try again",
+    "disk is full": "make room and try again",
+    "readonly": "give access to the file and its folder",
+    "unable to open": "expected a file, in a folder that can be written",
+    "not a database": "put back a copy of it, or move it away to begin anew",
+    "malformed": "put back a copy of it, or move it away to begin anew",
+}
+"""By what the database says; the answers that it acknowledged are not touched."""
+
+COMMENTED = "SELECT obj_description(to_regclass('subjects'), 'pg_class')"
+COMMENT = "COMMENT ON TABLE subjects IS"
+
+
+class RatingsError(EvalkitError):
+    """The ratings store cannot be used: damaged, full, locked, of another evalkit."""
+
 
 class Database:
     """The tables and views of `evalkit.rating._schema`, made when they are missing.
@@ -24,36 +47,92 @@ class Database:
     """
 
     def __init__(self, database: Path | str, schema: str = "evalkit") -> None:
-        if isinstance(database, Path):
-            database.parent.mkdir(parents=True, exist_ok=True)
-            database.touch(mode=0o600)
-            database = f"sqlite:///{database}"
-        self._is_sqlite = database.startswith("sqlite")
+        self._is_sqlite = isinstance(database, Path) or database.startswith("sqlite")
         # SQLite's own waiting sleeps in steps and is unfair
         self._lock = Lock() if self._is_sqlite else nullcontext()
         self._turn, self._waiting = Lock(), deque[_Job]()
-        if self._is_sqlite:
-            self.engine = sa.create_engine(database)
-            sa.event.listen(self.engine, "connect", _set_up_sqlite)
-            sa.event.listen(self.engine, "begin", _begin_sqlite)
+        self._name = str(database)
+        with self._told():
+            self.engine = self._engine(database, schema)
+            self._name = self.engine.url.render_as_string().removeprefix("sqlite:///")
+            with self.write() as connection:
+                self._make_tables(connection, schema)
+
+    def _engine(self, database: Path | str, schema: str) -> sa.Engine:
+        if isinstance(database, Path):
+            database.parent.mkdir(parents=True, exist_ok=True)
+            database.touch(mode=0o600)
+            # a file's name may hold what a URL takes for its own
+            url = sa.URL.create("sqlite", database=str(database))
         else:
+            try:
+                url = sa.make_url(database)
+            except ValueError as error:  # a port that is no number
+                raise sa.exc.ArgumentError(str(error)) from error
+        if not self._is_sqlite:
             options = f'-csearch_path="{schema}"'
-            self.engine = sa.create_engine(database, connect_args={"options": options})
-        with self.write() as connection:
-            if not self._is_sqlite:
-                # two that create at once must not collide
-                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(70)")
-                connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
-            METADATA.create_all(connection)
-            known = sa.inspect(connection).get_view_names()
-            for name, query in VIEWS.items():
-                if name not in known:
-                    connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+            return sa.create_engine(url, connect_args={"options": options})
+        engine = sa.create_engine(url)
+        sa.event.listen(engine, "connect", _set_up_sqlite)
+        sa.event.listen(engine, "begin", _begin_sqlite)
+        return engine
+
+    def _make_tables(self, connection: sa.Connection, schema: str) -> None:
+        """Make what is missing; refuse the tables of another evalkit."""
+        if not self._is_sqlite:
+            # two that create at once must not collide
+            connection.exec_driver_sql("SELECT pg_advisory_xact_lock(70)")
+            connection.exec_driver_sql(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+        version = self._version(connection)
+        if version > VERSION:
+            raise RatingsError(
+                f"{self._name}: expected tables of version {VERSION} at most, found "
+                f"{version}: a later evalkit made them; use that one"
+            )
+        inspector = sa.inspect(connection)
+        for table in METADATA.sorted_tables:
+            if inspector.has_table(table.name):
+                there = {column["name"] for column in inspector.get_columns(table.name)}
+                if lacking := sorted({*table.c.keys()} - there):
+                    raise RatingsError(
+                        f"{self._name}: expected a table {table.name} with "
+                        f"{', '.join(lacking)}: another program or an older evalkit "
+                        "made it; export its answers there, and import them here"
+                    )
+        METADATA.create_all(connection)
+        known = inspector.get_view_names()
+        for name, query in VIEWS.items():
+            if name not in known:
+                connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
+        if version < VERSION:
+            write = "PRAGMA user_version =" if self._is_sqlite else COMMENT
+            told = f"{VERSION}" if self._is_sqlite else f"'{VERSION}'"
+            connection.exec_driver_sql(f"{write} {told}")
+
+    def _version(self, connection: sa.Connection) -> int:
+        """What the store says of itself; 0 where it says nothing."""
+        query = "PRAGMA user_version" if self._is_sqlite else COMMENTED
+        return int(connection.exec_driver_sql(query).scalar() or 0)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """A `RatingsError` in place of what SQLAlchemy or the system raises."""
+        try:
+            yield
+        except sa.exc.IntegrityError:
+            raise  # of the rows, not of the store
+        except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
+            told = str(getattr(error, "orig", None) or error).splitlines()[0]
+            advice = [text for word, text in WHAT_TO_DO.items() if word in told]
+            if isinstance(error, sa.exc.ArgumentError | ImportError):
+                advice = ["expected a file, or an SQLAlchemy URL of PostgreSQL"]
+            told = "; ".join([told, *advice[:1]])
+            raise RatingsError(f"ratings {self._name}: {told}") from error
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that may write; committed to the disk when the block ends."""
-        with self._lock, self.engine.connect() as connection:
+        with self._lock, self._told(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
@@ -86,7 +165,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state."""
-        with self.engine.connect() as connection:
+        with self._told(), self.engine.connect() as connection:
             yield connection
 
 
@@ -108,7 +187,7 @@ class _Job:
 def _set_up_sqlite(connection: Any, _: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     for pragma in (
-        "busy_timeout=30000",
+        f"busy_timeout={int(1000 * WAIT_S)}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

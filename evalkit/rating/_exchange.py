@@ -1,15 +1,27 @@
 """Answers as CSV, to keep elsewhere or to bring from another computer."""
 
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal, Self
 
 import pandas as pd
 import sqlalchemy as sa
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    Json,
+    ValidationError,
+    model_validator,
+)
 
+from evalkit._schema import problems
 from evalkit.errors import StudyError
 from evalkit.paths import atomic_path
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
-from evalkit.rating.store import Store, check_pseudonym
+from evalkit.rating.session import VALUES, Attempt, Seconds, Tags
+from evalkit.rating.store import PSEUDONYM, Store
 
 _KEYS = {SUBJECTS: ["subject"], ITEMS: ["item"], ANSWERS: ["item", "attempt"]}
 _COLUMNS: dict[str, sa.Column[Any]] = {
@@ -18,6 +30,15 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
     for column in table.c
     if column.name not in ("answer", "secret", "expires_at")
 }
+
+
+def _check_time(text: str) -> str:
+    datetime.fromisoformat(text)  # raises ValueError, as the validator wants it
+    return text
+
+
+_Time = Annotated[str, AfterValidator(_check_time)]
+_Stimulus = Annotated[str, Field(pattern=r"^[0-9a-f]{1,64}$")]  # names a file
 
 
 def export_csv(store: Store, path: Path) -> int:
@@ -35,33 +56,72 @@ def export_csv(store: Store, path: Path) -> int:
     return len(frame)
 
 
+class _Row(BaseModel):
+    """One line of an exported file: by the same rules as on the page."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    subject: str = Field(pattern=f"^{PSEUDONYM.pattern}$")
+    number: int = Field(ge=0, le=1_000_000)
+    language: Literal["en", "zh"]
+    state: Literal["welcome", "rate", "paused", "finished", "closed"]
+    item: str = Field(min_length=1)
+    position: int = Field(ge=0, le=1_000_000)
+    kind: Literal["acr", "ab"]
+    role: str
+    is_training: bool
+    is_repeat: bool
+    source: str
+    left: str
+    right: str | None
+    expected: str | None
+    left_stimulus: _Stimulus
+    right_stimulus: _Stimulus | None
+    source_stimulus: _Stimulus
+    width_px: int = Field(gt=0, le=1_000_000)
+    height_px: int = Field(gt=0, le=1_000_000)
+    is_current: bool
+    attempt: Attempt
+    value: Literal["1", "2", "3", "4", "5", "left", "right", "same"] | None
+    tags: Json[Tags]
+    seconds: Seconds
+    answered_at: _Time
+    undone_at: _Time | None
+
+    @model_validator(mode="after")
+    def _check_value(self) -> Self:
+        if self.value is not None and self.value.isdigit() != (self.kind == "acr"):
+            raise ValueError(
+                f"value must be {VALUES[self.kind]}; found {self.value!r} of an item "
+                f"of kind {self.kind}"
+            )
+        return self
+
+
 def import_csv(store: Store, path: Path) -> int:
     """Add what an exported file has and a store has not; return how many answers.
 
     Raises
     ------
     StudyError
-        Other columns, or another session of a subject who is here; nothing is added.
+        No such file, other columns, a value that the page would not take, or another
+        session of a subject who is here; nothing is added.
 
     """
-    texts = {n: str for n, c in _COLUMNS.items() if isinstance(c.type, sa.String)}
-    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
-    if list(frame) != list(_COLUMNS):
-        raise StudyError(
-            f"{path}: expected columns {list(_COLUMNS)}, found {list(frame)}"
-        )
-    for subject in frame["subject"].unique():
-        check_pseudonym(subject)
-    frame = frame.astype(object).where(frame.notna(), None)
+    rows = _read(path)
     new: list[Any] = []
     try:
         with store.write() as connection:
             for table, key in _KEYS.items():
                 keys = sa.select(*(table.c[name] for name in key))
                 there = {tuple(row) for row in connection.execute(keys)}
-                columns = [name for name in frame if name in table.c]
-                rows = frame[columns].drop_duplicates(key).to_dict("records")
-                new = [row for row in rows if tuple(row[n] for n in key) not in there]
+                columns = [name for name in _COLUMNS if name in table.c]
+                # of rows with one key the first stands
+                mine = {
+                    tuple(row[n] for n in key): {n: row[n] for n in columns}
+                    for row in reversed(rows)
+                }
+                new = [mine[k] for k in reversed(mine) if k not in there]
                 if new:
                     connection.execute(sa.insert(table), new)
     except sa.exc.IntegrityError as error:
@@ -70,3 +130,27 @@ def import_csv(store: Store, path: Path) -> int:
             "nothing was added; import into an empty one"
         ) from error
     return len(new)
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    """The lines of an exported file, checked."""
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise StudyError(
+            f"{path}: expected a file that `evalkit scores export` wrote: {error}"
+        ) from error
+    if list(frame) != list(_COLUMNS):
+        raise StudyError(
+            f"{path}: expected columns {list(_COLUMNS)}, found {list(frame)}"
+        )
+    rows = frame.astype(object).where(frame.notna(), None).to_dict("records")
+    checked = []
+    for number, row in enumerate(rows, 2):
+        try:
+            known = _Row.model_validate(row)
+        except ValidationError as error:
+            told = "; ".join(problems(error, row, _Row))
+            raise StudyError(f"{path}: row {number}: {told}") from error
+        checked.append({**known.model_dump(), "tags": row["tags"]})
+    return checked

@@ -2,6 +2,7 @@
 
 import json
 import socket
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from evalkit.errors import EvalkitError, UnknownNameError
+from evalkit.rating._database import RatingsError
 from evalkit.rating.session import Session
 from evalkit.rating.store import Store
 
@@ -56,15 +58,18 @@ def rating_app(
 
     def route(path: str, answer: Answer, method: str = "GET") -> Route:
         def respond(request: Request, body: bytes) -> Response:
-            subject = store.subject_of(request.path_params["secret"])
-            if subject is None:
-                return _refusal(404)
             try:
+                subject = store.subject_of(request.path_params["secret"])
+                if subject is None:
+                    return _refusal(404)
                 session = Session(store, subject, stimuli, article)
                 return answer(session, request.path_params, body)
             except UnknownNameError:
                 return _refusal(404)
-            except (EvalkitError, ValueError):
+            except RatingsError as error:
+                print(f"evalkit: {error}", file=sys.stderr)
+                return _refusal(503)
+            except (EvalkitError, ValueError, RecursionError):
                 return _refusal(400)
 
         async def endpoint(request: Request) -> Response:
@@ -123,6 +128,10 @@ def _json(view: dict[str, Any]) -> Response:
 
 def _refusal(status: int) -> Response:
     text = "This was not understood.\n"
+    if status >= 500:
+        text = (
+            "This cannot be kept just now. Tell whoever invited you, and try again.\n"
+        )
     if status == 404:
         text = (
             "The link is wrong or has expired. Ask whoever invited you for another.\n"

@@ -3,11 +3,19 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import sqlalchemy as sa
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+)
 
+from evalkit._schema import problems
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
 from evalkit.rating.store import Store, now
@@ -17,6 +25,17 @@ N_PRELOADED = 2
 
 SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
 """What the last digit of a stimulus's address says; the others are the item's."""
+
+
+LONGEST_S = 30 * 24 * 3600.0
+"""More than anyone looks at a stimulus, a tab left open for a month included."""
+
+
+def _no_other_number(value: Any) -> Any:
+    """The value itself; Python takes true and 1.0 for 1."""
+    if isinstance(value, bool | float):
+        raise ValueError("must be a whole number or a word")
+    return value
 
 
 class _Event(BaseModel):
@@ -33,17 +52,28 @@ class Command(_Event):
     language: Literal["en", "zh"] = "en"
 
 
+VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
+"""What may be answered to an item, by its kind; null is "can't tell"."""
+
+Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
+Tags: TypeAlias = Annotated[
+    list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]], Field(max_length=30)
+]
+Seconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+
+
 class Answer(_Event):
     """One answer to one item; `attempt` tells a retry from a second answer."""
 
     type: Literal["answer"]
     item: str = Field(min_length=1)
-    attempt: str = Field(min_length=1, max_length=64)
-    value: Literal[1, 2, 3, 4, 5, "left", "right", "same"] | None
-    tags: list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]] = Field(
-        default=[], max_length=30
-    )
-    seconds: float = Field(ge=0, allow_inf_nan=False)
+    attempt: Attempt
+    value: Annotated[
+        Literal[1, 2, 3, 4, 5, "left", "right", "same"] | None,
+        BeforeValidator(_no_other_number),
+    ]
+    tags: Tags = []
+    seconds: Annotated[Seconds, Field(strict=True)]
 
 
 EVENT: TypeAdapter[Command | Answer] = TypeAdapter(
@@ -102,7 +132,8 @@ class Session:
         try:
             known = EVENT.validate_python(event)
         except ValidationError as error:
-            raise StudyError(f"expected an event of a session: {error}") from error
+            told = "; ".join(problems(error, event))
+            raise StudyError(f"expected an event of a session: {told}") from error
 
         def work(connection: sa.Connection) -> dict[str, Any]:
             self._apply(connection, known)
@@ -231,8 +262,7 @@ def _shown(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
 def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
     is_score = isinstance(event.value, int)
     if event.value is not None and is_score != (kind == "acr"):
-        expected = "1 to 5" if kind == "acr" else "left, right or same"
-        raise StudyError(f"expected {expected} or null, found {event.value!r}")
+        raise StudyError(f"expected {VALUES[kind]} or null, found {event.value!r}")
     attempt = sa.and_(ANSWERS.c.item == event.item, ANSWERS.c.attempt == event.attempt)
     if connection.scalar(sa.select(ANSWERS.c.answer).where(attempt)):
         return  # undone since, and sent again by a network that was slow

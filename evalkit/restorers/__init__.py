@@ -147,7 +147,11 @@ def parse_condition(condition: str) -> dict[str, Any]:
             raise SettingError(
                 f"condition {condition!r}: expected setting=value, got {part!r}"
             )
+        if setting in settings:
+            raise SettingError(f"condition {condition!r}: {setting} is given twice")
         settings[setting] = _from_text(value)
+    if "name" in settings:  # which the answer uses for the restorer
+        raise UnknownNameError(f"option of {spec.name}", "name", spec.all_options)
     return {"name": name, **settings}
 
 
@@ -174,13 +178,13 @@ def _request(
     requested = {option: options[option].default for option in options}
     for setting, value in settings.items():
         if setting in options:
-            options[setting].check(spec.name, setting, value)
+            options[setting].check(setting, value)
             requested[setting] = value
         elif setting not in COMMON_OPTIONS:
             raise UnknownNameError(f"option of {spec.name}", setting, options)
         elif value != COMMON_OPTIONS[setting].default:
             raise SettingError(
-                f"{spec.name} has no {setting}; got {value!r}, known: "
+                f"{spec.name} has no {setting}; found {value!r}, known: "
                 f"{', '.join(options) or 'no settings'}"
             )
     return spec, requested

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from evalkit.errors import SettingError
+from evalkit._schema import shown
+from evalkit.errors import SettingError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +35,7 @@ class Option:
     high: float | None = None
     is_text: bool = False
 
-    def check(self, owner: str, name: str, value: Any) -> None:
+    def check(self, name: str, value: Any) -> None:
         """Accept `value`, or say what was expected.
 
         Raises
@@ -51,12 +52,18 @@ class Option:
         if is_choice or fits or (self.is_text and isinstance(value, str)):
             return
         expected = [repr(choice) for choice in self.choices]
-        if self.low is not None:
+        if self.low is not None and is_number and value < self.low:
+            expected = [f"{self.low:g} or more"]
+        elif self.high is not None and is_number and value > self.high:
+            expected = [f"{self.high:g} or less"]
+        elif self.low is not None:
             expected.append(f"a number from {self.low:g} to {self.high:g}")
         if self.is_text:
             expected.append("text")
+        texts = [choice for choice in self.choices if isinstance(choice, str)]
+        near = did_you_mean(value, texts) if isinstance(value, str) else ""
         raise SettingError(
-            f"{owner}: {name} expected {' or '.join(expected)}, got {value!r}"
+            f"{name} must be {' or '.join(expected)}; found {shown(value)}{near}"
         )
 
 

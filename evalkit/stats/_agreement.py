@@ -5,8 +5,8 @@ import pandas as pd
 from scipy.stats import f, rankdata
 
 from evalkit.errors import SettingError
-from evalkit.stats._coded import Numbers, coded, known_scores
-from evalkit.stats.bootstrap import tails
+from evalkit.stats._coded import Numbers, coded, known_scores, numbers
+from evalkit.stats.bootstrap import generator, tails
 
 __all__ = ["icc", "krippendorff_alpha", "metric_agreement", "retest"]
 
@@ -202,19 +202,24 @@ def metric_agreement(
     ITU-T P.1401, 2020, on comparing metrics with subjective scores.
 
     """
+    probabilities = tails(confidence)
     rows = {}
     for name in metrics.columns:
         known = metrics[[name]].join(quality.rename("_quality")).dropna()
         of_source = list(known.groupby(level="source").indices.values())
-        values = known.to_numpy(float)
+        values = np.stack(
+            # of two equal pictures the PSNR is infinite
+            [numbers(known[column], largest=np.inf) for column in known],
+            axis=1,
+        )
         low = high = np.nan
         if (n := len(of_source)) > 2:
-            rng = np.random.default_rng(seed)
+            rng = generator(seed, n_resamples)
             resampled = [
                 _srcc(values[np.concatenate([of_source[i] for i in drawn])])
                 for drawn in rng.integers(n, size=(n_resamples, n))
             ]
-            low, high = np.nanquantile(resampled, tails(confidence))
+            low, high = np.nanquantile(resampled, probabilities)
         rows[name] = {
             "srcc": _srcc(values),
             "low": low,

@@ -14,7 +14,9 @@ from evalkit.stats._coded import (
     at_least_one,
     complete,
     factorized,
+    numbers,
     sums,
+    truths,
 )
 from evalkit.stats._crossed import Crossed, two_way_interval
 
@@ -79,7 +81,9 @@ def bradley_terry(
     ------
     TableError
         A missing column, no choice, a condition chosen against itself, groups of
-        conditions never compared, a stimulus without covariates.
+        conditions never compared, a stimulus without covariates, a covariate that is
+        no number or that the choices cannot tell from the others or the conditions: a
+        constant one, say.
 
     References
     ----------
@@ -154,7 +158,7 @@ def _kinds(rows: pd.DataFrame, covariates: pd.DataFrame | None) -> _Kinds:
     if (winner == loser).any():
         raise TableError("expected two conditions in each choice, found one twice")
     k = len(conditions)
-    key = (winner * k + loser) * 2 + rows["tied"].to_numpy(bool)
+    key = (winner * k + loser) * 2 + truths(rows["tied"]).to_numpy()
     if covariates is not None:
         source, sources = factorized(rows["source"])
         key += source * 2 * k**2
@@ -168,6 +172,7 @@ def _kinds(rows: pd.DataFrame, covariates: pd.DataFrame | None) -> _Kinds:
             for code in (first, second)
         )
         design = np.hstack([design, one - other])
+        _check_told_apart(design, k, covariates.columns)
     outcome = np.where(keys % 2, 0.5, 1.0)
     names = conditions.rename("condition")
     return _Kinds(names, first, second, outcome, n.astype(float), kind, design)
@@ -176,13 +181,31 @@ def _kinds(rows: pd.DataFrame, covariates: pd.DataFrame | None) -> _Kinds:
 def _looked_up(
     covariates: pd.DataFrame, sources: pd.Index, conditions: pd.Index
 ) -> Numbers:
+    if covariates.index.nlevels != 2 or not covariates.index.is_unique:
+        raise TableError(
+            "expected covariates by source and condition, each once, found an index of "
+            f"{covariates.index.nlevels} levels"
+            f"{'' if covariates.index.is_unique else ' with repeated entries'}"
+        )
     found = covariates.reindex(pd.MultiIndex.from_arrays([sources, conditions]))
     lacking = found.index[found.isna().any(axis=1)]
     if len(lacking):
         raise TableError(
             f"expected covariates of every stimulus chosen from, none of {lacking[0]}"
         )
-    return np.asarray(found, float)
+    return np.stack([numbers(found[name]) for name in found], axis=1)
+
+
+def _check_told_apart(design: Numbers, k: int, names: pd.Index) -> None:
+    """Refuse covariates whose effects no choices could tell apart."""
+    length = np.linalg.norm(design, axis=0)
+    rank = np.linalg.matrix_rank(design / np.where(length, length, 1))
+    if rank < k - 1 + len(names):
+        raise TableError(
+            f"expected covariates {list(names)} that differ between the two of a "
+            "choice, and not by condition alone: the choices cannot tell what one of "
+            "them adds (it is constant, or follows from the others); leave it out"
+        )
 
 
 def _ties_to_add(kinds: _Kinds) -> Codes:

@@ -1,6 +1,8 @@
 """Ratings and choices as arrays: names become codes, null scores are left out."""
 
+import sys
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -55,7 +57,7 @@ def coded(ratings: pd.DataFrame) -> Coded:
     Raises
     ------
     TableError
-        A missing column, a null name, no score at all.
+        A missing column, a null name, a score that is no number, no score at all.
 
     """
     rows = at_least_one(known_scores(ratings), "score")
@@ -69,7 +71,42 @@ def coded(ratings: pd.DataFrame) -> Coded:
 def known_scores(ratings: pd.DataFrame) -> pd.DataFrame:
     """The rows with a score, float; an error for a missing column or a null name."""
     rows = complete(ratings, ["subject", "source", "condition", "score"], "score")
-    return rows.astype({"score": float})
+    return rows.assign(score=numbers(rows["score"]))
+
+
+def numbers(column: pd.Series, *, largest: float = sys.float_info.max) -> pd.Series:
+    """The column as float; an error where a value is no number, or above `largest`.
+
+    Text and truths are refused, too: Python has both ``"5" > "4"`` and ``True == 1``.
+    """
+
+    def is_fit(value: Any) -> bool:
+        is_number = isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+        return is_number and abs(value) <= largest
+
+    is_known = column.map(is_fit).astype(bool)
+    if not is_known.all():
+        raise TableError(
+            f"expected finite numbers in {column.name}, found "
+            f"{column[~is_known].iloc[0]!r}"
+        )
+    return column.astype(float)
+
+
+def truths(column: pd.Series) -> pd.Series:
+    """The column as bool; an error where a value is neither true nor false.
+
+    Text is refused: of ``"False"`` Python says that it is true.
+    """
+    is_truth = column.map(
+        lambda value: isinstance(value, Real | np.bool_) and value in (0, 1)
+    ).astype(bool)
+    if not is_truth.all():
+        raise TableError(
+            f"expected true or false in {column.name}, found "
+            f"{column[~is_truth].iloc[0]!r}"
+        )
+    return column.astype(bool)
 
 
 def complete(frame: pd.DataFrame, columns: list[str], optional: str) -> pd.DataFrame:
@@ -93,7 +130,10 @@ def at_least_one(rows: pd.DataFrame, known: str) -> pd.DataFrame:
 
 def factorized(column: pd.Series) -> tuple[Codes, pd.Index]:
     """Codes of a column of names, and the sorted names."""
-    codes, names = pd.factorize(column, sort=True)
+    try:
+        codes, names = pd.factorize(column, sort=True)
+    except TypeError as error:  # a list, say
+        raise TableError(f"expected names in {column.name}: {error}") from error
     return np.asarray(codes, np.intp), pd.Index(names, name=column.name)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.stats import f, norm, t
 
 from evalkit.stats._coded import Codes, Numbers
-from evalkit.stats.bootstrap import resampled, tails
+from evalkit.stats.bootstrap import generator, resampled, tails
 
 __all__: list[str] = []
 
@@ -156,10 +156,9 @@ def two_way_interval(
     percentile intervals; Owen, The Pigeonhole Bootstrap, 2007, on both clusters.
 
     """
-    rng = np.random.default_rng(seed)
+    rng, probabilities = generator(seed, n_resamples), tails(confidence)
     deviations = resampled(by_subject, n_resamples, rng)
     deviations += resampled(by_source, n_resamples, rng)
-    probabilities = tails(confidence)
     normal = norm.ppf(probabilities)[:, None]
     found = deviations.std(axis=0)
     is_moved = found > 1e-12  # else all rows are alike, and the shape is unknown

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from evalkit.stats._coded import coded, known_scores, sums
+from evalkit.stats._coded import coded, known_scores, numbers, sums
 from evalkit.stats._crossed import Crossed, Variance, two_way_interval
+from evalkit.stats.bootstrap import tails
 
 COMPARED = ["n_subjects", "n_sources", "difference", "ci_low", "ci_high"]
 COMPARED += ["p", "p_holm", "effect_size", "superiority"]
@@ -42,7 +43,9 @@ def mean_opinion_scores(
     Raises
     ------
     TableError
-        A missing column, or no score.
+        A missing column, a score that is no finite number, or no score.
+    SettingError
+        A confidence that is not between 0 and 1, no resample, a seed below 0.
 
     References
     ----------
@@ -137,20 +140,22 @@ def compare_conditions(
         Index ``condition, other``; columns ``n_subjects, n_sources, difference,
         ci_low, ci_high, p, p_holm, effect_size`` (the difference in standard
         deviations of paired differences, Cohen's d_z) and ``superiority`` (how often
-        the first scored higher, ties half). Interval and p are NaN for one subject.
+        the first scored higher, ties half). Interval and p are NaN for one subject,
+        and the effect size where all differences are equal.
 
     References
     ----------
     Holm, 1979; Cohen, Statistical Power Analysis, 1988; Vargha & Delaney, 2000.
 
     """
+    _, high = tails(confidence)
     rows = {}
     for pair, (difference, variance) in paired_differences(ratings).items():
         mean, error = float(difference.mean()), variance.total**0.5
-        reach = error * t.ppf((1 + confidence) / 2, variance.freedom)
+        reach = error * t.ppf(high, variance.freedom)
         with np.errstate(divide="ignore", invalid="ignore"):
             p = 2 * t.sf(np.divide(abs(mean), error), variance.freedom)
-            effect_size = np.divide(mean, difference.std())
+        deviation = difference.std()
         rows[pair] = {
             "n_subjects": variance.n_subjects,
             "n_sources": variance.n_sources,
@@ -158,7 +163,7 @@ def compare_conditions(
             "ci_low": mean - reach,
             "ci_high": mean + reach,
             "p": 1.0 if mean == error == 0 else p,
-            "effect_size": effect_size,
+            "effect_size": mean / deviation if deviation > 0 else np.nan,
             "superiority": float(((np.sign(difference) + 1) / 2).mean()),
         }
     names = pd.MultiIndex.from_tuples(rows, names=["condition", "other"])
@@ -168,6 +173,6 @@ def compare_conditions(
 
 def holm(p: pd.Series) -> pd.Series:
     """Probabilities corrected for their number by Holm's step-down; NaN stays NaN."""
-    ordered = p.dropna().sort_values()
+    ordered = numbers(p.dropna()).sort_values()
     factors = np.arange(len(ordered), 0, -1)
     return (ordered * factors).cummax().clip(upper=1).reindex(p.index)

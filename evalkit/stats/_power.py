@@ -11,6 +11,7 @@ from scipy.stats import nct, t
 from evalkit.errors import SettingError
 from evalkit.stats._crossed import Variance
 from evalkit.stats._mos import paired_differences
+from evalkit.stats.bootstrap import tails
 
 __all__ = ["Spread", "power", "smallest_detectable_difference", "spread_of"]
 
@@ -92,7 +93,7 @@ def power(
     Raises
     ------
     SettingError
-        Fewer subjects or sources.
+        Fewer subjects or sources, or another setting that is out of its range.
 
     References
     ----------
@@ -100,9 +101,15 @@ def power(
     Samples of Participants Respond to Samples of Stimuli, 2014.
 
     """
+    low, _ = tails(confidence)
+    if n_comparisons < 1 or not np.isfinite(difference):
+        raise SettingError(
+            "expected a finite difference and at least 1 comparison, got "
+            f"{difference!r} and {n_comparisons!r}"
+        )
     variance = _variance(spread or Spread(), n_subjects, n_sources)
     freedom = variance.freedom
-    limit = t.isf((1 - confidence) / 2 / n_comparisons, freedom)
+    limit = t.isf(low / n_comparisons, freedom)
     shift = difference / variance.total**0.5
     both_tails = nct.sf(limit, freedom, shift), nct.cdf(-limit, freedom, shift)
     return float(np.nansum(both_tails))  # scipy's far tail is NaN where it is nearly 0
@@ -132,6 +139,11 @@ def smallest_detectable_difference(
         On the scale of the scores; above 4, a panel finds nothing on a scale of 1 to 5.
 
     """
+    if not 1 - confidence < chance < 1:
+        raise SettingError(
+            f"chance must be more than {1 - confidence:g}, which is found where there "
+            f"is no difference, and less than 1; found {chance!r}"
+        )
     found = partial(
         power,
         n_subjects=n_subjects,
@@ -152,6 +164,11 @@ def _variance(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
         raise SettingError(
             f"expected at least 2 subjects and 1 source, got {n_subjects} and "
             f"{n_sources}"
+        )
+    if not spread.residual > 0:
+        raise SettingError(
+            f"expected a residual spread above 0, got {spread.residual!r}: scores "
+            "without any would need no statistics"
         )
     rest = spread.residual**2 / (n_subjects * n_sources)
     n_free = (n_subjects - 1) * (n_sources - 1)

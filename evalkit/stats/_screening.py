@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalkit.stats._coded import Coded, Codes, Numbers, coded, sums
+from evalkit.stats._coded import Coded, Codes, Numbers, coded, complete, sums, truths
 from evalkit.stats._mos import mean_opinion_scores
 from evalkit.stats._p910 import p910
 
@@ -99,7 +99,8 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
         **_model(ratings),
     }
     if checks is not None:
-        of_subject = checks["is_missed"].groupby(checks["subject"])
+        known = complete(checks, ["subject", "is_missed"], "is_missed")
+        of_subject = truths(known["is_missed"]).groupby(known["subject"])
         missed = of_subject.sum().reindex(c.subjects)
         found["checks"] = (missed.to_numpy(float), 1.0, (missed >= 1).to_numpy(bool))
     log = pd.concat(

@@ -1,8 +1,11 @@
 """Resampling: of values for their median, and of whole subjects and sources."""
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike
 
+from evalkit.errors import SettingError, TableError
 from evalkit.stats._coded import Numbers
 
 __all__ = ["median_interval"]
@@ -21,17 +24,49 @@ def median_interval(
     Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
     """
-    given = np.asarray(values, float)
+    try:
+        given = np.asarray(values, float)
+    except (TypeError, ValueError) as error:
+        raise TableError(f"expected numbers: {error}") from error
+    probabilities, rng = tails(confidence), generator(seed, 2000)
     if len(given) < 2:
         return None, None
-    resampled = np.random.default_rng(seed).choice(given, (2000, len(given)))
-    low, high = np.quantile(np.median(resampled, axis=1), tails(confidence))
+    resampled = rng.choice(given, (2000, len(given)))
+    low, high = np.quantile(np.median(resampled, axis=1), probabilities)
     return float(low), float(high)
 
 
 def tails(confidence: float) -> tuple[float, float]:
-    """The two probabilities that leave `confidence` between them."""
+    """The two probabilities that leave `confidence` between them.
+
+    Raises
+    ------
+    SettingError
+        Not between 0 and 1.
+
+    """
+    if not isinstance(confidence, Real) or not 0 < confidence < 1:
+        raise SettingError(
+            f"confidence must be more than 0 and less than 1; found {confidence!r}"
+        )
     return (1 - confidence) / 2, (1 + confidence) / 2
+
+
+def generator(seed: int, n_resamples: int) -> np.random.Generator:
+    """The generator of a bootstrap, once its settings are checked.
+
+    Raises
+    ------
+    SettingError
+        A seed below 0, or no resample at all.
+
+    """
+    for name, value, least in (("seed", seed, 0), ("n_resamples", n_resamples, 1)):
+        if not isinstance(value, int | np.integer) or value < least:
+            raise SettingError(
+                f"{name} must be a whole number, {least} or more; found {value!r}"
+            )
+    return np.random.default_rng(seed)
 
 
 def resampled(influence: Numbers, n: int, rng: np.random.Generator) -> Numbers:

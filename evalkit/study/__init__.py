@@ -39,6 +39,7 @@ __getattr__, __all__ = lazy(
         "run_notebook": "evalkit.study._notebooks",
         "run_study": "evalkit.study._launch",
         "serve_rating": "evalkit.study._rating",
+        "summarise": "evalkit.study._doctor",
         "summarise_article": "evalkit.study._article",
         "summarise_budget": "evalkit.study._budget",
         "summarise_concurrency": "evalkit.study._concurrency",
@@ -49,6 +50,7 @@ __getattr__, __all__ = lazy(
         "summarise_stability": "evalkit.study._stability",
         "trace_memory": "evalkit.study._experiments",
         "try_commands": "evalkit.study._commands",
+        "weights_named": "evalkit.study._doctor",
         "which_fails_first": "evalkit.study._budget",
     }
 )

@@ -9,15 +9,18 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
-    Strict,
+    StrictFloat,
+    StrictInt,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 
-from evalkit.errors import EvalkitError, StudyError
+from evalkit._schema import problems, shown
+from evalkit.errors import EvalkitError, StudyError, did_you_mean
 from evalkit.imagesets import imagesets
 from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
 from evalkit.restorers import condition_name, parse_condition
@@ -70,8 +73,30 @@ class Rating(BaseModel):
 
     conditions: list[str] = []
     mode: Literal["acr", "ab", "both"] = "acr"
-    subjects: int = Field(default=3, ge=1, le=10_000, strict=True)
-    minutes: float = Field(default=15.0, gt=0, le=600, strict=True)
+    subjects: StrictInt = Field(default=3, ge=1, le=10_000)
+    minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
+
+
+def _name_condition(condition: Any) -> str:
+    """A condition's name; a `ValueError` says what is wrong with it."""
+    try:
+        if isinstance(condition, str):
+            settings = parse_condition(condition)
+            return condition_name(settings.pop("name"), **settings)
+        is_mapping = isinstance(condition, dict) and "name" not in condition
+        if (
+            is_mapping
+            and isinstance(condition.get("restorer"), str)
+            and all(isinstance(key, str) for key in condition)
+        ):
+            settings = {k: v for k, v in condition.items() if k != "restorer"}
+            return condition_name(condition["restorer"], **settings)
+    except EvalkitError as error:
+        raise ValueError(str(error)) from error
+    raise ValueError(
+        "must be a condition's name or {restorer: ..., setting: ...}; found "
+        f"{shown(condition)}"
+    )
 
 
 class Study(BaseModel):
@@ -107,10 +132,12 @@ class Study(BaseModel):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     images: str = "auto"
     recursive: bool = Field(default=False, strict=True)
-    conditions: list[str] = Field(min_length=1)
-    repeats: Annotated[int, Strict()] | Literal["auto"] = "auto"
+    conditions: list[Annotated[str, BeforeValidator(_name_condition)]] = Field(
+        min_length=1
+    )
+    repeats: Annotated[StrictInt, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
     experiments: list[Experiment] | Literal["auto"] = "auto"
-    seed: int = Field(default=0, ge=0, strict=True)
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     rating: Rating = Rating()
     accept: list[Literal["gpen"]] = []
 
@@ -119,46 +146,25 @@ class Study(BaseModel):
     def _check_name(cls, name: str) -> str:
         if name in RESERVED or FORBIDDEN.search(name) or len(name) > MAX_NAME:
             raise ValueError(
-                f"expected at most {MAX_NAME} letters, digits and hyphens, and none of "
-                f"{', '.join(RESERVED)}, con, nul and other names of devices"
+                f"must be at most {MAX_NAME} letters, digits and hyphens, and none of "
+                f"{', '.join(RESERVED)}, con, nul and other names of devices; found "
+                f"{shown(name)}"
             )
         return name
 
-    @field_validator("repeats")
+    @field_validator("conditions")
     @classmethod
-    def _check_repeats(cls, repeats: int | str) -> int | str:
-        if isinstance(repeats, int) and not 1 <= repeats <= 10_000:
-            raise ValueError("expected auto or 1 to 10000")
-        return repeats
-
-    @field_validator("conditions", mode="before")
-    @classmethod
-    def _name_conditions(cls, conditions: Any) -> Any:
-        if not isinstance(conditions, list):
-            return conditions
-        names = []
-        for condition in conditions:
-            is_dict = isinstance(condition, dict)
-            if is_dict and isinstance(condition.get("restorer"), str):
-                settings = {k: v for k, v in condition.items() if k != "restorer"}
-            elif isinstance(condition, str):
-                settings = parse_condition(condition)
-                condition = {"restorer": settings.pop("name")}
-            else:
-                raise ValueError(
-                    "expected a condition's name or {restorer: ..., setting: ...}, "
-                    f"got {condition!r}"
-                )
-            names.append(condition_name(condition["restorer"], **settings))
-        repeated = sorted({name for name in names if names.count(name) > 1})
+    def _check_conditions(cls, conditions: list[str]) -> list[str]:
+        repeated = sorted({name for name in conditions if conditions.count(name) > 1})
         if repeated:
-            raise ValueError(f"conditions given twice: {', '.join(repeated)}")
-        return names
+            raise ValueError(f"given twice: {', '.join(repeated)}")
+        return conditions
 
     @field_validator("rating")
     @classmethod
     def _check_rated(cls, rating: Rating, info: ValidationInfo) -> Rating:
-        unknown = sorted(set(rating.conditions) - set(info.data.get("conditions", [])))
+        known = info.data.get("conditions", rating.conditions)
+        unknown = sorted(set(rating.conditions) - set(known))
         if unknown:
             raise ValueError(f"conditions that are not the study's: {unknown}")
         return rating
@@ -176,19 +182,10 @@ def read_study(path: Path) -> Study:
     """
     content = read_yaml(path)
     try:
-        return Study(**content)
+        return Study.model_validate(content)
     except ValidationError as error:
-        problems = [
-            f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
-            f" (found {problem['input']!r})"
-            for problem in error.errors()
-        ]
-        known = ", ".join(Study.model_fields)
-        raise StudyError(
-            f"{path}: {'; '.join(problems)}. Known keys: {known}"
-        ) from error
-    except EvalkitError as error:
-        raise StudyError(f"{path}: conditions: {error}") from error
+        told = "; ".join(problems(error, content, Study))
+        raise StudyError(f"{path}: {told}") from error
 
 
 def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
@@ -219,7 +216,7 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
         if not folder.is_dir():
             raise StudyError(
                 f"images: expected auto, a set ({', '.join(imagesets())}) or a folder; "
-                f"found {chosen!r}"
+                f"found {chosen!r}{did_you_mean(chosen, ['auto', *imagesets()])}"
             )
         chosen = str(folder)
         _check_text(folder)

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import pandas as pd
@@ -13,7 +13,7 @@ from evalkit.errors import PackageMissingError, WeightsError
 from evalkit.paths import cache_dir, mirror_dirs, package_dir, runs_dir
 from evalkit.provenance import machine
 from evalkit.restorers import plan_restorer, restorers
-from evalkit.weights import status
+from evalkit.weights import registered, registry, status
 
 TRIED = "Linux x86_64"
 """As `platform` names it; macOS, Windows, WSL and aarch64 have not been tried."""
@@ -56,6 +56,52 @@ def diagnose() -> list[Finding]:
     """Look at the machine, the restorers' weights, the tools; download nothing."""
     os.environ["EVALKIT_OFFLINE"] = "1"
     return [*_machine(), *_folders(), *_restorers(), *_tools()]
+
+
+def summarise(findings: Iterable[Finding]) -> tuple[str, str]:
+    """What this machine can do, and what it cannot, in a line each."""
+    there = {finding.subject: finding.is_there for finding in findings}
+    mine = [name for name in there if name in restorers()]
+    can = [name for name in mine if there[name]]
+    lacking = [name for name in mine if not there[name]]
+    where = "on its GPU" if there["GPU"] else "on its CPU"
+    first = (
+        f"This machine can make pictures with {len(can)} of {len(mine)} restorers "
+        f"{where}, compare them, and serve rating sessions."
+    )
+    cannot = [f"make pictures with {', '.join(lacking)}"] if lacking else []
+    cannot += [] if there["GPU"] else ["measure time and memory on a GPU"]
+    cannot += [f"keep a study in {n}" for n in ("cache", "runs") if not there[n]]
+    told = f"It cannot {'; '.join(cannot)}." if cannot else "It lacks nothing."
+    return first, f"{told} What is missing, and how to get it, is below."
+
+
+def weights_named(names: Iterable[str]) -> list[str]:
+    """Names in the weights registry, of restorers or of families of restorers (gpen).
+
+    A restorer stands for all that it may load and that can be had; of a family, for
+    those of every member.
+
+    Raises
+    ------
+    UnknownNameError
+        None of these.
+    WeightsError
+        A restorer without weights.
+
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        family = [s for n, s in restorers().items() if f"{n}-".startswith(f"{name}-")]
+        wanted = [weights for spec in family for weights in spec.weights]
+        if name in registry() or not family:
+            found[registered(name).name] = None
+            continue
+        if not wanted:
+            raise WeightsError(f"{name} loads no weights: there is nothing to fetch")
+        had = [w for w in wanted if any(f.sha256 for f in registry()[w].files)]
+        found |= dict.fromkeys(had or wanted)
+    return list(found)
 
 
 def _machine() -> Iterator[Finding]:

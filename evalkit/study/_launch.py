@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from evalkit.errors import PackageMissingError, StudyError, WeightsError
-from evalkit.imagesets import imagesets, left_out, prepare
-from evalkit.paths import PACKAGE, SHIPPED, file_name, remove_litter, runs_dir
+from evalkit.imagesets import imagesets, left_out, made_dir, prepare
+from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.study._again import (
@@ -33,8 +34,10 @@ from evalkit.study._config import (
     resolve_study,
     write_study,
 )
+from evalkit.study._notebooks import FIRST_STEP, point_latest
 from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run, write_text
+from evalkit.tables import IMAGES
 
 
 def run_study(
@@ -65,8 +68,11 @@ def run_study(
     Raises
     ------
     StudyError
-        The file is not a study, another process runs the same one, or a notebook
-        failed (its executed copy shows where).
+        The file is not a study, its folder holds no picture that can be read, another
+        process runs the same one, or a notebook failed (its executed copy shows
+        where). What is refused before a step has begun leaves no run folder.
+    WeightsError
+        A file that a condition names as its weights is not there.
 
     """
     study = read_study(file)
@@ -83,19 +89,21 @@ def run_study(
     say(f"images: {chosen}; {study.repeats} timed runs of each cell")
     for line in left_out(study.images, recursive=study.recursive):
         say(line)
+    _prepare_pictures(study)
+    for name in imagesets():
+        if any(f"outputs:{name}" in other for other in study.conditions):
+            prepare(name)  # with its published outputs, which are planned next
+    weights = fetch_weights(study, say)
+    study = _limited_to(study, weights)
     run = open_run(str(runs_dir() / study.name))
     lock = FileLock(run.path / ".lock")
     try:
         with lock.acquire(timeout=0):
             check_owner(study)
             remove_litter(run.path)
-            _point_latest(run)
-            for name in imagesets():
-                if any(f"outputs:{name}" in other for other in study.conditions):
-                    prepare(name)  # with its published outputs, which are planned next
-            weights = fetch_weights(study, say)
-            study = _limited_to(study, weights)
             write_study(study, run.path / "study.yaml")
+            if (run.path / "notebooks" / f"{FIRST_STEP}.ipynb").is_file():
+                point_latest(run.path)
             _snakemake(run, study, weights, say, has_cuda=has_cuda, retry=retry)
     except Timeout as error:
         raise StudyError(
@@ -119,17 +127,23 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     ------
     StudyError
         No condition is left.
+    WeightsError
+        A file that a condition names is not there; other weights that cannot be had
+        are said.
 
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
     found: dict[str, Any] = {}
     for condition in study.conditions:
+        settings = parse_condition(condition)
         try:
-            plan = plan_restorer(**parse_condition(condition))
+            plan = plan_restorer(**settings)
         except PackageMissingError as error:
             say(f"{condition} is left out: {error}")
             continue
         except WeightsError as error:
+            if settings.get("weights"):
+                raise WeightsError(f"{condition}: {error}") from error
             say(f"{condition}: {error}")
             found[condition] = [str(error)]
             continue
@@ -160,11 +174,34 @@ def _has_cuda() -> bool:
     return torch.cuda.is_available()
 
 
-def _point_latest(run: Run) -> None:
-    latest = run.path.parent / "latest"
-    temporary = latest.with_name(f".latest-{os.getpid()}")
-    temporary.symlink_to(run.name, target_is_directory=True)
-    temporary.replace(latest)
+def _prepare_pictures(study: Study) -> None:
+    """Fetch and make what there is to restore; refuse what holds not one picture."""
+    images = study.images
+    table = prepare(images, recursive=study.recursive)
+    if table["error"].isna().any():
+        return
+    path = IMAGES.write(table, made_dir(images))
+    told = "; ".join([*table["error"].head(3), *["..."][: max(0, len(table) - 3)]])
+    raise StudyError(
+        f"images: {images} holds no picture that can be read: {told} (all reasons: "
+        f"{path})"
+    )
+
+
+def _writable_homes() -> dict[str, str]:
+    """Where tools keep what they want to keep, if the home cannot be written."""
+    caches = Path("~/.cache").expanduser()
+    with suppress(OSError):
+        caches.mkdir(parents=True, exist_ok=True)
+    if all(os.access(folder, os.W_OK) for folder in (caches, caches.parent)):
+        return {}
+    own = cache_dir() / "home"
+    own.mkdir(parents=True, exist_ok=True)
+    names = ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"]
+    names += ["IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"]
+    folders = {name: str(own / name.lower()) for name in names}
+    # which is in XDG_CACHE_HOME where nothing else is said
+    return {**folders, "EVALKIT_CACHE": str(cache_dir().absolute())}
 
 
 def _digest(value: Any) -> str:
@@ -241,8 +278,9 @@ def _snakemake(
     done = subprocess.run(
         command,
         cwd=run.path,
-        env={**os.environ, "EVALKIT_OFFLINE": "1"},
+        env={**os.environ, **_writable_homes(), "EVALKIT_OFFLINE": "1"},
         preexec_fn=die_with_parent,
+        process_group=0,  # Ctrl-C is for this process, and the others end with it
         check=False,
     )
     if done.returncode:

@@ -1,6 +1,7 @@
 """Notebooks executed by papermill, strictly; as a program, the Snakefile's step."""
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 from traitlets.config import Config
 
-from evalkit.errors import EvalkitError, StudyError
+from evalkit._told import told_in_a_line
+from evalkit.errors import StudyError
 from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study._parameters import check_parameters, notebook_path
@@ -24,6 +26,10 @@ KERNELS = Config(
 has to keep is on the disk before its last cell ends: no need to wait for its leave."""
 
 
+FIRST_STEP = "10_images"
+"""Once its notebook has run, a study has pictures: ``latest`` may point at it."""
+
+
 def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
     """Execute a notebook by papermill, refusing what it does not declare.
 
@@ -32,6 +38,8 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
     StudyError
         An undeclared parameter, or a cell that failed; the executed notebook is
         kept beside `output` with the suffix ``.failed.ipynb``.
+    KeyboardInterrupt
+        Ctrl-C reached the kernel, too.
 
     """
     import papermill
@@ -50,12 +58,27 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
                 progress_bar=False,
             )
         except papermill.PapermillExecutionError as error:
+            if error.ename == "KeyboardInterrupt":
+                raise KeyboardInterrupt from error
             failed = output.with_suffix(".failed.ipynb")
             temporary.rename(failed)
             raise StudyError(
-                f"{name} stopped: {error.ename}: {error.evalue}\n  see {failed}"
+                f"{name} stopped: {error.ename}: {error.evalue}; see {failed}"
             ) from error
     output.with_suffix(".failed.ipynb").unlink(missing_ok=True)
+
+
+def point_latest(run_dir: Path) -> None:
+    """Let ``latest``, beside the run folder, point at it."""
+    temporary = run_dir.with_name(f".latest-{os.getpid()}")
+    temporary.symlink_to(run_dir.name, target_is_directory=True)
+    temporary.replace(run_dir.with_name("latest"))
+
+
+def _main(name: str, output: Path, parameters: dict[str, Any]) -> None:
+    run_notebook(name, output, parameters)
+    if name == FIRST_STEP:
+        point_latest(output.parent.parent)
 
 
 if __name__ == "__main__":
@@ -63,7 +86,5 @@ if __name__ == "__main__":
     # papermill imports jsonschema, which builds this package's grammar of addresses
     # for 0.8 s in every step, and notebooks have none; jsonschema goes on without it
     sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
-    try:
-        run_notebook(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
-    except EvalkitError as error:
-        sys.exit(f"evalkit: {error}")
+    with told_in_a_line():
+        _main(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evalkit.errors import StudyError
+from evalkit.errors import StudyError, did_you_mean
 from evalkit.paths import SHIPPED
 
 TYPES = {"str": str, "int": int, "float": float, "bool": bool} | {
@@ -54,7 +54,10 @@ def check_parameters(notebook: str, given: Mapping[str, Any]) -> None:
     known = ", ".join(f"{name}: {kind}" for name, kind in declared.items())
     for name, value in given.items():
         if name not in declared:
-            raise StudyError(f"{notebook} has no parameter {name!r}; it takes {known}")
+            raise StudyError(
+                f"{notebook} has no parameter {name!r}; it takes {known}"
+                f"{did_you_mean(name, declared)}"
+            )
         kind = TYPES[declared[name]]
         fits = isinstance(value, kind) or (kind is float and isinstance(value, int))
         if not fits or (isinstance(value, bool) and kind is not bool):

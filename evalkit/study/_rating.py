@@ -20,6 +20,9 @@ from evalkit.tables import IMAGES
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
+LONGEST_DAYS = 3650
+"""That a link may be good for."""
+
 ARTICLE = dict.fromkeys(("Q1", "Q2"), "portrait")
 ARTICLE |= dict.fromkeys(("Q3", "Q4"), "building") | dict.fromkeys(("Q5", "Q6"), "text")
 """The claims that are mean scores, and the kind of picture each is about."""
@@ -246,12 +249,22 @@ def serve_rating(
     """
     from evalkit.rating import rating_app, serve
 
+    if not 0 <= port <= 65_535:
+        raise StudyError(f"port must be 0 to 65535; found {port}")
+    if not 0 < days <= LONGEST_DAYS:
+        raise StudyError(
+            f"days must be more than 0, at most {LONGEST_DAYS}; found {days}"
+        )
     progress = add_subjects(run, subjects)
     store = ratings_store(run)
     try:
         listener = socket.create_server((host, port))
-    except OSError as error:
-        raise StudyError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # of a host that is no host's name
+        told = getattr(error, "strerror", None) or error
+        raise StudyError(
+            f"cannot listen on {host}:{port}: {told}; --host takes an address of this "
+            "machine, --port 0 any that is free"
+        ) from error
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
     root = f"http://{name}:{listener.getsockname()[1]}/r"
     for subject, row in progress.iterrows():
@@ -268,8 +281,27 @@ def _plan(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
             f"expected a plan in {run.path}, found none; notebook 70_rate makes one "
             "of the conditions that have made pictures"
         )
-    settings = json.loads(_settings_file(run).read_text(encoding="utf-8"))
+    settings = _settings(run)
     return rated_outputs(run, settings.pop("conditions")), settings
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """What `plan_rating` was given."""
+    file = _settings_file(run)
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+        kinds: dict[str, Any]
+        kinds = {"conditions": list, "mode": str, "minutes": (int, float), "seed": int}
+        wrong = settings.keys() ^ kinds.keys()
+        wrong |= {n for n in kinds if not isinstance(settings[n], kinds[n])}
+        if wrong:
+            raise ValueError(f"{', '.join(sorted(wrong))}: lacking or of another kind")
+    except (AttributeError, KeyError, RecursionError, ValueError) as error:
+        raise StudyError(
+            f"{file} is damaged ({error}); run the study again: notebook 70_rate "
+            "writes it anew, and the scores stand"
+        ) from error
+    return dict(settings)
 
 
 def _settings_file(run: Run) -> Path:
@@ -282,9 +314,7 @@ def _stimuli(run: Run) -> Path:
 
 def _article(run: Run) -> dict[str, str]:
     """The article's mean scores by condition, each with its kind of picture."""
-    conditions = json.loads(_settings_file(run).read_text(encoding="utf-8"))[
-        "conditions"
-    ]
+    conditions = _settings(run)["conditions"]
     scores = article_scores()
     found = {
         condition: ", ".join(

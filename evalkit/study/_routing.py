@@ -1,6 +1,6 @@
 """Where pictures would go, why, and what that would cost on this machine."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ MOSTLY_FACES = 0.9
 
 
 def route_pictures(
-    paths: Iterable[Path], run: Run | None, *, say: Callable[[str], None] = print
+    paths: Sequence[Path], run: Run | None, *, say: Callable[[str], None] = print
 ) -> None:
     """Say of each picture where it would go, why, and what that would cost.
 
@@ -39,9 +39,11 @@ def route_pictures(
     Raises
     ------
     ImageError
-        There is no such file. One that cannot be read is said, and left out.
+        There is no such file, or none that can be read; of several, one that cannot
+        be is said, and left out.
 
     """
+    n_routed = 0
     usable = {part.spec.name for part in plan_restorer("auto").parts}
     costs = _costs(run) if run else {}
     detector = faces.detector()
@@ -50,8 +52,13 @@ def route_pictures(
             raise ImageError(f"{path}: expected a picture or a folder, found nothing")
         files = picture_files(path) if path.is_dir() else [path]
         rows = [_route_file(file, detector, usable, costs, say) for file in files]
+        routed = [row for row in rows if row]
+        n_routed += len(routed)
         if path.is_dir():
-            _say_folder(path, pd.DataFrame([row for row in rows if row]), say)
+            _say_folder(path, pd.DataFrame(routed), say)
+    if not n_routed:
+        told = ", ".join(map(str, paths))
+        raise ImageError(f"expected pictures, found none that can be read in {told}")
 
 
 def _route_file(
@@ -125,6 +132,8 @@ def _costs(run: Run) -> dict[str, dict[str, float]]:
     size, not what the network does.
     """
     cost = run.read(COST)
+    if cost.empty:
+        return {}
     plain = cost["condition"].map(lambda c: {*parse_condition(c)} <= {"name", "scale"})
     cost = cost[plain & (cost["machine"] == environment()["machine"]["machine"])]
     megapixels = cost["source_width_px"] * cost["source_height_px"] / 1e6

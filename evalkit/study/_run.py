@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from evalkit.imagesets import left_out, prepare
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore, at_hand
-from evalkit.study._config import Study
+from evalkit.study._config import Study, read_study
 from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table
 
 CELL = ["condition", "source", "machine"]
@@ -46,11 +45,7 @@ class Run:
     def study(self) -> Study | None:
         """The resolved study, or None for a folder that notebooks filled by hand."""
         file = self.path / "study.yaml"
-        return (
-            Study(**yaml.safe_load(file.read_text(encoding="utf-8")))
-            if file.is_file()
-            else None
-        )
+        return read_study(file) if file.is_file() else None
 
     @cached_property
     def records(self) -> RecordStore:

@@ -6,7 +6,9 @@ from typing import Any
 
 import yaml
 
+from evalkit._schema import shown
 from evalkit.errors import StudyError
+from evalkit.paths import SHIPPED
 
 
 class _Loader(yaml.SafeLoader):
@@ -42,7 +44,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise StudyError(
-            f"expected a study file at {path}: {error.strerror}"
+            f"expected a study file at {path}: {error.strerror}; one to begin with is "
+            f"{SHIPPED / 'study.yaml'}"
         ) from error
     try:
         text = data.decode("utf-8-sig")
@@ -66,7 +69,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     except ValueError as error:  # a number of thousands of digits, a 13th month
         raise StudyError(f"{path}: a value that cannot be read: {error}") from error
     if not isinstance(content, dict):
-        raise StudyError(f"{path}: expected keys and values, got {content!r:.80}")
+        raise StudyError(f"{path}: expected keys and values, found {shown(content)}")
     return content
 
 

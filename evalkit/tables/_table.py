@@ -20,6 +20,9 @@ FORMULA = re.compile(r"['=@＝＠＋－\t\r\n]|[+-](?![\d.]+\Z)")
 number excepted; and the apostrophe that keeps it from that."""
 
 
+ANEW = "a step of the study writes it anew once it is deleted and the study is run"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
     """One table, written and read in one way.
@@ -86,7 +89,7 @@ class Table:
             )
         try:
             typed = frame[list(self.columns)].astype(dict(self.columns))
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise TableError(f"table {self.name}: {error}") from error
         key = list(self.key)
         if key and (typed.duplicated(key).any() or typed[key[0]].isna().any()):
@@ -107,11 +110,20 @@ class Table:
         """Read and check one file; see `read_csv`.
 
         A column that came into the table after the file was written is null.
+
+        Raises
+        ------
+        TableError
+            As in `checked` and `read_csv`.
+
         """
         found = read_csv(path, self.columns)
         for name in self.columns.keys() - set(found):
             found[name] = None
-        return self.checked(found)
+        try:
+            return self.checked(found)
+        except TableError as error:
+            raise TableError(f"{path}: {error}; {ANEW}") from error
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
@@ -162,7 +174,7 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
             ),
         )
     except pa.ArrowInvalid as error:
-        raise TableError(f"{path}: {error}") from error
+        raise TableError(f"{path}: {error}; {ANEW}") from error
     frame = found.to_pandas(types_mapper=dtypes.get)
     for name in frame.columns.intersection(
         [n for n, t in columns.items() if t == TEXT]

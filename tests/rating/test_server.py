@@ -183,6 +183,11 @@ def test_no_one_votes_after_the_end(page, links, store, answer):
         (b"{", 400),
         (b"[]", 400),
         (b'{"type": "vote"}', 400),
+        (b"[" * 16_000, 400),
+        (b'{"a":' * 3_000, 400),
+        (b"9" * 16_000, 400),
+        (b"\xff\xfe", 400),
+        (b'"\\ud800"', 400),
         (b" " * 20_000, 413),
     ],
 )
@@ -192,6 +197,14 @@ def test_what_is_no_event_is_refused_without_a_word_about_the_inside(
     reply = page.post(links[0] + "event", content=body)
     assert reply.status_code == status
     assert reply.text == "This was not understood.\n"
+
+
+def test_a_store_that_cannot_keep_is_told_as_such(page, links, store, capsys):
+    with store.engine.connect() as connection:
+        connection.exec_driver_sql("DROP TABLE answers")
+        connection.commit()
+    assert page.post(links[0] + "event", json={"type": "start"}).status_code == 503
+    assert "no such table: answers" in capsys.readouterr().err
 
 
 def test_another_method_is_refused(page, links):

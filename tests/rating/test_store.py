@@ -12,11 +12,13 @@ from evalkit.errors import StudyError, UnknownNameError
 from evalkit.rating import (
     Session,
     Store,
+    _database,
     export_csv,
     import_csv,
     name_stimuli,
     plan_session,
 )
+from evalkit.rating._database import RatingsError
 
 SEED = 7
 START = {"type": "start"}
@@ -206,6 +208,110 @@ def test_a_file_that_contradicts_the_store_is_refused_whole(
     (tmp_path / "bad.csv").write_text("subject,score\ns01,5\n", encoding="utf-8")
     with pytest.raises(StudyError, match="expected columns"):
         import_csv(other, tmp_path / "bad.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("value", "True", "row 3: value must be '1', '2'"),
+        ("value", "6", "row 3: value must be"),
+        ("value", "left", "value must be 1 to 5; found 'left' of an item of kind acr"),
+        ("seconds", "1e308", "row 3: seconds must be 2592000 or less"),
+        ("seconds", "nan", "row 3: seconds must be a finite number"),
+        ("seconds", "-1", "row 3: seconds must be 0 or more; found '-1'"),
+        ("seconds", "soon", "row 3: seconds must be a number; found 'soon'"),
+        ("subject", "Ann Smith", "row 3: subject must be text that fits"),
+        ("left_stimulus", "../../secret", "row 3: left_stimulus must be text that"),
+        ("tags", '["<b>"]', "row 3: tags must be text that fits"),
+        ("tags", "[", "row 3: tags"),
+        ("is_training", "maybe", "row 3: is_training must be true or false"),
+        ("answered_at", "noon", "row 3: answered_at"),
+        ("position", "", "row 3: position must be a whole number; found nothing"),
+    ],
+)
+def test_a_file_is_taken_by_the_rules_of_the_page(
+    store, panel, rate, tmp_path, column, value, said
+):
+    rate(Session(store, "s01", panel(store)), 3)
+    export_csv(store, tmp_path / "all.csv")
+    answers = pd.read_csv(tmp_path / "all.csv", dtype=str, keep_default_na=False)
+    answers.loc[1, column] = value
+    answers.to_csv(tmp_path / "all.csv", index=False)
+    other = Store(tmp_path / "other.sqlite")
+    with pytest.raises(StudyError, match=r"all\.csv") as caught:
+        import_csv(other, tmp_path / "all.csv")
+    assert said in str(caught.value)
+    assert other.subjects() == {}
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\xff\xfes\0u\0", b"\0" * 99])
+def test_a_file_that_is_no_export_is_told(tmp_path, content):
+    if content is not None:
+        (tmp_path / "all.csv").write_bytes(content)
+    with pytest.raises(StudyError, match=r"all\.csv: expected"):
+        import_csv(Store(tmp_path / "a.sqlite"), tmp_path / "all.csv")
+
+
+def test_a_store_says_its_version_and_one_of_the_first_evalkit_is_taken(tmp_path):
+    file = tmp_path / "ratings.sqlite"
+    Store(file).add_subject("s01")
+    for version in (1, 0):  # the first said none
+        with sqlite3.connect(file) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+            connection.execute(f"PRAGMA user_version = {version}")
+        assert Store(file).subjects() == {"s01": 0}
+
+
+def test_a_store_of_a_later_evalkit_is_refused(database):
+    store = database()
+    store.add_subject("s01")
+    is_sqlite = store.engine.dialect.name == "sqlite"
+    with store.write() as connection:
+        if not is_sqlite:
+            connection.exec_driver_sql("COMMENT ON TABLE subjects IS '2'")
+    if is_sqlite:
+        with sqlite3.connect(store.engine.url.database) as raw:
+            raw.execute("PRAGMA user_version = 2")
+    with pytest.raises(RatingsError, match="found 2: a later evalkit made them"):
+        database()
+
+
+def test_tables_of_another_form_are_refused_at_once(tmp_path):
+    with sqlite3.connect(tmp_path / "a.sqlite") as connection:
+        connection.execute("CREATE TABLE subjects (subject TEXT PRIMARY KEY)")
+    with pytest.raises(RatingsError, match="expected a table subjects with expires_at"):
+        Store(tmp_path / "a.sqlite")
+
+
+def test_a_store_that_cannot_be_used_is_told_without_sql(tmp_path, monkeypatch):
+    whole = tmp_path / "whole.sqlite"
+    store = Store(whole)
+    store.add_subject("s01")
+    store.engine.dispose()
+    half = tmp_path / "half.sqlite"
+    content = whole.read_bytes()
+    half.write_bytes(content[: len(content) // 2])
+    (tmp_path / "noise.sqlite").write_bytes(b"no database" * 999)
+    (tmp_path / "folder.sqlite").mkdir()
+    for name in ("half", "noise", "folder"):
+        file = tmp_path / f"{name}.sqlite"
+        before = None if file.is_dir() else file.read_bytes()
+        with pytest.raises(RatingsError, match=rf"{name}\.sqlite: ") as caught:
+            Store(file).subjects()
+        assert "SELECT" not in str(caught.value)
+        assert "sqlalche" not in str(caught.value)
+        assert file.is_dir() or file.read_bytes() == before
+    monkeypatch.setattr(_database, "WAIT_S", 0.1)
+    with sqlite3.connect(whole, isolation_level=None) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(RatingsError, match="another process held it"):
+            Store(whole)
+
+
+def test_a_file_name_is_no_url(tmp_path):
+    folder = tmp_path / "a?b=c#d%20"
+    Store(folder / "ratings.sqlite").add_subject("s01")
+    assert (folder / "ratings.sqlite").stat().st_size
 
 
 def test_a_subject_can_be_deleted_and_nothing_of_them_is_left(store, panel, rate):

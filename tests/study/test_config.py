@@ -8,7 +8,7 @@ import pytest
 from evalkit.errors import StudyError
 from evalkit.paths import SHIPPED, runs_dir
 from evalkit.study import Study, read_study, resolve_study
-from evalkit.study._config import check_owner, write_study
+from evalkit.study._config import Rating, check_owner, write_study
 from evalkit.study._experiments import VALUES
 
 
@@ -31,7 +31,7 @@ def test_the_shipped_study_compares_both_runners_and_acknowledges_gpen():
         ("name: a\nconditions: [lanczos]\nconditoins: []", "conditoins"),
         (
             "name: a\nconditions: [lanczos]\nrating: {conditions: [bicubic]}",
-            "rating: Value error, conditions that are not the study's: ['bicubic']",
+            "rating: conditions that are not the study's: ['bicubic']",
         ),
         ("name: a\nconditions: [lanczos]\nrating: {mode: vote}", "rating.mode"),
         ("name: a\nconditions: [lanczos]\nexperiments: [speed]", "experiments"),
@@ -109,6 +109,111 @@ def test_a_study_with_excels_or_notepads_mark_is_read(tmp_path):
     path = tmp_path / "my.yaml"
     path.write_text("name: a\nconditions: [lanczos]\n", encoding="utf-8-sig")
     assert read_study(path).name == "a"
+
+
+START = "name: a\nconditions: [lanczos"
+WRONG = [
+    (
+        "name: a\nconditions: [bicubic, {restorer: lanczos, tile: 9}]",
+        "conditions[1]: lanczos has no tile",
+    ),
+    (
+        f"{START}, bicubic, {{restorer: realesrgan-x4plus, tile: -5}}]",
+        "my.yaml: conditions[2]: tile must be 0 or more; found -5",
+    ),
+    (
+        f"{START}, {{restorer: realesrgan-x4plus, tile: 99999}}]",
+        "conditions[1]: tile must be 16384 or less; found 99999",
+    ),
+    (
+        f"{START}, realesrgan-x4plus@precision=fp61]",
+        "conditions[1]: precision must be 'auto' or 'fp32' or 'fp16' or 'bf16'; found "
+        "'fp61'; did you mean fp16?",
+    ),
+    (
+        f"{START}, {{restorer: realesrgan-x4plus, tile: [1]}}]",
+        "tile must be 'auto' or a number from 0 to 16384; found [1]",
+    ),
+    (f"{START}, {{restorer: realesrgan-x4plus, tiel: 1}}]", "did you mean tile?"),
+    (f"{START}, realesrgan-x4pluss]", "did you mean realesrgan-x4plus?"),
+    (f"{START}, 'lanczos@scale=2,scale=3']", "scale is given twice"),
+    (f"{START}, lanczos@name=x]", "unknown option of lanczos 'name'"),
+    (f"{START}, {{restorer: [1]}}]", "conditions[1]: must be a condition's name or {"),
+    (f"{START}, {{restorer: lanczos, 1: 2}}]", "conditions[1]: must be"),
+    (f"{START}, {{restorer: lanczos, name: x}}]", "conditions[1]: must be"),
+    (f"{START}, 5]", "found 5"),
+    (f"{START}, null]", "found nothing"),
+    ("name: a", "conditions is missing"),
+    ("conditions: [lanczos]", "name is missing"),
+    ("name: a\nconditions: lanczos", "conditions must be a list; found 'lanczos'"),
+    ("name: 3\nconditions: [lanczos]", "name must be text; found 3"),
+    (f"{START}]\nrepaets: 3", "unknown key repaets; known: name, images, conditions"),
+    (f"{START}]\nrepaets: 3", "did you mean repeats?"),
+    (f"{START}]\nrepeats: 0", "repeats must be 1 or more, or 'auto'; found 0"),
+    (f"{START}]\nrepeats: 10001", "repeats must be 10000 or less, or 'auto'"),
+    (f"{START}]\nrepeats: true", "repeats must be a whole number, or 'auto'"),
+    (f"{START}]\nrepeats: 1.5", "repeats must be a whole number, or 'auto'"),
+    (f"{START}]\nrepeats: autp", "found 'autp'; did you mean auto?"),
+    (f"{START}]\nseed: -1", "seed must be 0 or more; found -1"),
+    (f"{START}]\nseed: [1]", "seed must be a whole number; found [1]"),
+    (f"{START}]\nimages: 4", "images must be text; found 4"),
+    (f"{START}]\nexperiments: [speed]", "experiments[0] must be 'batch', 'size'"),
+    (f"{START}]\nexperiments: [sizes]", "did you mean size?"),
+    (f"{START}]\nexperiments: 7", "experiments must be a list, or 'auto'; found 7"),
+    (f"{START}]\naccept: [gpne]", "accept[0] must be 'gpen'; found 'gpne'; did you"),
+    (f"{START}]\naccept: gpen", "accept must be a list; found 'gpen'"),
+    (f"{START}]\nrating: 3", "rating must be keys and values; found 3"),
+    (f"{START}]\nrating: {{mode: bot}}", "rating.mode must be 'acr', 'ab' or 'both'"),
+    (f"{START}]\nrating: {{subject: 2}}", "unknown key rating.subject; known: "),
+    (f"{START}]\nrating: {{subject: 2}}", "did you mean subjects?"),
+    (f"{START}]\nrating: {{subjects: 0}}", "rating.subjects must be 1 or more"),
+    (f"{START}]\nrating: {{subjects: true}}", "rating.subjects must be a whole number"),
+    (f"{START}]\nrating: {{minutes: .nan}}", "rating.minutes must be a finite number"),
+    (f"{START}]\nrating: {{minutes: 0}}", "rating.minutes must be more than 0"),
+    (f"{START}]\nrating: {{minutes: 601}}", "rating.minutes must be 600 or less"),
+    (f"{START}]\nrating: {{minutes: long}}", "rating.minutes must be a number"),
+    (f"{START}]\nrating: {{conditions: [3]}}", "rating.conditions[0] must be text"),
+    (f"{START}]\nseed: -1\nrepeats: 0", "seed must be 0 or more; found -1"),
+    (f"{START}]\nseed: -1\nrepeats: 0", "repeats must be 1 or more"),
+    (f"{START}]\nname2: {'x' * 300}", "unknown key name2"),
+    (f"{START}]\nseed: {'x' * 300}", f"found '{'x' * 76}..."),
+    (f"{START}]\nseed: 0x{'f' * 5000}", "found a int too large to show"),
+]
+OF_PYDANTIC = re.compile(
+    "Input should|Extra inputs|Field required|Value error|validation error|pydantic"
+    "|permitted|valid (string|integer|number|list|dictionary)|type=|literal\\["
+)
+
+
+@pytest.mark.parametrize(("text", "said"), WRONG)
+def test_what_is_wrong_is_said_in_our_words(tmp_path, text, said):
+    with pytest.raises(StudyError) as caught:
+        read_study(study_file(tmp_path, text))
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not OF_PYDANTIC.search(str(caught.value))
+
+
+VALUES_OF_ALL_KINDS = ["-1", "0", "true", "null", "1.5", ".inf", "x", "[]", "{}"]
+VALUES_OF_ALL_KINDS += ["[[1]]", "{a: 1}", "2020-01-01", "!!binary aGk=", "''", "1e400"]
+
+
+@pytest.mark.parametrize("key", [*Study.model_fields, *Rating.model_fields])
+def test_no_value_of_any_key_brings_pydantics_words(tmp_path, key):
+    base = {"name": "a", "conditions": "[lanczos]"}
+    for value in VALUES_OF_ALL_KINDS:
+        if key in Study.model_fields:
+            content = base | {key: value}
+        else:
+            content = base | {"rating": f"{{{key}: {value}}}"}
+        text = "\n".join(f"{name}: {told}" for name, told in content.items())
+        told = key
+        try:
+            read_study(study_file(tmp_path, text))
+        except StudyError as error:
+            told = str(error)
+        assert key in told
+        assert not OF_PYDANTIC.search(told)
 
 
 def test_a_study_that_is_not_there_is_refused(tmp_path):
