@@ -79,7 +79,10 @@ def rgb(picture: Picture) -> NDArray[np.float64]:
 
 def luma(picture: Picture) -> NDArray[np.float32]:
     """Luma (ITU-R BT.601) of a picture, ``(height, width)``, in [0, 1]; see `rgb`."""
-    weighted: NDArray[np.float32] = (rgb(picture) @ LUMA).astype(np.float32)
+    check_picture(picture)
+    weighted = np.empty(picture.shape[:2], np.float32)
+    for rows in strips(picture.shape):
+        weighted[rows] = rgb(picture[rows]) @ LUMA
     return weighted
 
 

@@ -30,6 +30,8 @@ def export_csv(store: Store, path: Path) -> int:
     order = SUBJECTS.c.subject, ITEMS.c.position, ANSWERS.c.answer
     with store.read() as connection:
         frame = pd.read_sql_query(query.order_by(*order), connection)
+    texts = frame.columns[[isinstance(c.type, sa.String) for c in _COLUMNS.values()]]
+    frame[texts] = frame[texts].map(_guarded, na_action="ignore")
     with atomic_path(path) as temporary:
         frame.to_csv(temporary, index=False)
     return len(frame)
@@ -50,6 +52,8 @@ def import_csv(store: Store, path: Path) -> int:
         raise StudyError(
             f"{path}: expected columns {list(_COLUMNS)}, found {list(frame)}"
         )
+    for name in texts:
+        frame[name] = frame[name].map(_unguarded, na_action="ignore")
     for subject in frame["subject"].unique():
         check_pseudonym(subject)
     frame = frame.astype(object).where(frame.notna(), None)
@@ -70,3 +74,14 @@ def import_csv(store: Store, path: Path) -> int:
             "nothing was added; import into an empty one"
         ) from error
     return len(new)
+
+
+def _guarded(text: str) -> str:
+    """A text that no spreadsheet computes; `import_csv` takes the apostrophe off."""
+    return (
+        f"'{text}" if text.startswith(("'", "=", "+", "-", "@", "\t", "\r")) else text
+    )
+
+
+def _unguarded(text: str) -> str:
+    return text.removeprefix("'")

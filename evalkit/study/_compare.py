@@ -159,7 +159,7 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
             records = {name: mine.loc[name].to_dict() for name in part}
             figure = side_by_side(
                 source,
-                {name: _shown(run, name, record) for name, record in records.items()},
+                {name: _shown(run, record) for name, record in records.items()},
                 crops[row["source"]],
                 {
                     name: _caption(name, record, cost)
@@ -186,12 +186,9 @@ def usable(run: Run) -> pd.DataFrame:
     return images[images["error"].isna()]
 
 
-def _shown(run: Run, condition: str, record: Mapping[str, Any]) -> Picture | str:
+def _shown(run: Run, record: Mapping[str, Any]) -> Path | str:
     if record["outcome"] == "ok":
-        path = run.path / record["output"]
-        what = f"{condition} of {record['source']}"
-        picture, note = attempt(partial(read_image, path), what)
-        return str(note) if picture is None else picture
+        return run.path / str(record["output"])
     return f"{record['outcome']}: {record['error']}"
 
 

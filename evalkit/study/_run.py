@@ -13,7 +13,7 @@ from evalkit.imagesets import prepare
 from evalkit.paths import atomic_path, runs_dir, slug
 from evalkit.records import RecordStore
 from evalkit.study._config import Study
-from evalkit.tables import IMAGES, Table
+from evalkit.tables import IMAGES, Table, as_markdown
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -70,10 +70,7 @@ class Run:
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
         path = table.write(frame, self.path / "tables", slug(part))
-        path.with_suffix(".md").write_text(
-            frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n",
-            encoding="utf-8",
-        )
+        path.with_suffix(".md").write_text(as_markdown(frame), encoding="utf-8")
 
     def keep(
         self, table: Table, rows: list[dict[str, Any]], part: str = ""
