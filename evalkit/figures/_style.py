@@ -80,22 +80,25 @@ def on_screen(picture: Picture) -> NDArray[np.uint8]:
 def shrunk(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
     """A picture as a screen shows it, by area averaging, in little memory.
 
-    See `on_screen`. A picture of 200 megapixels is never converted whole: its rows are
-    shrunk a band at a time to at least twice the size that is asked for.
-    """
-    import cv2
+    See `on_screen`. A picture of 200 megapixels is never converted whole, but in bands,
+    whose edges are rounded to its rows.
 
+    Parameters
+    ----------
+    picture
+        See `evalkit.images.Picture`.
+    width, height
+        Not larger than the picture's, px.
+
+    """
     rows, columns = picture.shape[:2]
-    factor = min(rows // (2 * height), columns // (2 * width))
-    if factor > 1 and rows * columns > BAND_PX:
-        step = factor * max(1, BAND_PX // columns // factor)
-        bands = []
-        for top in range(0, rows, step):
-            band = on_screen(picture[top : top + step])
-            size = -(-columns // factor), -(-band.shape[0] // factor)
-            bands.append(cv2.resize(band, size, interpolation=cv2.INTER_AREA))
-        picture = np.concatenate(bands)
-    return on_screen(resize(on_screen(picture), width, height))
+    step = max(1, height * BAND_PX // (rows * columns))
+    bands = []
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        band = picture[top * rows // height : bottom * rows // height]
+        bands.append(resize(on_screen(band), width, bottom - top))
+    return on_screen(np.concatenate(bands))
 
 
 def new_figure(width_px: float, height_px: float) -> Figure:

@@ -22,6 +22,7 @@ def as_markdown(frame: pd.DataFrame) -> str:
     texts = [k for k, dtype in enumerate(frame.dtypes) if dtype == "string"]
     for name in frame.columns[texts]:
         shown[name] = frame[name].map(literal, na_action="ignore")
+    shown = shown.astype(object).where(frame.notna(), None)  # not ``<NA>``, a tag
     table = shown.to_markdown(
         index=False, floatfmt=".4g", missingval="", disable_numparse=texts
     )
