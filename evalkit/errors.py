@@ -1,7 +1,18 @@
 """The errors of evalkit: each says what was expected, what came, what to do."""
 
-from collections.abc import Iterable
+import errno
+import os
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
+K = TypeVar("K")
+
+MACHINE = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.EIO}
+)
+"""Numbers of an OSError that no other picture would be spared."""
 
 
 class EvalkitError(Exception):
@@ -83,3 +94,67 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
     by_lower = {each.lower(): each for each in known}
     near = get_close_matches(str(name).lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]}?" if near else ""
+
+
+def attempt(
+    compute: Callable[[], T], what: str, say: Callable[[str], None] = print
+) -> tuple[T | None, str | None]:
+    """What `compute` gives; or None, and the sentence why there is nothing.
+
+    Every loop over pictures calls it, so that one picture never stops a step. Errors
+    of ours and want of memory are known to happen and become the note. Any other is a
+    fault of evalkit: it becomes the note with its type, and is said; where
+    ``EVALKIT_STRICT`` is 1, as in our tests, it is raised.
+
+    Parameters
+    ----------
+    compute
+        A value, a figure, a row of one picture.
+    what
+        Of which picture, for the line that is said.
+    say
+        Told of what should not have happened.
+
+    Raises
+    ------
+    OSError
+        A fault of the machine, such as a full disk: no picture would fare better.
+
+    """
+    try:
+        return compute(), None
+    except (EvalkitError, MemoryError) as error:
+        return None, str(error) or "not enough memory for a picture of this size"
+    except Exception as error:  # a bug, which may cost one picture, not all
+        if isinstance(error, OSError) and error.errno in MACHINE:
+            raise
+        if os.environ.get("EVALKIT_STRICT") == "1":
+            raise
+        note = f"{type(error).__name__}: {error}"
+        say(f"{what}: left out, by a fault of evalkit: {note}")
+        return None, note
+
+
+def of_each(
+    tasks: Mapping[K, Callable[[], T]], what: str, say: Callable[[str], None] = print
+) -> dict[K, T]:
+    """What each task gives; of one that gives nothing, the reason is said.
+
+    Parameters
+    ----------
+    tasks
+        By the picture's name.
+    what
+        That is made of it: a figure, a crop.
+    say
+        Told each reason.
+
+    """
+    found: dict[K, T] = {}
+    for name, task in tasks.items():
+        made, note = attempt(task, f"{name}: {what}", lambda _: None)
+        if made is None:
+            say(f"{name}: no {what}: {note}")
+        else:
+            found[name] = made
+    return found

@@ -46,6 +46,9 @@ LEVEL = 1 / 255
 
 JPEG_BLOCK_PX = 8
 
+BLUR_PX = 11
+"""Side of the second blur of `sharpness`."""
+
 
 def rgb(picture: Picture) -> NDArray[np.float64]:
     """A picture as RGB in [0, 1], as every metric reads it.
@@ -76,7 +79,10 @@ def rgb(picture: Picture) -> NDArray[np.float64]:
 
 def luma(picture: Picture) -> NDArray[np.float32]:
     """Luma (ITU-R BT.601) of a picture, ``(height, width)``, in [0, 1]; see `rgb`."""
-    weighted: NDArray[np.float32] = (rgb(picture) @ LUMA).astype(np.float32)
+    check_picture(picture)
+    weighted = np.empty(picture.shape[:2], np.float32)
+    for rows in strips(picture.shape):
+        weighted[rows] = rgb(picture[rows]) @ LUMA
     return weighted
 
 
@@ -91,7 +97,12 @@ def sharpness(picture: Picture) -> float:
     Returns
     -------
     float
-        From 0, blurred, to 1.
+        From 0, blurred or of one colour, to 1.
+
+    Raises
+    ------
+    ImageError
+        A side under 11 px.
 
     References
     ----------
@@ -101,11 +112,17 @@ def sharpness(picture: Picture) -> float:
     """
     from skimage.measure import blur_effect
 
+    _check_sides(picture, BLUR_PX, "sharpness")
     return 1 - float(blur_effect(luma(picture)))
 
 
 def noise_level(picture: Picture) -> float:
     """Standard deviation of white noise in luma (see `rgb`), in levels of 255.
+
+    Raises
+    ------
+    ImageError
+        A side of 1 px: there is no diagonal.
 
     References
     ----------
@@ -114,6 +131,7 @@ def noise_level(picture: Picture) -> float:
     wavelets (Haar's) over 0.6745.
 
     """
+    _check_sides(picture, 2, "noise")
     plane = 255 * luma(picture)
     diagonal = plane[:-1, :-1] - plane[:-1, 1:] - plane[1:, :-1] + plane[1:, 1:]
     return float(np.median(np.abs(diagonal)) / 2 / 0.6745)
@@ -135,7 +153,7 @@ def blockiness(picture: Picture) -> float:
     Raises
     ------
     ImageError
-        No border of blocks lies inside the picture.
+        No border of blocks lies inside the picture, so far from its edges.
 
     References
     ----------
@@ -210,8 +228,21 @@ def border_contrast(
             total += length * float(energy[k - 1] - np.mean(beside))
             weight += length
     if not weight:
-        raise ImageError("no tile border lies inside the picture: nothing to measure")
+        margin = max(BESIDE_PX) + 1
+        raise ImageError(
+            f"no border of tiles or blocks lies at least {margin} px inside a picture "
+            f"of {len(across_columns) + 1}x{len(across_rows) + 1} px"
+        )
     return 10 * total / weight
+
+
+def _check_sides(picture: Picture, least_px: int, what: str) -> None:
+    check_picture(picture)
+    height, width = picture.shape[:2]
+    if min(height, width) < least_px:
+        raise ImageError(
+            f"{what} needs at least {least_px}x{least_px} px; this has {width}x{height}"
+        )
 
 
 def usable_borders(lines: Iterable[int], size: int) -> list[int]:

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+# what is no error of ours must fail a test, not become a note beside a picture
+os.environ["EVALKIT_STRICT"] = "1"
+
 REQUIRE_ALL = os.environ.get("EVALKIT_REQUIRE_ALL") == "1"
 
 

@@ -163,7 +163,7 @@ def _notes(evidence: Evidence, parts: tuple[Part, ...]) -> str:
     """How the regions were told, where ParseNet was not there to tell."""
     rows = evidence.table(PATHOLOGIES)
     regions = {part.region for part in parts}
-    used = rows[rows["region"].isin(regions)].dropna(subset=["note"])
+    used = rows[rows["region"].isin(regions)].dropna(subset=["note", "value"])
     notes = {f"{row.region}: {row.note}" for row in used.itertuples()}
     if "hair" in regions and _hair_is_unknown(evidence):
         notes.add(HAIR_NOTE)

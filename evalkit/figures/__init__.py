@@ -15,7 +15,7 @@ from evalkit.figures._ratings import (
     win_matrix,
 )
 from evalkit.figures._spread import series, sweeps, timeline
-from evalkit.figures._style import on_screen, save, show
+from evalkit.figures._style import on_screen, save, show, shrunk
 
 __all__ = [
     "CROP_RULE",
@@ -37,6 +37,7 @@ __all__ = [
     "score_distribution",
     "series",
     "show",
+    "shrunk",
     "side_by_side",
     "subjects",
     "sweeps",

@@ -8,7 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evalkit.figures._cost import RANDOM
-from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap, write_beside
+from evalkit.figures._style import (
+    FAINT,
+    INK,
+    TEXT_PT,
+    new_figure,
+    printable,
+    wrap,
+    write_beside,
+)
 
 REFERENCE = "PyTorch, upstream"
 FILLS = {
@@ -34,7 +42,8 @@ def backends(table: pd.DataFrame) -> Figure:
     figure = new_figure(1400, 220 + 62 * len(rows))
     figure.set_layout_engine("constrained")
     times, memory = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
-    times.set_yticks(range(len(rows)), [_name(row) for row in rows])
+    names = [printable(_name(row)) for row in rows]
+    times.set_yticks(range(len(rows)), names, parse_math=False)
     times.set_ylim(len(rows) - 0.5, -0.5)
     for y, row in enumerate(rows):
         if pd.isna(row["wall_time_s"]):
@@ -56,7 +65,8 @@ def backends(table: pd.DataFrame) -> Figure:
     _finish(memory, "peak memory, MiB\n" + "; ".join(meters))
     told = [rows[0]["network"], rows[0]["source"], *table["machine"].dropna().unique()]
     told += [RANDOM] * bool((table["weights_kind"] == "random").any())
-    figure.suptitle(", ".join(told), fontsize=10, fontweight="bold")
+    title = "\n".join(wrap(", ".join(told), 1360, 10, 2, bold=True))
+    figure.suptitle(title, fontsize=10, fontweight="bold", parse_math=False)
     note = "x and %: against PyTorch of equal precision if it was timed, else in fp32"
     figure.supxlabel(f"{note}; dB: PSNR from PyTorch in fp32", fontsize=TEXT_PT)
     return figure

@@ -180,7 +180,8 @@ def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axe
         )
     )
     axes.set_ylim(n_rows - 0.5, -0.5)
-    axes.set_yticks(range(len(rows)), [_name(row) for row in rows.itertuples()])
+    names = [_name(row) for row in rows.itertuples()]
+    axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=NAME_PT)
     axes.tick_params(axis="x", labelsize=TEXT_PT)
     axes.spines[["top", "right", "left"]].set_visible(False)

@@ -1,16 +1,20 @@
 """Which part of a picture is shown enlarged: chosen by a rule, the same for all."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.figures._style import on_screen
+from evalkit.figures._style import on_screen, shrunk
 from evalkit.images import Picture
 
 CROP_RULE = "the largest face where faces were given, else the most detail"
 CROP_WIDTH_PX, CROP_HEIGHT_PX = 120, 90
+SOUGHT_PX = 8192
+"""Longest side at which detail is sought: it takes 40 bytes a pixel."""
+
 FACE_MARGIN = 0.15
 SAME_SHAPE = 0.03
 """Relative difference of aspect up to which two pictures show the same view."""
@@ -35,7 +39,8 @@ def crop_box(
     is the greatest sum of the magnitude of luma's gradient, after a Gaussian of sigma
     1 that keeps noise from winning; the topmost, then leftmost, of equals. The
     magnitude and not its square, since that finds one hard edge and not texture. A
-    picture smaller than that is taken whole along that side.
+    picture smaller than that is taken whole along that side; one with a side over
+    8192 px is looked at in a smaller copy.
 
     Parameters
     ----------
@@ -54,9 +59,22 @@ def crop_box(
     if len(faces):
         return _around(max(faces, key=_area), width, height)
     window = Crop(0, 0, min(CROP_WIDTH_PX, width), min(CROP_HEIGHT_PX, height))
-    sums = _window_sums(_detail(source), window.width, window.height)
+    factor = max(1, math.ceil(max(width, height) / SOUGHT_PX))
+    if factor == 1:
+        sums = _window_sums(_detail(source), window.width, window.height)
+        y, x = np.unravel_index(int(sums.argmax()), sums.shape)
+        return window._replace(x=int(x), y=int(y))
+    small = shrunk(source, max(1, width // factor), max(1, height // factor))
+    sums = _window_sums(
+        _detail(small),
+        min(small.shape[1], max(1, window.width // factor)),
+        min(small.shape[0], max(1, window.height // factor)),
+    )
     y, x = np.unravel_index(int(sums.argmax()), sums.shape)
-    return window._replace(x=int(x), y=int(y))
+    return window._replace(
+        x=min(int(x) * factor, width - window.width),
+        y=min(int(y) * factor, height - window.height),
+    )
 
 
 def cut(picture: Picture, crop: Crop, source_shape: tuple[int, ...]) -> Picture | None:

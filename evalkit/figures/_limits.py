@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from evalkit.figures._cost import spread
-from evalkit.figures._spread import LEGEND, MARKS, _panels
+from evalkit.figures._spread import LEGEND, MARKS, _panels, literal, write_title
 from evalkit.figures._style import FAINT, INK, TEXT_PT, wrap
 
 
@@ -56,7 +56,7 @@ def frontier(budget: pd.DataFrame, asked_mib: int = 3072) -> Figure:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:,.0f}")
     axes.set_xlabel("longest side of the picture, px", fontsize=TEXT_PT)
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), **LEGEND)
+    literal(axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1), **LEGEND))
     return figure
 
 
@@ -79,7 +79,7 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
         rows = rows.set_index("n_instances").sort_index()
         rates = rows["throughput_per_s"].astype(float)
         unfit = rows.index[rows["n_ok"] < rows.index]
-        left.set_title(" · ".join(names), fontsize=TEXT_PT, loc="left")
+        write_title(left, names)
         left.set_ylabel("pictures per s, all together")
         middle.set_ylabel("s for a picture")
         right.set_ylabel(f"MiB, {rows['memory_kind'].iloc[0]}")

@@ -1,16 +1,32 @@
 """Figures of pictures: contact sheets, and outputs side by side."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
 
+import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from evalkit.errors import SettingError
+from evalkit.errors import SettingError, attempt
 from evalkit.figures._crop import CROP_RULE, Crop, cut, shows_same_view
-from evalkit.figures._sheet import LINE_PX, TEXT_PT, Sheet, fitted, inside
+from evalkit.figures._sheet import (
+    LEAST_PX,
+    LINE_PX,
+    TEXT_PT,
+    Sheet,
+    fitted,
+    inside,
+    is_thickened,
+    is_tiny,
+)
 from evalkit.figures._style import LIGHT, wrap
-from evalkit.images import Picture
+from evalkit.images import Picture, read_image
+
+Panel: TypeAlias = NDArray[np.uint8]
 
 PANEL_PX = 480
 FLATTEST, TALLEST = 0.3, 1.35
@@ -28,8 +44,10 @@ class _Cell:
     """One column of a side-by-side figure: a picture, its name, its caption."""
 
     name: str
-    picture: Picture | str
     caption: str = ""
+    view: Panel | str = ""  # or why there is none
+    detail: Panel | str = ""
+    size: str = ""
 
     @property
     def title(self) -> list[str]:
@@ -38,16 +56,19 @@ class _Cell:
     @property
     def lines(self) -> list[str]:
         lines = wrap(self.caption, PANEL_PX, TEXT_PT, 3)
-        return lines if isinstance(self.picture, str) else [*lines, _size(self.picture)]
+        return [*lines, self.size] if self.size else lines
 
 
-def contact_sheet(pictures: Mapping[str, Picture]) -> Figure:
+def contact_sheet(pictures: Mapping[str, Picture | Path]) -> Figure:
     """All pictures small, five in a row, with name and size under each.
 
     Parameters
     ----------
     pictures
-        By name. Each is fitted whole into 228x228 px.
+        By name; a file is read when its turn comes, so that one at a time is in
+        memory. Each is fitted whole into 228x228 px: by nearest neighbour up to 32 px,
+        and a strip at least 12 px thick. One that cannot be read is an empty frame
+        with the reason.
 
     Raises
     ------
@@ -64,19 +85,35 @@ def contact_sheet(pictures: Mapping[str, Picture]) -> Figure:
     pitch_x, pitch_y = THUMBNAIL_PX + GAP_PX, THUMBNAIL_PX + 4 * LINE_PX
     width = 2 * MARGIN_PX + n_columns * pitch_x - GAP_PX
     sheet = Sheet(width, MARGIN_PX + n_rows * pitch_y)
-    for index, (name, picture) in enumerate(pictures.items()):
+    for index, (name, given) in enumerate(pictures.items()):
         row, column = divmod(index, n_columns)
         left, top = MARGIN_PX + column * pitch_x, MARGIN_PX + row * pitch_y
-        panel = fitted(picture, THUMBNAIL_PX, THUMBNAIL_PX, ground=LIGHT)
-        sheet.picture(panel, left, top)
-        lines = [*wrap(name, THUMBNAIL_PX, FOOT_PT, 2), _size(picture)]
+        side = THUMBNAIL_PX
+        lines = wrap(name, side, FOOT_PT, 2)
+        drawn, note = attempt(partial(_thumbnail, given), name)
+        if drawn is None:
+            sheet.empty(left, top, side, side, f"no picture\n{note}")
+        else:
+            sheet.picture(drawn[0], left, top)
+            lines.append(drawn[1])
         sheet.write(lines, left, top + THUMBNAIL_PX + GAP_PX // 2, FOOT_PT)
     return sheet.figure
 
 
+def _thumbnail(given: Picture | Path) -> tuple[Panel, str]:
+    picture, side = _picture(given), THUMBNAIL_PX
+    pixels = is_tiny(picture.shape)
+    panel = fitted(picture, side, side, ground=LIGHT, pixels=pixels)
+    return panel, _size(picture, side, side)
+
+
+def _picture(given: Picture | Path) -> Picture:
+    return read_image(given) if isinstance(given, Path) else given
+
+
 def side_by_side(
     source: Picture,
-    outputs: Mapping[str, Picture | str],
+    outputs: Mapping[str, Picture | Path | str],
     crop: Crop,
     captions: Mapping[str, str],
     reference: Picture | None = None,
@@ -91,8 +128,9 @@ def side_by_side(
     source
         See `evalkit.images.Picture`.
     outputs
-        By condition, in the order shown, up to 6: the output, or the reason why there
-        is none, which is then written into an empty frame.
+        By condition, in the order shown, up to 6: the output, or its file, which is
+        read when its turn comes; or the reason why there is none, which is then written
+        into an empty frame.
     crop
         From `crop_box`, in px of the source.
     captions
@@ -111,30 +149,35 @@ def side_by_side(
             f"expected up to {MAX_CONDITIONS} conditions in one figure, got "
             f"{len(outputs)}; make several figures"
         )
-    cells = _cells(source, reference, outputs, captions)
-    n_columns = math.ceil(len(cells) / math.ceil(len(cells) / MAX_COLUMNS))
-    n_rows = math.ceil(len(cells) / n_columns)
     ratio = float(source.shape[0] / source.shape[1])
     view_px = round(PANEL_PX * min(max(ratio, FLATTEST), TALLEST))
-    crop_px = min(PANEL_PX, round(PANEL_PX * crop.height / crop.width))
+    crop_px = max(LEAST_PX, round(PANEL_PX * crop.height / crop.width))
+    crop_px = min(PANEL_PX, crop_px)
+    look = partial(_looked_at, source=source, crop=crop, heights=(view_px, crop_px))
+    cells = _cells(source, reference, outputs, captions, look)
+    n_columns = math.ceil(len(cells) / math.ceil(len(cells) / MAX_COLUMNS))
+    n_rows = math.ceil(len(cells) / n_columns)
     n_lines = max(len(cell.title) + len(cell.lines) for cell in cells)
     pitch_x = PANEL_PX + GAP_PX
     pitch_y = view_px + crop_px + LINE_PX * n_lines + 3 * GAP_PX
     width = 2 * MARGIN_PX + n_columns * pitch_x - GAP_PX
-    foot = wrap(_footer(crop, view_px), width - 2 * MARGIN_PX, FOOT_PT)
+    how = "nearest neighbour" if is_tiny(source.shape) else "Lanczos"
+    foot = wrap(_footer(crop, view_px, how), width - 2 * MARGIN_PX, FOOT_PT)
     foot_top = MARGIN_PX + n_rows * pitch_y
     sheet = Sheet(width, foot_top + LINE_PX * len(foot) + MARGIN_PX // 2)
     for index, cell in enumerate(cells):
         row, column = divmod(index, n_columns)
         left, top = MARGIN_PX + column * pitch_x, MARGIN_PX + row * pitch_y
         below = top + view_px + GAP_PX // 2
-        if isinstance(cell.picture, str):
-            sheet.empty(left, top, PANEL_PX, view_px, f"no picture\n{cell.picture}")
-            sheet.empty(left, below, PANEL_PX, crop_px, "")
-        else:
-            _draw_view(sheet, cell.picture, left, top, view_px, source)
-            _draw_crop(sheet, cell.picture, left, below, crop_px, crop, source)
-        if cell.picture is source:
+        for panel, y, high in (
+            (cell.view, top, view_px),
+            (cell.detail, below, crop_px),
+        ):
+            if isinstance(panel, str):
+                sheet.empty(left, y, PANEL_PX, high, panel)
+            else:
+                sheet.picture(panel, left, y)
+        if index == 0:
             _frame(sheet, crop, source.shape, left, top, view_px)
         top = below + crop_px + GAP_PX // 2
         sheet.write(cell.title, left, top, NAME_PT, bold=True)
@@ -146,55 +189,57 @@ def side_by_side(
 def _cells(
     source: Picture,
     reference: Picture | None,
-    outputs: Mapping[str, Picture | str],
+    outputs: Mapping[str, Picture | Path | str],
     captions: Mapping[str, str],
+    look: Callable[[Picture | Path], dict[str, Any]],
 ) -> list[_Cell]:
-    cells = [_Cell(name="source", picture=source)]
+    """The source, its reference, every output: each looked at in turn."""
+    given: dict[str, Picture | Path | str] = {"source": source}
     if reference is not None:
-        cells.append(_Cell(name="reference", picture=reference))
-    return cells + [
-        _Cell(name=name, picture=picture, caption=captions.get(name, ""))
-        for name, picture in outputs.items()
-    ]
+        given["reference"] = reference
+    cells = []
+    for name, one in (given | dict(outputs)).items():
+        seen, why = (
+            (None, one) if isinstance(one, str) else attempt(partial(look, one), name)
+        )
+        seen = seen or {"view": f"no picture\n{why}"}
+        cells.append(_Cell(name=name, caption=captions.get(name, ""), **seen))
+    return cells
 
 
-def _size(picture: Picture) -> str:
-    return f"{picture.shape[1]}x{picture.shape[0]} px"
+def _looked_at(
+    given: Picture | Path, *, source: Picture, crop: Crop, heights: tuple[int, int]
+) -> dict[str, Any]:
+    """A picture's view, the crop of it, and its size, as columns of `_Cell`."""
+    picture, (view_px, crop_px) = _picture(given), heights
+    same_as = source.shape if shows_same_view(picture, source.shape) else None
+    pixels = is_tiny(source.shape)
+    view = fitted(picture, PANEL_PX, view_px, same_as, pixels=pixels)
+    part = cut(picture, crop, source.shape)
+    shape = (crop.height, crop.width)
+    return {
+        "view": view,
+        "detail": OTHER_VIEW
+        if part is None
+        else fitted(part, PANEL_PX, crop_px, shape, pixels=True),
+        "size": _size(picture, PANEL_PX, view_px),
+    }
 
 
-def _footer(crop: Crop, view_px: int) -> str:
+def _size(picture: Picture, width: int, height: int) -> str:
+    """Its size, and whether a panel of that width and height shows it so."""
+    said = f"{picture.shape[1]}x{picture.shape[0]} px"
+    is_strip = is_thickened(width, height, picture.shape)
+    return f"{said}, drawn thicker" if is_strip else said
+
+
+def _footer(crop: Crop, view_px: int, how: str) -> str:
     return (
         f"All pictures are fitted into {PANEL_PX}x{view_px} px (reduced by area, "
-        f"enlarged by Lanczos). Under each: the same {crop.width}x{crop.height} px of "
+        f"enlarged by {how}). Under each: the same {crop.width}x{crop.height} px of "
         f"the source, at x {crop.x}, y {crop.y} (framed); rule: {CROP_RULE}; enlarged "
         "by nearest neighbour, reduced by area."
     )
-
-
-def _draw_view(
-    sheet: Sheet, picture: Picture, left: int, top: int, height: int, source: Picture
-) -> None:
-    same_as = source.shape if shows_same_view(picture, source.shape) else None
-    panel = fitted(picture, PANEL_PX, height, same_as)
-    sheet.picture(panel, left, top)
-
-
-def _draw_crop(
-    sheet: Sheet,
-    picture: Picture,
-    left: int,
-    top: int,
-    height: int,
-    crop: Crop,
-    source: Picture,
-) -> None:
-    detail = cut(picture, crop, source.shape)
-    if detail is None:
-        sheet.empty(left, top, PANEL_PX, height, OTHER_VIEW)
-        return
-    shape = (crop.height, crop.width)
-    panel = fitted(detail, PANEL_PX, height, shape, pixels=True)
-    sheet.picture(panel, left, top)
 
 
 def _frame(

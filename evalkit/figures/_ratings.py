@@ -1,6 +1,7 @@
 """Figures of ratings; each says how many subjects and sources stand behind it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -190,8 +191,9 @@ def win_matrix(wins: pd.DataFrame, choices: pd.DataFrame) -> Figure:
             colour = "white" if value > 55 else INK
             axes.text(x, y, text, ha="center", va="center", color=colour, fontsize=7)
     labels = ["\n".join(wrap(str(name), NAME_PX - 60, TEXT_PT, 3)) for name in order]
-    axes.set_yticks(range(k), labels, fontsize=TEXT_PT)
-    axes.set_xticks(range(k), labels, fontsize=TEXT_PT, rotation=35, ha="right")
+    style: dict[str, Any] = {"fontsize": TEXT_PT, "parse_math": False}
+    axes.set_yticks(range(k), labels, **style)
+    axes.set_xticks(range(k), labels, rotation=35, ha="right", **style)
     axes.tick_params(length=0)
     _title(figure, f"row chosen over column; {_size(choices)}")
     return figure

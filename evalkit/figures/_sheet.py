@@ -6,13 +6,29 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from evalkit.figures._style import FAINT, GROUND, INK, new_figure, on_screen, wrap
+from evalkit.figures._style import (
+    FAINT,
+    GROUND,
+    INK,
+    new_figure,
+    on_screen,
+    printable,
+    shrunk,
+    wrap,
+)
 from evalkit.images import Picture, resize
 
 LINE_PX = 24
 """Between the tops of two lines of text of up to 9 points."""
 
 TEXT_PT = 8.5
+
+TINY_PX = 32
+"""A picture with no longer side is enlarged by nearest neighbour: its pixels are all
+that there is to see."""
+
+LEAST_PX = 12
+"""The side of a strip that would be drawn thinner, and not be seen."""
 
 
 class Sheet:
@@ -81,7 +97,7 @@ class Sheet:
         for index, line in enumerate(lines):
             self.figure.text(
                 *self._point(left, top + index * LINE_PX),
-                line,
+                printable(line),
                 fontsize=points,
                 fontweight="bold" if bold else "normal",
                 color=INK,
@@ -131,14 +147,15 @@ def fitted(
     """
     import cv2
 
-    picture = on_screen(picture)
     left, top, wide, high = inside(width, height, same_as or picture.shape)
-    if pixels and wide >= picture.shape[1] and high >= picture.shape[0]:
-        shown: Picture = cv2.resize(
-            picture, (wide, high), interpolation=cv2.INTER_NEAREST_EXACT
+    if wide < picture.shape[1] and high < picture.shape[0]:
+        shown: Picture = shrunk(picture, wide, high)
+    elif pixels and wide >= picture.shape[1] and high >= picture.shape[0]:
+        shown = cv2.resize(
+            on_screen(picture), (wide, high), interpolation=cv2.INTER_NEAREST_EXACT
         )
     else:
-        shown = resize(picture, wide, high)
+        shown = resize(on_screen(picture), wide, high)
     panel = np.full((height, width, 3), round(255 * ground), np.uint8)
     panel[top : top + high, left : left + wide] = shown
     return panel
@@ -147,9 +164,24 @@ def fitted(
 def inside(
     width: int, height: int, shape: tuple[int, ...]
 ) -> tuple[int, int, int, int]:
-    """Left, top, width and height of a picture of `shape` fitted into a panel, px."""
+    """Left, top, width and height of a picture of `shape` fitted into a panel, px.
+
+    A strip is drawn `LEAST_PX` thick at least; see `is_thickened`.
+    """
     scale = min(width / shape[1], height / shape[0])
-    wide, high = max(1, round(shape[1] * scale)), max(1, round(shape[0] * scale))
+    wide = min(width, max(LEAST_PX, round(shape[1] * scale)))
+    high = min(height, max(LEAST_PX, round(shape[0] * scale)))
     if abs(width - wide) <= 1 and abs(height - high) <= 1:
         return 0, 0, width, height
     return (width - wide) // 2, (height - high) // 2, wide, high
+
+
+def is_thickened(width: int, height: int, shape: tuple[int, ...]) -> bool:
+    """Whether a picture is a strip that a panel shows thicker than it is."""
+    scale = min(width / shape[1], height / shape[0])
+    return min(width, height) > LEAST_PX > scale * min(shape[:2])
+
+
+def is_tiny(shape: tuple[int, ...]) -> bool:
+    """Whether a picture of this shape is shown by its pixels, see `TINY_PX`."""
+    return max(shape[:2]) <= TINY_PX

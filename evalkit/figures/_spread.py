@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
 from matplotlib.ticker import MaxNLocator
 
-from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure
+from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap
 from evalkit.records import in_words
 
 WIDTH_PX, PANEL_PX = 1400, 330
 MARKS = "osD^vX"
+LEGEND_PX, TITLE_PX = 300, 620
+"""Room for a name in a legend of two columns, and above a panel."""
+
 LEGEND = {"fontsize": TEXT_PT, "frameon": False}
 VARIED = {
     "batch": "batch, pictures",
@@ -51,7 +55,7 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
             _lines(axes, part, values, column)
             axes.set_xticks(range(len(values)), values)
             axes.set_xlabel(VARIED.get(name, name), fontsize=TEXT_PT)
-        left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND)
+        literal(left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND))
     return figure
 
 
@@ -63,7 +67,8 @@ def _lines(axes: Axes, part: pd.DataFrame, values: Sequence[str], column: str) -
         mine = mine.set_index("value").reindex(values)
         y = mine[column].to_numpy(float, na_value=np.nan)
         grey = ("0.1", "0.45", "0.7")[number % 3]
-        axes.plot(y, marker=MARKS[number % len(MARKS)], color=grey, label=name)
+        (label,) = wrap(str(name), LEGEND_PX, TEXT_PT, 1)
+        axes.plot(y, marker=MARKS[number % len(MARKS)], color=grey, label=label)
         failed = np.flatnonzero(mine["n_failed"].fillna(0) > 0)
         axes.plot(failed, np.zeros(len(failed)), "x", color=INK, markersize=8)
     axes.set_ylim(0, 1.15 * float(part[column].max()))
@@ -88,7 +93,7 @@ def series(records: pd.DataFrame) -> Figure:
         names = [in_words(experiment, batch), *cell]
         on_gpu = mine["nvml_process_peak_mib"].notna().any()
         memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
-        left.set_title(" · ".join(names), fontsize=TEXT_PT, loc="left")
+        write_title(left, names)
         left.set_ylabel("wall time, s")
         right.set_ylabel("GPU memory, MiB" if on_gpu else "peak RSS, MiB")
         failed = mine[mine["outcome"] != "ok"]
@@ -104,6 +109,18 @@ def series(records: pd.DataFrame) -> Figure:
             for record in failed.to_dict("records"):
                 _failed(axes, record["run"], record["outcome"])
     return figure
+
+
+def write_title(axes: Axes, names: Sequence[str], pad: float | None = None) -> None:
+    """Write what a panel is of, in one line over its left end."""
+    (title,) = wrap(" · ".join(names), TITLE_PX, TEXT_PT, 1)
+    axes.set_title(title, fontsize=TEXT_PT, loc="left", pad=pad, parse_math=False)
+
+
+def literal(legend: Legend) -> None:
+    """Take the names in a legend for names, also with dollar signs in them."""
+    for text in legend.get_texts():
+        text.set_parse_math(False)
 
 
 def _failed(axes: Axes, run: int, outcome: str) -> None:
@@ -128,7 +145,7 @@ def timeline(samples: pd.DataFrame) -> Figure:
     figure, panels = _panels(max(1, len(kinds)), "memory over time", n_columns=1)
     for (names, mine), (axes,) in zip(kinds, panels, strict=False):
         time_s = mine["time_s"].to_numpy(float)
-        axes.set_title(" · ".join(names), fontsize=TEXT_PT, loc="left", pad=50)
+        write_title(axes, names, pad=50)
         axes.set(ylabel="MiB", xlim=(0, time_s[-1]))
         axes.set_xlabel("time since loading began, s", fontsize=TEXT_PT)
         lines = {"rss_mib": ("RSS", "-"), "process_mib": ("process on GPU", "--")}

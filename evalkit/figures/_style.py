@@ -1,16 +1,18 @@
 """What every figure shares: pixels, greys, wrapping, saving."""
 
 import textwrap
+import unicodedata
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from evalkit.images import Picture
+from evalkit.images import Picture, resize
 from evalkit.paths import atomic_path
 
 DPI = 150
@@ -22,6 +24,25 @@ LIGHT = 0.88
 
 INK, FAINT = "0.1", "0.35"
 TEXT_PT = 8
+
+FONTS = (
+    "Noto Sans CJK SC",
+    "Source Han Sans SC",
+    "Microsoft YaHei",
+    "PingFang SC",
+    "WenQuanYi Micro Hei",
+    "Noto Sans CJK JP",
+)
+"""Asked, in this order, for what matplotlib's own font has not: names in Chinese."""
+
+WIDE = "\u2060"
+"""Behind a letter as wide as two, while lines are counted."""
+
+NO_GLYPH = "\u25a1"
+"""Stands for a letter that no font here has, or that has no shape."""
+
+BAND_PX = 1 << 22
+"""Of a large picture so many pixels are made ready for the screen at a time."""
 
 SAVED: dict[str, dict[str, Any]] = {
     # half the time of level 6, and 4 % larger
@@ -56,10 +77,35 @@ def on_screen(picture: Picture) -> NDArray[np.uint8]:
     return picture.astype(np.uint8, copy=False)
 
 
+def shrunk(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
+    """A picture as a screen shows it, by area averaging, in little memory.
+
+    See `on_screen`. A picture of 200 megapixels is never converted whole, but in bands,
+    whose edges are rounded to its rows.
+
+    Parameters
+    ----------
+    picture
+        See `evalkit.images.Picture`.
+    width, height
+        Not larger than the picture's, px.
+
+    """
+    rows, columns = picture.shape[:2]
+    step = max(1, height * BAND_PX // (rows * columns))
+    bands = []
+    for top in range(0, height, step):
+        bottom = min(top + step, height)
+        band = cast(Picture, picture[top * rows // height : bottom * rows // height])
+        bands.append(resize(on_screen(band), width, bottom - top))
+    return on_screen(np.concatenate(bands))
+
+
 def new_figure(width_px: float, height_px: float) -> Figure:
     """A white figure of this size that no window and no later call holds on to."""
     import matplotlib.pyplot as plt
 
+    plt.rcParams["font.family"] = _families()
     # pyplot makes it, so that notebooks know how to show what a cell returns
     figure = plt.figure(figsize=(width_px / DPI, height_px / DPI), dpi=DPI)
     plt.close(figure)
@@ -69,7 +115,7 @@ def new_figure(width_px: float, height_px: float) -> Figure:
 def write_beside(axes: Axes, y: float, text: str, x: float | None = None) -> None:
     """Write right of the point ``(x, y)`` of the data; without `x`, of the frame."""
     axes.annotate(
-        text,
+        printable(text),
         (1 if x is None else x, y),
         xycoords=("axes fraction" if x is None else "data", "data"),
         xytext=(8, 0),
@@ -81,23 +127,58 @@ def write_beside(axes: Axes, y: float, text: str, x: float | None = None) -> Non
     )
 
 
+@cache
+def _families() -> list[str]:
+    """The font families that are here: matplotlib's own, then those of `FONTS`."""
+    import matplotlib as mpl
+    from matplotlib.font_manager import get_font_names
+
+    here = {*get_font_names()}
+    own = list(mpl.rcParams["font.family"])
+    return [*own, *(name for name in FONTS if name in here and name not in own)]
+
+
+@cache
+def _is_printable(letter: str) -> bool:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    if unicodedata.category(letter)[0] == "C":
+        return False
+    fonts = (findfont(FontProperties(family=[name])) for name in _families())
+    return any(get_font(font).get_char_index(ord(letter)) for font in fonts)
+
+
+def printable(text: str) -> str:
+    """A text without what cannot be drawn: control characters, letters of no font."""
+    return "".join(
+        letter if letter == "\n" or _is_printable(letter) else NO_GLYPH
+        for letter in text
+    )
+
+
 def wrap(
     text: str, width_px: float, points: float, n_lines: int = 99, *, bold: bool = False
 ) -> list[str]:
-    """Lines of `text` that fit `width_px` in the default font; the last may be cut."""
+    """Lines of `text` that fit `width_px`; of one too long the middle is left out."""
     letter_pt = points * (0.64 if bold else 0.53)
     n_letters = max(8, int(width_px * 72 / DPI / letter_pt))
     lines = []
-    for line in text.splitlines():
+    for line in text.split("\n"):
         # a condition's name has no spaces: let it break behind @ and commas
-        spaced = line.replace("@", "@\u200b").replace(",", ",\u200b")
-        lines += textwrap.wrap(
-            spaced.replace("\u200b", "\u200b "), n_letters, break_on_hyphens=False
+        spaced = printable(line).replace("@", "@\u200b").replace(",", ",\u200b")
+        spaced = spaced.replace("\u200b", "\u200b ")
+        wide = "".join(
+            letter + WIDE * (unicodedata.east_asian_width(letter) in "WF")
+            for letter in spaced
         )
-    lines = [line.replace("\u200b ", "").replace("\u200b", "") for line in lines]
+        lines += textwrap.wrap(wide, n_letters, break_on_hyphens=False)
     if len(lines) > n_lines:
-        lines = [*lines[: n_lines - 1], lines[n_lines - 1][: n_letters - 2] + " …"]
-    return lines
+        rest, half = "".join(lines[n_lines - 1 :]), n_letters // 2 - 2
+        lines = [*lines[: n_lines - 1], f"{rest[:half]} … {rest[-half:]}"]
+    return [
+        line.replace("\u200b ", "").replace("\u200b", "").replace(WIDE, "")
+        for line in lines
+    ]
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:

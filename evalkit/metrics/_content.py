@@ -5,12 +5,17 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.faces import Face, as_rgb8, detect
 from evalkit.images import Picture, check_picture
 
 LEAST_CONFIDENCE = 0.6
 """Of a line that counts as read: patterns without text come out below."""
+
+LONGEST = 8
+"""Longer side over the shorter of what RapidOCR is given: it enlarges a picture until
+the shorter has 736 px, and a strip would take all memory."""
 
 
 class Line(NamedTuple):
@@ -51,13 +56,20 @@ def _faces(pixels: bytes, shape: tuple[int, ...]) -> tuple[Face, ...]:
 @lru_cache(maxsize=4)
 def _lines(pixels: bytes, shape: tuple[int, ...]) -> tuple[Line, ...]:
     picture = np.frombuffer(pixels, np.uint8).reshape(shape)
-    found, _ = _reader()(picture[..., ::-1].copy())
+    found, _ = _reader()(_on_black(picture[..., ::-1]))
     lines = [Line(text, float(confidence)) for _, text, confidence in found or []]
     return tuple(
         line
         for line in lines
         if line.confidence >= LEAST_CONFIDENCE and sum(map(str.isalnum, line.text)) > 1
     )
+
+
+def _on_black(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A strip in the middle of a ground as wide as `LONGEST` asks for."""
+    least = -(-max(picture.shape[:2]) // LONGEST)
+    extra = [max(0, least - side) for side in picture.shape[:2]]
+    return np.pad(picture, [*((more // 2, more - more // 2) for more in extra), (0, 0)])
 
 
 @lru_cache(maxsize=1)

@@ -38,6 +38,8 @@ class Metric:
         ``nothing`` where the output is the only one.
     shows
         What a picture must show to be measured, else the value is NaN; empty for any.
+    nan_means
+        Why the value may be NaN, in words; empty where it never is.
     takes_mask
         `compute` has a keyword ``mask`` that limits it to a region (skin, hair): a
         `Mask`, or None for all.
@@ -59,6 +61,7 @@ class Metric:
     needs: Literal["reference", "source", "borders", "nothing"]
     compute: Callable[..., float]
     shows: Literal["", "text", "faces"] = ""
+    nan_means: str = ""
     takes_mask: bool = False
     where: Callable[[Picture, Picture], NDArray[np.float32]] | None = None
     where_unit: str | None = None

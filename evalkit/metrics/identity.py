@@ -73,6 +73,7 @@ ENTRIES = (
         citation="Zhong et al. 2021, doi:10.1109/TIP.2020.3048632",
         needs="source",
         shows="faces",
+        nan_means="no face, or SFace's weights are not on this machine",
         compute=identity,
     ),
 )

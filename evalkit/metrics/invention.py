@@ -9,6 +9,8 @@ from evalkit.images import Picture
 from evalkit.metrics._spec import Mask, Metric, region
 
 SMALLER = 8
+EVEN = 1e-12
+"""Variance of a channel in [0, 1] up to which it is even: under a step of 16 bits."""
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
@@ -57,8 +59,12 @@ def _fitted(
     """The source under the line that leads to most of the output (trimmed twice)."""
     kept = np.ones(source.shape, bool)
     for _ in range(3):
-        line = np.polynomial.Polynomial.fit(source[kept], output[kept], 1)
-        fitted: NDArray[np.float64] = line(source)
+        centre = source[kept].mean()
+        away = source[kept] - centre
+        spread = float(np.square(away).mean())
+        # where the source has one colour, no gain can be told from a shift
+        gain = float((away * output[kept]).mean()) / spread if spread > EVEN else 0.0
+        fitted: NDArray[np.float64] = output[kept].mean() + gain * (source - centre)
         error = np.abs(output - fitted)
         kept = error <= np.quantile(error, 0.8)
     return fitted

@@ -50,6 +50,7 @@ ENTRIES = (
         citation="Sagonas et al. 2013, doi:10.1109/ICCVW.2013.59",
         needs="source",
         shows="faces",
+        nan_means="no face with landmarks in both pictures, at the same place",
         compute=landmark_drift,
     ),
 )

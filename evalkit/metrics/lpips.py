@@ -75,6 +75,8 @@ ENTRIES = (
         higher_is_better=False,
         citation="Zhang et al. 2018, arXiv:1801.03924",
         needs="reference",
+        nan_means=f"a side under {PATCH_PX} px, or AlexNet's weights or the extra "
+        "lpips are not on this machine",
         compute=lpips,
     ),
 )

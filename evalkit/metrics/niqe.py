@@ -50,6 +50,7 @@ ENTRIES = (
         higher_is_better=False,
         citation="Mittal, Soundararajan & Bovik 2013, doi:10.1109/LSP.2012.2227726",
         needs="nothing",
+        nan_means=f"a side under {NIQE_LEAST_PX} px, two of its blocks",
         compute=niqe,
     ),
 )

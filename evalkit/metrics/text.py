@@ -10,6 +10,8 @@ from evalkit.metrics._spec import Metric, check_same_size
 
 CITATION = "Levenshtein 1966; read by PP-OCRv4, arXiv:2009.09941 and its successors"
 
+UNREAD = "no text is read, or the extra ocr is not installed"
+
 
 def character_error_rate(read: str, known: str) -> float:
     """Edits that turn what was read into what is written, for each character of it.
@@ -113,6 +115,7 @@ ENTRIES = (
         citation=CITATION,
         needs="reference",
         shows="text",
+        nan_means=UNREAD,
         compute=text_error,
     ),
     Metric(
@@ -122,6 +125,7 @@ ENTRIES = (
         citation=CITATION,
         needs="source",
         shows="text",
+        nan_means=UNREAD,
         compute=text_agreement,
     ),
     Metric(
@@ -131,6 +135,7 @@ ENTRIES = (
         citation=CITATION,
         needs="nothing",
         shows="text",
+        nan_means=UNREAD,
         compute=text_confidence,
     ),
 )

@@ -17,11 +17,11 @@ from pydantic import (
 )
 
 from evalkit._schema import problems
-from evalkit.errors import StudyError
-from evalkit.paths import atomic_path
+from evalkit.errors import StudyError, TableError
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
 from evalkit.rating.session import VALUES, Attempt, Seconds, Tags
 from evalkit.rating.store import PSEUDONYM, Store
+from evalkit.tables import TEXT, read_csv, write_csv
 
 _KEYS = {SUBJECTS: ["subject"], ITEMS: ["item"], ANSWERS: ["item", "attempt"]}
 _COLUMNS: dict[str, sa.Column[Any]] = {
@@ -51,8 +51,7 @@ def export_csv(store: Store, path: Path) -> int:
     order = SUBJECTS.c.subject, ITEMS.c.position, ANSWERS.c.answer
     with store.read() as connection:
         frame = pd.read_sql_query(query.order_by(*order), connection)
-    with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False)
+    write_csv(frame, path)
     return len(frame)
 
 
@@ -135,8 +134,8 @@ def import_csv(store: Store, path: Path) -> int:
 def _read(path: Path) -> list[dict[str, Any]]:
     """The lines of an exported file, checked."""
     try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
+        frame = read_csv(path, dict.fromkeys(_COLUMNS, TEXT))
+    except (OSError, TableError) as error:
         raise StudyError(
             f"{path}: expected a file that `evalkit scores export` wrote: {error}"
         ) from error

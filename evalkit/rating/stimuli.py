@@ -29,6 +29,9 @@ RULES = "1"
 """Part of a stimulus's name: to be raised when this file draws otherwise."""
 
 MAX_ASPECT_ERROR = 0.02
+LEAST_LETTER_PX = 10
+"""Of a trap's words: smaller ones cannot be read, and no font has size 0."""
+
 GOLD_CELL_PX = 40
 """Side of the squares that a gold picture consists of."""
 
@@ -99,6 +102,15 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
     return stimuli
 
 
+def keeps_proportions(
+    width_px: float, height_px: float, of_width_px: float, of_height_px: float
+) -> bool:
+    """Whether two sizes are of one view: by 2 %, or by a pixel that was rounded off."""
+    wide, high = width_px * of_height_px, height_px * of_width_px
+    one_px = max(width_px, height_px, of_width_px, of_height_px)
+    return abs(wide - high) <= max(MAX_ASPECT_ERROR * high, one_px)
+
+
 def write_stimuli(
     items: Iterable[Item],
     outputs: pd.DataFrame,
@@ -135,10 +147,10 @@ def write_stimuli(
     }
     folder.mkdir(parents=True, exist_ok=True)
 
-    def draw(cell: Cell) -> bytes:
+    def encode(cell: Cell) -> bytes:
         row = rows.get(cell, rows[cell[0], SOURCE])
         file = io.BytesIO()
-        _draw(cell[1], row, stimuli[cell]).save(file, "PNG", compress_level=3)
+        draw(cell[1], row, stimuli[cell]).save(file, "PNG", compress_level=3)
         return file.getvalue()
 
     with ThreadPoolExecutor() as pool:
@@ -146,7 +158,7 @@ def write_stimuli(
             names = [s.name for (its, _), s in stimuli.items() if its == source]
             there = {n: p for n in names if (p := folder / f"{n}.png").is_file()}
             missing = [cell for cell in group if stimuli[cell].name not in there]
-            drawn = dict(zip(missing, pool.map(draw, missing), strict=True))
+            drawn = dict(zip(missing, pool.map(encode, missing), strict=True))
             lengths = [p.stat().st_size for p in there.values()]
             length = max([*lengths, *map(len, drawn.values())])
             for path in there.values():
@@ -158,15 +170,17 @@ def write_stimuli(
                     temporary.write_bytes(encoded.ljust(length, b"\0"))
 
 
-def _draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.Image:
+def draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.Image:
+    """A picture as it is shown; `row` is one of `outputs` in `write_stimuli`."""
     size = stimulus.width_px, stimulus.height_px
-    picture = _on_grey(read_image(Path(row["path"])))
-    stretched = picture.width / picture.height * size[1] / size[0]
-    if abs(stretched - 1) > MAX_ASPECT_ERROR:
+    picture = on_grey(read_image(Path(row["path"])))
+    of_source = row["width_px"], row["height_px"]
+    if not keeps_proportions(*picture.size, *of_source):
         raise StudyError(
             f"{row['condition']} of {row['source']}: expected the proportions of its "
-            f"source, {size[0]}:{size[1]}, found {picture.width}x{picture.height} px, "
-            "which would be distorted. Leave the condition out of the rating"
+            f"source, {of_source[0]}:{of_source[1]}, found {picture.width}x"
+            f"{picture.height} px, which would be distorted. Leave the condition out "
+            "of the rating"
         )
     if condition == GOLD:
         small = [math.ceil(side / GOLD_CELL_PX) for side in size]
@@ -181,19 +195,21 @@ def _draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.I
 def _trap(picture: Image.Image, text: str) -> Image.Image:
     """A blurred picture that says, large, what to answer."""
     blurred = picture.filter(ImageFilter.GaussianBlur(picture.width / 40))
-    draw = ImageDraw.Draw(blurred)
-    font = ImageFont.load_default(picture.width / 12)
+    pen = ImageDraw.Draw(blurred)
+    # of a wide picture the height is what is scarce
+    letter_px = min(picture.width / 12, picture.height / 3)
+    font = ImageFont.load_default(max(LEAST_LETTER_PX, letter_px))
     middle = (picture.width / 2, picture.height / 2)
-    left, top, right, bottom = draw.textbbox(middle, text, font=font, anchor="mm")
+    left, top, right, bottom = pen.textbbox(middle, text, font=font, anchor="mm")
     margin = picture.width / 40
     frame = (left - margin, top - margin, right + margin, bottom + margin)
-    draw.rectangle(frame, fill="white")
-    draw.text(middle, text, font=font, anchor="mm", fill="black")
+    pen.rectangle(frame, fill="white")
+    pen.text(middle, text, font=font, anchor="mm", fill="black")
     return blurred
 
 
-def _on_grey(picture: Picture) -> Image.Image:
-    """8-bit RGB, transparent parts on middle grey."""
+def on_grey(picture: Picture) -> Image.Image:
+    """A picture as 8-bit RGB, its transparent parts on middle grey."""
     if picture.dtype == np.uint16:
         picture = np.rint(picture / 257).astype(np.uint8)
     image = Image.fromarray(picture)

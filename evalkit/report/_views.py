@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ImageError
-from evalkit.figures import crop_box, cut, on_screen
-from evalkit.images import read_image, resize
+from evalkit.figures import crop_box, cut, on_screen, shrunk
+from evalkit.images import Picture, read_image
 from evalkit.report._pictures import Section, Step, View
 
 STEPS = tuple(
@@ -74,7 +74,7 @@ def _read(section: Section) -> _Pictures:
         if view.file is None:
             continue
         try:
-            picture = on_screen(read_image(view.file))
+            picture = read_image(view.file)
         except ImageError as error:
             view.reason = str(error).replace(str(view.file), view.file.name)
             continue
@@ -86,7 +86,7 @@ def _read(section: Section) -> _Pictures:
         if source is not None and section.crop is not None:
             detail = cut(picture, section.crop, source)
         if detail is not None:
-            detail = _reduced(on_screen(detail), STEPS[0].crop_side).copy()
+            detail = _reduced(detail, STEPS[0].crop_side).copy()
         found.append((view, _reduced(picture, STEPS[0].side), detail))
     return found
 
@@ -109,13 +109,13 @@ def _clear(section: Section) -> None:
         view.whole = view.detail = ""
 
 
-def _reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+def _reduced(picture: Picture, side: int) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     if scale >= 1:
-        return picture
+        return on_screen(picture)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    return on_screen(resize(picture, wide, high))
+    return shrunk(picture, wide, high)
 
 
 def _data_uri(picture: NDArray[np.uint8], side: int, quality: int) -> str:

@@ -1,16 +1,19 @@
 """Outputs beside each other: metrics against references, side-by-side figures."""
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from evalkit.errors import attempt, of_each
 from evalkit.faces import detect
 from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
 from evalkit.images import Picture, read_image, resize
-from evalkit.metrics import metrics
+from evalkit.metrics import Metric, metrics
 from evalkit.paths import file_name
 from evalkit.study._kept import replace_figures
 from evalkit.study._run import Run, write_text
@@ -35,25 +38,74 @@ def compare_metrics(run: Run) -> pd.DataFrame:
         reference_path = images.loc[record["source"], "reference"]
         if record["outcome"] != "ok" or pd.isna(reference_path):
             continue
-        reference = read_image(Path(reference_path))
-        output = read_image(run.path / record["output"])
-        output, resampling = at_size_of(output, reference)
-        rows += [
-            {
-                "condition": record["condition"],
-                "source": record["source"],
-                "metric": metric.name,
-                "value": metric.compute(output, reference)
-                if metric.shows in ("", images.loc[record["source"], "kind"])
-                else None,
-                "unit": metric.unit,
-                "higher_is_better": metric.higher_is_better,
-                "resampling": resampling,
-            }
-            for metric in metrics().values()
-            if metric.needs == "reference"
-        ]
+        what = f"{record['condition']} of {record['source']}"
+        pair, why = attempt(
+            partial(_pair, run.path / record["output"], Path(reference_path)), what
+        )
+        shows = {"", images.loc[record["source"], "kind"]}
+        for metric in metrics().values():
+            if metric.needs == "reference":
+                row = value_of(metric, pair and pair[:2], shows, what, why)
+                told = {name: record[name] for name in ("condition", "source")}
+                rows.append(told | row | {"resampling": pair and pair[2]})
     return run.keep(METRICS, rows)
+
+
+def _pair(output: Path, other: Path) -> tuple[Picture, Picture, str]:
+    """An output at the other picture's size, that picture, how it was resampled."""
+    picture = read_image(other)
+    resampled, how = at_size_of(read_image(output), picture)
+    return resampled, picture, how
+
+
+def value_of(
+    metric: Metric,
+    given: Sequence[Any] | None,
+    shows: set[str],
+    what: str,
+    why: str | None = None,
+    **region: Any,
+) -> dict[str, Any]:
+    """A metric's value as columns of a table; null, with a note, where it has none.
+
+    Parameters
+    ----------
+    metric
+        To be computed.
+    given
+        What its `compute` takes; None where that could not be had.
+    shows
+        What the picture shows, see `evalkit.metrics.Metric`.
+    what
+        Of which picture, see `evalkit.errors.attempt`.
+    why
+        Why nothing is given.
+    **region
+        The metric's ``mask``.
+
+    Returns
+    -------
+    dict
+        ``metric``, ``value``, ``unit``, ``higher_is_better`` and ``note``.
+
+    """
+    value, note = None, why
+    if given is not None and metric.shows not in shows:
+        note = f"the picture shows no {metric.shows}"
+    elif given is not None:
+        compute: Callable[[], float] = partial(metric.compute, *given, **region)
+        value, note = attempt(compute, f"{metric.name} of {what}")
+    if value is not None and math.isnan(value):
+        value, note = None, metric.nan_means or "nothing to measure"
+    elif value is not None and math.isinf(value):
+        note = "infinite: the two are equal"
+    return {
+        "metric": metric.name,
+        "value": value,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "note": note,
+    }
 
 
 def choose_crops(run: Run) -> dict[str, Crop]:
@@ -62,10 +114,14 @@ def choose_crops(run: Run) -> dict[str, Crop]:
     The largest face where one is found, else the window with the most detail: see
     `evalkit.figures.crop_box`. Written to ``crops.json``.
     """
-    crops = {}
-    for row in usable(run).to_dict("records"):
-        source = read_image(Path(row["path"]))
-        crops[row["source"]] = crop_box(source, [face.box for face in detect(source)])
+
+    def choose(path: Path) -> Crop:
+        source = read_image(path)
+        return crop_box(source, [face.box for face in detect(source)])
+
+    paths = usable(run).set_index("source")["path"]
+    tasks = {source: partial(choose, Path(path)) for source, path in paths.items()}
+    crops = of_each(tasks, "crop")
     write_text(run.path / "crops.json", json.dumps(crops))
     return crops
 
@@ -91,13 +147,14 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
     quality = run.quality(conditions)
     cost = run.read(COST).set_index(["condition", "source"])
     crops = choose_crops(run)
-    figures = []
-    for row in usable(run).to_dict("records"):
+
+    def draw(row: Mapping[str, Any]) -> list[Path]:
         source = read_image(Path(row["path"]))
         has_reference = pd.notna(row["reference"])
         reference = read_image(Path(row["reference"])) if has_reference else None
         mine = quality[quality["source"] == row["source"]].set_index("condition")
         there = [condition for condition in conditions if condition in mine.index]
+        files = []
         for first in range(0, max(1, len(there)), MAX_CONDITIONS):
             part = there[first : first + MAX_CONDITIONS]
             records = {name: mine.loc[name].to_dict() for name in part}
@@ -113,7 +170,15 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
             )
             number = f"-{first // MAX_CONDITIONS + 1}" if first else ""
             name = f"60_{file_name(row['source'])}{number}"
-            figures.append(save(figure, run.figures, name))
+            files.append(save(figure, run.figures, name))
+        return files
+
+    tasks = {
+        row["source"]: partial(draw, row)
+        for row in usable(run).to_dict("records")
+        if row["source"] in crops
+    }
+    figures = [file for files in of_each(tasks, "figure").values() for file in files]
     replace_figures(run, "side by side", figures)
     return figures
 
@@ -124,9 +189,9 @@ def usable(run: Run) -> pd.DataFrame:
     return images[images["error"].isna()]
 
 
-def _shown(run: Run, record: Mapping[str, Any]) -> Picture | str:
+def _shown(run: Run, record: Mapping[str, Any]) -> Path | str:
     if record["outcome"] == "ok":
-        return read_image(run.path / record["output"])
+        return run.path / str(record["output"])
     return f"{record['outcome']}: {record['error']}"
 
 

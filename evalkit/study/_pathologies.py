@@ -1,18 +1,20 @@
 """What people complain of, measured on each output, and the maps that show where."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+from evalkit.errors import attempt, of_each
 from evalkit.faces import detect
 from evalkit.figures import pathology_maps, save
 from evalkit.images import Picture, read_image
 from evalkit.metrics import metrics
 from evalkit.paths import file_name
-from evalkit.study._compare import at_size_of, usable
+from evalkit.study._compare import at_size_of, usable, value_of
 from evalkit.study._kept import replace_figures
 from evalkit.study._regions import Region, face_regions
 from evalkit.study._run import Run
@@ -42,44 +44,74 @@ def compare_pathologies(run: Run) -> pd.DataFrame:
     rows: list[dict[str, Any]] = []
     images = usable(run)
     for picture in images[images["source"].isin(quality["source"])].to_dict("records"):
-        source = read_image(Path(picture["path"]))
-        faces = detect(source)
-        regions, notes = face_regions(source, faces)
-        shows = {"", *(["text"] if picture["kind"] == "text" else [])}
-        shows |= {"faces"} if faces else set()
-        told = {"source": picture["source"], "condition": BASE, "resampling": "none"}
-        rows += [told | row for row in _measured(source, None, shows, {})]
-        mine = quality[quality["source"] == picture["source"]]
+        name = picture["source"]
+        seen, why = attempt(partial(_see, picture), name)
+        seen = seen or _Seen(None, {""}, {}, {})
+        told = {"source": name, "condition": BASE, "resampling": "none"}
+        source = seen.picture
+        alone = [source] if source is not None else []
+        rows += [told | row for row in _measured(alone, seen, name, why)]
+        mine = quality[quality["source"] == name]
         for record in mine.to_dict("records"):
-            output = read_image(run.path / record["output"])
-            output, resampling = at_size_of(output, source)
-            told |= {"condition": record["condition"], "resampling": resampling}
-            for row in _measured(output, source, shows, regions):
-                rows.append(told | row | {"note": notes.get(row["region"])})
+            what = f"{record['condition']} of {name}"
+            pair, why_not = None, why
+            if source is not None:
+                path = run.path / record["output"]
+                pair, why_not = attempt(partial(_at_size, path, source), what)
+            told |= {"condition": record["condition"], "resampling": pair and pair[1]}
+            given = [pair[0], *alone] if pair else []
+            measured = _measured(given, seen, what, why_not, is_base=False)
+            rows += [told | row for row in measured]
     return run.keep(PATHOLOGIES, rows)
 
 
+class _Seen(NamedTuple):
+    """A source, what it shows, its regions and how these were told."""
+
+    picture: Picture | None
+    shows: set[str]
+    regions: Mapping[str, Region]
+    notes: Mapping[str, str]
+
+
+def _see(row: Mapping[str, Any]) -> _Seen:
+    picture = read_image(Path(row["path"]))
+    faces = detect(picture)
+    regions, notes = face_regions(picture, faces)
+    shows = {"", *(["text"] if row["kind"] == "text" else [])}
+    return _Seen(picture, shows | ({"faces"} if faces else set()), regions, notes)
+
+
+def _at_size(path: Path, source: Picture) -> tuple[Picture, str]:
+    return at_size_of(read_image(path), source)
+
+
 def _measured(
-    output: Picture,
-    source: Picture | None,
-    shows: set[str],
-    regions: dict[str, Region],
+    given: Sequence[Picture],
+    seen: _Seen,
+    what: str,
+    why: str | None,
+    *,
+    is_base: bool = True,
 ) -> Iterator[dict[str, Any]]:
+    """Rows of an output and its source; of the source alone where `is_base` is true.
+
+    Nothing is given where a file could not be read; `why` says so.
+    """
     for metric in metrics().values():
-        others = {"nothing": [], "source": [source]}.get(metric.needs)
-        if others is None or (metric.needs == "source" and source is None):
+        if metric.needs not in ("nothing", "source") or (
+            is_base and metric.needs == "source"
+        ):
             continue
-        told = {
-            "metric": metric.name,
-            "unit": metric.unit,
-            "higher_is_better": metric.higher_is_better,
-        }
-        is_shown = metric.shows in shows
-        value = metric.compute(output, *others) if is_shown else None
-        yield told | {"region": "whole", "value": value}
-        for name, mask in regions.items() if metric.takes_mask else ():
-            value = metric.compute(output, *others, mask=mask)
-            yield told | {"region": name, "value": value}
+        own = given[: 2 if metric.needs == "source" else 1] or None
+        whole = value_of(metric, own, seen.shows, what, why)
+        yield {"region": "whole", **whole}
+        if is_base or not metric.takes_mask:
+            continue
+        for name, mask in seen.regions.items():
+            row = value_of(metric, own, seen.shows, what, why, mask=mask)
+            note = row["note"] or seen.notes.get(name)
+            yield {"region": name, **row, "note": note}
 
 
 def draw_pathologies(
@@ -108,8 +140,8 @@ def draw_pathologies(
         sources = (mapped if len(mapped) else images.index[:1]).tolist()
     quality = run.quality(conditions)
     quality = quality[quality["outcome"] == "ok"]
-    files = []
-    for name in sources:
+
+    def draw(name: str) -> list[Path]:
         made = quality[quality["source"] == name].set_index("condition")["output"]
         source = read_image(Path(images.loc[name, "path"]))
         outputs = {
@@ -117,9 +149,13 @@ def draw_pathologies(
             for condition in conditions
             if condition in made
         }
-        if outputs:
-            figure = _drawn(source, outputs, _whole(run, name))
-            files.append(save(figure, run.figures, f"60_maps_{file_name(name)}"))
+        if not outputs:
+            return []
+        figure = _drawn(source, outputs, _whole(run, name))
+        return [save(figure, run.figures, f"60_maps_{file_name(name)}")]
+
+    drawn = of_each({name: partial(draw, name) for name in sources}, "map of defects")
+    files = [file for found in drawn.values() for file in found]
     replace_figures(run, "maps", files)
     return files
 
@@ -146,7 +182,7 @@ def _drawn(
         condition: {
             name: (
                 metric.where(output, source),
-                f"{values[condition, name]:.3f} {metric.unit}",
+                _told(values.get((condition, name)), metric.unit),
             )
             for name, metric in located.items()
             if metric.where
@@ -154,3 +190,7 @@ def _drawn(
         for condition, output in outputs.items()
     }
     return pathology_maps(source, outputs, panels, legends)
+
+
+def _told(value: float | None, unit: str) -> str:
+    return "not measured" if pd.isna(value) else f"{value:.3f} {unit}"

@@ -13,7 +13,14 @@ import pandas as pd
 
 from evalkit.claims import load_claims
 from evalkit.errors import StudyError
-from evalkit.rating import Session, Store, name_stimuli, plan_session, write_stimuli
+from evalkit.rating import (
+    Session,
+    Store,
+    find_unfair,
+    name_stimuli,
+    plan_session,
+    write_stimuli,
+)
 from evalkit.study._run import Run, write_text
 from evalkit.tables import IMAGES
 
@@ -60,7 +67,8 @@ def plan_rating(
 ) -> pd.DataFrame:
     """Plan a session for every subject and write the stimuli; keep what exists.
 
-    Where no condition has made a picture there is nothing to plan, and that is said.
+    What nobody could judge (`evalkit.rating.find_unfair`) is left out, said and kept in
+    ``rating/plan.json``. Where no picture is left there is nothing to plan: said, too.
 
     Parameters
     ----------
@@ -79,11 +87,18 @@ def plan_rating(
         Index ``subject``; columns ``state``, ``items``, ``answered``.
 
     """
-    if rated_outputs(run, conditions).empty:
-        say("Nothing to rate: none of these conditions has made a picture.")
+    outputs = rated_outputs(run, conditions)
+    left_out = find_unfair(outputs)
+    for source, condition, why in left_out:
+        what = f"{condition} of {source}" if condition else source
+        say(f"{what} is not rated: {why}")
+    if _without(outputs, left_out).empty:
+        is_made = "picture that can be judged" if left_out else "picture"
+        say(f"Nothing to rate: none of these conditions has made a {is_made}.")
         _settings_file(run).unlink(missing_ok=True)
         return ratings_store(run).progress()
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
+    settings["left_out"] = left_out
     write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
     return add_subjects(run, [f"s{number:02}" for number in range(1, subjects + 1)])
 
@@ -282,7 +297,20 @@ def _plan(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
             "of the conditions that have made pictures"
         )
     settings = _settings(run)
-    return rated_outputs(run, settings.pop("conditions")), settings
+    outputs = rated_outputs(run, settings.pop("conditions"))
+    return _without(outputs, settings.pop("left_out", [])), settings
+
+
+def _without(
+    outputs: pd.DataFrame, left_out: Iterable[Sequence[str | None]]
+) -> pd.DataFrame:
+    """The outputs but for sources, or conditions of a source, that are left out."""
+    for source, condition, _ in left_out:
+        is_out = outputs["source"] == source
+        if condition:
+            is_out &= outputs["condition"] == condition
+        outputs = outputs[~is_out]
+    return outputs
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -292,7 +320,7 @@ def _settings(run: Run) -> dict[str, Any]:
         settings = json.loads(file.read_text(encoding="utf-8"))
         kinds: dict[str, Any]
         kinds = {"conditions": list, "mode": str, "minutes": (int, float), "seed": int}
-        wrong = settings.keys() ^ kinds.keys()
+        wrong = settings.keys() - {"left_out"} ^ kinds.keys()
         wrong |= {n for n in kinds if not isinstance(settings[n], kinds[n])}
         if wrong:
             raise ValueError(f"{', '.join(sorted(wrong))}: lacking or of another kind")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from evalkit import faces
-from evalkit.errors import ImageError
-from evalkit.images import n_pages, picture_files, picture_kind, read_image
+from evalkit.errors import ImageError, attempt
+from evalkit.images import Picture, n_pages, picture_files, picture_kind, read_image
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers._routing import ROUTES, decide, look
@@ -68,12 +68,16 @@ def _route_file(
     costs: Mapping[str, Mapping[str, float]],
     say: Callable[[str], None],
 ) -> dict[str, Any] | None:
-    try:
-        picture, count = read_image(path), n_pages(path)
-    except ImageError as error:
-        say(f"{path}: left out: {error}")
+    def see() -> tuple[Picture, int, dict[str, float]]:
+        picture = read_image(path)
+        is_pdf = float(picture_kind(path) == "pdf")
+        return picture, n_pages(path), look(picture, detector, is_pdf=is_pdf)
+
+    seen, why = attempt(see, str(path), lambda _: None)
+    if seen is None:
+        say(f"{path}: left out: {why}")
         return None
-    values = look(picture, detector, is_pdf=float(picture_kind(path) == "pdf"))
+    picture, count, values = seen
     decision = decide(values)
     used = chosen = ROUTES[decision.route]
     lines = [f"{path}: {chosen}", *decision.reasons]

@@ -13,7 +13,7 @@ from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore, at_hand
 from evalkit.study._config import Study, read_study
-from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table
+from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table, as_markdown
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -90,10 +90,7 @@ class Run:
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
         path = table.write(frame, self.path / "tables", part)
-        path.with_suffix(".md").write_text(
-            frame.to_markdown(index=False, floatfmt=".4g", missingval="") + "\n",
-            encoding="utf-8",
-        )
+        path.with_suffix(".md").write_text(as_markdown(frame), encoding="utf-8")
 
     def keep(
         self, table: Table, rows: list[dict[str, Any]], part: str = ""

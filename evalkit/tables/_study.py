@@ -108,6 +108,7 @@ METRICS = Table(
         "unit": TEXT,
         "higher_is_better": TRUTH,
         "resampling": TEXT,  # how the output was brought to the reference's size
+        "note": TEXT,  # why there is no value, or what an infinite one means
     },
     key=("condition", "source", "metric"),
 )
@@ -123,7 +124,7 @@ PATHOLOGIES = Table(
         "unit": TEXT,
         "higher_is_better": TRUTH,
         "resampling": TEXT,  # how the output was brought to the source's size
-        "note": TEXT,  # what a region was told by in ParseNet's place
+        "note": TEXT,  # why there is no value; what told a region in ParseNet's place
     },
     key=("condition", "source", "metric", "region"),
 )

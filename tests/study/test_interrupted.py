@@ -14,7 +14,7 @@ import pytest
 from evalkit import study
 from evalkit.errors import StudyError
 from evalkit.images import write_image
-from evalkit.paths import slug
+from evalkit.paths import file_name
 from evalkit.records import RecordStore, RecordsWriteError
 from evalkit.study import measure_cost, measure_stability, restore, summarise_cost
 from evalkit.study._again import executed_notebooks
@@ -217,7 +217,7 @@ def test_the_notebooks_of_what_is_tried_again_run_again(run):
     conditions = ["lanczos", "lanczos@scale=2", "bicubic"]
     (run.path / "notebooks").mkdir()
     for name in (
-        *(f"20_restore-{slug(condition)}" for condition in conditions),
+        *(f"20_restore-{file_name(condition)}" for condition in conditions),
         *("30_cost-lanczos", "30_cost-bicubic", "50_backends-x", "60_compare"),
     ):
         (run.path / f"notebooks/{name}.ipynb").touch()

@@ -1,0 +1,117 @@
+"""Which outputs nobody could judge: what a plan leaves out, and why."""
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from PIL import Image
+
+from evalkit.errors import ImageError, attempt
+from evalkit.images import read_image
+from evalkit.rating.plan import SOURCE
+from evalkit.rating.stimuli import (
+    Stimulus,
+    draw,
+    keeps_proportions,
+    on_grey,
+    shown_size,
+)
+
+LEAST_SHOWN_PX = 64
+"""A shown picture with a shorter side is no fair stimulus: there is too little to see,
+and a trap's words do not fit in."""
+
+SMALL_PX = 64
+"""Two pictures that differ at this side differ; others are compared as shown."""
+
+
+class LeftOut(NamedTuple):
+    """What is not rated.
+
+    Attributes
+    ----------
+    source
+        Its name.
+    condition
+        Of that source only; None for all.
+    why
+        In a sentence.
+
+    """
+
+    source: str
+    condition: str | None
+    why: str
+
+
+def find_unfair(outputs: pd.DataFrame) -> list[LeftOut]:
+    """Find what cannot be a fair stimulus, source by source.
+
+    A source that cannot be read, is shown with a side under 64 px, or looks the same
+    under every condition; an output or a reference that cannot be read or has other
+    proportions than its source.
+
+    Parameters
+    ----------
+    outputs
+        As in `evalkit.rating.write_stimuli`.
+
+    """
+    found: list[LeftOut] = []
+    for source, rows in outputs.groupby("source", sort=False):
+        name = str(source)
+        whys: dict[str, str] = {}
+        small: list[bytes] = []
+        records = rows.to_dict("records")
+        for row in records:
+            what = f"{row['condition']} of {name}"
+            looked, why = attempt(partial(_look, row), what)
+            if looked is None:
+                whys[row["condition"]] = str(why)
+            elif row["role"] != SOURCE:
+                small.append(looked)
+        systems = [r["condition"] for r in records if r["role"] == "system"]
+        why = whys.get(SOURCE)
+        if not why and whys.keys() >= {*systems}:
+            why = f"no output of it can be shown: {whys[systems[0]]}"
+        if not why and len(set(small)) == 1:
+            kept = [r for r in records if r["condition"] not in whys]
+            same, why = attempt(partial(_look_alike, kept), name)
+            why = "it looks the same under every condition" if same else why
+        if why:
+            found.append(LeftOut(name, None, why))
+        else:
+            found += [LeftOut(name, condition, why) for condition, why in whys.items()]
+    return found
+
+
+def _look(row: Mapping[str, Any]) -> bytes:
+    """A picture made tiny; or an `ImageError`, where it cannot be shown."""
+    of_source = row["width_px"], row["height_px"]
+    width, height = shown_size(*of_source)
+    if min(width, height) < LEAST_SHOWN_PX:
+        raise ImageError(
+            f"shown at {width}x{height} px it would be under {LEAST_SHOWN_PX} px: too "
+            "little to judge"
+        )
+    picture = read_image(Path(row["path"]))
+    high, wide = picture.shape[:2]
+    if not keeps_proportions(wide, high, *of_source):
+        raise ImageError(
+            f"{wide}x{high} px are other proportions than its source's, "
+            f"{of_source[0]}x{of_source[1]}: it would be distorted"
+        )
+    size = SMALL_PX, SMALL_PX
+    return on_grey(picture).resize(size, Image.Resampling.BOX).tobytes()
+
+
+def _look_alike(rows: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether outputs, and the anchor, are one picture as shown."""
+    shown = set()
+    for row in rows:
+        size = shown_size(row["width_px"], row["height_px"])
+        if row["role"] != SOURCE:
+            shown.add(draw(row["condition"], row, Stimulus("", *size)).tobytes())
+    return len(shown) == 1
