@@ -59,6 +59,7 @@ rule images:
         given=parameters(images=config["images"]),
         digest=config["images_digest"],
         code=config["code"],
+        pdf=config["pdf"],
     message:
         "the pictures"
     shell:
@@ -105,6 +106,7 @@ rule cost:
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
+        pdf=config["pdf"],
     threads: workflow.cores
     message:
         "cost: {wildcards.condition}"
@@ -133,6 +135,7 @@ rule stability:
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
+        pdf=config["pdf"],
     threads: workflow.cores
     message:
         "stability, budget, concurrency: {wildcards.condition}"
@@ -157,6 +160,7 @@ rule backends:
             longest_px=0 if config["has_cuda"] else 96,
         ),
         code=config["code"],
+        pdf=config["pdf"],
     threads: workflow.cores
     message:
         "back ends: {wildcards.network}"
@@ -179,6 +183,7 @@ rule compare:
             images=config["images"], conditions=list(CONDITIONS.values())
         ),
         code=config["code"],
+        pdf=config["pdf"],
     message:
         "side by side"
     shell:
@@ -213,6 +218,7 @@ rule scores:
         given=parameters(),
         ratings=config["ratings"],
         code=config["code"],
+        pdf=config["pdf"],
     message:
         "what people said"
     shell:

@@ -29,11 +29,14 @@ def study(
     file: Annotated[Path, typer.Argument(help="A study file.")] = SHIPPED
     / "study.yaml",
     images: Images = None,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Save every figure as PDF, too.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, say=_say)
+    run_study(file, images=images, pdf=pdf, say=_say)
 
 
 Folder = Annotated[

@@ -11,6 +11,7 @@ ROWS = [
     {"errors", "paths", "_discover", "_lazy"},
     {"images", "weights", "tables", "provenance"}
     | {"_basicsr", "_cgroup", "_decode", "_download", "_files", "_icc", "_ncnn_weights"}
+    | {"_torchvision"}
     | {"_weights_found", "_weights_registry"},
     {"faces", "features", "records", "_json_lines", "_record_keys", "_scene_features"}
     | {"_face_detectors", "_face_geometry", "_face_models", "_face_parser"},

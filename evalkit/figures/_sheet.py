@@ -6,7 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from evalkit.figures._style import FAINT, GROUND, INK, new_figure, on_screen, wrap
+from evalkit.figures._screen import on_screen
+from evalkit.figures._style import FAINT, GROUND, INK, new_figure, wrap
 from evalkit.images import Picture, resize
 
 LINE_PX = 24

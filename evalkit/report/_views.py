@@ -115,7 +115,8 @@ def _reduced(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
     if scale >= 1:
         return picture
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    return on_screen(resize(picture, wide, high))
+    reduced: NDArray[np.uint8] = on_screen(resize(picture, wide, high))
+    return reduced
 
 
 def _data_uri(picture: NDArray[np.uint8], side: int, quality: int) -> str:

@@ -15,6 +15,7 @@ from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import Cell, code_digest, record_key
 from evalkit.restorers import parse_condition, plan_restorer, restorers
+from evalkit.study._progress import tell
 from evalkit.study._run import CELL, Run, with_newest_key
 from evalkit.tables import IMAGES
 
@@ -102,6 +103,7 @@ class Cells:
             for note in check_alone(index, allow_busy=self.run.allow_busy):
                 say(note)
         for number, row in enumerate(missing, 1):
+            tell(picture=number, of=len(missing))
             start, source = time.perf_counter(), row["source"]
             outcome = self._compute(row, keys[source], there[source])
             say(

@@ -18,13 +18,19 @@ from evalkit.imagesets import imagesets, prepare
 from evalkit.paths import PACKAGE, SHIPPED, runs_dir, slug
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.restorers._torch import pick_device
 from evalkit.study._config import Study, read_study, resolve_study, write_study
+from evalkit.study._progress import FILE, LOG, TOLD, follow
 from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run, write_text
 
 
 def run_study(
-    file: Path, *, images: str | None = None, say: Callable[[str], None] = print
+    file: Path,
+    *,
+    images: str | None = None,
+    pdf: bool = False,
+    say: Callable[[str], None] = print,
 ) -> Run:
     """Run a study, or go on with it: only what is missing is computed.
 
@@ -34,6 +40,8 @@ def run_study(
         A study file; see `Study`.
     images
         A folder or a set in place of the study's.
+    pdf
+        Save every figure as PDF, too. Steps that ran without it are run again.
     say
         Told what is being done.
 
@@ -64,7 +72,7 @@ def run_study(
                 if any(f"outputs:{name}" in other for other in study.conditions):
                     prepare(name)  # with its published outputs, which are planned next
             weights = fetch_weights(study, say)
-            _snakemake(run, study, weights, say, has_cuda=has_cuda)
+            _snakemake(run, study, weights, say, has_cuda=has_cuda, pdf=pdf)
     except Timeout as error:
         raise StudyError(
             f"study {study.name} is being run by another process ({run.path}); "
@@ -99,10 +107,7 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
 
 
 def _has_cuda() -> bool:
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # makes no context
-    import torch
-
-    return torch.cuda.is_available()
+    return pick_device("auto") != "cpu"  # without torch where there is no driver
 
 
 def _point_latest(run: Run) -> None:
@@ -137,7 +142,10 @@ def _snakemake(
     say: Callable[[str], None],
     *,
     has_cuda: bool,
+    pdf: bool,
 ) -> None:
+    # PDFs that are there are kept up to date, so they need not be asked for again
+    pdf = pdf or os.environ.get("EVALKIT_PDF") == "1" or any(run.figures.glob("*.pdf"))
     start = time.perf_counter()
     n_before = len(run.records.cells())
     config = {
@@ -159,6 +167,7 @@ def _snakemake(
         "images_digest": _images_digest(study.images),
         "weights": {slug(name): _digest(weights[name]) for name in study.conditions},
         "ratings": ratings_digest(run),
+        "pdf": pdf,
         "code": _code_digest(),
     }
     write_text(run.path / "snakemake.json", json.dumps(config, indent=1))
@@ -173,16 +182,30 @@ def _snakemake(
     # run_study holds a lock that the system releases when its owner is dead, so
     # one that Snakemake left behind means nothing
     command += ["--nolock"]
-    done = subprocess.run(
-        command,
-        cwd=run.path,
-        env={**os.environ, "EVALKIT_OFFLINE": "1"},
-        preexec_fn=die_with_parent,
-        check=False,
-    )
-    if done.returncode:
+    (run.path / TOLD).write_bytes(b"")
+    told = {"EVALKIT_OFFLINE": "1", FILE: str(run.path / TOLD)}
+    if pdf:
+        told["EVALKIT_PDF"] = "1"
+    with (
+        (run.path / LOG).open("wb") as log,
+        subprocess.Popen(
+            command,
+            cwd=run.path,
+            env={**os.environ, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+        ) as process,
+    ):
+        try:
+            follow(process, run.path, say)
+        except BaseException:
+            process.kill()  # and its steps with it
+            raise
+    if process.returncode:
         raise StudyError(
-            f"study {study.name} is not complete: see the failed steps above and "
+            f"study {study.name} is not complete: see {run.path / LOG} and "
             f"{run.path / 'notebooks'}; run it again to go on from here"
         )
     n_new = len(run.records.cells()) - n_before

@@ -1,6 +1,7 @@
 """Notebooks executed by papermill, strictly; as a program, the Snakefile's step."""
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from evalkit.errors import EvalkitError, StudyError
 from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study._parameters import check_parameters, notebook_path
+from evalkit.study._progress import STEP, tell
 
 KERNELS = Config(
     {
@@ -21,6 +23,10 @@ KERNELS = Config(
 """TCP between papermill and a kernel: parallel runs clash over IPC sockets (papermill
 #511); encrypted where the kernel can, since any local user may connect. What a kernel
 has to keep is on the disk before its last cell ends: no need to wait for its leave."""
+
+
+STEP_OF = ("condition", "network")
+"""The parameters that tell apart the steps of one notebook."""
 
 
 def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
@@ -56,12 +62,31 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
     output.with_suffix(".failed.ipynb").unlink(missing_ok=True)
 
 
+def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
+    """As `run_notebook`, telling of it; see `evalkit.study._progress`."""
+    given = (str(parameters[key]) for key in STEP_OF if key in parameters)
+    os.environ[STEP] = " ".join([name, *given])
+    # the libraries of a kernel keep to the threads that Snakemake gives a step;
+    # OpenCV alone has a variable of its own
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", threads)
+    tell(begins=True)
+    try:
+        run_notebook(name, output, parameters)
+    except Exception as error:
+        is_ours = isinstance(error, EvalkitError)
+        tell(error=str(error) if is_ours else f"{name} stopped: {error!r}")
+        raise
+    tell(ends=True)
+
+
 if __name__ == "__main__":
     die_with_parent()
-    # papermill imports jsonschema, which builds this package's grammar of addresses
-    # for 0.8 s in every step, and notebooks have none; jsonschema goes on without it
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    # papermill imports jsonschema, which builds a grammar of addresses for 0.8 s in
+    # every step, and pyarrow, for Hadoop's files, 0.2 s; notebooks have neither, and
+    # both go on without
+    sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
     try:
-        run_notebook(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
+        run_step(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
     except EvalkitError as error:
         sys.exit(f"evalkit: {error}")

@@ -151,4 +151,5 @@ def _drawn(
         }
         for condition, output in outputs.items()
     }
-    return pathology_maps(source, outputs, panels, legends)
+    figure: Figure = pathology_maps(source, outputs, panels, legends)
+    return figure

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import yaml
@@ -12,8 +12,10 @@ import yaml
 from evalkit.imagesets import prepare
 from evalkit.paths import atomic_path, runs_dir, slug
 from evalkit.records import RecordStore
-from evalkit.study._config import Study
 from evalkit.tables import IMAGES, Table
+
+if TYPE_CHECKING:
+    from evalkit.study._config import Study
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -42,8 +44,10 @@ class Run:
         return self.path.name
 
     @property
-    def study(self) -> Study | None:
+    def study(self) -> "Study | None":
         """The resolved study, or None for a folder that notebooks filled by hand."""
+        from evalkit.study._config import Study  # late: it takes pydantic
+
         file = self.path / "study.yaml"
         return (
             Study(**yaml.safe_load(file.read_text(encoding="utf-8")))
