@@ -6,7 +6,8 @@ RUN := .venv/bin
 .DEFAULT_GOAL := study
 
 study: setup ## restore, measure, compare, report
-	@$(RUN)/evalkit study "$(STUDY)" $(if $(IMAGES),--images "$(IMAGES)")
+	@$(RUN)/evalkit study "$(STUDY)" $(if $(IMAGES),--images "$(IMAGES)") \
+	  $(if $(PDF),--pdf)
 
 test: setup ## all tests but the long ones
 	@$(RUN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup

@@ -60,6 +60,7 @@ rule images:
         given=lambda _: parameters(images=config["images"]),
         digest=config["images_digest"],
         code=config["code"],
+        pdf=config["pdf"],
     message:
         "the pictures"
     shell:
@@ -106,6 +107,7 @@ rule cost:
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
+        pdf=config["pdf"],
     threads: workflow.cores
     message:
         "cost: {wildcards.condition}"
@@ -134,6 +136,7 @@ rule stability:
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
+        pdf=config["pdf"],
     threads: workflow.cores
     message:
         "stability, budget, concurrency: {wildcards.condition}"
@@ -158,6 +161,7 @@ rule backends:
             longest_px=0 if config["has_cuda"] else 96,
         ),
         code=config["code"],
+        pdf=config["pdf"],
     threads: workflow.cores
     message:
         "back ends: {wildcards.network}"
@@ -180,6 +184,7 @@ rule compare:
             images=config["images"], conditions=list(CONDITIONS.values())
         ),
         code=config["code"],
+        pdf=config["pdf"],
     message:
         "side by side"
     shell:
@@ -214,6 +219,7 @@ rule scores:
         given=lambda _: parameters(),
         ratings=config["ratings"],
         code=config["code"],
+        pdf=config["pdf"],
     message:
         "what people said"
     shell:

@@ -17,6 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._torchvision import import_torchvision
 from evalkit.errors import WeightsError
 from evalkit.weights import WeightsInUse, load_state
 
@@ -130,6 +131,7 @@ class RetinaFaceDetector(Detector):
 
     def __init__(self, weights: WeightsInUse, device: str) -> None:
         super().__init__(weights.name, weights)
+        import_torchvision()
         from facexlib.detection.retinaface import RetinaFace
 
         backbone = "resnet50" if weights.name.endswith("r50") else "mobile0.25"

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evalkit._torchvision import import_torchvision
 from evalkit.errors import WeightsError
 from evalkit.weights import WeightsInUse, load_state
 
@@ -31,6 +32,7 @@ class ParseNet(torch.nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
+        import_torchvision()
         from facexlib.parsing.parsenet import ParseNet as Network
 
         with warnings.catch_warnings():

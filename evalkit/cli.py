@@ -60,11 +60,14 @@ def study(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what failed, too.")
     ] = False,
+    pdf: Annotated[
+        bool, typer.Option("--pdf", help="Save every figure as PDF, too.")
+    ] = False,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, recursive=recursive, retry=retry, say=_say)
+    run_study(file, images=images, recursive=recursive, retry=retry, pdf=pdf, say=_say)
 
 
 Folder = Annotated[

@@ -22,7 +22,7 @@ ROWS = [
         "_stored",
         "_tiff",
     }
-    | {"_ncnn_weights", "_weights_found", "_weights_registry"},
+    | {"_ncnn_weights", "_torchvision", "_weights_found", "_weights_registry"},
     {"faces", "features", "records", "_json_lines", "_old_records", "_record_keys"}
     | {"_scene_features"}
     | {"_face_detectors", "_face_geometry", "_face_models", "_face_parser"},

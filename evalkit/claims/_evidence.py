@@ -144,7 +144,7 @@ class Evidence:
 
         Of the store of ratings; without training and checks (gold, trap).
         """
-        for ratings in self._answers():
+        for ratings in self._answers:
             if not set(columns) <= set(ratings):
                 continue
             if "role" in ratings:
@@ -163,11 +163,16 @@ class Evidence:
     def _url(self) -> str:
         return os.environ.get("EVALKIT_RATINGS", "")
 
-    def _answers(self) -> Iterator[pd.DataFrame]:
-        from evalkit.rating import Store  # late: it takes SQLAlchemy
+    @cached_property
+    def _answers(self) -> list[pd.DataFrame]:
+        """Read once, since most claims ask for them."""
+        return list(self._read_answers())
 
+    def _read_answers(self) -> Iterator[pd.DataFrame]:
         path = self.run / SQLITE
         if self._url:
+            from evalkit.rating import Store  # late: it takes SQLAlchemy
+
             store = Store(self._url, schema=f"evalkit-{self.run.name}")
             yield from (store.scores(), store.choices())
         elif path.is_file():

@@ -9,9 +9,8 @@ import json
 from collections.abc import Collection
 
 import pandas as pd
-from scipy.special import expit
-from scipy.stats import binomtest
 
+from evalkit import stats
 from evalkit.claims._evidence import (
     Evaluator,
     Evidence,
@@ -23,7 +22,6 @@ from evalkit.claims._evidence import (
 )
 from evalkit.claims._figures import GPEN, X4PLUS
 from evalkit.claims.measure import CLAIMED
-from evalkit.stats import bradley_terry, compare_conditions, mean_opinion_scores
 
 MARGIN = 0.5
 """Half a mark: means no further apart say the same."""
@@ -69,7 +67,7 @@ def _mean(claim: str) -> Evaluator:
         scores = scores[scores["condition"] == restorer + UPSTREAM]
         if scores.empty:
             return not_tested(f"{NO_SCORE} {restorer}{UPSTREAM} on a {kind}")
-        row = mean_opinion_scores(scores).iloc[0]
+        row = stats.mean_opinion_scores(scores).iloc[0]
         low, high = row["ci_low"], row["ci_high"]
         names = ", ".join(sorted(set(scores["source"])))
         return Judgement(
@@ -112,7 +110,8 @@ def _skin_protection(evidence: Evidence) -> Judgement:
 def _without_a_face(evidence: Evidence) -> Judgement:
     both = ("bicubic", GPEN + UPSTREAM)
     scores = pd.concat([_scores(evidence, kind) for kind in ("building", "text")])
-    pairs = compare_conditions(scores[scores["condition"].isin(both)])
+    scores = scores[scores["condition"].isin(both)]
+    pairs = scores if scores.empty else stats.compare_conditions(scores)
     if pairs.empty:
         return not_tested(
             f"{NO_SCORE} {both[1]} and of bicubic on one building or text"
@@ -144,6 +143,8 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
     if scores.empty:
         return not_tested(f"{NO_SCORE} {X4PLUS}{UPSTREAM} on a portrait")
     k, n = _with_reason(scores, FAKE[2:])
+    from scipy.stats import binomtest  # late: it takes a second
+
     share = binomtest(k, n).proportion_ci()
     return Judgement(
         decide(holds=share.low > 0.5, fails=share.high < 2 / 3),
@@ -162,7 +163,9 @@ def _preferred(
     if not is_pair.any():
         return None
     choices = choices[is_pair].astype({"tied": bool})
-    fit = bradley_terry(choices)
+    from scipy.special import expit
+
+    fit = stats.bradley_terry(choices)
     low, middle, high = expit(
         2 * pd.Series([*fit.interval.loc[one], fit.strength[one]]).sort_values()
     )

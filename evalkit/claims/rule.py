@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from evalkit import stats
 from evalkit.claims._evidence import (
     Evaluator,
     Evidence,
@@ -20,7 +21,6 @@ from evalkit.claims._evidence import (
 )
 from evalkit.claims._figures import GPEN, X4PLUS
 from evalkit.claims.rating import MARGIN, UPSTREAM, _rated
-from evalkit.stats import compare_conditions
 from evalkit.tables import COST, ROUTING
 
 CONDITIONS = {
@@ -83,7 +83,9 @@ def against(scores: pd.DataFrame, condition: str) -> pd.DataFrame:
         As `evalkit.stats.compare_conditions`; its index is the other condition.
 
     """
-    pairs = compare_conditions(scores)
+    if scores.empty:  # where nobody rated, scipy is not imported: it takes a second
+        return pd.DataFrame(columns=DIFFERENCE)
+    pairs = stats.compare_conditions(scores)
     turned = pairs.swaplevel()
     turned[DIFFERENCE] = -pairs[["difference", "ci_high", "ci_low"]].to_numpy()
     both = pd.concat([pairs, turned])

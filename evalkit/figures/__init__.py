@@ -1,47 +1,35 @@
 """The figures of the study: arrays, tables and records in, matplotlib figures out."""
 
-from evalkit.figures._backends import backends
-from evalkit.figures._cost import memory, wall_times
-from evalkit.figures._crop import CROP_RULE, Crop, crop_box, cut
-from evalkit.figures._face_parts import face_parts
-from evalkit.figures._limits import frontier, instances
-from evalkit.figures._pathologies import pathology_maps
-from evalkit.figures._pictures import MAX_CONDITIONS, contact_sheet, side_by_side
-from evalkit.figures._ratings import (
-    agreement,
-    forest,
-    score_distribution,
-    subjects,
-    win_matrix,
-)
-from evalkit.figures._spread import series, sweeps, timeline
-from evalkit.figures._style import on_screen, save, show, shrunk
+from evalkit._lazy import lazy
 
-__all__ = [
-    "CROP_RULE",
-    "MAX_CONDITIONS",
-    "Crop",
-    "agreement",
-    "backends",
-    "contact_sheet",
-    "crop_box",
-    "cut",
-    "face_parts",
-    "forest",
-    "frontier",
-    "instances",
-    "memory",
-    "on_screen",
-    "pathology_maps",
-    "save",
-    "score_distribution",
-    "series",
-    "show",
-    "shrunk",
-    "side_by_side",
-    "subjects",
-    "sweeps",
-    "timeline",
-    "wall_times",
-    "win_matrix",
-]
+# matplotlib takes long to import, and a step without a figure does not need it
+__getattr__, __all__ = lazy(
+    {
+        "CROP_RULE": "evalkit.figures._crop",
+        "MAX_CONDITIONS": "evalkit.figures._pictures",
+        "Crop": "evalkit.figures._crop",
+        "agreement": "evalkit.figures._ratings",
+        "backends": "evalkit.figures._backends",
+        "contact_sheet": "evalkit.figures._pictures",
+        "crop_box": "evalkit.figures._crop",
+        "cut": "evalkit.figures._crop",
+        "face_parts": "evalkit.figures._face_parts",
+        "forest": "evalkit.figures._ratings",
+        "frontier": "evalkit.figures._limits",
+        "instances": "evalkit.figures._limits",
+        "memory": "evalkit.figures._cost",
+        "on_screen": "evalkit.figures._screen",
+        "pathology_maps": "evalkit.figures._pathologies",
+        "save": "evalkit.figures._style",
+        "score_distribution": "evalkit.figures._ratings",
+        "series": "evalkit.figures._spread",
+        "show": "evalkit.figures._screen",
+        "shrunk": "evalkit.figures._screen",
+        "side_by_side": "evalkit.figures._pictures",
+        "subjects": "evalkit.figures._ratings",
+        "sweeps": "evalkit.figures._spread",
+        "timeline": "evalkit.figures._spread",
+        "wall_times": "evalkit.figures._cost",
+        "win_matrix": "evalkit.figures._ratings",
+    }
+)

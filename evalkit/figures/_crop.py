@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.figures._style import on_screen, shrunk
+from evalkit.figures._screen import on_screen, shrunk
 from evalkit.images import Picture
 
 CROP_RULE = "the largest face where faces were given, else the most detail"

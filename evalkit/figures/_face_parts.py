@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 
 from evalkit.errors import SettingError
 from evalkit.faces import CLASSES
+from evalkit.figures._screen import on_screen
 from evalkit.figures._sheet import LINE_PX, TEXT_PT, Sheet, fitted
-from evalkit.figures._style import on_screen
 from evalkit.images import Picture
 
 PANEL_PX, LEGEND_PX, MARGIN_PX = 480, 300, 24

@@ -6,16 +6,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from evalkit.figures._style import (
-    FAINT,
-    GROUND,
-    INK,
-    new_figure,
-    on_screen,
-    printable,
-    shrunk,
-    wrap,
-)
+from evalkit.figures._screen import on_screen, shrunk
+from evalkit.figures._style import FAINT, GROUND, INK, new_figure, printable, wrap
 from evalkit.images import Picture, resize
 
 LINE_PX = 24

@@ -1,18 +1,15 @@
 """What every figure shares: pixels, greys, wrapping, saving."""
 
+import os
 import textwrap
 import unicodedata
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
-from evalkit.images import Picture, resize
 from evalkit.paths import atomic_path
 
 DPI = 150
@@ -41,64 +38,11 @@ WIDE = "\u2060"
 NO_GLYPH = "\u25a1"
 """Stands for a letter that no font here has, or that has no shape."""
 
-BAND_PX = 1 << 22
-"""Of a large picture so many pixels are made ready for the screen at a time."""
-
 SAVED: dict[str, dict[str, Any]] = {
     # half the time of level 6, and 4 % larger
     "png": {"metadata": {"Software": None}, "pil_kwargs": {"compress_level": 4}},
     "pdf": {"metadata": dict.fromkeys(("CreationDate", "Creator", "Producer"))},
 }
-
-
-def on_screen(picture: Picture) -> NDArray[np.uint8]:
-    """A picture as a screen shows it.
-
-    Parameters
-    ----------
-    picture
-        See `evalkit.images.Picture`.
-
-    Returns
-    -------
-    ndarray
-        Shape ``(height, width, 3)``, R, G, B, sRGB-encoded, uint8. 16 bits are
-        rounded to 8, grey stands in all three channels, alpha is laid over mid-grey.
-
-    """
-    if picture.dtype == np.uint16:
-        picture = ((picture.astype(np.uint32) + 128) // 257).astype(np.uint8)
-    if picture.ndim == 2:
-        return np.repeat(picture[..., None], 3, axis=2).astype(np.uint8)
-    if picture.shape[2] == 4:
-        alpha = picture[..., 3:].astype(np.float32) / 255
-        over = picture[..., :3] * alpha + 127.5 * (1 - alpha)
-        return np.rint(over).astype(np.uint8)
-    return picture.astype(np.uint8, copy=False)
-
-
-def shrunk(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
-    """A picture as a screen shows it, by area averaging, in little memory.
-
-    See `on_screen`. A picture of 200 megapixels is never converted whole, but in bands,
-    whose edges are rounded to its rows.
-
-    Parameters
-    ----------
-    picture
-        See `evalkit.images.Picture`.
-    width, height
-        Not larger than the picture's, px.
-
-    """
-    rows, columns = picture.shape[:2]
-    step = max(1, height * BAND_PX // (rows * columns))
-    bands = []
-    for top in range(0, height, step):
-        bottom = min(top + step, height)
-        band = cast(Picture, picture[top * rows // height : bottom * rows // height])
-        bands.append(resize(on_screen(band), width, bottom - top))
-    return on_screen(np.concatenate(bands))
 
 
 def new_figure(width_px: float, height_px: float) -> Figure:
@@ -182,18 +126,16 @@ def wrap(
 
 
 def save(figure: Figure, folder: Path, name: str) -> Path:
-    """Write ``<name>.png`` (150 dpi) and ``<name>.pdf``; return the path of the PNG.
+    """Write ``<name>.png`` (150 dpi); return its path.
 
-    Neither holds a date or a program's name: the same figure gives the same bytes.
+    With ``EVALKIT_PDF=1``, or where there is one that would grow old, also
+    ``<name>.pdf``, which takes longer than all else. Neither holds a date or a
+    program's name: the same figure gives the same bytes.
     """
     for suffix, how in SAVED.items():
-        with atomic_path(Path(folder) / f"{name}.{suffix}") as temporary:
-            figure.savefig(temporary, format=suffix, dpi=DPI, **how)
+        file = Path(folder) / f"{name}.{suffix}"
+        is_asked = suffix == "png" or os.environ.get("EVALKIT_PDF") == "1"
+        if is_asked or file.exists():
+            with atomic_path(file) as temporary:
+                figure.savefig(temporary, format=suffix, dpi=DPI, **how)
     return Path(folder) / f"{name}.png"
-
-
-def show(files: Iterable[Path]) -> None:
-    """Show saved figures in a notebook, one below the other."""
-    from IPython.display import Image, display
-
-    display(*[Image(filename=str(file)) for file in files])  # type: ignore[no-untyped-call]

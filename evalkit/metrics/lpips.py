@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from evalkit._torchvision import import_torchvision
 from evalkit.errors import WeightsError
 from evalkit.features import rgb
 from evalkit.images import Picture
@@ -54,6 +55,8 @@ def lpips(output: Picture, reference: Picture) -> float:
 @lru_cache(maxsize=1)
 def _load(weights: WeightsInUse) -> Any:
     import torch
+
+    import_torchvision()
     from lpips import LPIPS
 
     with warnings.catch_warnings(), torch.random.fork_rng():

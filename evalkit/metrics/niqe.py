@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 
 from evalkit._basicsr import import_basicsr, missing
+from evalkit._torchvision import import_torchvision
 from evalkit.features import rgb
 from evalkit.images import Picture
 from evalkit.metrics._spec import Metric
@@ -35,6 +36,7 @@ def niqe(output: Picture) -> float:
     picture = np.rint(255 * rgb(output))
     if min(picture.shape[:2]) < NIQE_LEAST_PX or missing("basicsr", "niqe"):
         return float("nan")
+    import_torchvision()
     import_basicsr()
     from basicsr.metrics.niqe import calculate_niqe
 

@@ -25,7 +25,8 @@ TAIL_BYTES = 2000
 STOP_S = 10.0
 
 _LIBRARY_VARIABLES = re.compile(
-    "OMP_|MKL_|OPENBLAS_|KMP_|GOMP_|ONEDNN_|DNNL_|CUDA|NVIDIA_|TORCH|PYTORCH|LD_|MALLOC"
+    "OMP_|MKL_|OPENBLAS_|OPENCV_|KMP_|GOMP_|ONEDNN_|DNNL_|CUDA|NVIDIA_|TORCH|PYTORCH|"
+    "LD_|MALLOC"
 )
 """Read when a library is loaded: a server loaded it under the values of then."""
 

@@ -64,7 +64,12 @@ def serve(control: int, parent: int, preload: list[str]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = socket.socket(fileno=control)
     requests.sendall(READY)
-    _Server(requests, parent).run()
+    try:
+        _Server(requests, parent).run()
+    finally:
+        # it holds no file and no lock, and taking torch apart costs the next step
+        # most of a second
+        os._exit(0)
 
 
 class _Server:

@@ -112,10 +112,10 @@ def _clear(section: Section) -> None:
 def _reduced(picture: Picture, side: int) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
     scale = side / max(height, width)
-    if scale >= 1:
-        return on_screen(picture)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    return shrunk(picture, wide, high)
+    shown: NDArray[np.uint8]
+    shown = on_screen(picture) if scale >= 1 else shrunk(picture, wide, high)
+    return shown
 
 
 def _data_uri(picture: NDArray[np.uint8], side: int, quality: int) -> str:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import json
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from evalkit._record_keys import code_digest
+from evalkit.paths import atomic_path, cache_dir
+from evalkit.provenance import versions
 from evalkit.restorers._torch import torch_dtype
 
 if TYPE_CHECKING:
@@ -73,7 +79,7 @@ def count_work(
     operations = moved = largest = 0.0
     weights: dict[Hashable, float] = {}
     for build, network, shape, n_batches in batches:
-        counted = _count(build, network, shape, precision)
+        counted = _kept_count(build, network, shape, precision)
         operations += counted[0] * n_batches
         moved += counted[1] * n_batches
         largest = max(largest, counted[2])
@@ -84,6 +90,35 @@ def count_work(
 
 
 @cache
+def _kept_count(
+    build: Callable[[Any], torch.nn.Module],
+    network: Hashable,
+    shape: tuple[int, int, int, int],
+    precision: str,
+) -> tuple[int, int, int, int]:
+    """As `_count`, which takes a second for a large network, once and for all.
+
+    Kept in ``<cache>/work`` under a digest of all that decides it: the text of the
+    code that builds and counts, the versions of what that imports, the arguments. A
+    network whose code is not followed (see `code_digest`) is counted each time.
+    """
+    module = getattr(build, "__module__", "")
+    if not module.startswith("evalkit.restorers.") or "<" in build.__qualname__:
+        return _count(build, network, shape, precision)
+    facts = [build.__qualname__, repr(network), shape, precision]
+    code = code_digest([module, __name__])
+    imported = versions(["torch", "basicsr", "realesrgan"])
+    digest = hashlib.sha256(json.dumps([*facts, code, imported]).encode())
+    file = cache_dir() / "work" / f"{digest.hexdigest()}.json"
+    with suppress(OSError, ValueError):  # not there, or damaged: counted anew
+        operations, ends, largest, weights = json.loads(file.read_text("ascii"))
+        return operations, ends, largest, weights
+    counted = _count(build, network, shape, precision)
+    with suppress(OSError), atomic_path(file) as temporary:  # no room: counted again
+        temporary.write_text(json.dumps(counted), "ascii")
+    return counted
+
+
 def _count(
     build: Callable[[Any], torch.nn.Module],
     network: Hashable,

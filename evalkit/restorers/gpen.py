@@ -155,6 +155,9 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     settings, size = plan.resolved, SIZES[plan.spec.name]
     by_name = {found.name: found for found in plan.weights}
     device, precision = settings["device"], settings["precision"]
+    if settings["runner"] == "upstream":
+        # GPEN's program does, and its user pays for all that comes with it
+        import torchvision  # noqa: F401
     if plan.weights[0].kind == "random":
         warnings.warn(plan.notes[0], RandomWeightsWarning, stacklevel=2)
     engine, notes = _load_engine(plan, precision, make_engine)

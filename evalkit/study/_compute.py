@@ -22,6 +22,7 @@ from evalkit.records import Cell, code_digest, in_words, is_open, record_key
 from evalkit.restorers import parse_condition, plan_restorer, restorers
 from evalkit.study._cells import ALIGNED
 from evalkit.study._kept import holds, take_same_bytes
+from evalkit.study._progress import tell
 from evalkit.study._run import CELL, Run, with_newest_key
 from evalkit.tables import FAILURES, INTERRUPTED
 
@@ -131,6 +132,7 @@ class Cells:
             for note in check_alone(index, allow_busy=self.run.allow_busy):
                 say(note)
         for number, row in enumerate(missing, 1):
+            tell(picture=number, of=len(missing))
             start, source = time.perf_counter(), row["source"]
             if source in copies:
                 records = self.run.records.read()

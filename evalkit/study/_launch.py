@@ -20,6 +20,7 @@ from evalkit.imagesets import imagesets, left_out, made_dir, prepare
 from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.restorers._torch import pick_device
 from evalkit.study._again import (
     executed_notebooks,
     failed,
@@ -35,6 +36,7 @@ from evalkit.study._config import (
     write_study,
 )
 from evalkit.study._notebooks import FIRST_STEP, point_latest
+from evalkit.study._progress import FILE, LOG, TOLD, follow
 from evalkit.study._rating import ratings_digest
 from evalkit.study._run import Run, open_run, write_text
 from evalkit.tables import IMAGES
@@ -46,6 +48,7 @@ def run_study(
     images: str | None = None,
     recursive: bool = False,
     retry: bool = False,
+    pdf: bool = False,
     say: Callable[[str], None] = print,
 ) -> Run:
     """Run a study, or go on with it: only what is missing is computed.
@@ -62,6 +65,8 @@ def run_study(
         Whether its subfolders are read, too, whatever the study says.
     retry
         Whether to try again what failed in an earlier run, too.
+    pdf
+        Save every figure as PDF, too. Steps that ran without it are run again.
     say
         Told what is being done.
 
@@ -104,7 +109,9 @@ def run_study(
             write_study(study, run.path / "study.yaml")
             if (run.path / "notebooks" / f"{FIRST_STEP}.ipynb").is_file():
                 point_latest(run.path)
-            _snakemake(run, study, weights, say, has_cuda=has_cuda, retry=retry)
+            _snakemake(
+                run, study, weights, say, has_cuda=has_cuda, retry=retry, pdf=pdf
+            )
     except Timeout as error:
         raise StudyError(
             f"study {study.name} is being run by another process ({run.path}); "
@@ -168,10 +175,7 @@ def _limited_to(study: Study, conditions: Collection[str]) -> Study:
 
 
 def _has_cuda() -> bool:
-    os.environ.setdefault("PYTORCH_NVML_BASED_CUDA_CHECK", "1")  # makes no context
-    import torch
-
-    return torch.cuda.is_available()
+    return pick_device("auto") != "cpu"  # without torch where there is no driver
 
 
 def _prepare_pictures(study: Study) -> None:
@@ -231,7 +235,10 @@ def _snakemake(
     *,
     has_cuda: bool,
     retry: bool,
+    pdf: bool,
 ) -> None:
+    # PDFs that are there are kept up to date, so they need not be asked for again
+    pdf = pdf or os.environ.get("EVALKIT_PDF") == "1" or any(run.figures.glob("*.pdf"))
     start = time.perf_counter()
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     os.environ["EVALKIT_RETRY_BEFORE"] = started_at if retry else ""
@@ -260,6 +267,7 @@ def _snakemake(
             step_name(name): _digest(weights[name]) for name in study.conditions
         },
         "ratings": ratings_digest(run),
+        "pdf": pdf,
         "code": _code_digest(),
     }
     write_text(run.path / "snakemake.json", json.dumps(config, indent=1))
@@ -275,17 +283,31 @@ def _snakemake(
     command += ["--nolock"]
     if notebooks := executed_notebooks(run, again, study.conditions):
         command += ["--forcerun", *notebooks]
-    done = subprocess.run(
-        command,
-        cwd=run.path,
-        env={**os.environ, **_writable_homes(), "EVALKIT_OFFLINE": "1"},
-        preexec_fn=die_with_parent,
-        process_group=0,  # Ctrl-C is for this process, and the others end with it
-        check=False,
-    )
-    if done.returncode:
+    (run.path / TOLD).write_bytes(b"")
+    told = {**_writable_homes(), "EVALKIT_OFFLINE": "1", FILE: str(run.path / TOLD)}
+    if pdf:
+        told["EVALKIT_PDF"] = "1"
+    with (
+        (run.path / LOG).open("wb") as log,
+        subprocess.Popen(
+            command,
+            cwd=run.path,
+            env={**os.environ, **told},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            preexec_fn=die_with_parent,
+            process_group=0,  # Ctrl-C is for this process, and the others end with it
+        ) as process,
+    ):
+        try:
+            follow(process, run.path, say)
+        except BaseException:
+            process.kill()  # and its steps with it
+            raise
+    if process.returncode:
         raise StudyError(
-            f"study {study.name} is not complete: see the failed steps above and "
+            f"study {study.name} is not complete: see {run.path / LOG} and "
             f"{run.path / 'notebooks'}; run it again to go on from here"
         )
     n_new = len(run.records.cells()) - n_before

@@ -10,10 +10,11 @@ from typing import Any
 from traitlets.config import Config
 
 from evalkit._told import told_in_a_line
-from evalkit.errors import StudyError
+from evalkit.errors import EvalkitError, StudyError
 from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study._parameters import check_parameters, notebook_path
+from evalkit.study._progress import STEP, tell
 
 KERNELS = Config(
     {
@@ -28,6 +29,9 @@ has to keep is on the disk before its last cell ends: no need to wait for its le
 
 FIRST_STEP = "10_images"
 """Once its notebook has run, a study has pictures: ``latest`` may point at it."""
+
+STEP_OF = ("condition", "network")
+"""The parameters that tell apart the steps of one notebook."""
 
 
 def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
@@ -75,16 +79,31 @@ def point_latest(run_dir: Path) -> None:
     temporary.replace(run_dir.with_name("latest"))
 
 
-def _main(name: str, output: Path, parameters: dict[str, Any]) -> None:
-    run_notebook(name, output, parameters)
+def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
+    """As `run_notebook`, telling of it; see `evalkit.study._progress`."""
+    given = (str(parameters[key]) for key in STEP_OF if key in parameters)
+    os.environ[STEP] = " ".join([name, *given])
+    # the libraries of a kernel keep to the threads that Snakemake gives a step;
+    # OpenCV alone has a variable of its own
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", threads)
+    tell(begins=True)
+    try:
+        run_notebook(name, output, parameters)
+    except Exception as error:
+        is_ours = isinstance(error, EvalkitError)
+        tell(error=str(error) if is_ours else f"{name} stopped: {error!r}")
+        raise
     if name == FIRST_STEP:
         point_latest(output.parent.parent)
+    tell(ends=True)
 
 
 if __name__ == "__main__":
     die_with_parent()
-    # papermill imports jsonschema, which builds this package's grammar of addresses
-    # for 0.8 s in every step, and notebooks have none; jsonschema goes on without it
-    sys.modules["rfc3987_syntax"] = None  # type: ignore[assignment]
+    # papermill imports jsonschema, which builds a grammar of addresses for 0.8 s in
+    # every step, and pyarrow, for Hadoop's files, 0.2 s; notebooks have neither, and
+    # both go on without
+    sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
     with told_in_a_line():
-        _main(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
+        run_step(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))

@@ -189,7 +189,8 @@ def _drawn(
         }
         for condition, output in outputs.items()
     }
-    return pathology_maps(source, outputs, panels, legends)
+    figure: Figure = pathology_maps(source, outputs, panels, legends)
+    return figure
 
 
 def _told(value: float | None, unit: str) -> str:

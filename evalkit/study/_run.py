@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -12,8 +12,10 @@ from evalkit.imagesets import left_out, prepare
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore, at_hand
-from evalkit.study._config import Study, read_study
 from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table, as_markdown
+
+if TYPE_CHECKING:
+    from evalkit.study._config import Study
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -42,8 +44,10 @@ class Run:
         return self.path.name
 
     @property
-    def study(self) -> Study | None:
+    def study(self) -> "Study | None":
         """The resolved study, or None for a folder that notebooks filled by hand."""
+        from evalkit.study._config import read_study  # late: it takes pydantic
+
         file = self.path / "study.yaml"
         return read_study(file) if file.is_file() else None
 

@@ -1,5 +1,7 @@
 """What the panel of a run said: every statistic of its scores and choices."""
 
+from __future__ import annotations  # `stats` imports scipy when it is first used
+
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path

@@ -1,0 +1,176 @@
+"""Where a study is: what its steps tell, and the one line that shows it."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+FILE, STEP = "EVALKIT_PROGRESS", "EVALKIT_STEP"
+"""Environment variables of a step: the file it tells its progress to, its own name."""
+
+LOG = "snakemake.log"
+TOLD = ".progress.jsonl"
+"""Files of the run folder, both of the latest run only."""
+
+POLL_S = 0.1
+
+_TOTAL = re.compile(rb"total +(\d+)\s*$")
+"""Ends Snakemake's table of jobs; one of them is the study itself, with no notebook."""
+
+
+def tell(**facts: Any) -> None:
+    """Tell `follow` of this step: ``begins``, ``picture`` with ``of``, ``ends``...
+
+    Where nobody follows, as under papermill by hand, nothing is written.
+    """
+    if file := os.environ.get(FILE):
+        line = json.dumps({"step": os.environ.get(STEP, ""), **facts})
+        # what only shows progress is no reason to stop
+        with suppress(OSError), Path(file).open("a", encoding="ascii") as told:
+            told.write(line + "\n")
+
+
+@dataclass
+class _Step:
+    name: str
+    number: int
+    picture: int = 0
+    of: int = 0
+    began: list[float] = field(default_factory=list)
+    """When each picture did, in seconds of `time.monotonic`."""
+
+    def left_s(self) -> float | None:
+        """What the pictures take that are left, at the mean of those that are done.
+
+        None before one is done, and when that time is over.
+        """
+        if len(self.began) < 2:
+            return None
+        mean_s = (self.began[-1] - self.began[0]) / (len(self.began) - 1)
+        end = self.began[-1] + mean_s * (self.of - self.picture + 1)
+        left_s = end - time.monotonic()
+        return left_s if left_s > 0 else None
+
+
+class Progress:
+    """The steps of a study as they are told, and a line that says where they are."""
+
+    def __init__(self) -> None:
+        self.total: int | None = None
+        self.n_begun = 0
+        self.running: dict[str, _Step] = {}
+        """By name; the one that was heard of last is the last."""
+
+    def take(self, told: dict[str, Any]) -> None:
+        """Take what a step told; see `tell`."""
+        name = told["step"]
+        if "begins" in told:
+            self.n_begun += 1
+            self.running[name] = _Step(name, self.n_begun)
+        elif "picture" in told:
+            step = self.running[name] = self.running.pop(name)
+            step.picture, step.of = told["picture"], told["of"]
+            if step.picture == 1:
+                step.began.clear()
+            step.began.append(time.monotonic())
+        else:
+            del self.running[name]
+
+    def line(self) -> str:
+        """Step, picture n of m, and the time that is left of this step."""
+        if not self.running:
+            return ""
+        step = list(self.running.values())[-1]
+        total = f" of {self.total}" if self.total else ""
+        line = f"step {step.number}{total}, {step.name}"
+        if step.of:
+            line += f": picture {step.picture} of {step.of}"
+        left_s = step.left_s()
+        return line if left_s is None else f"{line}, about {_rounded(left_s)} left"
+
+
+def follow(
+    process: subprocess.Popen[bytes], run: Path, say: Callable[[str], None]
+) -> None:
+    """Show the progress of a study until Snakemake, `process`, has ended.
+
+    On a terminal that is one line, written over again; else a line when a step begins.
+    What a step that fails told is written to standard error, one line each.
+
+    Parameters
+    ----------
+    process
+        Writes to `LOG`; its steps tell to `TOLD`.
+    run
+        The run folder, which holds both.
+    say
+        Told of each step, where standard output is no terminal.
+
+    """
+    terminal = sys.stdout if sys.stdout.isatty() else None
+    progress, shown = Progress(), ""
+    with (run / LOG).open("rb") as log, (run / TOLD).open("rb") as told:
+        has_ended = False
+        while not has_ended:
+            has_ended = process.poll() is not None  # then read what came before
+            for row in _lines(log):
+                if found := _TOTAL.match(row):
+                    progress.total = int(found[1]) - 1
+            errors = []
+            for row in _lines(told):
+                progress.take(facts := json.loads(row))
+                if "error" in facts:
+                    errors.append(facts["error"])
+                elif "begins" in facts and terminal is None:
+                    say(printable(progress.line()))
+            if has_ended and process.returncode:
+                errors += [f"{name} was killed" for name in progress.running]
+            line = "" if has_ended else progress.line()
+            if terminal and (errors or line != shown):
+                _write(terminal, "")
+            for error in errors:
+                print(f"evalkit: {printable(error)}", file=sys.stderr, flush=True)
+            if terminal and (errors or line != shown):
+                _write(terminal, line)
+            shown = line
+            if not has_ended:
+                time.sleep(POLL_S)
+
+
+def printable(text: str) -> str:
+    """In one line, with every character escaped that a terminal would obey."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode()
+        for char in " ".join(text.split())
+    )
+
+
+def _rounded(seconds: float) -> str:
+    for size, unit in ((3600, "h"), (60, "min")):
+        if seconds >= 1.5 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{max(1, seconds):.0f} s"
+
+
+def _write(terminal: IO[str], line: str) -> None:
+    """Write over the terminal's line, cut to its width."""
+    from rich.cells import set_cell_size  # a Chinese letter is two columns wide
+
+    width = shutil.get_terminal_size().columns - 1
+    terminal.write(f"\r{set_cell_size(printable(line), width)}\r")
+    terminal.flush()
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The whole lines that have come since the last call."""
+    while (line := file.readline()).endswith(b"\n"):
+        yield line
+    file.seek(-len(line), os.SEEK_CUR)
