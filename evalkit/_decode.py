@@ -199,8 +199,9 @@ def _png(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
         if png.bits == 16:  # of colours Pillow keeps 8
             import imagecodecs
 
-            pixels = imagecodecs.png_decode(png.file.getvalue())
-            stored = Stored(pixels, 16, orientation=_orientation(path, file))
+            stored = Stored(imagecodecs.png_decode(png.file.getvalue()), 16)
+            if png.is_oriented:
+                stored.orientation = _orientation(path, file)
         else:
             stored = _from_pillow(path, file, limit_px)
     if png.clear:

@@ -12,8 +12,7 @@ from evalkit.imagesets._build import Made, Recipe, build, save_pair
 from evalkit.imagesets._spec import ImageSet
 
 NOT_READ = frozenset(
-    {".arw", ".avif", ".cr2", ".cr3", ".dng", ".heic", ".heif", ".jp2", ".jxl"}
-    | {".nef", ".orf", ".psd", ".raf", ".rw2"}
+    {".arw", ".cr2", ".cr3", ".dng", ".nef", ".orf", ".psd", ".raf", ".rw2"}
 )
 """Suffixes of pictures that we cannot read; such a file is a row that says so."""
 
