@@ -1,5 +1,6 @@
 """Make the pictures of a set once: what was made is kept while its digests hold."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,8 +20,17 @@ from evalkit.images import Picture, read_image, write_image
 from evalkit.paths import PACKAGE, atomic_path
 from evalkit.tables import IMAGES
 
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pypdfium2", "scipy")
+LIBRARIES = (
+    *("imagecodecs", "numpy", "opencv-python-headless", "pi-heif", "pillow"),
+    *("pypdfium2", "scipy", "tifffile"),
+)
 """Those that compute or encode pixels here."""
+
+DECODED_BY = (
+    *("images", "_boxes", "_decode", "_encode", "_icc", "_jxl", "_kinds", "_newer"),
+    *("_pdf", "_pdf_page", "_png", "_stored", "_tiff"),
+)
+"""Modules of evalkit that decide what is read from a file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,7 +134,9 @@ def _make(recipe: Recipe, key: str, folder: Path) -> dict[str, Any]:
         made = recipe.make(folder)
         if "width_px" not in row:
             row["height_px"], row["width_px"] = read_image(made.path).shape[:2]
-    except (ImageError, WeightsError) as error:
+    except (ImageError, WeightsError, OSError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise  # a full disk is no fault of this picture
         return {"key": None, "files": {}, "row": {**row, "error": str(error)}}
     files = [made.path, made.reference, *made.others]
     digests = {str(file): digest(file) for file in files if file}
@@ -160,7 +172,7 @@ def _recipe_key(recipe: Recipe) -> str:
 @cache
 def _code() -> list[str]:
     """What, beside a recipe, decides the bytes: this code and the libraries."""
-    sources = [PACKAGE / f"{name}.py" for name in ("images", "_decode", "_icc")]
+    sources = [PACKAGE / f"{name}.py" for name in DECODED_BY]
     sources += sorted(Path(__file__).parent.glob("*.py"))
     digests = [digest(source) for source in sources]
     return digests + [f"{library} {version(library)}" for library in LIBRARIES]

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit import faces
 from evalkit.errors import ImageError
-from evalkit.images import n_pages, picture_files, read_image
+from evalkit.images import n_pages, picture_files, picture_kind, read_image
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers._routing import ROUTES, decide, look
@@ -63,10 +63,10 @@ def _route_file(
 ) -> dict[str, Any] | None:
     try:
         picture, count = read_image(path), n_pages(path)
-    except ImageError as error:
+    except (ImageError, OSError) as error:
         say(f"{path}: left out: {error}")
         return None
-    values = look(picture, detector, is_pdf=float(path.suffix.lower() == ".pdf"))
+    values = look(picture, detector, is_pdf=float(picture_kind(path) == "pdf"))
     decision = decide(values)
     used = chosen = ROUTES[decision.route]
     lines = [f"{path}: {chosen}", *decision.reasons]

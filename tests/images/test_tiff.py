@@ -234,9 +234,14 @@ def test_a_strip_behind_the_end_of_the_file_is_no_black_strip(tmp_path, deep):
         read_image(tmp_path / "a.tif")
 
 
-def test_colours_of_16_bits_keep_a_gamma_s_profile_and_odd_ones_do_no_harm(
-    tmp_path, deep
-):
+def test_a_tiff_without_a_page_is_damaged_and_not_empty(tmp_path):
+    (tmp_path / "a.tif").write_bytes(b"II*\0\x08\0\0\0")
+    for read in (n_pages, read_image):
+        with pytest.raises(ImageError, match=r"a\.tif is cut off or damaged"):
+            read(tmp_path / "a.tif")
+
+
+def test_a_profile_that_is_a_text_does_no_harm(tmp_path, deep):
     tag = (34675, "s", 0, "no profile, but a text", True)
     tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", extratags=[tag])
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), deep)

@@ -20,7 +20,7 @@ def album(tmp_path, astronaut):
         face.save(folder / name, save_all=True, append_images=[upside_down])
     (folder / "empty.png").touch()
     (folder / "letter.png").write_text("Dear reader", encoding="utf-8")
-    (folder / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+    (folder / "camera.NEF").write_bytes(b"II*\0\x08\0\0\0")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and no more")
     (folder / "notes.txt").write_text("not a picture", encoding="utf-8")
     (folder / ".hidden.png").touch()
@@ -40,7 +40,7 @@ def test_every_page_is_a_source_and_every_broken_file_a_row(album):
     errors = table["error"].dropna()
     assert "zero bytes" in errors["empty"]
     assert "not a picture" in errors["letter"]
-    assert "convert it to" in errors["phone"]
+    assert "convert it to one of" in errors["camera"]
     assert "PDF that cannot be read" in errors["broken-p1"]
     assert len(table) == 10
 
@@ -77,5 +77,5 @@ def test_a_repaired_file_is_taken(album, astronaut):
 
 def test_a_folder_without_pictures_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("nothing to see", encoding="utf-8")
-    with pytest.raises(ImageError, match=r"holds no picture; read: \.bmp"):
+    with pytest.raises(ImageError, match=r"holds no picture; read: "):
         prepare(tmp_path)
