@@ -26,6 +26,7 @@ from evalkit._stored import (
     finished,
     not_premultiplied,
     orientation_of,
+    read_through,
     with_transparent,
 )
 from evalkit.errors import ImageError
@@ -150,17 +151,10 @@ def _damage_is_said(path: Path) -> Iterator[None]:
             told = getattr(error, "errno", None)
             if isinstance(error, OSError) and told not in (None, errno.EINVAL):
                 raise
-            _read_through(path)
+            read_through(path)
             raise ImageError(_what_is_wrong(path, error)) from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
-
-
-def _read_through(path: Path) -> None:
-    """A disk that fails is found by reading all, whatever the decoder said."""
-    with path.open("rb") as stream:
-        while stream.read(2**20):
-            pass
 
 
 def _what_is_wrong(path: Path, error: Exception) -> str:
@@ -199,8 +193,9 @@ def _png(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
         if png.bits == 16:  # of colours Pillow keeps 8
             import imagecodecs
 
-            pixels = imagecodecs.png_decode(png.file.getvalue())
-            stored = Stored(pixels, 16, orientation=_orientation(path, file))
+            stored = Stored(imagecodecs.png_decode(png.file.getvalue()), 16)
+            if png.is_oriented:
+                stored.orientation = _orientation(path, file)
         else:
             stored = _from_pillow(path, file, limit_px)
     if png.clear:
@@ -286,7 +281,7 @@ def _orientation(path: Path, file: ImageFile) -> int:
     try:
         told = file.getexif().get(ExifTags.Base.Orientation)
     except BROKEN_FILE as error:
-        told = f"in broken EXIF ({error})"
+        told = f"of broken EXIF ({error})"
     return orientation_of(told, str(path))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from evalkit import _pdf_page
-from evalkit._stored import Picture, check_page, check_size
+from evalkit._stored import Picture, check_page, check_size, read_through
 from evalkit.errors import ImageError, SettingError
 
 DPI = 200
@@ -53,6 +53,7 @@ def _document(path: Path) -> Iterator[Any]:
             finally:
                 document.close()
         except pypdfium2.PdfiumError as error:
+            read_through(path)
             raise ImageError(f"{path}: a PDF that cannot be read: {error}") from error
 
 

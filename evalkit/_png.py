@@ -30,6 +30,8 @@ class Png:
     """Of a sample (IHDR)."""
     clear: tuple[int, ...] = ()
     """The transparent grey or R, G, B (tRNS), of as many bits as a sample; or none."""
+    is_oriented: bool = False
+    """Whether EXIF, or a text that may say an orientation, is there."""
     profile: bytes | None = None
     cicp: tuple[int, int] | None = None
     """Primaries and transfer of ITU-T H.273; it goes before a profile (PNG 13.16)."""
@@ -57,8 +59,11 @@ def essential(content: bytes) -> Png:
             png.profile = _inflated(packed, MAX_PROFILE_BYTES)
         elif name == b"cICP" and len(body) == 4:
             png.cicp = body[0], body[1]
-        elif name in (b"tRNS", b"eXIf") or _is_orientation(name, body):
+        elif name == b"tRNS":  # of a palette
             png.file.write(whole)
+        elif name == b"eXIf" or _is_orientation(name, body):
+            png.file.write(whole)
+            png.is_oriented = True
     png.file.seek(0)
     return png
 

@@ -148,3 +148,17 @@ def check_page(path: Path, page: int, n_pages: int) -> None:
     """
     if not 0 <= page < n_pages:
         raise ImageError(f"{path} has pages 0 to {n_pages - 1}; got page {page}")
+
+
+def read_through(path: Path) -> None:
+    """Find a disk that fails by reading all, whatever the decoder said of damage.
+
+    Raises
+    ------
+    OSError
+        The machine cannot read the file.
+
+    """
+    with path.open("rb") as stream:
+        while stream.read(2**20):
+            pass

@@ -1,6 +1,8 @@
 """TIFF by tifffile: what Pillow reads wrongly, at 8 bits only, or not at all."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -69,30 +71,31 @@ def is_for_pillow(tags: dict[int, Any]) -> bool:
 
 def read_tiff(path: Path, stream: BinaryIO, page: int, limit_px: int) -> Stored:
     """Decode one page of any depth up to 16 bits, in any layout and compression."""
-    import tifffile
-
-    stream.seek(0)
-    try:
-        with tifffile.TiffFile(stream) as file:
-            check_page(path, page, len(file.pages))
-            sheet = file.pages[page]
-            _check_kind(path, sheet)
-            check_size(path, sheet.imagewidth, sheet.imagelength, limit_px)
-            _check_is_whole(path, sheet, file.filehandle.size)
-            pixels = sheet.asarray()
-            return _stored(path, sheet, pixels)
-    except tifffile.TiffFileError as error:
-        raise ValueError(str(error)) from error
+    with _opened(stream) as file:
+        check_page(path, page, len(file.pages))
+        sheet = file.pages[page]
+        _check_kind(path, sheet)
+        check_size(path, sheet.imagewidth, sheet.imagelength, limit_px)
+        _check_is_whole(path, sheet, file.filehandle.size)
+        return _stored(path, sheet, sheet.asarray())
 
 
 def count_tiff_pages(stream: BinaryIO) -> int:
     """Pages of a file whose first one Pillow cannot open."""
+    with _opened(stream) as file:
+        return len(file.pages)
+
+
+@contextmanager
+def _opened(stream: BinaryIO) -> Iterator[Any]:
     import tifffile
 
     stream.seek(0)
     try:
         with tifffile.TiffFile(stream) as file:
-            return len(file.pages)
+            if not len(file.pages):
+                raise ValueError("it holds no page")
+            yield file
     except tifffile.TiffFileError as error:
         raise ValueError(str(error)) from error
 

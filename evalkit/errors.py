@@ -102,7 +102,7 @@ def attempt(
     """What `compute` gives; or None, and the sentence why there is nothing.
 
     Every loop over pictures calls it, so that one picture never stops a step. Errors
-    of ours and want of memory are known to happen and become the note. Any other is a
+    of ours, a file that cannot be had and want of memory are known to happen and become the note. Any other is a
     fault of evalkit: it becomes the note with its type, and is said; where
     ``EVALKIT_STRICT`` is 1, as in our tests, it is raised.
 
@@ -123,11 +123,11 @@ def attempt(
     """
     try:
         return compute(), None
-    except (EvalkitError, MemoryError) as error:
-        return None, str(error) or "not enough memory for a picture of this size"
-    except Exception as error:  # a bug, which may cost one picture, not all
+    except (EvalkitError, MemoryError, OSError) as error:
         if isinstance(error, OSError) and error.errno in MACHINE:
             raise
+        return None, str(error) or "not enough memory for a picture of this size"
+    except Exception as error:  # a bug, which may cost one picture, not all
         if os.environ.get("EVALKIT_STRICT") == "1":
             raise
         note = f"{type(error).__name__}: {error}"

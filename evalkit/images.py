@@ -108,7 +108,7 @@ def write_image(path: Path | str, image: Picture) -> None:
 
     PNG and TIFF keep every bit and alpha; so does JPEG XL (lossless), of 8 bits. JPEG,
     WebP, AVIF and HEIC (quality 95, no chroma subsampling except in WebP) do not. A
-    grey picture comes back from WebP as three equal channels: WebP has no grey.
+    grey picture comes back from WebP with three channels: WebP has no grey.
     HEIC needs pillow-heif, an extra: ``pip install evalkit[heic]``; its wheel holds
     x265, which is under the GPL. The same picture makes the same bytes.
 

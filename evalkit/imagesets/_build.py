@@ -1,5 +1,6 @@
 """Make the pictures of a set once: what was made is kept while its digests hold."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +21,10 @@ from evalkit.paths import atomic_path, file_name
 from evalkit.records import code_digest
 from evalkit.tables import IMAGES
 
-LIBRARIES = ("numpy", "opencv-python-headless", "pillow", "pypdfium2", "scipy")
+LIBRARIES = (
+    *("imagecodecs", "numpy", "opencv-python-headless", "pi-heif", "pillow"),
+    *("pypdfium2", "scipy", "tifffile"),
+)
 """Those that compute or encode pixels here."""
 
 
@@ -128,7 +132,9 @@ def _make(recipe: Recipe, key: str, folder: Path) -> dict[str, Any]:
         made = recipe.make(folder)
         if "width_px" not in row:
             row["height_px"], row["width_px"] = read_image(made.path).shape[:2]
-    except (ImageError, WeightsError) as error:
+    except (ImageError, WeightsError, OSError) as error:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
+            raise  # a full disk is no fault of this picture
         return {"key": None, "files": {}, "row": {**row, "error": str(error)}}
     files = [made.path, made.reference, *made.others]
     digests = {str(file): digest(file) for file in files if file}

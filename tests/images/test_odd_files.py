@@ -205,6 +205,7 @@ def test_texts_of_any_size_cost_no_pixels(tmp_path, small, name, keyword):
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), small)
 
 
+@pytest.mark.filterwarnings("ignore::evalkit._stored.MetadataWarning")
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("name", [b"iCCP", b"tEXt", b"eXIf", b"gAMA", b"acTL", b"abCd"])
 def test_a_chunk_that_is_no_pixel_may_be_damaged(tmp_path, small, deep, name, dtype):
