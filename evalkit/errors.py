@@ -102,9 +102,9 @@ def attempt(
     """What `compute` gives; or None, and the sentence why there is nothing.
 
     Every loop over pictures calls it, so that one picture never stops a step. Errors
-    of ours, a file that cannot be had and want of memory are known to happen and become the note. Any other is a
-    fault of evalkit: it becomes the note with its type, and is said; where
-    ``EVALKIT_STRICT`` is 1, as in our tests, it is raised.
+    of ours, a file that cannot be had and want of memory are known to happen and become
+    the note. Any other is a fault of evalkit: it becomes the note with its type, and is
+    said; where ``EVALKIT_STRICT`` is 1, as in our tests, it is raised.
 
     Parameters
     ----------
