@@ -96,10 +96,10 @@ class Cells:
         """
         rows = images.to_dict("records")
         keys = {row["source"]: self._key(row) for row in rows}
-        records = self.run.records.read()
+        records = self._standing()
         missing = self._missing_of(rows, keys, records)
         if take_same_bytes(self, missing, keys, records, say):
-            records = self.run.records.read()
+            records = self._standing()
             missing = self._missing_of(missing, keys, records)
         what = self.condition
         if self.experiment not in ("quality", "cost"):
@@ -116,7 +116,7 @@ class Cells:
         for number, row in enumerate(missing, 1):
             start, source = time.perf_counter(), row["source"]
             if source in copies:
-                records = self.run.records.read()
+                records = self._standing()
                 if take_same_bytes(self, [row], keys, records, say):
                     continue
             there = self.mine(records, source, keys[source])
@@ -126,8 +126,14 @@ class Cells:
                 f"{time.perf_counter() - start:.1f} s"
             )
         records = self.run.records.read()
+        records = records[records["key"].isin(keys.values())]
         parts = [self.mine(records, name, key) for name, key in keys.items()]
         return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
+
+    def _standing(self) -> pd.DataFrame:
+        """All records of the run but those of cells that are to be tried again."""
+        records = self.run.records.read()
+        return records[records["outcome"] != "interrupted"]
 
     def _copies(
         self, missing: Sequence[Mapping[str, Any]], keys: Mapping[str, str]
