@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from evalkit._files import digest
 from evalkit.figures import Crop
 from evalkit.report._run import Cell, RunFolder, by_cell
 from evalkit.report._text import number, plain_rows
@@ -112,11 +111,10 @@ def sections(folder: RunFolder) -> list[Section]:
     found = []
     for facts in plain_rows(folder.usable):
         name = facts["source"]
-        views = [_given("source", facts["path"], facts["sha256"])]
+        views = [_given("source", facts["path"])]
         hidden: list[View] = []
         if facts["reference"]:
-            reference = facts["reference"], facts["reference_sha256"]
-            views.append(_given("reference", *reference))
+            views.append(_given("reference", facts["reference"]))
         for condition in folder.conditions:
             cell = (condition, name)
             view = _output(folder, cell)
@@ -135,13 +133,10 @@ def sections(folder: RunFolder) -> list[Section]:
     return found
 
 
-def _given(name: str, path: str, sha256: str | None) -> View:
+def _given(name: str, path: str) -> View:
     file = Path(path)
     if not file.is_file():
         return View(name=name, file=None, reason="the file is no longer there")
-    if sha256 and digest(file) != sha256:
-        reason = "the file has changed since; run the study again"
-        return View(name=name, file=None, reason=reason)
     return View(name=name, file=file)
 
 

@@ -135,7 +135,7 @@ class Cells:
             tell(picture=number, of=len(missing))
             start, source = time.perf_counter(), row["source"]
             if source in copies:
-                records = self.run.records.read()
+                records = self._standing()
                 if take_same_bytes(self, [row], keys, records, say):
                     continue
             there = self.mine(records, source, keys[source])
@@ -146,6 +146,7 @@ class Cells:
             )
             self._count_interrupted(outcome)
         records = self.run.records.read()
+        records = records[records["key"].isin(keys.values())]
         parts = [self.mine(records, name, key) for name, key in keys.items()]
         return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
 
