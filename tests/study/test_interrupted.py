@@ -15,12 +15,14 @@ from evalkit import study
 from evalkit.errors import StudyError
 from evalkit.images import write_image
 from evalkit.paths import file_name
+from evalkit.provenance import machine
 from evalkit.records import RecordStore, RecordsWriteError
 from evalkit.study import measure_cost, measure_stability, restore, summarise_cost
-from evalkit.study._again import executed_notebooks
+from evalkit.study._again import executed_notebooks, what_is_left
 from evalkit.study._compute import Cells
 from evalkit.study._concurrency import _Group
 from evalkit.study._run import open_run
+from evalkit.tables import IMAGES
 
 EVALKIT = [sys.executable, "-m", "evalkit.cli"]
 
@@ -234,6 +236,28 @@ def test_the_notebooks_of_what_is_tried_again_run_again(run):
     assert again(experiment="batch-4") == ["30_cost-lanczos"]
     assert again(experiment="stability") == []  # not a step of this study
     assert again(experiment="backend", restorer="onnx-x") == ["50_backends-x"]
+
+
+def test_what_is_left_is_told_but_not_what_had_to_fail(run):
+    pictures = [{"source": "cup", "sha256": "1"}, {"source": "bad", "error": "cut off"}]
+    run.write(IMAGES, IMAGES.frame(pictures))
+    shared = {"source": "cup", "source_sha256": "1", "condition": "lanczos", "run": 1}
+    shared |= {"phase": "cold", "machine": machine()["machine"], "error": "why"}
+    for number, record in enumerate(
+        (
+            {"experiment": "cost", "outcome": "oom"},
+            {"experiment": "quality", "outcome": "interrupted", "error": "disk full"},
+            {"experiment": "budget-64", "outcome": "oom"},
+            {"experiment": "concurrency-8", "outcome": "crash"},
+            {"experiment": "size", "outcome": "error", "machine": "another"},
+            {"experiment": "tile", "outcome": "ok"},
+            {"experiment": "tile", "outcome": "error", "source": "bad"},
+        )
+    ):
+        run.records.append([{**shared, "key": f"k{number}", **record}])
+    lost, failed = what_is_left(run, "2026-01-01T00:00:00.000+00:00")
+    assert lost.startswith("1 cell was interrupted by the machine: disk full; run it")
+    assert failed.startswith("1 cell was left failed by earlier runs")
 
 
 @pytest.mark.timeout(900)
