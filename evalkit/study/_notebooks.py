@@ -19,12 +19,16 @@ from evalkit.study._progress import STEP, tell
 KERNELS = Config(
     {
         "KernelManager": {"transport_encryption": "auto"},
-        "NotebookClient": {"shutdown_kernel": "immediate"},
+        "NotebookClient": {
+            "shutdown_kernel": "immediate",
+            "extra_arguments": ["--log-level=ERROR"],
+        },
     }
 )
 """TCP between papermill and a kernel: parallel runs clash over IPC sockets (papermill
 #511); encrypted where the kernel can, since any local user may connect. What a kernel
-has to keep is on the disk before its last cell ends: no need to wait for its leave."""
+has to keep is on the disk before its last cell ends: no need to wait for its leave.
+One whose parent was stopped would say so, after the line that ends the study."""
 
 
 FIRST_STEP = "10_images"

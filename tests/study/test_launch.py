@@ -116,6 +116,44 @@ def test_a_second_one_beside_it_is_refused(album, study_file, runs):
     process.wait()
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_stopped_by_hand_it_says_so_in_a_line_and_leaves_nothing_running(
+    album, study_file, runs, tmp_path
+):
+    run = runs / "mine-album"
+    with (tmp_path / "errors").open("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen(
+            [*EVALKIT, "study", str(study_file), "--images", str(album)],
+            stdout=subprocess.DEVNULL,
+            stderr=errors,
+            start_new_session=True,
+            # a program that a shell has put behind ignores Ctrl-C, and hands that on
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        )
+        while not RecordStore(run).cells():
+            assert process.poll() is None, "ended before it could be stopped"
+            time.sleep(0.05)
+        family = descendants(process.pid)
+        os.killpg(process.pid, signal.SIGINT)  # as the terminal does
+        assert process.wait() == 130
+        _gone, alive = psutil.wait_procs(family, timeout=15)
+        assert not [p for p in alive if p.status() != psutil.STATUS_ZOMBIE]
+        told = Path(errors.name).read_text(encoding="utf-8")
+    assert told.endswith("evalkit: stopped; run it again to go on\n")
+    assert told.count("evalkit:") == 1
+    assert "Traceback" not in told
+    assert "Error" not in told
+    assert (runs / "latest").resolve() == run.resolve()  # it has its pictures
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_home_that_cannot_be_written_stops_nothing(album, study_file, monkeypatch):
+    monkeypatch.setenv("HOME", "/proc")  # where nobody, not even root, can write
+    assert "report: " in study(study_file, "--images", album)
+
+
 def test_a_study_with_a_mistake_says_so_without_a_traceback(tmp_path):
     file = tmp_path / "bad.yaml"
     file.write_text("name: bad\nconditions: [gpen-513]\n", encoding="utf-8")
