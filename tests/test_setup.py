@@ -112,7 +112,9 @@ def test_uv_itself_is_installed_by_its_hash(path, tmp_path):
     copy, said = tmp_path / "clone", tmp_path / "said"
     shutil.copytree(CLONE / ".ci", copy / ".ci")
     shutil.copy(CLONE / "requirements.lock", copy)
-    record = 'for last; do :; done\necho "$@" >>"$SAID"\ncat "$last" >>"$SAID"\nexit 3\n'
+    record = (
+        'for last; do :; done\necho "$@" >>"$SAID"\ncat "$last" >>"$SAID"\nexit 3\n'
+    )
     write(copy / ".venv" / "bin" / "python", f"#!/bin/bash\n{record}")
     done = run(
         [copy / ".ci" / "setup", "requirements.lock"], path, tmp_path, SAID=str(said)
