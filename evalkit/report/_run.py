@@ -71,7 +71,7 @@ class RunFolder:
 
     @cached_property
     def cost(self) -> pd.DataFrame:
-        """Table `evalkit.tables.COST`, of the pictures and conditions here."""
+        """Table `evalkit.tables.COST`, of the conditions here."""
         return self._of_here(self.evidence.table(COST))
 
     @cached_property
@@ -126,8 +126,7 @@ class RunFolder:
         return [condition for condition in self.conditions if condition in found]
 
     def _of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the study's conditions, and of pictures that are there."""
-        frame = frame[frame["source"].isin(self.images["source"])]
+        """The rows of the study's conditions."""
         chosen = self.study.get("conditions")
         return frame[frame["condition"].isin(chosen)] if chosen else frame
 
