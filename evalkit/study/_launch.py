@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 import pandas as pd
@@ -192,20 +193,21 @@ def _prepare_pictures(study: Study) -> None:
     )
 
 
-def _writable_homes() -> dict[str, str]:
-    """Where tools keep what they want to keep, if the home cannot be written."""
+def _writable_folders() -> dict[str, str]:
+    """Where tools keep what they want to keep, if TMPDIR or home cannot be written."""
+    temporary = {"TMPDIR": gettempdir()}  # the first that can, by Python's own trial
     caches = Path("~/.cache").expanduser()
     with suppress(OSError):
         caches.mkdir(parents=True, exist_ok=True)
     if all(os.access(folder, os.W_OK) for folder in (caches, caches.parent)):
-        return {}
+        return temporary
     own = cache_dir() / "home"
     own.mkdir(parents=True, exist_ok=True)
     names = ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"]
     names += ["IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"]
     folders = {name: str(own / name.lower()) for name in names}
     # which is in XDG_CACHE_HOME where nothing else is said
-    return {**folders, "EVALKIT_CACHE": str(cache_dir().absolute())}
+    return {**temporary, **folders, "EVALKIT_CACHE": str(cache_dir().absolute())}
 
 
 def _digest(value: Any) -> str:
@@ -284,7 +286,7 @@ def _snakemake(
     if notebooks := executed_notebooks(run, again, study.conditions):
         command += ["--forcerun", *notebooks]
     (run.path / TOLD).write_bytes(b"")
-    told = {**_writable_homes(), "EVALKIT_OFFLINE": "1", FILE: str(run.path / TOLD)}
+    told = {**_writable_folders(), "EVALKIT_OFFLINE": "1", FILE: str(run.path / TOLD)}
     if pdf:
         told["EVALKIT_PDF"] = "1"
     with (

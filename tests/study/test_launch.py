@@ -149,8 +149,11 @@ def test_stopped_by_hand_it_says_so_in_a_line_and_leaves_nothing_running(
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_a_home_that_cannot_be_written_stops_nothing(album, study_file, monkeypatch):
-    monkeypatch.setenv("HOME", "/proc")  # where nobody, not even root, can write
+def test_a_home_and_a_tmpdir_that_cannot_be_written_stop_nothing(
+    album, study_file, monkeypatch
+):
+    for name in ("HOME", "TMPDIR"):
+        monkeypatch.setenv(name, "/proc")  # where nobody, not even root, can write
     assert "report: " in study(study_file, "--images", album)
 
 
