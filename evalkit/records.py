@@ -161,7 +161,16 @@ class RecordStore:
                 f"({len(scanned.torn)} bytes; its writer was killed) and ignored; "
                 "the next record takes its place"
             )
-        return RECORDS.checked(_without_retried(pd.DataFrame(columns)))
+        kinds = {name: set(map(type, values)) for name, values in columns.items()}
+        try:
+            if any(
+                kinds[n] - {*_KINDS[kind], type(None)} for n, kind in _TYPES.items()
+            ):
+                raise TableError(f"{self.path}: a value of another type")
+            return RECORDS.checked(_without_retried(pd.DataFrame(columns)))
+        except (OverflowError, TableError):
+            _json_lines.scan(self.path, _check_types)  # names the line
+            raise
 
     def write_parquet(self) -> Path:
         """Write all records to ``records.parquet``, atomically; return its path.
@@ -232,7 +241,7 @@ class RecordStore:
                 if row.get(name) is not None:
                     row[name] = _canonical(row[name])
             for name, values in columns.items():
-                values.append(_fitting(name, row.get(name)))
+                values.append(row.get(name))
 
         return columns, _json_lines.scan(self.path, add)
 
@@ -326,21 +335,27 @@ def _without_retried(records: pd.DataFrame) -> pd.DataFrame:
 
 
 _CELL_TYPES = Cell.__annotations__
-_KINDS = {TEXT: str, NUMBER: int | float, COUNT: int, TRUTH: bool}
+_TYPES = RECORDS.columns
+_KINDS: dict[str, set[type]] = {
+    TEXT: {str},
+    NUMBER: {int, float},
+    COUNT: {int},
+    TRUTH: {bool},
+}
 _N_BITS = 63  # of a whole number without its sign
 
 
-def _fitting(name: str, value: Any) -> Any:
-    """The value, if the column can hold it."""
-    kind = RECORDS.columns[name]
-    fits = isinstance(value, _KINDS[kind])
-    fits &= not isinstance(value, bool) or kind == TRUTH
-    fits &= not isinstance(value, int) or value.bit_length() <= _N_BITS
-    if value is None or fits:
-        return value
-    raise TableError(
-        f"{name} is no {kind}: {str(value)[:80]}; mend or delete this line"
-    )
+def _check_types(_offset: int, row: dict[str, Any]) -> None:
+    """Refuse a line with a value that its column cannot hold."""
+    for name, value in row.items():
+        if value is None or name in RECORDS.json_columns or name not in _TYPES:
+            continue
+        is_long = type(value) is int and value.bit_length() > _N_BITS
+        if type(value) not in _KINDS[_TYPES[name]] or is_long:
+            raise TableError(
+                f"{name} is no {_TYPES[name]}: {str(value)[:80]}; mend or delete this "
+                "line"
+            )
 
 
 def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
@@ -372,10 +387,14 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
 
 def _cell_of(row: Mapping[str, Any]) -> Cell:
     """The cell of a line; an error where a part of it is of another kind."""
-    cell = Cell(**{name: row.get(name) for name in Cell._fields})  # type: ignore[arg-type]
-    wrong = [n for n, v in cell._asdict().items() if isinstance(v, dict | list)]
-    if wrong:
-        raise TableError(f"null or wrong type: {wrong}; mend or delete this line")
+    cell = Cell(*map(row.get, Cell._fields))  # type: ignore[arg-type]
+    try:
+        hash(cell)
+    except TypeError as error:
+        wrong = [n for n, v in cell._asdict().items() if isinstance(v, dict | list)]
+        raise TableError(
+            f"null or wrong type: {wrong}; mend or delete this line"
+        ) from error
     return cell
 
 

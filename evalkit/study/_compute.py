@@ -292,12 +292,17 @@ class Cells:
         else:
             # a file is there only if its record is: see `holds`
             path = self.run.path / target
-            path.unlink(missing_ok=True)
             staged = path.with_name(f".{path.name}")
-            ended = self.start(row, take, target=str(staged))
-            if runs and ended["outcome"] != "interrupted":
-                staged.replace(path)
-            staged.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:  # read-only, say
+                ended = {"started_at": _now(), "outcome": INTERRUPTED}
+                ended |= {"error": f"{type(error).__name__}: {error}"}
+            else:
+                ended = self.start(row, take, target=str(staged))
+                if runs and ended["outcome"] != INTERRUPTED:
+                    staged.replace(path)
+                staged.unlink(missing_ok=True)
         if ended["outcome"] != "ok":
             # behind what an attempt that was interrupted may have left already
             phases = [run["phase"] for run in runs], there["phase"].tolist()
@@ -328,7 +333,7 @@ class Cells:
             ``started_at``, ``outcome`` and ``error``, as columns of ``records``.
 
         """
-        started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        started_at = _now()
         if pd.notna(row["error"]):
             return {"started_at": started_at, "outcome": "error", "error": row["error"]}
         result = run_cell(
@@ -365,6 +370,10 @@ class Cells:
         folders = (self.run.path, Path(tempfile.gettempdir()))
         free_bytes = min(shutil.disk_usage(folder).free for folder in folders)
         return "there is no room on the disk" if free_bytes < FULL_BYTES else None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:

@@ -247,8 +247,8 @@ def test_what_is_left_is_told_but_not_what_had_to_fail(run):
         (
             {"experiment": "cost", "outcome": "oom"},
             {"experiment": "quality", "outcome": "interrupted", "error": "disk full"},
-            {"experiment": "budget-64", "outcome": "oom"},
-            {"experiment": "concurrency-8", "outcome": "crash"},
+            {"experiment": "budget", "value": "64", "outcome": "oom"},
+            {"experiment": "concurrency", "value": "8", "outcome": "crash"},
             {"experiment": "size", "outcome": "error", "machine": "another"},
             {"experiment": "tile", "outcome": "ok"},
             {"experiment": "tile", "outcome": "error", "source": "bad"},
