@@ -173,7 +173,7 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
                 quoted_strings_can_be_null=False,
             ),
         )
-    except pa.ArrowInvalid as error:
+    except ValueError as error:  # of arrow or of another encoding
         raise TableError(f"{path}: {error}; {ANEW}") from error
     frame = found.to_pandas(types_mapper=dtypes.get)
     for name in frame.columns.intersection(
