@@ -97,8 +97,8 @@ def shrunk(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
     for top in range(0, height, step):
         bottom = min(top + step, height)
         band = picture[top * rows // height : bottom * rows // height]
-        bands.append(resize(on_screen(band), width, bottom - top))
-    return on_screen(np.concatenate(bands))
+        bands.append(on_screen(resize(on_screen(band), width, bottom - top)))
+    return np.concatenate(bands)
 
 
 def new_figure(width_px: float, height_px: float) -> Figure:
@@ -173,8 +173,9 @@ def wrap(
         )
         lines += textwrap.wrap(wide, n_letters, break_on_hyphens=False)
     if len(lines) > n_lines:
-        rest, half = "".join(lines[n_lines - 1 :]), n_letters // 2 - 2
-        lines = [*lines[: n_lines - 1], f"{rest[:half]} … {rest[-half:]}"]
+        half = n_letters // 2 - 2
+        cut = f"{lines[n_lines - 1][:half]} … {wide[-half:]}"
+        lines = [*lines[: n_lines - 1], cut]
     return [
         line.replace("\u200b ", "").replace("\u200b", "").replace(WIDE, "")
         for line in lines

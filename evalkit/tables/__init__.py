@@ -13,7 +13,7 @@ from evalkit.tables._cost import (
     STABILITY,
     TIMELINE,
 )
-from evalkit.tables._markdown import as_markdown
+from evalkit.tables._markdown import as_markdown, literal
 from evalkit.tables._routing import ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
     SCORES_METRICS,
@@ -72,4 +72,5 @@ __all__ = [
     "VERDICTS",
     "Table",
     "as_markdown",
+    "literal",
 ]
