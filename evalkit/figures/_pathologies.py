@@ -14,7 +14,7 @@ from evalkit.images import Picture
 Map = NDArray[np.float32]
 """Shape ``(height, width)``, as `evalkit.metrics.Metric.where` gives it."""
 
-PANEL_PX, TALLEST = 270, 1.35
+PANEL_PX, FLATTEST, TALLEST = 270, 0.1, 1.35
 BAR_PX, LEGEND_PX, FRAME = 22, 150, 150
 ONE_SIDED, TWO_SIDED = "Greys", "gray"
 """White is none; or mid-grey, and what is lighter or darker: both print in grey."""
@@ -44,7 +44,7 @@ def pathology_maps(
 
     """
     names = list(legends)
-    ratio = float(min(source.shape[0] / source.shape[1], TALLEST))
+    ratio = min(max(source.shape[0] / source.shape[1], FLATTEST), TALLEST)
     height = round(PANEL_PX * ratio)
     pitch_x, pitch_y = PANEL_PX + GAP_PX, height + 2 * LINE_PX + GAP_PX
     width = 2 * MARGIN_PX + (1 + len(names)) * pitch_x - GAP_PX

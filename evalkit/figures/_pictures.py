@@ -90,9 +90,9 @@ def contact_sheet(pictures: Mapping[str, Picture | Path]) -> Figure:
         left, top = MARGIN_PX + column * pitch_x, MARGIN_PX + row * pitch_y
         side = THUMBNAIL_PX
         lines = wrap(name, side, FOOT_PT, 2)
-        drawn, note = attempt(partial(_thumbnail, given), name)
+        drawn, why = attempt(partial(_thumbnail, given), name)
         if drawn is None:
-            sheet.empty(left, top, side, side, f"no picture\n{note}")
+            sheet.empty(left, top, side, side, _nothing(given, why))
         else:
             sheet.picture(drawn[0], left, top)
             lines.append(drawn[1])
@@ -105,6 +105,12 @@ def _thumbnail(given: Picture | Path) -> tuple[Panel, str]:
     pixels = is_tiny(picture.shape)
     panel = fitted(picture, side, side, ground=LIGHT, pixels=pixels)
     return panel, _size(picture, side, side)
+
+
+def _nothing(given: Picture | Path | str, why: str | None) -> str:
+    """What stands in an empty frame; the folders of a file are nobody's business."""
+    text = f"no picture\n{why}"
+    return text.replace(str(given), given.name) if isinstance(given, Path) else text
 
 
 def _picture(given: Picture | Path) -> Picture:
@@ -202,7 +208,7 @@ def _cells(
         seen, why = (
             (None, one) if isinstance(one, str) else attempt(partial(look, one), name)
         )
-        seen = seen or {"view": f"no picture\n{why}"}
+        seen = seen or {"view": _nothing(one, why)}
         cells.append(_Cell(name=name, caption=captions.get(name, ""), **seen))
     return cells
 

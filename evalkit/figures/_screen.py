@@ -59,9 +59,8 @@ def shrunk(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
     for top in range(0, height, step):
         bottom = min(top + step, height)
         band: Any = picture[top * rows // height : bottom * rows // height]
-        bands.append(resize(on_screen(band), width, bottom - top))
-    joined: Any = np.concatenate(bands)
-    return on_screen(joined)
+        bands.append(on_screen(resize(on_screen(band), width, bottom - top)))
+    return np.concatenate(bands)
 
 
 def show(files: Iterable[Path]) -> None:

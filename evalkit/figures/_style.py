@@ -117,8 +117,9 @@ def wrap(
         )
         lines += textwrap.wrap(wide, n_letters, break_on_hyphens=False)
     if len(lines) > n_lines:
-        rest, half = "".join(lines[n_lines - 1 :]), n_letters // 2 - 2
-        lines = [*lines[: n_lines - 1], f"{rest[:half]} … {rest[-half:]}"]
+        half = n_letters // 2 - 2
+        cut = f"{lines[n_lines - 1][:half]} … {wide[-half:]}"
+        lines = [*lines[: n_lines - 1], cut]
     return [
         line.replace("\u200b ", "").replace("\u200b", "").replace(WIDE, "")
         for line in lines

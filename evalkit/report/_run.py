@@ -101,8 +101,8 @@ class RunFolder:
 
         Where code, weights or setting have changed since, they do not count.
         """
-        cell = ["condition", "source", "experiment", "machine"]
-        newest = self.attempts.groupby(cell)["key"].transform("last")
+        cell = ["condition", "source", "experiment", "value", "machine"]
+        newest = self.attempts.groupby(cell, dropna=False)["key"].transform("last")
         is_lost = self.attempts["outcome"] == INTERRUPTED
         lost = self.attempts[is_lost & (self.attempts["key"] == newest)]
         return lost.drop_duplicates(cell)

@@ -27,6 +27,9 @@ STEPS = tuple(
     )
 )
 
+STRIP = 48
+"""Length over thickness of the thinnest strip that is seen in a column of the page."""
+
 
 def show(
     sections: Sequence[Section], room_bytes: int
@@ -87,6 +90,8 @@ def _read(section: Section) -> _Pictures:
             detail = cut(picture, section.crop, source)
         if detail is not None:
             detail = _reduced(detail, STEPS[0].crop_side).copy()
+        if max(view.size) >= 2 * STRIP * min(view.size):
+            view.lines.append("drawn thicker")
         found.append((view, _reduced(picture, STEPS[0].side), detail))
     return found
 
@@ -113,9 +118,10 @@ def _reduced(picture: Picture, side: int) -> NDArray[np.uint8]:
     height, width = picture.shape[:2]
     scale = side / max(height, width)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    shown: NDArray[np.uint8]
-    shown = on_screen(picture) if scale >= 1 else shrunk(picture, wide, high)
-    return shown
+    small: NDArray[np.uint8]
+    small = on_screen(picture) if scale >= 1 else shrunk(picture, wide, high)
+    times = [max(1, max(small.shape) // (STRIP * length)) for length in small.shape[:2]]
+    return small.repeat(times[0], axis=0).repeat(times[1], axis=1)
 
 
 def _data_uri(picture: NDArray[np.uint8], side: int, quality: int) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 from evalkit.claims import load_article, load_claims
 from evalkit.claims._figures import FIGURES, MEMORY, SERIES, SINGLE, TABLES
 from evalkit.study._run import Run, write_text
-from evalkit.tables import ARTICLE, FLOORS, STABILITY
+from evalkit.tables import ARTICLE, FLOORS, STABILITY, literal
 
 NUMBERS = ["value", "low", "high", "floor"]
 OF_CLAIM = ("subject", "setting", "quantity", "unit")
@@ -82,12 +82,13 @@ def article_markdown(article: pd.DataFrame) -> str:
     machines = "; ".join(sorted(article["machine"].dropna().unique()))
     lines = [
         f"The article's machine: {'; '.join(load_article().machine.values())}.",
-        f"Ours: {machines or 'nothing measured yet'}. Memory in GiB.",
+        f"Ours: {literal(machines) or 'nothing measured yet'}. Memory in GiB.",
     ]
     for table, rows in article.groupby("table"):
         ours = rows[["condition", "source"]].dropna().drop_duplicates()
         cells = list(ours.itertuples(index=False, name=None))
-        heads = ["setting", "quantity", "article", "floor", *map(", ".join, cells)]
+        named = [literal(", ".join(cell)) for cell in cells]
+        heads = ["setting", "quantity", "article", "floor", *named]
         body = [_line(row, cells) for _, row in rows.groupby("claim", sort=False)]
         lines += ["", f"Its section {table}", ""]
         lines += [

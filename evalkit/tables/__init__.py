@@ -13,7 +13,7 @@ from evalkit.tables._cost import (
     STABILITY,
     TIMELINE,
 )
-from evalkit.tables._markdown import as_markdown
+from evalkit.tables._markdown import as_markdown, literal
 from evalkit.tables._pairs import read_pairs
 from evalkit.tables._routing import LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
@@ -88,6 +88,7 @@ __all__ = [
     "VERDICTS",
     "Table",
     "as_markdown",
+    "literal",
     "read_csv",
     "read_pairs",
     "write_csv",

@@ -24,7 +24,10 @@ def as_markdown(frame: pd.DataFrame) -> str:
         shown[name] = frame[name].map(literal, na_action="ignore")
     shown = shown.astype(object).where(frame.notna(), None)  # not ``<NA>``, a tag
     table = shown.to_markdown(
-        index=False, floatfmt=".4g", missingval="", disable_numparse=texts
+        index=False,
+        floatfmt=".4g",
+        missingval="",
+        disable_numparse=texts if len(frame) else False,
     )
     return f"{table}\n"
 

@@ -1,5 +1,6 @@
 """Every figure of pictures, of every odd one: drawn, seen, named, without a warning."""
 
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -12,6 +13,7 @@ from evalkit.figures._sheet import fitted, inside
 from evalkit.figures._style import NO_GLYPH, printable, shrunk, wrap
 from evalkit.images import resize, write_image
 from evalkit.metrics import metrics
+from evalkit.report._views import _reduced
 
 HOSTILE = [
     "$5_ to $10^2$ {x}",
@@ -143,3 +145,20 @@ def test_the_crop_of_a_huge_picture_lies_on_its_detail():
     crop = figures.crop_box(picture)
     assert abs(crop.x - 7000) <= 8
     assert abs(crop.y - 1000) <= 8
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"), [((9000, 12000), np.uint8), ((4000, 6000, 4), np.uint16)]
+)
+def test_a_huge_picture_is_never_copied_whole(shape, dtype):
+    huge = np.zeros(shape, dtype)
+    huge[1000:1400, 2000:2600] = np.iinfo(dtype).max
+    tracemalloc.start()
+    figures.contact_sheet({"huge": huge})
+    crop = figures.crop_box(huge) if huge.ndim == 2 else figures.Crop(0, 0, 120, 90)
+    figures.side_by_side(huge, {"same": huge}, crop, {})
+    report_view = _reduced(huge, 1280)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert max(report_view.shape) == 1280
+    assert peak < 1.5 * huge.nbytes  # float32 of all of it would be four times that

@@ -54,3 +54,11 @@ def test_begins_with_its_question_and_ends_with_an_answer(path):
         assert f"**{word}.**" in first
     prose = [c for c in cells if c["cell_type"] == "markdown"]
     assert "".join(prose[-1]["source"]).startswith("## Answer")
+
+
+@every_notebook
+def test_a_styled_table_is_escaped(path):
+    for cell in code_cells(path):
+        source = "".join(cell["source"])
+        assert source.count(".style") == source.count('.style.format(escape="html")')
+        assert "HTML(" not in source

@@ -233,7 +233,7 @@ def test_the_notebooks_of_what_is_tried_again_run_again(run):
         "20_restore-lanczos",
         "20_restore-lanczos@scale=2",
     ]
-    assert again(experiment="batch-4") == ["30_cost-lanczos"]
+    assert again(experiment="batch", value="4") == ["30_cost-lanczos"]
     assert again(experiment="stability") == []  # not a step of this study
     assert again(experiment="backend", restorer="onnx-x") == ["50_backends-x"]
 

@@ -52,3 +52,11 @@ def test_numbers_have_four_digits_and_the_unknown_is_empty():
         ["a_b", "1500", ""]
     ]
     assert "a_b" in as_markdown(table)
+
+
+def test_a_table_without_rows_has_its_head():
+    assert "| source" in as_markdown(IMAGES.frame([]))
+
+
+def test_a_table_without_rows_is_its_header():
+    assert as_markdown(IMAGES.frame([])[["source", "note"]]).startswith("| source")

@@ -1,0 +1,142 @@
+"""An album whose names, texts and profiles are code: no notebook, no report runs it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, PngImagePlugin
+from skimage import data
+
+pytestmark = pytest.mark.slow
+
+RUN = "document.title=`hacked`"
+NAMES = [
+    f'x"><svg onload={RUN}>y',
+    f"<img src=x onerror={RUN}>",
+    f"'onmouseover={RUN} x='",
+    f"[a](javascript:{RUN})",
+    "{{7*7}} $(touch hacked) `touch hacked`",
+    "=1+1|a|b",
+]
+BROKEN = f"<iframe onload={RUN}> broken"
+NOTEBOOKS = ("10_images", "20_restore-lanczos", "60_compare", "70_rate", "90_verdict")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    """The run folder of a study of such an album."""
+    folder = tmp_path_factory.mktemp("hostile")
+    album = folder / "album"
+    album.mkdir()
+    told = PngImagePlugin.PngInfo()
+    told.add_text("Description", NAMES[0])
+    exif = Image.Exif()
+    exif[0x010E] = exif[0x013B] = NAMES[0]
+    for number, name in enumerate(NAMES):
+        picture = np.roll(data.astronaut()[60:124, 190:254], 9 * number, axis=1)
+        image = Image.fromarray(picture)
+        profile = NAMES[0].encode()  # broken, and what it says is told in a warning
+        image.save(album / f"{name}.png", pnginfo=told, exif=exif, icc_profile=profile)
+    (album / f"{BROKEN}.png").write_bytes(b"\x89PNG\r\n")
+    study = folder / "hostile.yaml"
+    study.write_text(
+        "name: hostile\nconditions: [lanczos, bicubic]\nrepeats: 1\n", encoding="utf-8"
+    )
+    command = [sys.executable, "-m", "evalkit.cli", "study", str(study)]
+    subprocess.run(
+        [*command, "--images", str(album)],
+        env={**os.environ, "EVALKIT_RUNS": str(folder / "runs")},
+        cwd=folder,
+        check=True,
+        timeout=580,
+    )
+    (found,) = (path for path in (folder / "runs").glob("hostile-*") if path.is_dir())
+    return found
+
+
+def html_of(run: Path, notebook: str) -> str:
+    """An executed notebook as ``jupyter nbconvert --to html`` shows its cells."""
+    from nbconvert import HTMLExporter
+
+    # without the frame, which fetches its scripts from elsewhere
+    exporter = HTMLExporter(template_name="basic")
+    body, _ = exporter.from_filename(run / "notebooks" / f"{notebook}.ipynb")
+    return f"<!doctype html><meta charset=utf-8><title>quiet</title>{body}"
+
+
+def wrongs_of(page, file: Path) -> list[str]:
+    """What happens in a page that should not, also when all of it is touched."""
+    wrong: list[str] = []
+    page.on("dialog", lambda dialog: (wrong.append(dialog.message), dialog.dismiss()))
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("request", lambda request: wrong.append(request.url))
+    page.goto(file.as_uri())
+    title = page.title()
+    page.evaluate(
+        "document.querySelectorAll('*').forEach(e => "
+        "e.dispatchEvent(new MouseEvent('mouseover', {bubbles: true})))"
+    )
+    page.wait_for_timeout(300)
+    if "hacked" in page.title() or page.title() != title:
+        wrong.append(page.title())
+    bad = page.eval_on_selector_all(
+        "a[href]", "links => links.map(l => l.href).filter(h => /^javascript:/.test(h))"
+    )
+    handlers = page.eval_on_selector_all(
+        "*",
+        "all => all.flatMap(e => e.getAttributeNames()).filter(n => /^on/.test(n))",
+    )
+    wrong = [w for w in wrong if w != file.as_uri() and not w.startswith("data:")]
+    return [*wrong, *bad, *handlers]
+
+
+@pytest.mark.parametrize("name", NAMES[:4])
+def test_a_name_that_is_not_escaped_would_be_noticed(name, page, tmp_path):
+    file = tmp_path / "raw.html"
+    link = name.replace("[a](", '<a href="').rstrip(")") + '">'
+    file.write_text(f"<title>quiet</title><p title='{name}'>{link}", encoding="utf-8")
+    assert wrongs_of(page, file)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS)
+def test_an_executed_notebook_runs_no_name(run, notebook, page, tmp_path):
+    file = tmp_path / "notebook.html"
+    file.write_text(html_of(run, notebook), encoding="utf-8")
+    assert wrongs_of(page, file) == []
+    assert page.title() == "quiet"
+
+
+def test_the_report_runs_no_name(run, page):
+    assert wrongs_of(page, run / "report.html") == []
+    shown = page.inner_text("body")
+    for name in [*NAMES, BROKEN]:
+        assert name in shown
+
+
+def test_the_notebooks_show_the_names_as_they_are(run, page, tmp_path):
+    file = tmp_path / "notebook.html"
+    file.write_text(html_of(run, "10_images"), encoding="utf-8")
+    page.goto(file.as_uri())
+    cells = page.eval_on_selector_all("td", "cells => cells.map(c => c.textContent)")
+    for name in [*NAMES, BROKEN]:
+        assert name in cells
+
+
+def test_the_markdown_tables_keep_their_columns(run):
+    import markdown_it
+
+    files = {*(run / "tables").glob("*.md")}
+    for file in files - {run / "tables" / "article.md"}:  # of our own words
+        parser = markdown_it.MarkdownIt("commonmark").enable("table")
+        tokens = parser.parse(file.read_text(encoding="utf-8"))
+        inline = [child for t in tokens if t.type == "inline" for child in t.children]
+        assert {child.type for child in inline} <= {"text", "text_special"}, file
+        assert tokens[0].type == "table_open"
+        assert tokens[-1].type == "table_close"
+
+
+def test_no_name_ran_in_a_shell(run):
+    assert not list(run.parents[1].rglob("hacked"))
