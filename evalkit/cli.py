@@ -1,5 +1,7 @@
 """The command ``evalkit``: run a study, rate, look after scores and weights."""
 
+import atexit
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -173,6 +175,8 @@ def _say(line: str) -> None:
 
 def main() -> None:
     """Run the command; an error of ours is told in a line, without a traceback."""
+    # Python searches all that is left for rubbish when it ends, for 0.2 s and more
+    atexit.register(gc.freeze)
     try:
         app()
     except EvalkitError as error:
