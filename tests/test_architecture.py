@@ -5,7 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from evalkit.paths import PACKAGE
+from evalkit.restorers._torch import GPU_FILES
 
 ROWS = [
     {"errors", "paths", "_discover", "_lazy", "_schema", "_told"},
@@ -82,3 +85,42 @@ def test_importing_evalkit_takes_under_half_a_second():
 def test_importing_evalkit_loads_nothing_heavy():
     code = "import sys, evalkit; print({'torch', 'pandas', 'cv2'} & set(sys.modules))"
     assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"set()"
+
+
+HEAVY = ("torch", "torchvision", "scipy", "matplotlib", "pydantic", "sqlalchemy")
+"""None of these is needed by every step, and each takes a part of a second."""
+
+LIGHT = {
+    "a study is launched, where there is no driver": (
+        "from evalkit.study import run_study; from evalkit.study import _launch; "
+        "_launch._has_cuda()",
+        {"torch", "scipy", "matplotlib"},
+    ),
+    "a step begins and shows what is saved": (
+        "from evalkit import figures, study; study.begin; study.restore; figures.show",
+        {*HEAVY},
+    ),
+    "nobody has rated": (
+        "from evalkit import study; run = study.open_run(sys.argv[1]); "
+        "study.draw_scores(run, study.analyse_scores(run))",
+        {"torch", "scipy", "matplotlib"},
+    ),
+    "claims are judged of a run in which nobody has rated": (
+        "from pathlib import Path; from evalkit import claims, report; "
+        "claims.evaluate(Path(sys.argv[1]))",
+        {"torch", "scipy", "matplotlib", "sqlalchemy"},
+    ),
+}
+
+
+@pytest.mark.parametrize("doing", LIGHT)
+def test_what_is_not_needed_is_not_imported(doing, tmp_path):
+    code, heavy = LIGHT[doing]
+    gpus = [found for name in GPU_FILES for found in Path("/dev").glob(name)]
+    if "driver" in doing and gpus:
+        pytest.skip("this machine has a driver")
+    code = f"import sys; {code}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, check=True
+    )
+    assert not heavy & {*done.stdout.decode().splitlines()[-1].split()}

@@ -314,7 +314,19 @@ def test_cost_is_told_without_colour(records, cost):
 # saving
 
 
-def test_the_same_figure_is_the_same_bytes(tmp_path, records, cost):
+def test_a_pdf_is_saved_where_it_is_asked_for_or_would_grow_old(
+    tmp_path, records, cost, monkeypatch
+):
+    monkeypatch.delenv("EVALKIT_PDF", raising=False)
+    pdf = save(figures.wall_times(records, cost), tmp_path, "one").with_suffix(".pdf")
+    assert not pdf.exists()
+    pdf.write_bytes(b"of another run")
+    save(figures.wall_times(records, cost), tmp_path, "one")
+    assert pdf.read_bytes().startswith(b"%PDF")
+
+
+def test_the_same_figure_is_the_same_bytes(tmp_path, records, cost, monkeypatch):
+    monkeypatch.setenv("EVALKIT_PDF", "1")
     for name in ("one", "two"):
         save(figures.wall_times(records, cost), tmp_path, name)
     for suffix in ("png", "pdf"):

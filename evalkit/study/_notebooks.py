@@ -1,5 +1,7 @@
 """Notebooks executed by papermill, strictly; as a program, the Snakefile's step."""
 
+import atexit
+import gc
 import json
 import os
 import re
@@ -105,6 +107,7 @@ def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     die_with_parent()
+    atexit.register(gc.freeze)  # as in `evalkit.cli.main`
     # papermill imports jsonschema, which builds a grammar of addresses for 0.8 s in
     # every step, and pyarrow, for Hadoop's files, 0.2 s; notebooks have neither, and
     # both go on without

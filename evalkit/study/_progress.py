@@ -84,17 +84,26 @@ class Progress:
         else:
             del self.running[name]
 
-    def line(self) -> str:
-        """Step, picture n of m, and the time that is left of this step."""
+    def line(self, n_columns: int | None = None) -> str:
+        """Step, picture n of m, and the time that is left of this step.
+
+        In `n_columns` of a terminal, what is cut is the step's name.
+        """
+        from rich.cells import cell_len, set_cell_size  # 图 is two columns wide
+
         if not self.running:
             return ""
         step = list(self.running.values())[-1]
-        total = f" of {self.total}" if self.total else ""
-        line = f"step {step.number}{total}, {step.name}"
-        if step.of:
-            line += f": picture {step.picture} of {step.of}"
+        begin = f"step {step.number}{f' of {self.total}' if self.total else ''}, "
+        end = f": picture {step.picture} of {step.of}" if step.of else ""
         left_s = step.left_s()
-        return line if left_s is None else f"{line}, about {_rounded(left_s)} left"
+        if left_s is not None:
+            end += f", about {_rounded(left_s)} left"
+        name = printable(step.name)
+        if n_columns is not None:
+            room = max(0, n_columns - len(begin) - len(end))
+            name = name if cell_len(name) <= room else set_cell_size(name, room)
+        return begin + name + end
 
 
 def follow(
@@ -130,16 +139,17 @@ def follow(
                 if "error" in facts:
                     errors.append(facts["error"])
                 elif "begins" in facts and terminal is None:
-                    say(printable(progress.line()))
+                    say(progress.line())
             if has_ended and process.returncode:
                 errors += [f"{name} was killed" for name in progress.running]
-            line = "" if has_ended else progress.line()
+            n_columns = shutil.get_terminal_size().columns - 1
+            line = "" if has_ended else progress.line(n_columns)
             if terminal and (errors or line != shown):
-                _write(terminal, "")
+                _write(terminal, "", n_columns)
             for error in errors:
                 print(f"evalkit: {printable(error)}", file=sys.stderr, flush=True)
             if terminal and (errors or line != shown):
-                _write(terminal, line)
+                _write(terminal, line, n_columns)
             shown = line
             if not has_ended:
                 time.sleep(POLL_S)
@@ -160,12 +170,11 @@ def _rounded(seconds: float) -> str:
     return f"{max(1, seconds):.0f} s"
 
 
-def _write(terminal: IO[str], line: str) -> None:
-    """Write over the terminal's line, cut to its width."""
-    from rich.cells import set_cell_size  # a Chinese letter is two columns wide
+def _write(terminal: IO[str], line: str, n_columns: int) -> None:
+    """Write over the terminal's line."""
+    from rich.cells import set_cell_size
 
-    width = shutil.get_terminal_size().columns - 1
-    terminal.write(f"\r{set_cell_size(printable(line), width)}\r")
+    terminal.write(f"\r{set_cell_size(line, n_columns)}\r")
     terminal.flush()
 
 

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from evalkit.restorers import restorers
+from evalkit.paths import cache_dir
+from evalkit.restorers import _work, restorers
 from evalkit.restorers._work import Batches, count_work
 
 UPSTREAM = {"runner": "upstream", "device": "cpu", "precision": "fp32", "tile": 0}
@@ -111,3 +112,55 @@ def test_interpolation_only_moves_its_pictures():
 @pytest.mark.parametrize("name", [name for name in restorers() if "gan" in name])
 def test_every_network_has_its_work_told(name):
     assert restorers()[name].work
+
+
+@pytest.fixture
+def counts(monkeypatch):
+    """What is counted, and not read; as a fresh process would."""
+    counted, count = [], _work._count
+
+    def spy(*given):
+        counted.append(given)
+        return count(*given)
+
+    monkeypatch.setattr(_work, "_count", spy)
+    _work._kept_count.cache_clear()
+    yield counted
+    _work._kept_count.cache_clear()
+
+
+def test_a_count_is_kept_until_code_network_size_or_precision_change(
+    counts, monkeypatch
+):
+    def counted(name="gpen-256", **settings):
+        _work._kept_count.cache_clear()
+        before = len(counts)
+        return work(name, GPEN | settings), len(counts) - before
+
+    first, n = counted()
+    assert n == 1
+    assert counted() == (first, 0)
+    assert counted(precision="fp16")[1] == 1
+    assert counted("gpen-512")[1] == 1
+    for file in (cache_dir() / "work").iterdir():
+        file.write_text("[1, 2", encoding="ascii")
+    assert counted() == (first, 1)
+    for change in ("code_digest", "versions"):
+        monkeypatch.setattr(_work, change, lambda _: "of another time")
+        assert counted() == (first, 1)
+        assert counted() == (first, 0)
+
+
+def test_where_nothing_can_be_kept_it_is_counted(counts, monkeypatch, tmp_path):
+    (tmp_path / "cache").write_text("no folder", encoding="ascii")
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path / "cache"))
+    assert work("gpen-256", GPEN).operations > 0
+    assert len(counts) == 1
+
+
+def test_a_network_whose_code_is_not_followed_is_counted_each_time(counts):
+    for _ in range(2):
+        _work._kept_count.cache_clear()
+        count_work([Batches(convolution, 4, (1, 4, 10, 20))], "fp32")
+    assert len(counts) == 2
+    assert not (cache_dir() / "work").exists()

@@ -37,7 +37,12 @@ def runs() -> Path:
 def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, runs):
     told = study(study_file, "--images", album)
     run = runs / "mine-album"
-    assert told.splitlines()[0] == f"images: {album}; 2 timed runs of each cell"
+    lines = told.splitlines()
+    assert lines[0] == f"images: {album}; 2 timed runs of each cell"
+    steps = [line for line in lines if line.startswith("step ")]
+    assert len(steps) == 10
+    assert "20_restore lanczos" in {step.partition(", ")[2] for step in steps}
+    assert lines[len(steps) + 1].startswith("10 new records, 0 were there")
     assert (runs / "latest").resolve() == run.resolve()
     for name in (
         "study.yaml",
@@ -48,6 +53,7 @@ def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, r
         "tables/cost.md",
         "tables/verdicts.csv",
         "figures/60_cup.png",
+        "snakemake.log",
         "notebooks/90_verdict.ipynb",
     ):
         assert (run / name).is_file(), name
@@ -58,6 +64,13 @@ def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, r
 
     told = study(study_file, "--images", album)
     assert "nothing to compute, 10 were there" in told
+    assert "step " not in told
+
+    assert not [*run.glob("figures/*.pdf")]
+    told = study(study_file, "--images", album, "--pdf")
+    assert "nothing to compute, 10 were there" in told
+    pdfs = {pdf.stem for pdf in run.glob("figures/*.pdf")}
+    assert pdfs == {png.stem for png in run.glob("figures/*.png")}
 
     write_image(album / "new.png", read_image(album / "cup.png")[:32])
     told = study(study_file, "--images", album)

@@ -185,7 +185,8 @@ def test_too_few_answers_for_one_statistic_withhold_no_other(run):
     }
 
 
-def test_every_figure_is_drawn(run):
+def test_every_figure_is_drawn(run, monkeypatch):
+    monkeypatch.setenv("EVALKIT_PDF", "1")
     fill(ratings_store(run), simulated())
     files = draw_scores(run, analyse_scores(run))
     assert {path.stem for path in files} == {
