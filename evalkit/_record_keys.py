@@ -23,7 +23,7 @@ WITHOUT_PICTURES = frozenset(
     | {f"evalkit.{room}" for room in ("figures", "imagesets", "metrics", "rating")}
     | {f"evalkit.{room}" for room in ("claims", "report", "stats", "study", "cli")}
     | {f"evalkit.{room}" for room in ("records", "tables", "profiling")}
-    | {"evalkit._record_keys", "evalkit._json_lines"}
+    | {"evalkit._record_keys"}
 )
 """Modules and rooms whose code cannot change one; that of all others may."""
 

@@ -13,21 +13,9 @@ from evalkit.restorers._torch import GPU_FILES
 ROWS = [
     {"errors", "paths", "_discover", "_lazy", "_schema", "_told"},
     {"images", "weights", "tables", "provenance"}
-    | {"_basicsr", "_cgroup", "_decode", "_download", "_files", "_icc", "_kinds"}
-    | {
-        "_boxes",
-        "_encode",
-        "_jxl",
-        "_newer",
-        "_pdf",
-        "_pdf_page",
-        "_png",
-        "_stored",
-        "_tiff",
-    }
-    | {"_ncnn_weights", "_torchvision", "_weights_found", "_weights_registry"},
-    {"faces", "features", "records", "_json_lines", "_old_records", "_record_keys"}
-    | {"_scene_features"}
+    | {"_basicsr", "_cgroup", "_download", "_files", "_ncnn_weights"}
+    | {"_torchvision", "_weights_found", "_weights_registry"},
+    {"faces", "features", "records", "_record_keys", "_scene_features"}
     | {"_face_detectors", "_face_geometry", "_face_models", "_face_parser"},
     {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
     {"study", "claims"},

@@ -14,7 +14,6 @@ import pytest
 import tifffile
 from PIL import Image, ImageCms
 
-from evalkit._icc import ProfileWarning
 from evalkit.errors import ImageError, SettingError
 from evalkit.images import (
     SUFFIXES,
@@ -25,6 +24,7 @@ from evalkit.images import (
     resize,
     write_image,
 )
+from evalkit.images.icc import ProfileWarning
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 

@@ -190,7 +190,7 @@ def copy(tmp_path, monkeypatch):
 def test_how_weights_and_pictures_are_read_is_in_every_key(copy, module):
     modules = [module]
     digests = {code_digest(modules)}
-    for changed in ("_ncnn_weights", "weights", "_weights_registry", "_decode"):
+    for changed in ("_ncnn_weights", "weights", "_weights_registry", "images/decode"):
         with (copy / f"{changed}.py").open("a", encoding="utf-8") as file:
             file.write("CHANGED = 1\n")
         digests.add(code_digest(modules))

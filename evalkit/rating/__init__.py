@@ -10,6 +10,7 @@ __getattr__, __all__ = lazy(
         "Store": "evalkit.rating.store",
         "export_csv": "evalkit.rating._exchange",
         "find_unfair": "evalkit.rating._fairness",
+        "without": "evalkit.rating._fairness",
         "import_csv": "evalkit.rating._exchange",
         "name_stimuli": "evalkit.rating.stimuli",
         "plan_session": "evalkit.rating.plan",

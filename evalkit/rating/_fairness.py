@@ -115,3 +115,15 @@ def _look_alike(rows: Iterable[Mapping[str, Any]]) -> bool:
         if row["role"] != SOURCE:
             shown.add(draw(row["condition"], row, Stimulus("", *size)).tobytes())
     return len(shown) == 1
+
+
+def without(
+    outputs: pd.DataFrame, left_out: Iterable[Sequence[str | None]]
+) -> pd.DataFrame:
+    """The outputs but for sources, or conditions of a source, that are left out."""
+    for source, condition, _ in left_out:
+        is_out = outputs["source"] == source
+        if condition:
+            is_out &= outputs["condition"] == condition
+        outputs = outputs[~is_out]
+    return outputs

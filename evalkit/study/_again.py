@@ -7,7 +7,7 @@ import pandas as pd
 from evalkit.paths import file_name
 from evalkit.provenance import machine
 from evalkit.restorers import parse_condition
-from evalkit.study._compute import GROUP, attempts
+from evalkit.study._groups import GROUP, attempts
 from evalkit.study._run import Run
 from evalkit.tables import FAILURES, IMAGES, INTERRUPTED
 

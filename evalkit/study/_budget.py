@@ -18,8 +18,9 @@ from evalkit.profiling.budget import (
 )
 from evalkit.profiling.nvml import device_index
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
-from evalkit.study._compute import TIMEOUT_S, Cells, newest
+from evalkit.study._compute import TIMEOUT_S, Cells
 from evalkit.study._experiments import resized
+from evalkit.study._groups import newest
 from evalkit.study._run import CELL, Run, with_newest_key
 from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 

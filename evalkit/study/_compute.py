@@ -1,41 +1,28 @@
 """Which cells are missing, and their computation in processes of their own."""
 
-import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evalkit.errors import StudyError
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import Cell, code_digest, in_words, is_open, record_key
 from evalkit.restorers import parse_condition, plan_restorer, restorers
 from evalkit.study._cells import ALIGNED
+from evalkit.study._interrupted import count_interrupted, find_fault
 from evalkit.study._kept import holds, take_same_bytes
 from evalkit.study._progress import tell
-from evalkit.study._run import CELL, Run, with_newest_key
+from evalkit.study._run import Run
 from evalkit.tables import FAILURES, INTERRUPTED
 
 SERIES = "evalkit.study._series:series_cell"
-GROUP = ["experiment", "value", *CELL]
-"""What a row of a summary stands for."""
-
-IN_A_ROW = 3
-"""So many interrupted cells one after the other end a step: the next would be, too."""
-
-FULL_BYTES = 2**20
-"""A disk with less room is full: libraries do not all say why they could not write."""
-
 TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
 
@@ -144,7 +131,7 @@ class Cells:
                 f"  {number}/{len(missing)} {source}: {outcome}, "
                 f"{time.perf_counter() - start:.1f} s"
             )
-            self._count_interrupted(outcome)
+            count_interrupted(self.run.interrupted, outcome)
         records = self.run.records.read()
         records = records[records["key"].isin(keys.values())]
         parts = [self.mine(records, name, key) for name, key in keys.items()]
@@ -169,19 +156,6 @@ class Cells:
     def _is_open(self, record: Mapping[Any, Any]) -> bool:
         is_failure = record["outcome"] in FAILURES
         return is_open(record) and (self.retries_failures or not is_failure)
-
-    def _count_interrupted(self, outcome: str) -> None:
-        in_a_row = self.run.interrupted
-        if not outcome.startswith(INTERRUPTED):
-            in_a_row.clear()
-            return
-        in_a_row.append(outcome)
-        if len(in_a_row) >= IN_A_ROW:
-            raise StudyError(
-                f"the machine ended {len(in_a_row)} cells in a row, the last of them: "
-                f"{outcome}. Make room or give access, and run it again: what was "
-                "done is kept, and these are tried again"
-            )
 
     def _key(self, row: Mapping[str, Any]) -> str:
         # whether the whole picture is one face is told with each call
@@ -358,46 +332,15 @@ class Cells:
         is_late = result.exit_code == -signal.SIGALRM
         outcome = "timeout" if is_late else result.outcome
         found = {"started_at": started_at, "outcome": outcome, "error": result.error}
-        reason = self._fault(row) if outcome in ("error", "crash") else None
+        reason = (
+            find_fault(self.run.path, row["path"])
+            if outcome in ("error", "crash")
+            else None
+        )
         if reason:
             found |= {"outcome": INTERRUPTED, "error": f"{result.error}; {reason}"}
         return found
 
-    def _fault(self, row: Mapping[str, Any]) -> str | None:
-        """What is wrong here and explains any failure; None if nothing is."""
-        if not os.access(row["path"], os.R_OK):
-            return "the picture cannot be read any more"
-        folders = (self.run.path, Path(tempfile.gettempdir()))
-        free_bytes = min(shutil.disk_usage(folder).free for folder in folders)
-        return "there is no room on the disk" if free_bytes < FULL_BYTES else None
-
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
-    """The first sources, or all for 0, in an order shuffled by the seed."""
-    chosen = images.head(n_sources) if n_sources else images
-    return chosen.sample(frac=1, random_state=np.random.default_rng(seed))
-
-
-def newest(run: Run, *experiments: str) -> pd.DataFrame:
-    """Those of `attempts` that are results: the machine did not interrupt them."""
-    found = attempts(run, *experiments)
-    return found[found["outcome"] != INTERRUPTED]
-
-
-def attempts(run: Run, *experiments: str) -> pd.DataFrame:
-    """Records of experiments, or all for none, of the pictures at hand.
-
-    Cells of code, weights or pictures that have changed since are left out.
-    """
-    return with_newest_key(run.at_hand(*experiments), GROUP)
-
-
-def first_failure(failed: pd.DataFrame) -> str | None:
-    """Outcome and error of the first of these records; None if there is none."""
-    for record in failed.to_dict("records"):
-        return f"{record['outcome']}: {record['error']}"
-    return None

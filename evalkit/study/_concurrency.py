@@ -13,7 +13,8 @@ from evalkit.profiling.budget import total_mib
 from evalkit.profiling.concurrency import run_together
 from evalkit.provenance import machine
 from evalkit.stats import median_interval
-from evalkit.study._compute import Cells, newest
+from evalkit.study._compute import Cells
+from evalkit.study._groups import newest
 from evalkit.study._run import CELL, Run
 from evalkit.tables import CONCURRENCY, INTERRUPTED, RECORDS
 

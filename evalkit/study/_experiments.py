@@ -17,7 +17,8 @@ from evalkit.metrics.seams import TileBorders, noise, seams
 from evalkit.paths import file_name
 from evalkit.profiling.experiments import highest_percentile, percentile_bound
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
-from evalkit.study._compute import GROUP, Cells, choose, first_failure, newest
+from evalkit.study._compute import Cells
+from evalkit.study._groups import GROUP, choose, first_failure, newest
 from evalkit.study._run import CELL, Run
 from evalkit.study._steps import cost_of
 from evalkit.tables import EXPERIMENTS, IMAGES, RECORDS, SOURCES, TIMELINE

@@ -22,7 +22,7 @@ from evalkit.provenance import environment
 from evalkit.restorers import restorers
 from evalkit.restorers._torch import pick_device
 from evalkit.stats.bootstrap import median_interval
-from evalkit.study._compute import GROUP, newest
+from evalkit.study._groups import GROUP, newest
 from evalkit.study._run import Run
 from evalkit.tables import FLOORS, RATES
 

@@ -19,6 +19,7 @@ from evalkit.rating import (
     find_unfair,
     name_stimuli,
     plan_session,
+    without,
     write_stimuli,
 )
 from evalkit.study._run import Run, write_text
@@ -92,7 +93,7 @@ def plan_rating(
     for source, condition, why in left_out:
         what = f"{condition} of {source}" if condition else source
         say(f"{what} is not rated: {why}")
-    if _without(outputs, left_out).empty:
+    if without(outputs, left_out).empty:
         is_made = "picture that can be judged" if left_out else "picture"
         say(f"Nothing to rate: none of these conditions has made a {is_made}.")
         _settings_file(run).unlink(missing_ok=True)
@@ -298,19 +299,7 @@ def _plan(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
         )
     settings = _settings(run)
     outputs = rated_outputs(run, settings.pop("conditions"))
-    return _without(outputs, settings.pop("left_out", [])), settings
-
-
-def _without(
-    outputs: pd.DataFrame, left_out: Iterable[Sequence[str | None]]
-) -> pd.DataFrame:
-    """The outputs but for sources, or conditions of a source, that are left out."""
-    for source, condition, _ in left_out:
-        is_out = outputs["source"] == source
-        if condition:
-            is_out &= outputs["condition"] == condition
-        outputs = outputs[~is_out]
-    return outputs
+    return without(outputs, settings.pop("left_out", [])), settings
 
 
 def _settings(run: Run) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from evalkit.profiling.experiments import Interval, failure_rate, slope
 from evalkit.records import SERIES
-from evalkit.study._compute import GROUP, Cells, choose, first_failure, newest
+from evalkit.study._compute import Cells
+from evalkit.study._groups import GROUP, choose, first_failure, newest
 from evalkit.study._run import Run
 from evalkit.tables import STABILITY
 

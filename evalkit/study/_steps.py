@@ -13,8 +13,9 @@ from IPython.core.getipython import get_ipython
 from evalkit.provenance import environment
 from evalkit.records import Cell
 from evalkit.stats.bootstrap import median_interval
-from evalkit.study._compute import Cells, choose
+from evalkit.study._compute import Cells
 from evalkit.study._floors import Rates
+from evalkit.study._groups import choose
 from evalkit.study._kept import remove_strays
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import CELL, Run, open_run, write_text

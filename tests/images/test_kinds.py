@@ -4,8 +4,8 @@ import pypdfium2
 import pytest
 from PIL import Image
 
-from evalkit._kinds import READ, kind_of
 from evalkit.images import picture_kind
+from evalkit.images.kinds import READ, kind_of
 
 PILLOW = {
     "png": "PNG",

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit._icc import ProfileWarning, cicp_profile
-from evalkit._jxl import header
 from evalkit.errors import ImageError
 from evalkit.images import n_pages, read_image
+from evalkit.images.icc import ProfileWarning, cicp_profile
+from evalkit.images.jxl import header
 
 HEIC = Path(__file__).parent / "heic"
 """Made by pillow-heif 1.8.1 (x265, quality 100, 4:4:4) of `scene`; a test cannot."""

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from evalkit._stored import MetadataWarning
 from evalkit.errors import ImageError
 from evalkit.images import n_pages, read_image, write_image
+from evalkit.images.stored import MetadataWarning
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -205,7 +205,7 @@ def test_texts_of_any_size_cost_no_pixels(tmp_path, small, name, keyword):
     np.testing.assert_array_equal(read_image(tmp_path / "a.png"), small)
 
 
-@pytest.mark.filterwarnings("ignore::evalkit._stored.MetadataWarning")
+@pytest.mark.filterwarnings("ignore::evalkit.images.stored.MetadataWarning")
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("name", [b"iCCP", b"tEXt", b"eXIf", b"gAMA", b"acTL", b"abCd"])
 def test_a_chunk_that_is_no_pixel_may_be_damaged(tmp_path, small, deep, name, dtype):
@@ -258,7 +258,7 @@ def exif(kind: int, count: int, value: bytes) -> bytes:
         (b"", 1),
     ],
 )
-@pytest.mark.filterwarnings("ignore::evalkit._stored.MetadataWarning")
+@pytest.mark.filterwarnings("ignore::evalkit.images.stored.MetadataWarning")
 def test_orientations_as_files_write_them(
     tmp_path, small, stored, suffix, block, orientation
 ):

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from evalkit import _pdf_page
-from evalkit._stored import Picture, check_page, check_size, read_through
 from evalkit.errors import ImageError, SettingError
+from evalkit.images import pdf_page
+from evalkit.images.stored import Picture, check_page, check_size, read_through
 
 DPI = 200
 PAGE_LIMIT_S = 60.0
@@ -82,7 +82,7 @@ def _rendered(path: Path, page: int, scale: float) -> Picture:
     told = [str(path.resolve()), str(page), repr(scale * (1 - 1e-6))]
     try:
         made = subprocess.run(
-            [sys.executable, _pdf_page.__file__, *told],
+            [sys.executable, "-P", pdf_page.__file__, *told],
             capture_output=True,
             timeout=limit_s,
             check=False,

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from evalkit._stored import Picture
 from evalkit.errors import ImageError
+from evalkit.images.stored import Picture
 
 Deep: TypeAlias = NDArray[np.uint16]
 

@@ -1,4 +1,4 @@
-"""Run as a program by `evalkit._pdf`: one page of a PDF, as bytes on stdout.
+"""Run as a program by `evalkit.images.pdf`: one page of a PDF, as bytes on stdout.
 
 It imports nothing of evalkit, so that it starts at once; it can be killed.
 """

@@ -6,7 +6,7 @@ too late, and the colours not at all.
 
 from dataclasses import dataclass
 
-from evalkit._boxes import boxes
+from evalkit.images.boxes import boxes
 
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 

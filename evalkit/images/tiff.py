@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from evalkit._stored import (
+from evalkit.errors import ImageError
+from evalkit.images.stored import (
     Stored,
     check_page,
     check_size,
     not_premultiplied,
     orientation_of,
 )
-from evalkit.errors import ImageError
 
 BITS, COMPRESSION, PHOTOMETRIC, ORIENTATION, PROFILE = 258, 259, 262, 274, 34675
 PLANES, EXTRA_SAMPLES, SAMPLE_FORMAT, INK_SET, DNG_VERSION = 284, 338, 339, 332, 50706
@@ -193,7 +193,7 @@ def _alpha(
 
 
 def _cmyk(path: Path, sheet: Any, inks: NDArray[Any], bits: int) -> NDArray[np.uint8]:
-    from evalkit._icc import cmyk_to_rgb
+    from evalkit.images.icc import cmyk_to_rgb
 
     if sheet.tags.valueof(INK_SET, default=1) != 1:
         raise ImageError(f"{path}: inks that are not cyan, magenta, yellow and black")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit import _boxes, _jxl
-from evalkit._icc import ProfileWarning, cicp_profile
-from evalkit._stored import Stored, check_size, not_premultiplied
 from evalkit.errors import ImageError
+from evalkit.images import boxes, jxl
+from evalkit.images.icc import ProfileWarning, cicp_profile
+from evalkit.images.stored import Stored, check_size, not_premultiplied
 
 LINEAR = 8
 """Of ITU-T H.273. Encoders that say nothing of colours (imagecodecs) let libjxl mark
@@ -24,7 +24,7 @@ def read_heic(path: Path, content: bytes, limit_px: int) -> Stored:
     """By libheif, which turns and mirrors; an orientation in EXIF says it once more."""
     import pi_heif
 
-    told = _boxes.primary(content)
+    told = boxes.primary(content)
     profile = told.profile or _by_cicp(path, told.cicp)
     heif = pi_heif.open_heif(
         io.BytesIO(content), convert_hdr_to_8bit=False, hdr_to_16bit=False
@@ -50,7 +50,7 @@ def read_avif(path: Path, content: bytes, limit_px: int) -> Stored:
     """By libavif, which leaves turns and colours to us; EXIF's orientation is void."""
     import imagecodecs
 
-    told = _boxes.primary(content)
+    told = boxes.primary(content)
     check_size(path, told.width, told.height, limit_px)
     profile = told.profile or _by_cicp(path, told.cicp)
     pixels = imagecodecs.avif_decode(content, index=0)
@@ -61,7 +61,7 @@ def read_jxl(path: Path, content: bytes, limit_px: int) -> Stored:
     """By libjxl, which turns; of an animation the first frame."""
     import imagecodecs
 
-    told = _jxl.header(content)
+    told = jxl.header(content)
     check_size(path, told.width, told.height, limit_px)
     if told.is_float or told.bits > 16:
         raise ImageError(
@@ -90,12 +90,12 @@ def jp2_header(content: bytes) -> tuple[int, int, int, bytes | None]:
     From the marker SIZ of the codestream (ISO/IEC 15444-1, A.5.1), since the box that
     says them again may lie; the profile from the box colr (I.5.3.3).
     """
-    parts = dict(_boxes.boxes(content))
+    parts = dict(boxes.boxes(content))
     stream = parts.get(b"jp2c", content)
     if stream[:4] != b"\xff\x4f\xff\x51" or len(stream) < 43:
         raise ValueError("its codestream is missing")
     right, bottom, left, top = struct.unpack(">4I", stream[8:24])
-    colr = dict(_boxes.boxes(parts.get(b"jp2h", b""))).get(b"colr", b"")
+    colr = dict(boxes.boxes(parts.get(b"jp2h", b""))).get(b"colr", b"")
     profile = colr[3:] if colr[:1] in (b"\2", b"\3") else None
     return right - left, bottom - top, (stream[42] & 0x7F) + 1, profile
 
@@ -104,7 +104,7 @@ def read_deep_jp2(path: Path, content: bytes) -> Stored:
     """By OpenJPEG: Pillow keeps 8 bits of colours."""
     import imagecodecs
 
-    parts = dict(_boxes.boxes(dict(_boxes.boxes(content)).get(b"jp2h", b"")))
+    parts = dict(boxes.boxes(dict(boxes.boxes(content)).get(b"jp2h", b"")))
     colr = parts.get(b"colr", b"")
     space = int.from_bytes(colr[3:7], "big") if colr[:1] == b"\1" else 16
     if b"pclr" in parts or space not in (16, 17):  # sRGB, grey (15444-1, table I.10)

@@ -1,7 +1,6 @@
 """The records of a study: on the disk before `append` returns, safe from kill -9."""
 
 import json
-import math
 import os
 import re
 import warnings
@@ -13,28 +12,13 @@ from typing import Any, NamedTuple
 import filelock
 import pandas as pd
 
-from evalkit import _json_lines
-from evalkit._old_records import in_todays_columns
-from evalkit._record_keys import code_digest, record_key
 from evalkit.errors import EvalkitError, TableError
 from evalkit.paths import atomic_path
+from evalkit.records import jsonl
+from evalkit.records.old import in_todays_columns
+from evalkit.records.rows import plain
 from evalkit.tables import FAILURES, INTERRUPTED, RECORDS
 from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH
-
-__all__ = [
-    "SERIES",
-    "Cell",
-    "RecordStore",
-    "RecordsWarning",
-    "RecordsWriteError",
-    "at_hand",
-    "code_digest",
-    "in_words",
-    "is_open",
-    "made_at_hand",
-    "plain_records",
-    "record_key",
-]
 
 LOCK_TIMEOUT_S = 60.0
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # from a file name that is not UTF-8
@@ -73,7 +57,7 @@ class RecordStore:
     The first record of a `Cell` stands; a later one is not written, unless the first
     `is_open`: then the later one takes its place for readers, and both stay in the
     file. Lines of older versions are read as those of this one; see
-    `evalkit._old_records`.
+    `evalkit.records.old`.
 
     Parameters
     ----------
@@ -169,7 +153,7 @@ class RecordStore:
                 raise TableError(f"{self.path}: a value of another type")
             return RECORDS.checked(_without_retried(pd.DataFrame(columns)))
         except (OverflowError, TableError):
-            _json_lines.scan(self.path, _check_types)  # names the line
+            jsonl.scan(self.path, _check_types)  # names the line
             raise
 
     def write_parquet(self) -> Path:
@@ -193,7 +177,7 @@ class RecordStore:
             ) from error
         return path
 
-    def _scan(self) -> tuple[set[Cell], _json_lines.Scanned]:
+    def _scan(self) -> tuple[set[Cell], jsonl.Scanned]:
         """The cells that are there and not open, and how far they were read."""
         cells: set[Cell] = set()
 
@@ -202,16 +186,14 @@ class RecordStore:
             if not is_open(row):
                 cells.add(_cell_of(row))
 
-        return cells, _json_lines.scan(self.path, add)
+        return cells, jsonl.scan(self.path, add)
 
     def _append(self, lines: Mapping[Cell, bytes]) -> int:
         """Mend the end of the file, then add the lines whose cells are new."""
         known, scanned = self._scan()
         added = [line for cell, line in lines.items() if cell not in known]
         torn = scanned.torn
-        _json_lines.append(
-            self.path, b"".join(added), torn_at=scanned.end if torn else None
-        )
+        jsonl.append(self.path, b"".join(added), torn_at=scanned.end if torn else None)
         if torn:
             _warn(
                 f"{self.path.name}: removed a half-written last line ({len(torn)} "
@@ -219,7 +201,7 @@ class RecordStore:
             )
         return len(added)
 
-    def _read_columns(self) -> tuple[dict[str, list[Any]], _json_lines.Scanned]:
+    def _read_columns(self) -> tuple[dict[str, list[Any]], jsonl.Scanned]:
         columns: dict[str, list[Any]] = {name: [] for name in RECORDS.columns}
         cells: set[Cell] = set()
 
@@ -243,7 +225,7 @@ class RecordStore:
             for name, values in columns.items():
                 values.append(row.get(name))
 
-        return columns, _json_lines.scan(self.path, add)
+        return columns, jsonl.scan(self.path, add)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -259,56 +241,6 @@ class RecordStore:
             yield
         finally:
             lock.release()
-
-
-def at_hand(
-    records: pd.DataFrame, images: pd.DataFrame, made: pd.DataFrame
-) -> pd.DataFrame:
-    """The records of the pictures that are there now: of their name and content.
-
-    Parameters
-    ----------
-    records
-        Table `evalkit.tables.RECORDS`.
-    images
-        Table `evalkit.tables.IMAGES`.
-    made
-        Table `evalkit.tables.SOURCES`.
-
-    """
-    there = pd.concat([images, made_at_hand(made, images)])[["source", "sha256"]]
-    there = there.rename(columns={"sha256": "source_sha256"}).drop_duplicates()
-    return records.merge(there, on=list(there))
-
-
-def made_at_hand(made: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the table ``sources`` that were made of a picture as it is now."""
-    bases = images[["source", "sha256"]].add_prefix("base_")
-    return made.merge(bases, on=list(bases))
-
-
-def plain_records(records: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows of the table ``records`` as `RecordStore.append` takes them."""
-    return [
-        {
-            name: json.loads(value)
-            if name in RECORDS.json_columns and pd.notna(value)
-            else _plain(value)
-            for name, value in row.items()
-        }
-        for row in records.to_dict("records")
-    ]
-
-
-SERIES = ("stability", "stability-fresh")
-"""Experiments of many runs: all in one process; each in a process of its own."""
-
-
-def in_words(experiment: str, value: Any) -> str:
-    """What was tried, as people read it: ``batch 4``, ``stability, batch 5``."""
-    if pd.isna(value):
-        return experiment
-    return f"{experiment}{', batch' if experiment in SERIES else ''} {value}"
 
 
 def is_open(record: Mapping[str, Any]) -> bool:
@@ -363,7 +295,7 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
     lines, written = {}, []
     for row in rows:
         full = {**dict.fromkeys(RECORDS.columns), **row}
-        full = {name: _plain(value) for name, value in full.items()}
+        full = {name: plain(value) for name, value in full.items()}
         cell = _cell_of(full)
         wrong = [n for n in Cell._fields if not isinstance(full[n], _CELL_TYPES[n])]
         if wrong:
@@ -396,13 +328,6 @@ def _cell_of(row: Mapping[str, Any]) -> Cell:
             f"null or wrong type: {wrong}; mend or delete this line"
         ) from error
     return cell
-
-
-def _plain(value: Any) -> Any:
-    """A cell as JSON has it: NaN and NA null, numpy's scalars plain."""
-    if value is pd.NA or (isinstance(value, float) and math.isnan(value)):
-        return None
-    return _plain(value.item()) if hasattr(value, "item") else value
 
 
 def _scalar(value: Any) -> Any:

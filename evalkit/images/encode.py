@@ -9,8 +9,8 @@ from typing import cast
 import numpy as np
 from PIL import Image
 
-from evalkit._stored import MAX_SIDE_PX, Picture
 from evalkit.errors import ImageError
+from evalkit.images.stored import MAX_SIDE_PX, Picture
 
 LOSSY_QUALITY = 95
 PNG_COMPRESSION = 4

@@ -46,7 +46,7 @@ def finished(stored: Stored, name: str) -> Picture:
     if pixels.shape[2:] == (2,):
         pixels, alpha = pixels[..., 0], pixels[..., 1]
     if stored.profile:
-        from evalkit._icc import to_srgb
+        from evalkit.images.icc import to_srgb
 
         pixels = to_srgb(np.ascontiguousarray(pixels), stored.profile, name)
     if alpha is not None:

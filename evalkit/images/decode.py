@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from evalkit._kinds import HEAD_BYTES, READ, kind_of
-from evalkit._stored import (
+from evalkit.errors import ImageError
+from evalkit.images.kinds import HEAD_BYTES, READ, kind_of
+from evalkit.images.stored import (
     Picture,
     Stored,
     check_page,
@@ -29,10 +30,9 @@ from evalkit._stored import (
     read_through,
     with_transparent,
 )
-from evalkit.errors import ImageError
 
 FORMATS = {"jpeg": "JPEG", "webp": "WEBP", "bmp": "BMP", "gif": "GIF"}
-"""Kinds of `evalkit._kinds` that Pillow alone reads to its name of them."""
+"""Kinds of `evalkit.images.kinds` that Pillow alone reads to its name of them."""
 
 READ_AS = {
     **dict.fromkeys(("1", "L"), "L"),
@@ -74,7 +74,7 @@ def read_picture(path: Path, page: int, limit_px: int) -> Picture:
     """Decode any file; see `evalkit.images.read_image`."""
     kind = kind_to_read(path)
     if kind == "pdf":
-        from evalkit._pdf import read_pdf
+        from evalkit.images.pdf import read_pdf
 
         return read_pdf(path, page, limit_px)
     with _damage_is_said(path), path.open("rb") as stream:
@@ -91,7 +91,7 @@ def count_pages(path: Path) -> int:
     """Pages of a PDF or TIFF; 1 of any other picture."""
     kind = kind_to_read(path)
     if kind == "pdf":
-        from evalkit._pdf import count_pdf_pages
+        from evalkit.images.pdf import count_pdf_pages
 
         return count_pdf_pages(path)
     if kind != "tiff":
@@ -101,7 +101,7 @@ def count_pages(path: Path) -> int:
             with Image.open(stream, formats=["TIFF"]) as file:
                 return int(getattr(file, "n_frames", 1))
         except UnidentifiedImageError:
-            from evalkit._tiff import count_tiff_pages
+            from evalkit.images.tiff import count_tiff_pages
 
             return count_tiff_pages(stream)
 
@@ -169,7 +169,7 @@ def _tiff(path: Path, stream: BinaryIO, page: int, limit_px: int) -> Stored:
     From a stream, never from a path: Pillow maps the file of a path, and then reads
     pixels of a turned page in the wrong order.
     """
-    from evalkit._tiff import is_for_pillow, read_tiff
+    from evalkit.images.tiff import is_for_pillow, read_tiff
 
     try:
         with Image.open(stream, formats=["TIFF"]) as file:
@@ -183,7 +183,7 @@ def _tiff(path: Path, stream: BinaryIO, page: int, limit_px: int) -> Stored:
 
 
 def _png(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
-    from evalkit._png import essential
+    from evalkit.images.png import essential
 
     head = stream.read(PNG_HEADER_BYTES)
     sides = int.from_bytes(head[16:20], "big"), int.from_bytes(head[20:24], "big")
@@ -205,14 +205,14 @@ def _png(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
         stored.pixels = with_transparent(stored.pixels, colour, peak)
     stored.profile = png.profile
     if png.cicp:
-        from evalkit._icc import cicp_profile
+        from evalkit.images.icc import cicp_profile
 
         stored.profile = cicp_profile(*png.cicp, path)
     return stored
 
 
 def _jp2(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
-    from evalkit._newer import jp2_header, read_deep_jp2
+    from evalkit.images.newer import jp2_header, read_deep_jp2
 
     content = stream.read()
     width, height, bits, profile = jp2_header(content)
@@ -244,7 +244,7 @@ def _from_pillow(path: Path, file: ImageFile, limit_px: int) -> Stored:
     profile = file.info.get("icc_profile")
     profile = profile if isinstance(profile, bytes) else None
     if mode == "CMYK":
-        from evalkit._icc import cmyk_to_rgb
+        from evalkit.images.icc import cmyk_to_rgb
 
         rgb = np.array(cmyk_to_rgb(file, profile, str(path)))
         return Stored(rgb, orientation=orientation)
@@ -286,12 +286,12 @@ def _orientation(path: Path, file: ImageFile) -> int:
 
 
 def _newer(name: str) -> Any:
-    """A reader of `evalkit._newer`, imported where it is used."""
+    """A reader of `evalkit.images.newer`, imported where it is used."""
 
     def read(path: Path, stream: BinaryIO, limit_px: int) -> Stored:
-        from evalkit import _newer
+        from evalkit.images import newer
 
-        decoded: Stored = getattr(_newer, name)(path, stream.read(), limit_px)
+        decoded: Stored = getattr(newer, name)(path, stream.read(), limit_px)
         return decoded
 
     return read

@@ -8,11 +8,11 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._decode import count_pages, read_picture
-from evalkit._encode import encoded
-from evalkit._kinds import picture_kind
-from evalkit._stored import Picture
 from evalkit.errors import ImageError, SettingError
+from evalkit.images.decode import count_pages, read_picture
+from evalkit.images.encode import encoded
+from evalkit.images.kinds import picture_kind
+from evalkit.images.stored import Picture
 from evalkit.paths import atomic_path
 
 __all__ = [

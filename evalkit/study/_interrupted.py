@@ -1,0 +1,45 @@
+"""What the machine ended: how it is known, and when it ends a step."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from evalkit.errors import StudyError
+from evalkit.tables import INTERRUPTED
+
+IN_A_ROW = 3
+"""So many interrupted cells one after the other end a step: the next would be, too."""
+
+FULL_BYTES = 2**20
+"""A disk with less room is full: libraries do not all say why they could not write."""
+
+
+def count_interrupted(in_a_row: list[str], outcome: str) -> None:
+    """Add an outcome to those that the machine ended, or begin to count anew.
+
+    Raises
+    ------
+    StudyError
+        There are `IN_A_ROW` of them.
+
+    """
+    if not outcome.startswith(INTERRUPTED):
+        in_a_row.clear()
+        return
+    in_a_row.append(outcome)
+    if len(in_a_row) >= IN_A_ROW:
+        raise StudyError(
+            f"the machine ended {len(in_a_row)} cells in a row, the last of them: "
+            f"{outcome}. Make room or give access, and run it again: what was "
+            "done is kept, and these are tried again"
+        )
+
+
+def find_fault(run_dir: Path, picture: str) -> str | None:
+    """What is wrong here and explains any failure; None if nothing is."""
+    if not os.access(picture, os.R_OK):
+        return "the picture cannot be read any more"
+    folders = (run_dir, Path(tempfile.gettempdir()))
+    free_bytes = min(shutil.disk_usage(folder).free for folder in folders)
+    return "there is no room on the disk" if free_bytes < FULL_BYTES else None
