@@ -1,6 +1,6 @@
 """Which outputs nobody could judge: what a plan leaves out, and why."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple

@@ -10,6 +10,7 @@ from evalkit.profiling.experiments import Interval, failure_rate, slope
 from evalkit.records import SERIES
 from evalkit.study._compute import Cells
 from evalkit.study._groups import GROUP, choose, first_failure, newest
+from evalkit.study._interrupted import count_interrupted
 from evalkit.study._run import Run
 from evalkit.tables import STABILITY
 
@@ -99,12 +100,14 @@ class _Series(Cells):
             ended = self.start(row, take, runs=runs)
             outcomes["ok"] += n_done
             if n_done:
-                self._count_interrupted("ok")
+                count_interrupted(self.run.interrupted, "ok")
             if ended["outcome"] != "ok" and n_done < len(runs):
                 failed = {"run": runs[n_done], "phase": "warm" if n_done else "cold"}
                 self._keep(facts, {**ended, **failed})
                 outcomes[ended["outcome"]] += 1
-                self._count_interrupted(f"{ended['outcome']}: {ended['error']}")
+                count_interrupted(
+                    self.run.interrupted, f"{ended['outcome']}: {ended['error']}"
+                )
                 n_done += 1
             missing = missing[n_done:]
         return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n)
