@@ -12,7 +12,7 @@ from evalkit.images import Picture
 
 CROP_RULE = "the largest face where faces were given, else the most detail"
 CROP_WIDTH_PX, CROP_HEIGHT_PX = 120, 90
-SOUGHT_PX = 8192
+SOUGHT_PX = 4096
 """Longest side at which detail is sought: it takes 40 bytes a pixel."""
 
 FACE_MARGIN = 0.15
@@ -40,7 +40,7 @@ def crop_box(
     1 that keeps noise from winning; the topmost, then leftmost, of equals. The
     magnitude and not its square, since that finds one hard edge and not texture. A
     picture smaller than that is taken whole along that side; one with a side over
-    8192 px is looked at in a smaller copy.
+    4096 px is looked at in a smaller copy.
 
     Parameters
     ----------

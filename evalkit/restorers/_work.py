@@ -111,7 +111,9 @@ def _kept_count(
     digest = hashlib.sha256(json.dumps([*facts, code, imported]).encode())
     file = cache_dir() / "work" / f"{digest.hexdigest()}.json"
     with suppress(OSError, ValueError):  # not there, or damaged: counted anew
-        operations, ends, largest, weights = json.loads(file.read_text(encoding="ascii"))
+        operations, ends, largest, weights = json.loads(
+            file.read_text(encoding="ascii")
+        )
         return operations, ends, largest, weights
     counted = _count(build, network, shape, precision)
     with suppress(OSError), atomic_path(file) as temporary:  # no room: counted again

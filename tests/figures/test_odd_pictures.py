@@ -161,4 +161,4 @@ def test_a_huge_picture_is_never_copied_whole(shape, dtype):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert max(report_view.shape) == 1280
-    assert peak < 1.5 * huge.nbytes  # float32 of all of it would be four times that
+    assert peak < 500e6  # to look for detail in all of it would take over 3 GB

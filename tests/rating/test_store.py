@@ -6,6 +6,7 @@ from collections import Counter
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from evalkit.claims import Evidence, evaluate
 from evalkit.errors import StudyError, UnknownNameError
@@ -19,6 +20,7 @@ from evalkit.rating import (
     plan_session,
 )
 from evalkit.rating._database import RatingsError
+from evalkit.rating._schema import ITEMS
 
 SEED = 7
 START = {"type": "start"}
@@ -169,6 +171,19 @@ def test_the_digest_changes_with_every_score_and_with_nothing_else(
     assert store.digest() == digests[-1]
     assert digests[0] == digests[2]
     assert len(set(digests)) == 3
+
+
+@pytest.mark.parametrize("name", ["=1+1|cmd", "@SUM(A1)", "-x", "'=quoted", "\tx"])
+def test_no_name_is_a_formula_in_a_spreadsheet(store, panel, rate, tmp_path, name):
+    rate(Session(store, "s01", panel(store, 1, mode="both", minutes=10)), 3)
+    with store.write() as connection:
+        connection.execute(sa.update(ITEMS).values(source=name, left=name))
+    export_csv(store, tmp_path / "all.csv")
+    raw = pd.read_csv(tmp_path / "all.csv", dtype=str, keep_default_na=False)
+    assert set(raw["source"]) == {f"'{name}"}
+    other = Store(tmp_path / "other.sqlite")
+    import_csv(other, tmp_path / "all.csv")
+    pd.testing.assert_frame_equal(other.scores(), store.scores())
 
 
 def test_csv_brings_every_answer_to_another_store(store, panel, rate, tmp_path):
