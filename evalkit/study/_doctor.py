@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from evalkit.errors import PackageMissingError, WeightsError
-from evalkit.paths import cache_dir, mirror_dirs, package_dir, runs_dir
+from evalkit.paths import CLONE, cache_dir, mirror_dirs, package_dir, runs_dir
 from evalkit.provenance import machine
 from evalkit.restorers import plan_restorer, restorers
 from evalkit.weights import registered, registry, status
@@ -112,6 +113,10 @@ def _machine() -> Iterator[Finding]:
         state=f"{system}, Python {platform.python_version()}",
         what_to_do="" if system == TRIED else f"not tried here: {TRIED} only was",
     )
+    if CLONE:
+        text = (CLONE / "requirements.lock").read_text(encoding="utf-8")
+        told = re.findall(r"^# ((?:Download|Disk): .*)$", text, re.MULTILINE)
+        yield Finding(subject="set-up", is_there=True, state=" ".join(told))
     found = machine()
     yield Finding(
         subject="processor",
@@ -136,7 +141,8 @@ def _folders() -> Iterator[Finding]:
         yield Finding(
             subject=subject,
             is_there=is_there,
-            state=f"{folder}, {free / 2**30:.0f} GiB free",
+            state=f"{folder}, {free / 2**30:.0f} GiB free, "
+            f"{NEEDED_FREE_BYTES / 2**30:.0f} GiB needed",
             what_to_do="" if is_there else f"make room, or set {variable}",
         )
     mirrors = [str(folder) for folder in mirror_dirs()]
