@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.errors import StudyError
 from evalkit.paths import CLONE, package_dir
+from evalkit.study._config import Rating, Study
+from evalkit.study._launch import _limited_to, fetch_weights
 from evalkit.weights import registry
 
 pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
@@ -131,3 +134,21 @@ def test_on_python_313_the_lock_installs_and_the_tuned_runner_restores(need, tmp
         need("dns error" not in done.stderr, "connect to the package registry")
         assert not done.returncode, done.stderr
     check(mine, WORK, [CLONE])
+
+
+def test_a_study_says_and_leaves_out_what_needs_a_missing_package(monkeypatch):
+    monkeypatch.setitem(sys.modules, "basicsr", None)
+    upstream = "realesrgan-x4plus@runner=upstream"
+    study = Study(
+        name="a",
+        conditions=["lanczos", upstream, "bicubic"],
+        rating=Rating(conditions=["lanczos", upstream]),
+    )
+    said = []
+    found = fetch_weights(study, said.append)
+    assert said[0].startswith(f"{upstream} is left out: runner=upstream needs basicsr")
+    left = _limited_to(study, found)
+    assert left.conditions == ["lanczos", "bicubic"]
+    assert left.rating.conditions == ["lanczos"]
+    with pytest.raises(StudyError, match="none of them can be run here"):
+        fetch_weights(Study(name="a", conditions=[upstream]), said.append)

@@ -137,7 +137,7 @@ def test_a_picture_of_several_tiles_is_nearly_that_of_one(small, portrait):
 
 def test_the_plan_knows_the_weights_and_loads_nothing():
     plan = plan_restorer(LARGE)
-    carried = registry()["realesrgan-x4plus"].carried_by
+    carried = registry()["realesrgan-x4plus"].carried_by[0]
     assert plan.weights_kind == "package"
     assert plan.weights[0].sha256 == carried.bin.sha256
     assert not any("realesrgan_ncnn" in name for name in sys.modules)
