@@ -2,7 +2,7 @@
 
 `python benchmarks/album.py` makes a study of four pictures of 180 px under two light
 conditions, then runs the same notebooks one after the other with the program
-`papermill`, as one would without a study. It prints wall time, CPU time of all processes
+`papermill`, as one would without a study. It prints wall and CPU time of all processes
 (workers included; Linux), wall time beside that of the models, and both ratios.
 """
 
