@@ -2,8 +2,8 @@
 
 `python benchmarks/album.py` makes a study of four pictures of 180 px under two light
 conditions, then runs the same notebooks one after the other with the program
-`papermill`, as one would without a study. It prints wall time, CPU time of all
-processes (workers included; Linux), wall time beside that of the models, and ratios.
+`papermill`, as one would without a study. It prints wall and CPU time of all processes
+(workers included; Linux), wall time beside that of the models, and both ratios.
 """
 
 import json
@@ -40,18 +40,19 @@ def timed(commands: list[list[str]], folder: Path) -> tuple[float, float]:
 
 def by_hand(album: Path, folder: Path) -> list[list[str]]:
     """The notebooks in the order in which a study runs them."""
-    both, each = {"conditions": CONDITIONS}, [{"condition": c} for c in CONDITIONS]
-    steps = [("00_environment", {}), ("10_images", {"images": str(album)})]
+    images = {"images": str(album)}
+    steps = [("00_environment", {}), ("10_images", images)]
     for name in ("20_restore", "30_cost"):
-        steps += [(name, {"images": str(album)} | one) for one in each]
-    steps += [(n, {"images": str(album)} | both) for n in ("60_compare", "70_rate")]
+        steps += [(name, {**images, "condition": one}) for one in CONDITIONS]
+    both = {**images, "conditions": CONDITIONS}
+    steps += [("60_compare", both), ("70_rate", both)]
     steps += [("80_scores", {}), ("90_verdict", {})]
     commands = []
     for number, (name, given) in enumerate(steps):
-        given = json.dumps({"run_dir": str(folder / "run"), **given})
+        given = {"run_dir": str(folder / "run"), **given}
         files = [SHIPPED / "notebooks" / f"{name}.ipynb", folder / f"{number}.ipynb"]
         commands.append([sys.executable, "-m", "papermill", *map(str, files)])
-        commands[-1] += ["-y", given, "--no-progress-bar"]
+        commands[-1] += ["-y", json.dumps(given), "--no-progress-bar"]
     return commands
 
 
@@ -68,8 +69,7 @@ def main() -> None:
         timing = folder / "runs" / "latest" / "timing.json"
         model_s = json.loads(timing.read_text(encoding="utf-8"))["model_s"]
         again_s, _ = timed([study], folder / "runs")
-        (folder / "hand").mkdir()
-        hand_s, hand_cpu_s = timed(by_hand(folder / "album", folder / "hand"), folder)
+        hand_s, hand_cpu_s = timed(by_hand(folder / "album", folder), folder)
     print("what,wall_s,wall_beside_models_s,cpu_s,wall_ratio,cpu_ratio")
     ratios = f"{hand_s / wall_s:.2f},{hand_cpu_s / own_s:.2f}"
     print(f"study,{wall_s:.1f},{wall_s - model_s:.1f},{own_s:.1f},{ratios}")
