@@ -10,7 +10,7 @@ study: setup ## restore, measure, compare, report
 	  $(if $(PDF),--pdf)
 
 test: setup ## all tests but the long ones
-	@$(RUN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadgroup
+	@$(RUN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lab: setup ## JupyterLab on the notebooks
 	@$(RUN)/jupyter lab --notebook-dir notebooks

@@ -26,7 +26,6 @@ def need():
     return check
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(config, items):
     """Run slow and soak tests only where they are asked for by ``-m``.
 
@@ -39,11 +38,6 @@ def pytest_collection_modifyitems(config, items):
     kept = [item for item in items if not left_out & item.keywords.keys()]
     config.hook.pytest_deselected(items=[i for i in items if i not in kept])
     items[:] = kept
-    # what a module makes once is not made once a worker: see --dist loadgroup
-    for item in items:
-        fixtures = item._fixtureinfo.name2fixturedefs.values()
-        if any(definitions[-1].scope == "module" for definitions in fixtures):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 @pytest.fixture(autouse=True)

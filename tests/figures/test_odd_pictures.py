@@ -10,7 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from evalkit import figures
 from evalkit.figures._sheet import fitted, inside
-from evalkit.figures._style import NO_GLYPH, printable, shrunk, wrap
+from evalkit.figures._screen import shrunk
+from evalkit.figures._style import NO_GLYPH, printable, wrap
 from evalkit.images import resize, write_image
 from evalkit.metrics import metrics
 from evalkit.report._views import _reduced

@@ -76,7 +76,7 @@ def test_one_pixel_is_enlarged(name):
 
 @BOTH
 def test_settings_are_checked_and_go_through_json(name):
-    with pytest.raises(SettingError, match="scale expected a number from 1 to 16"):
+    with pytest.raises(SettingError, match="scale must be 1 or more; found 0"):
         load_restorer(name, scale=0)
     with pytest.raises(UnknownNameError, match="known: scale"):
         load_restorer(name, size=2)

@@ -76,7 +76,7 @@ def test_every_option_has_a_description_and_takes_its_own_default(spec):
     for name, option in spec.all_options.items():
         assert option.description
         if name != spec.argument:
-            option.check(spec.name, name, option.default)
+            option.check(name, option.default)
 
 
 @every_spec

@@ -299,10 +299,10 @@ def test_a_dark_16_bit_picture_keeps_its_bits_where_upstream_takes_it_for_8(face
     [
         ({"outscale": 2}, UnknownNameError, "outscale.*known: alpha, device"),
         ({"denoise_strength": 1}, UnknownNameError, "denoise_strength"),
-        ({"scale": 0.5}, SettingError, "scale expected None or a number from 1 to 16"),
+        ({"scale": 0.5}, SettingError, "scale must be 1 or more; found 0.5"),
         ({"scale": True}, SettingError, "found True"),
         ({"alpha": "none"}, SettingError, "'network' or 'interpolate'"),
-        ({"tile": -1}, SettingError, "tile expected"),
+        ({"tile": -1}, SettingError, "tile must be 0 or more; found -1"),
         ({"runner": "upstream", "precision": "bf16"}, SettingError, "auto, fp32, fp16"),
         ({"device": "gpu"}, SettingError, "cuda:N"),
         ({"weights": "nowhere.pth"}, WeightsError, "nowhere.pth"),

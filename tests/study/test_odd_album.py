@@ -28,6 +28,8 @@ from evalkit.study import (
 )
 from evalkit.tables import IMAGES, METRICS, PATHOLOGIES
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = ["gpen-512", "realesrgan-x4plus", "realesrgan-x4plus@runner=upstream"]
 """Those that the judges ask for; what stands for their outputs is enlarged."""
 
