@@ -9,8 +9,8 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from evalkit import figures
-from evalkit.figures._sheet import fitted, inside
 from evalkit.figures._screen import shrunk
+from evalkit.figures._sheet import fitted, inside
 from evalkit.figures._style import NO_GLYPH, printable, wrap
 from evalkit.images import resize, write_image
 from evalkit.metrics import metrics
