@@ -230,8 +230,8 @@ def border_contrast(
     if not weight:
         margin = max(BESIDE_PX) + 1
         raise ImageError(
-            f"no border of tiles or blocks lies at least {margin} px inside a picture "
-            f"of {len(across_columns) + 1}x{len(across_rows) + 1} px"
+            f"no tile border lies inside the picture: of {len(across_columns) + 1}x"
+            f"{len(across_rows) + 1} px, none is {margin} px away from every edge"
         )
     return 10 * total / weight
 

@@ -90,7 +90,7 @@ def test_an_even_source_tells_no_gain_from_a_shift():
     ("name", "reason"),
     [
         ("sharpness", "sharpness needs at least 11x11 px; this has 9x9"),
-        ("blockiness", "at least 7 px inside a picture of 9x9 px"),
+        ("blockiness", "no tile border lies inside the picture: of 9x9 px, none is 7"),
         ("ssim", "at least 11x11 px"),
     ],
 )
