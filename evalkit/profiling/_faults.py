@@ -4,22 +4,13 @@ import errno
 import signal
 from collections.abc import Iterator
 
-from evalkit.errors import KilledError
+from evalkit.errors import MACHINE, KilledError
 
-ERRNOS = frozenset(
+ERRNOS = MACHINE | frozenset(
     getattr(errno, name)
     for name in (
-        *("ENOSPC", "EDQUOT", "EFBIG"),  # no room: disk, quota, `ulimit -f`
-        *("EACCES", "EPERM", "EROFS"),  # no permission
-        *("EMFILE", "ENFILE"),  # too many open files
-        *(
-            "EIO",
-            "ESTALE",
-            "ENODEV",
-            "ENXIO",
-            "EREMOTEIO",
-            "ENOTCONN",
-        ),  # a disk is gone
+        *("EFBIG", "EACCES", "EPERM"),  # `ulimit -f`; no permission
+        *("ESTALE", "ENODEV", "ENXIO", "EREMOTEIO", "ENOTCONN"),  # a disk is gone
     )
     if hasattr(errno, name)
 )

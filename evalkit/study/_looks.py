@@ -1,8 +1,11 @@
 """What the router sees in pictures: looked at once, then kept."""
 
+from functools import partial
+
 import pandas as pd
 
 from evalkit import faces
+from evalkit.errors import of_each
 from evalkit.images import picture_kind, read_image
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.records import code_digest
@@ -23,7 +26,8 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Table `LOOKS`: what is known of these, and what was seen now.
+        Table `LOOKS`: what is known of these, and what was seen now; nothing of a
+        picture that cannot be looked at, which is said.
 
     """
     code = code_digest(["evalkit.restorers._routing"])
@@ -32,11 +36,15 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     if unknown.empty:
         return known
     detector = faces.detector()
-    rows = []
-    for sha256, path in unknown.groupby("sha256")["path"].first().items():
+
+    def see(path: str) -> dict[str, float]:
         is_pdf = float(picture_kind(path) == "pdf")
-        values = look(read_image(path), detector, is_pdf=is_pdf)
-        rows.append({"sha256": sha256, "code": code, **values})
+        return look(read_image(path), detector, is_pdf=is_pdf)
+
+    first = unknown.groupby("sha256")["path"].first()
+    tasks = {sha256: partial(see, path) for sha256, path in first.items()}
+    seen = of_each(tasks, "features for the router")
+    rows = [{"sha256": sha256, "code": code, **seen[sha256]} for sha256 in seen]
     return LOOKS.checked(pd.concat([known, LOOKS.frame(rows)], ignore_index=True))
 
 
