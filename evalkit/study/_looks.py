@@ -42,9 +42,12 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         return look(read_image(path), detector, is_pdf=is_pdf)
 
     first = unknown.groupby("sha256")["path"].first()
-    tasks = {sha256: partial(see, path) for sha256, path in first.items()}
-    seen = of_each(tasks, "features for the router")
-    rows = [{"sha256": sha256, "code": code, **seen[sha256]} for sha256 in seen]
+    seen = of_each({path: partial(see, path) for path in first}, "look by the router")
+    rows = [
+        {"sha256": sha256, "code": code, **seen[path]}
+        for sha256, path in first.items()
+        if path in seen
+    ]
     return LOOKS.checked(pd.concat([known, LOOKS.frame(rows)], ignore_index=True))
 
 
