@@ -52,7 +52,10 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
-                content = json.loads(line.decode("utf-8-sig"))
+                # only the first line can begin with the mark of UTF-8
+                content = json.loads(
+                    line.decode("utf-8-sig" if number == 1 else "utf-8")
+                )
                 if not isinstance(content, dict):
                     raise ValueError("not a JSON object")
             except (ValueError, RecursionError) as error:

@@ -207,17 +207,18 @@ class RecordStore:
 
         def add(_offset: int, row: dict[str, Any]) -> None:
             row = in_todays_columns(row)
-            if unknown := sorted(row.keys() - columns):
+            if not row.keys() <= columns.keys():
                 raise TableError(
-                    f"unknown columns {unknown}; a later evalkit wrote them: use that"
-                )
-            cell = _cell_of(row)
-            if row.get("outcome") == "ok" and cell in cells:
-                raise TableError(
-                    "its cell is that of an earlier line, and no evalkit writes one "
-                    "twice; delete this line"
+                    f"unknown columns {sorted(row.keys() - columns)}; a later evalkit "
+                    "wrote them: use that"
                 )
             if row.get("outcome") == "ok":
+                cell = _cell_of(row)
+                if cell in cells:
+                    raise TableError(
+                        "its cell is that of an earlier line, and no evalkit writes "
+                        "one twice; delete this line"
+                    )
                 cells.add(cell)
             for name in RECORDS.json_columns:
                 if row.get(name) is not None:
