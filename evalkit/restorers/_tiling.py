@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
@@ -151,7 +153,8 @@ def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
 def _window(source: Picture, canvas: Canvas, job: Job) -> Planes:
     """Cut a window, as R, G, B; mirrored where `Tiling.step` asks for more."""
     rows, columns = canvas.rows[job.row], canvas.columns[job.column]
-    window = np.atleast_3d(source[rows.start : rows.stop, columns.start : columns.stop])
+    shown = source[rows.start : rows.stop, columns.start : columns.stop]
+    window: NDArray[Any] = np.atleast_3d(shown)
     below = rows.stop - rows.start - window.shape[0]
     beside = columns.stop - columns.start - window.shape[1]
     if below or beside:
