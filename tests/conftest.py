@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -43,7 +44,8 @@ def pytest_collection_modifyitems(config, items):
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory, monkeypatch):
     """No test reads or writes the caches and runs of the person who runs it."""
-    folder = tmp_path_factory.mktemp("evalkit")
+    # not made, nor numbered: of thousands, pytest looks through all for the next
+    folder = tmp_path_factory.getbasetemp() / f"own-{uuid4().hex}"
     monkeypatch.setenv("EVALKIT_CACHE", str(folder / "cache"))
     monkeypatch.setenv("EVALKIT_RUNS", str(folder / "runs"))
     monkeypatch.setenv("EVALKIT_OFFLINE", "1")

@@ -101,6 +101,7 @@ def check(python, program, folders):
     assert not there["ncnn-realesrgan-x4plus"]
 
 
+@pytest.mark.slow
 def test_without_upstreams_packages_the_tuned_runner_restores(tmp_path):
     # the models of the package that is there on 3.13: ncnn's files of the other one
     theirs, ours = registry()["realesrgan-animevideo-x4"].carried_by

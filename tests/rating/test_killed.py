@@ -38,6 +38,7 @@ def check(store: Store, acknowledged: dict[str, int], n_kills: int) -> None:
         assert view["progress"]["done"] == row["answered"]
 
 
+@pytest.mark.slow
 @some_kills
 @pytest.mark.timeout(1800)
 def test_a_kernel_killed_at_random_points(panel, tmp_path, n_kills):
@@ -65,6 +66,7 @@ def test_a_kernel_killed_at_random_points(panel, tmp_path, n_kills):
     print(f"{n_kills} kernels killed, {len(acknowledged)} scores, none lost or doubled")
 
 
+@pytest.mark.slow
 @some_kills
 @pytest.mark.timeout(1800)
 def test_a_server_killed_at_random_points(panel, tmp_path, free_port, n_kills):

@@ -68,6 +68,7 @@ def links(store, page):
     return [f"/r/{store.link(s, days=1)}/" for s in ("s01", "s02")]
 
 
+@pytest.mark.slow
 def test_twenty_subjects_at_once_lose_nothing_and_double_nothing(
     store, panel, answer, free_port, tmp_path
 ):

@@ -158,6 +158,7 @@ def routed(monkeypatch):
     return to
 
 
+@pytest.mark.slow
 def test_without_gpens_weights_it_says_what_it_would_have_chosen(routed, astronaut):
     restorer = load_restorer("auto")
     assert [part.spec.name for part in restorer.plan.parts] == ["realesrgan-x4plus"]

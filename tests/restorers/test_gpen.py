@@ -576,6 +576,7 @@ def test_global_switches_stay_as_they_are(astronaut):
     assert flags() == before
 
 
+@pytest.mark.slow
 def test_the_engine_of_the_tuned_runner_agrees_with_the_upstream_runner(
     astronaut, shared_cache
 ):

@@ -81,6 +81,7 @@ def test_real_esrgan_is_pytorchs_to_one_level_tiled_or_not(tile, picture):
     assert any("differed then from PyTorch by" in note for note in result.notes)
 
 
+@pytest.mark.slow
 def test_gpens_generator_is_pytorchs_for_any_number_of_faces():
     module = random_generator(256)
     chance = torch.Generator().manual_seed(1)

@@ -70,6 +70,7 @@ def test_all_agree_at_equal_border_and_are_timed_against_pytorch(tmp_path, album
     assert not [line for line in said if line.endswith("1 to compute")]
 
 
+@pytest.mark.slow
 def test_a_back_end_that_disagrees_is_printed_and_not_timed(
     tmp_path, album, monkeypatch
 ):

@@ -44,6 +44,7 @@ def plant(monkeypatch):
     return choose
 
 
+@pytest.mark.slow
 def test_every_experiment_runs_on_a_cpu_and_stands_in_one_table(run, album, capsys):
     images = run.images(str(album))
     restore(run, ANIME, images.head(1))

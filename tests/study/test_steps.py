@@ -121,6 +121,7 @@ def test_one_run_has_no_interval(run, album, said):
     assert run.read(COST)["wall_time_low_s"].isna().all()
 
 
+@pytest.mark.slow
 def test_gpen_is_measured_with_random_weights_and_marked(run, album, said):
     images = run.images(str(album))
     measure_cost(run, "gpen-256", images, repeats=1, say=said.append)
