@@ -76,7 +76,7 @@ def test_a_jpeg_grid_under_the_borders_is_noise_not_a_seam(astronaut):
 
 
 def test_without_a_border_there_is_nothing_to_measure(astronaut):
-    with pytest.raises(ImageError, match="no border of tiles or blocks lies"):
+    with pytest.raises(ImageError, match="no tile border lies inside"):
         seams(astronaut, TileBorders.every(512, 512, 512))
 
 

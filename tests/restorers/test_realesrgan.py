@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -171,15 +172,16 @@ def test_the_small_network_agrees_on_every_picture(mirror):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "step"),
     [
-        "realesrgan-x4plus",
-        pytest.param("realesrgan-x4plus-anime", marks=pytest.mark.soak),
+        pytest.param("realesrgan-x4plus", 8, marks=pytest.mark.slow),
+        pytest.param("realesrgan-x4plus", 1, marks=pytest.mark.soak),
+        pytest.param("realesrgan-x4plus-anime", 1, marks=pytest.mark.soak),
     ],
 )
-def test_a_large_network_agrees_on_every_picture(name, mirror):
-    off = off_by_picture(name, seeded_crops(mirror))
-    assert len(off) >= 60
+def test_a_large_network_agrees_on_every_picture(name, step, mirror):
+    off = off_by_picture(name, islice(seeded_crops(mirror), 0, None, step))
+    assert len(off) >= 60 // step
     assert {picture: levels for picture, levels in off.items() if levels > 1} == {}
 
 
@@ -197,6 +199,7 @@ def test_whole_pictures_agree_away_from_the_borders_of_tiles(mirror):
 )
 def test_a_mended_reader_of_weights_reaches_the_picture(reader, face, monkeypatch):
     """In place, and under the cache of networks that the old one made."""
+    monkeypatch.delenv("EVALKIT_MIRROR", raising=False)  # a package's are ncnn's
     before = in_fp32().restore(face).image
     module, _, name = f"evalkit.{reader}".rpartition(".")
     real = getattr(importlib.import_module(module), name)
