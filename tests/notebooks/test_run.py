@@ -18,7 +18,8 @@ TAKES_IMAGES = {
     *("10_images", "20_restore", "30_cost", "40_stability", "50_backends"),
     *("60_compare", "70_rate"),
 }
-SLOW = {"40_stability", "50_backends", "60_compare", "70_rate"}
+SLOW = {"20_restore", "30_cost", "40_stability", "50_backends"}
+SLOW |= {"60_compare", "70_rate"}
 NOTEBOOKS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
     for path in sorted((SHIPPED / "notebooks").glob("*.ipynb"))

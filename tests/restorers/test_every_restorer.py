@@ -21,8 +21,8 @@ def is_at_hand(spec):
     return not spec.argument and all(w and w.kind != "released" for w in found)
 
 
-SLOW = {"onnx-realesrgan-x4plus", "onnx-realesrgan-x4plus-anime"}
-"""Those whose export of 23 blocks takes over 20 s; a small network keeps the rest."""
+SLOW = {"auto", "onnx-realesrgan-x4plus", "onnx-realesrgan-x4plus-anime"}
+"""Loading takes about 20 s and more; smaller networks keep the contract."""
 
 every_restorer = pytest.mark.parametrize(
     "restorer",
