@@ -211,7 +211,8 @@ rule rate:
 rule scores:
     input:
         "notebooks/70_rate.ipynb",
-        "notebooks/60_compare.ipynb",
+        # scores are set against metrics; where nobody rated there is nothing to wait for
+        "notebooks/60_compare.ipynb" if config["ratings"] else [],
     output:
         "notebooks/80_scores.ipynb",
     params:

@@ -1,9 +1,10 @@
 """torchvision, made lighter."""
 
-import importlib
 import sys
 import types
 from typing import Any
+
+from evalkit._lazy import import_modules
 
 
 def import_torchvision() -> None:
@@ -25,7 +26,7 @@ def import_torchvision() -> None:
     stand_ins = {module.__name__: module for module in (compiler, utils)}
     sys.modules.update(stand_ins)
     try:
-        importlib.import_module("torchvision")
+        import_modules(["torchvision"])
     finally:
         for name in stand_ins:
             del sys.modules[name]

@@ -75,7 +75,7 @@ def test_importing_evalkit_loads_nothing_heavy():
     assert subprocess.check_output([sys.executable, "-c", code]).strip() == b"set()"
 
 
-HEAVY = ("torch", "torchvision", "scipy", "matplotlib", "pydantic", "sqlalchemy")
+HEAVY = ("torch", "torchvision", "scipy", "matplotlib", "pydantic", "sqlalchemy", "cv2")
 """None of these is needed by every step, and each takes a part of a second."""
 
 LIGHT = {
@@ -87,6 +87,16 @@ LIGHT = {
     "a step begins and shows what is saved": (
         "from evalkit import figures, study; study.begin; study.restore; figures.show",
         {*HEAVY},
+    ),
+    "a step has pictures": (
+        "from evalkit import study; run = study.open_run(sys.argv[1]); run.study; "
+        "from evalkit.study._looks import with_kinds",
+        {*HEAVY},
+    ),
+    "a process is ready for restorers without a network": (
+        "from evalkit.restorers import restorers; restorers(); "
+        "from evalkit.study import _series",
+        {*HEAVY, "pandas"} - {"cv2"},
     ),
     "nobody has rated": (
         "from evalkit import study; run = study.open_run(sys.argv[1]); "

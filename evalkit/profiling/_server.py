@@ -11,10 +11,10 @@ import struct
 import sys
 import time
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
 from evalkit._cgroup import oom_kills
+from evalkit._lazy import import_modules
 from evalkit.profiling._worker import DUMP_SIGNAL, work
 from evalkit.profiling.memory import max_rss_mib, process_peak_rss_mib
 
@@ -58,8 +58,7 @@ def serve(control: int, parent: int, preload: list[str]) -> None:
 
     Requests come from the socket with the descriptor `control`.
     """
-    for module in preload:
-        import_module(module)
+    import_modules(preload)
     gc.freeze()  # a worker's collector leaves these pages shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = socket.socket(fileno=control)

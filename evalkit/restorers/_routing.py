@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit import faces, features
 from evalkit.images import Picture
+
+if TYPE_CHECKING:
+    from evalkit.faces import Detector
 
 ROUTES = {
     "gpen": "gpen-512",
@@ -193,7 +195,7 @@ class Decision(NamedTuple):
 
 
 def look(
-    picture: Picture, detector: faces.Detector, *, is_pdf: float = float("nan")
+    picture: Picture, detector: Detector, *, is_pdf: float = float("nan")
 ) -> dict[str, float]:
     """Measure all of `FEATURES`.
 
@@ -207,6 +209,8 @@ def look(
         1 or 0 where the file is known.
 
     """
+    from evalkit import faces, features  # late: whoever reads the rules only needs none
+
     pixels = faces.as_rgb8(picture)
     found = faces.find_at(detector, pixels, faces.CONFIDENCE, FACES_PX)
     boxes = features.text_boxes(pixels)
@@ -216,15 +220,15 @@ def look(
         **features.face_statistics(found, pixels.shape),
         "straight_edges": features.straight_edges(pixels),
     }
-    window = pixels[tuple(map(_middle, pixels.shape[:2]))]
+    grid = features.JPEG_BLOCK_PX
+    window = pixels[tuple(_middle(length, grid) for length in pixels.shape[:2])]
     for name in ("sharpness", "noise_level", "blockiness"):
         is_large = min(window.shape[:2]) >= LEAST_QUALITY_PX
         values[name] = getattr(features, name)(window) if is_large else float("nan")
     return values
 
 
-def _middle(length: int) -> slice:
-    grid = features.JPEG_BLOCK_PX
+def _middle(length: int, grid: int) -> slice:
     start = max(0, length - QUALITY_PX) // 2 // grid * grid
     return slice(start, start + QUALITY_PX)
 

@@ -12,7 +12,6 @@ from evalkit.images import SUFFIXES, Picture, picture_files, read_image
 from evalkit.paths import imageset_dir
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
-from evalkit.tables import read_pairs
 
 PAIRS = "pairs.csv"
 
@@ -107,6 +106,8 @@ def _paired(folder: Path) -> dict[str, Path]:
     if not table.is_file():
         return {}
     try:
+        from evalkit.tables import read_pairs  # late: it takes pandas
+
         told = read_pairs(table, ("source",), "output")
     except TableError as error:
         raise SettingError(str(error)) from error

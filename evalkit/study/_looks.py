@@ -4,7 +4,6 @@ from functools import partial
 
 import pandas as pd
 
-from evalkit import faces
 from evalkit.errors import of_each
 from evalkit.images import picture_kind, read_image
 from evalkit.imagesets.folder import UNKNOWN_KIND
@@ -35,6 +34,8 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
     unknown = images[~images["sha256"].isin(known["sha256"])]
     if unknown.empty:
         return known
+    from evalkit import faces  # late: where all is known nothing reads networks
+
     detector = faces.detector()
 
     def see(path: str) -> dict[str, float]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from traitlets.config import Config
 
+from evalkit._lazy import import_modules
 from evalkit._told import told_in_a_line
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.paths import atomic_path
@@ -52,6 +53,7 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
         Ctrl-C reached the kernel, too.
 
     """
+    import_modules(["papermill"])
     import papermill
 
     check_parameters(name, parameters)

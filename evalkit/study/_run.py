@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
@@ -12,10 +12,9 @@ from evalkit.imagesets import left_out, prepare
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.records import RecordStore, at_hand
+from evalkit.study._looks import look_at, with_kinds
+from evalkit.study._yaml import read_yaml
 from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table, as_markdown
-
-if TYPE_CHECKING:
-    from evalkit.study._config import Study
 
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
@@ -44,12 +43,14 @@ class Run:
         return self.path.name
 
     @property
-    def study(self) -> "Study | None":
-        """The resolved study, or None for a folder that notebooks filled by hand."""
-        from evalkit.study._config import read_study  # late: it takes pydantic
+    def study(self) -> dict[str, Any] | None:
+        """The keys of the resolved study; None for a folder filled by hand.
 
+        `Study` checked them when they were written; importing pydantic to do so again
+        would cost each step a fifth of a second.
+        """
         file = self.path / "study.yaml"
-        return read_study(file) if file.is_file() else None
+        return read_yaml(file) if file.is_file() else None
 
     @cached_property
     def records(self) -> RecordStore:
@@ -74,8 +75,6 @@ class Run:
         frame = prepare(images, recursive=self.is_recursive)
         unknown = frame[frame["error"].isna() & (frame["kind"] == UNKNOWN_KIND)]
         if len(unknown):
-            from evalkit.study._looks import look_at, with_kinds  # reads networks
-
             looks = look_at(unknown, self.read(LOOKS))
             self.write(LOOKS, looks)
             frame = with_kinds(frame, looks)
@@ -89,7 +88,7 @@ class Run:
     @property
     def is_recursive(self) -> bool:
         """Whether the study reads subfolders, too."""
-        return self.study is not None and self.study.recursive
+        return bool(self.study and self.study.get("recursive"))
 
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""

@@ -21,13 +21,17 @@ def is_at_hand(spec):
     return not spec.argument and all(w and w.kind != "released" for w in found)
 
 
-SLOW = {"auto", "onnx-realesrgan-x4plus", "onnx-realesrgan-x4plus-anime"}
-"""Loading takes about 20 s and more; smaller networks keep the contract."""
+MARKS = {
+    "auto": [pytest.mark.slow],
+    "onnx-realesrgan-x4plus-anime": [pytest.mark.slow],
+    "onnx-realesrgan-x4plus": [pytest.mark.soak, pytest.mark.timeout(900)],
+}
+"""Loading takes 20 s, 50 s and two minutes; smaller networks keep the contract."""
 
 every_restorer = pytest.mark.parametrize(
     "restorer",
     [
-        pytest.param(name, marks=[pytest.mark.slow] * (name in SLOW))
+        pytest.param(name, marks=MARKS.get(name, []))
         for name, spec in restorers().items()
         if is_at_hand(spec)
     ],

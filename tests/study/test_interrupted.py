@@ -265,8 +265,7 @@ def test_what_is_left_is_told_but_not_what_had_to_fail(run):
 def test_the_next_study_has_what_was_interrupted_and_with_retry_what_failed(album):
     file = album.parent / "small.yaml"
     file.write_text(
-        "name: small\nconditions: [lanczos, bicubic]\nrepeats: 1\nexperiments: []\n",
-        encoding="utf-8",
+        "name: small\nconditions: [lanczos]\nrepeats: 1\n", encoding="utf-8"
     )
     run = Path(os.environ["EVALKIT_RUNS"]) / "small-album"
 
