@@ -85,6 +85,8 @@ def load_restorer(
     ------
     UnknownNameError, SettingError, WeightsError
         As in `plan_restorer`.
+    OutOfMemoryError
+        No room for its networks, or for what their device needs first.
 
     """
     common = {
@@ -95,7 +97,7 @@ def load_restorer(
         "weights": None if weights is None else str(weights),
     }
     plan = plan_restorer(name, **common, **options)
-    return plan.spec.build(plan)
+    return plan.load()
 
 
 def condition_name(name: str, **settings: Any) -> str:

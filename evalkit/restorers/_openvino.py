@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import EvalkitError
 from evalkit.paths import cache_dir
 from evalkit.restorers._protocol import Stopwatch
@@ -22,7 +23,6 @@ from evalkit.restorers._torch import (
     Engine,
     TorchEngine,
     network_digest,
-    oom_as_ours,
 )
 
 if TYPE_CHECKING:
