@@ -12,10 +12,10 @@ PATTERNS = (
     r"out[ _]?of[ _]?((device|host)[ _])?memory",
     # glibc's "cannot allocate memory in static TLS block" is about the order of loading
     r"(can't|cannot|could not|unable to|failed to) alloc(?!\w* memory in static TLS)",
-    r"memory alloc\w+ (of \d+ bytes )?(still )?fail",
+    r"memory alloc\w* (of \d+ bytes )?(still )?fail",
     r"(not enough|insufficient) memory",
     r"bad[ _]alloc|cudaErrorMemoryAllocation",
-    r"\bMemoryError\b",
+    "MemoryError",
     r"alloc(ation)?_failed",
     # also said without a usable driver, which PyTorch notices before
     r"status_not_initialized",
