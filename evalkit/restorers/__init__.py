@@ -75,7 +75,8 @@ def load_restorer(
     precision
         ``auto``, ``fp32``, ``fp16`` or ``bf16``.
     tile
-        Side of a tile in source pixels; 0 for none; ``auto``.
+        Side of a tile in source pixels; 0 for none; ``auto``, which on CUDA is chosen
+        at each call by the memory that is free.
     weights
         A path, or None for the registry.
     **options
