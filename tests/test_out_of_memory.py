@@ -49,6 +49,7 @@ RAISED = [
     RuntimeError("Error in execution: bfc_arena.cc:376 Failed to allocate memory for"),
     RuntimeError("Available memory of 16 is smaller than requested bytes of 32"),
     RuntimeError("could not create a primitive"),
+    RuntimeError("could not create a primitive descriptor for the matmul primitive"),
     RuntimeError("can't start new thread"),
     RuntimeError("std::bad_alloc"),
     cv2.error("OpenCV(5.0.0) error: (-4:Insufficient memory) Failed to allocate 78"),
@@ -63,7 +64,6 @@ OTHERS = [
     RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR"),
     RuntimeError("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"),
     RuntimeError("CUDNN_STATUS_NOT_SUPPORTED_SHARED_MEMORY_INSUFFICIENT"),
-    RuntimeError("could not create a primitive descriptor for the matmul primitive"),
     ImportError("libgomp.so.1: cannot allocate memory in static TLS block"),
     ImportError("_C.so: failed to map segment from shared object: Operation not permit"
                 "ted"),
