@@ -22,7 +22,12 @@ if TYPE_CHECKING:
     from evalkit.restorers._gpen_pipeline import Background
 
 REALESRNET = Network(
-    name="gpen-realesrnet-x2", n_blocks=23, n_features=32, scale=2, margin_px=144
+    name="gpen-realesrnet-x2",
+    n_blocks=23,
+    n_features=32,
+    scale=2,
+    margin_px=144,
+    peak_values=454,
 )
 """GPEN's own; of realesrgan-x2plus's form with half its features, and its margin."""
 
@@ -36,7 +41,7 @@ TOLD = ("runner", "device", "precision", "tile")
 
 def plan_background(
     settings: Settings,
-) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
+) -> tuple[int | str, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
     """Settle the tile and find the weights, without loading them.
 
     The settings are the face restorer's, device and precision settled.
@@ -44,8 +49,8 @@ def plan_background(
     Returns
     -------
     tuple
-        The tile in source pixels (0 for none), the weights, notes, and the plan of
-        the restorer that is loaded by name, if any.
+        The tile as in `Network.plan_tile`, the weights, notes, and the plan of the
+        restorer that is loaded by name, if any.
 
     Raises
     ------
@@ -53,14 +58,11 @@ def plan_background(
         They cannot be had: a background that was asked for is never left out.
 
     """
-    tile, is_upstream = settings["tile"], settings["runner"] == "upstream"
+    tile = settings["tile"]
     if settings["background"] == "none":
         return 0 if tile == "auto" else tile, (), (), ()
     if settings["background"] == "realesrnet":
-        if tile == "auto":  # 0 is the default of upstream's script
-            auto = REALESRNET.auto_tile(settings["device"], settings["precision"])
-            tile = 0 if is_upstream else auto
-        return tile, (fetch(REALESRNET.name),), (), ()
+        return REALESRNET.plan_tile(settings), (fetch(REALESRNET.name),), (), ()
     from evalkit.restorers import plan_restorer
 
     told = {name: settings[name] for name in TOLD}
@@ -99,7 +101,7 @@ def load_background(plan: Plan) -> Background | None:
         return None
     if settings["background"] == "realesrgan":
         (part,) = plan.parts
-        return _by_restorer(part.spec.build(part))
+        return _by_restorer(part.load())
     found = next(found for found in plan.weights if found.name == REALESRNET.name)
     return _by_network(_load_realesrnet(found, settings))
 

@@ -135,11 +135,14 @@ class FaceRestorer:
                 raise
             half = len(batch) // 2
             call.notes.append(f"{half} faces at a time: {error}")
-            parts = (batch[:half], batch[half:])
-            return np.concatenate([self._run(engine, p, call) for p in parts])
-        for crop, face in zip(batch, output, strict=True):
-            check_output(crop, face)
-        return output
+        else:
+            for crop, face in zip(batch, output, strict=True):
+                check_output(crop, face)
+            return output
+        # only here: while the error lives, what the failed attempt held does
+        engine.make_room()
+        parts = (batch[:half], batch[half:])
+        return np.concatenate([self._run(engine, part, call) for part in parts])
 
 
 def smooth_small(face: Crop) -> Crop:

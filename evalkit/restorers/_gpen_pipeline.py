@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit import faces
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import Detector, Face
 from evalkit.images import Picture
 from evalkit.restorers._gpen_faces import FaceRestorer, mixed, smooth_small
 from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
-from evalkit.restorers._torch import oom_as_ours
 
 Rgb: TypeAlias = NDArray[Any]
 """Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""

@@ -14,6 +14,7 @@ import psutil
 
 from evalkit import faces
 from evalkit._face_parser import Parser
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import MASK_SIDE, Composite, Detector, Face, Mask, Matrix
 from evalkit.features import sharpness
 from evalkit.images import Picture
@@ -35,7 +36,7 @@ from evalkit.restorers._protocol import (
     Stopwatch,
     stop_if,
 )
-from evalkit.restorers._torch import Batch, Engine, oom_as_ours
+from evalkit.restorers._torch import Batch, Engine
 
 Result = TypeVar("Result")
 
@@ -96,14 +97,14 @@ class Parts:
         self._plans, self._settings = plan.parts, plan.resolved
         self._loaded: dict[int, Restorer] = {}
         if self._settings["memory_mib"] is None:
-            self._loaded = {n: p.spec.build(p) for n, p in enumerate(plan.parts)}
+            self._loaded = {n: p.load() for n, p in enumerate(plan.parts)}
 
     def use(
         self, n: int, image: Picture, call: Call, work: Callable[[Restorer], Result]
     ) -> Result:
         """Let part `n` work; let it go if the other would not fit beside it."""
         plan, other = self._plans[n], self._plans[1 - n]
-        part = self._loaded.get(n) or plan.spec.build(plan)
+        part = self._loaded.get(n) or plan.load()
         self._loaded[n] = part  # of two that threads load at once, one is forgotten
         result = work(part)
         del part

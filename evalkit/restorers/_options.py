@@ -90,7 +90,8 @@ COMMON_OPTIONS: Mapping[str, Option] = MappingProxyType(
             choices=("auto",),
             low=0,
             high=16384,
-            description="side of a tile in source px; 0 for none",
+            description="side of a tile in source px; 0 for none; auto on CUDA is "
+            "chosen at each call, by the memory that is free",
         ),
         "weights": Option(
             default=None,

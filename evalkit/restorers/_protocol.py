@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import CancelledError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._options import COMMON_OPTIONS, Option
@@ -36,7 +37,8 @@ class Plan:
     requested
         All settings as asked for.
     resolved
-        The same with every ``auto`` replaced by what it means on this machine.
+        The same with every ``auto`` replaced by what it means on this machine; but a
+        tile that the memory free at each call decides stays ``auto``.
     weights
         The files that will be loaded, the restorer's own first.
     notes
@@ -72,6 +74,18 @@ class Plan:
         if "random" in kinds:
             return "random"
         return kinds[0] if kinds else "none"
+
+    def load(self) -> "Restorer":
+        """Build what is planned.
+
+        Raises
+        ------
+        OutOfMemoryError
+            No room for it, nor for what a device needs first, such as a CUDA context.
+
+        """
+        with oom_as_ours(f"loading {self.spec.name}"):
+            return self.spec.build(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +284,8 @@ class Restorer(ABC):
         check_picture(image)
         call = self._call(progress, cancel, aligned=aligned, source=source)
         stop_if(call.cancel)
-        output = self._restore(image, call)
+        with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
+            output = self._restore(image, call)
         return Restored(image=output, stages_s=call.watch.stages_s, notes=call.notes)
 
     def _call(

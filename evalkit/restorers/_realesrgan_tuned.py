@@ -21,7 +21,7 @@ from evalkit.restorers._protocol import (
 )
 from evalkit.restorers._realesrgan_network import Network, load_module
 from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import Engine, MakeEngine, TorchEngine, oom_as_ours
+from evalkit.restorers._torch import Engine, MakeEngine, TorchEngine
 from evalkit.weights import WeightsInUse
 
 
@@ -31,7 +31,7 @@ def load_pass(
     *,
     device: str,
     precision: str,
-    tile: int,
+    tile: int | str,
     denoise_strength: float = 1.0,
     make_engine: MakeEngine | None = None,
 ) -> tuple[Pass, list[str]]:
@@ -44,7 +44,8 @@ def load_pass(
     device, precision
         As `pick_device` and `pick_precision` returned them.
     tile
-        Source pixels; 0 to cut nothing.
+        Source pixels; 0 to cut nothing; ``auto`` for what `Network.fit` says of each
+        picture.
     make_engine
         What runs the network; None for OpenVINO on a CPU and PyTorch on CUDA.
 
@@ -66,7 +67,9 @@ def load_pass(
     engine, notes = load(precision)
     tiling = network.tiling(device, tile)
     in_fp32 = None if precision == "fp32" else lambda: load("fp32")[0]
-    return Pass(engine=engine, tiling=tiling, in_fp32=in_fp32), [engine.name, *notes]
+    fit = network.fit if tile == "auto" else None
+    made = Pass(engine=engine, tiling=tiling, in_fp32=in_fp32, fit=fit)
+    return made, [engine.name, *notes]
 
 
 def enlarge(
@@ -106,8 +109,7 @@ class TunedRealESRGAN(Restorer):
         self._passes = tuple(passes)
 
     def _restore(self, image: Picture, call: Call) -> Picture:
-        with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
-            return self._together([image], call)[0]
+        return self._together([image], call)[0]
 
     def restore_batch(
         self,
@@ -166,7 +168,7 @@ class TunedRealESRGAN(Restorer):
         n_planes = 2 if _takes_alpha(images, self.plan.resolved["alpha"]) else 1
         counts = []
         for step in self._passes:
-            rows, columns = step.tiling.rows_and_columns(height, width)
+            rows, columns = step.cuts(height, width)[0].rows_and_columns(height, width)
             counts.append(len(rows) * len(columns) * n_planes * len(images))
             height, width = height * step.tiling.scale, width * step.tiling.scale
         return counts

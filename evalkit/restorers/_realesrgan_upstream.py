@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
 from evalkit.restorers._protocol import Call, Plan, Restorer, Stopwatch, stop_if
 from evalkit.restorers._realesrgan_work import TILE_PAD
-from evalkit.restorers._torch import oom_as_ours
 
 if TYPE_CHECKING:
     import torch
@@ -109,12 +109,13 @@ def _guarded(
         nonlocal done
         stop_if(call.cancel)
         try:
-            doing = f"a tile of shape {tuple(tile.shape)}"
-            with oom_as_ours(doing), call.watch("network"):
-                output = model(tile)
+            with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"):
+                with call.watch("network"):
+                    output = model(tile)
+                is_finite = torch.isfinite(output).all()
         except RuntimeError as error:
             raise OutputRejectedError(f"the network failed: {error}") from error
-        if not torch.isfinite(output).all():
+        if not is_finite:
             raise OutputRejectedError("the network's output holds NaN or infinity")
         done += 1
         call.progress(done, n_tiles)

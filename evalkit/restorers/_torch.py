@@ -7,14 +7,14 @@ import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.errors import EvalkitError, OutOfMemoryError, SettingError
+from evalkit._out_of_memory import oom_as_ours
+from evalkit.errors import SettingError
 from evalkit.provenance import machine
 from evalkit.restorers._protocol import Stopwatch
 
@@ -30,18 +30,11 @@ CPU_UNITS = {
 }
 """What a CPU must have to calculate in a short precision, by PyTorch's names."""
 
+ASSUMED_BYTES = 3 * 2**30
+"""What a network may take of a device that cannot be asked what is free."""
+
 GPU_FILES = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 """Below /dev: of NVIDIA, its Jetson, Windows' Linux, and AMD."""
-
-OUT_OF_MEMORY_SIGNS = (
-    "out of memory",
-    "can't alloc",
-    "Failed to allocate",
-    "not enough memory",
-    "bad_alloc",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 
 
 def pick_device(device: str) -> str:
@@ -173,45 +166,18 @@ def _values(part: torch.nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-@contextmanager
-def oom_as_ours(doing: str) -> Iterator[None]:
-    """Turn what PyTorch, OpenVINO or NumPy raise for lack of memory into ours.
-
-    `doing` is what the block does, for the message: ``a tile of 256x256 px``.
-
-    Raises
-    ------
-    OutOfMemoryError
-        The block ran out of memory. Every other error passes as it is.
-
-    """
-    try:
-        yield
-    except EvalkitError:
-        raise
-    except (MemoryError, RuntimeError) as error:
-        signed = [
-            line
-            for line in str(error).splitlines()
-            if any(sign in line for sign in OUT_OF_MEMORY_SIGNS)
-        ]
-        if not isinstance(error, MemoryError) and not signed:
-            raise
-        reason = signed[0] if signed else str(error)
-        raise OutOfMemoryError(f"out of memory at {doing}: {reason}") from error
-
-
 class Engine(ABC):
     """A network on a device, called with NumPy arrays; may be shared by threads.
 
-    Its name says what runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``.
+    Its name says what runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``; its
+    precision is that of its feature maps.
     """
 
     n_ahead = 0
     """How many batches to start before the first one's output is asked for."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, precision: str = "fp32") -> None:
+        self.name, self.precision = name, precision
 
     @abstractmethod
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
@@ -223,6 +189,14 @@ class Engine(ABC):
             Here, or where the output is asked for.
 
         """
+
+    @property
+    def free_bytes(self) -> int:
+        """What it may take on its device now; `ASSUMED_BYTES` where it cannot ask."""
+        return ASSUMED_BYTES
+
+    def make_room(self) -> None:  # noqa: B027 - most engines keep nothing
+        """Give back what is kept for later calls, since memory has run out."""
 
     def __call__(self, batch: Batch, watch: Stopwatch | None = None) -> Batch:
         """The network's output, float32, not clipped."""
@@ -255,22 +229,44 @@ class TorchEngine(Engine):
     def __init__(self, module: torch.nn.Module, device: str, precision: str) -> None:
         import torch
 
-        super().__init__(f"PyTorch {torch.__version__}, {precision}, {device}")
+        name = f"PyTorch {torch.__version__}, {precision}, {device}"
+        super().__init__(name, precision)
         self._device = torch.device(device)
         self._dtype = torch_dtype(precision)
-        layout = torch.contiguous_format
-        if self._device.type == "cuda":
-            layout = torch.channels_last
-            self.n_ahead = 1
-            torch.cuda.empty_cache()  # what a restorer that was dropped left behind
-            new_stream: Any = torch.cuda.Stream  # PyTorch leaves these two untyped
-            self._streams = [new_stream(self._device) for _ in range(3)]
-        self._layout = layout
+        self._layout = torch.contiguous_format
         with oom_as_ours("loading the network"):
             module = module.eval().requires_grad_(False)
             # torch's annotations lack the call that converts device and layout at once
             to: Any = module.to
-            self._module = to(self._device, self._dtype, memory_format=layout)
+            if self._device.type == "cuda":
+                self._layout = torch.channels_last
+                self.n_ahead = 1
+                torch.cuda.empty_cache()  # what a restorer that was dropped left behind
+                new_stream: Any = torch.cuda.Stream  # PyTorch leaves these two untyped
+                self._streams = [new_stream(self._device) for _ in range(3)]
+            self._module = to(self._device, self._dtype, memory_format=self._layout)
+            if self._device.type == "cuda":
+                # the weights are laid out on this thread's stream
+                laid_out = torch.cuda.current_stream(self._device)
+                self._streams[1].wait_stream(laid_out)
+
+    @property
+    def free_bytes(self) -> int:
+        """See `Engine.free_bytes`; what PyTorch holds without using it is free, too."""
+        import torch
+
+        if self._device.type != "cuda":
+            return ASSUMED_BYTES
+        free_bytes, _ = torch.cuda.mem_get_info(self._device)
+        held_bytes = torch.cuda.memory_reserved(self._device)
+        return free_bytes + held_bytes - torch.cuda.memory_allocated(self._device)
+
+    def make_room(self) -> None:
+        """See `Engine.make_room`; cuDNN and cuBLAS cannot use what PyTorch holds."""
+        import torch
+
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
         """See `Engine.start`; on a CPU the work is done at once."""

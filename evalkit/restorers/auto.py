@@ -64,8 +64,7 @@ class Auto(Restorer):
     def _load(self, name: str) -> Restorer:
         with self._lock:
             if name not in self._loaded:
-                part = self._plans[name]
-                self._loaded[name] = part.spec.build(part)
+                self._loaded[name] = self._plans[name].load()
             return self._loaded[name]
 
 

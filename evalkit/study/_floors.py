@@ -125,6 +125,8 @@ def _measured(
     device = str(setting.get("device", "cpu"))
     told |= {"figure": "measured", "restorer": spec.name, "n_runs": len(warm)}
     told |= {name: setting.get(name) for name in ("runner", "precision", "tile")}
+    if told["tile"] == "auto":  # on CUDA: notes say of each picture what was chosen
+        told["tile"] = None
     told |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
     value = told.pop("value")
     told["n_pictures"] = int(value) if told["experiment"] == "batch" else 1

@@ -1,5 +1,6 @@
 """Figures beside their floors, and the article's tables rebuilt."""
 
+import pandas as pd
 import pytest
 
 from evalkit.provenance import environment
@@ -68,6 +69,13 @@ def test_a_time_stands_beside_its_operations_at_the_measured_rate(run, record):
     assert (row["value"], row["n_runs"], row["is_below"]) == (3.0, 3, False)
     assert (row["width_px"], row["height_px"]) == (100, 50)
     assert row["low"] <= 3.0 <= row["high"]
+
+
+def test_a_tile_that_free_memory_chose_is_no_number(run, record):
+    record("realesrgan-x4plus", X4PLUS | {"runner": "tuned", "tile": "auto"}, [3.0])
+    row = floors(run).loc[("measured", "wall time")]
+    assert pd.isna(row["tile"])
+    assert row["operations_tflop"] == pytest.approx(35.85e6 * 5000 / 1e12, rel=1e-3)
 
 
 def test_a_memory_stands_beside_what_must_coexist(run, record):
