@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 DTYPES = {
-    "fp32": "float32", "tf32": "float32",
-    "fp16": "float16", "bf16": "bfloat16",
+    "fp32": "float32",
+    "tf32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
 }
 SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192, 16384)}
 """Of the square matrices, by kind of device; the best rate over all of them counts."""

@@ -219,7 +219,7 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
         "same_as_quality": None
         if quality_sha256 is None
         else bool((ok["output_sha256"] == quality_sha256).all()),
-        "notes": json.loads(notes) if notes and pd.notna(notes) else None,
+        "notes": json.loads(notes) if pd.notna(notes) else None,
     }
 
 
