@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
 from typing import Any, Self
 
@@ -105,7 +105,10 @@ class Monitor:
         return pd.DataFrame(samples).astype("Float64")
 
     def summary(
-        self, begin_s: float, end_s: float, since_s: float | None = None
+        self,
+        begin_s: float,
+        end_s: float,
+        before: Sequence[tuple[float, float]] = (),
     ) -> dict[str, Any]:
         """Columns of the table ``records`` for a part of the block.
 
@@ -113,21 +116,22 @@ class Monitor:
         ----------
         begin_s, end_s
             By `time.perf_counter`. The same twice for the state at one moment.
-        since_s
-            When the series began that this part is the last of, for what NVML measures
-            too coarsely for one run: utilisation and power. None for `begin_s`.
+        before
+            Begin and end of the runs before this one in its series, for what NVML
+            measures too coarsely for one run: utilisation and power.
 
         Returns
         -------
         dict
             ``peak_rss_mib`` (sampled, with descendants), ``nvml_process_peak_mib``,
             ``nvml_device_delta_mib`` (above the first sample), ``gpu_busy_percent``
-            and ``gpu_memory_busy_percent`` (means since `since_s`), ``mean_power_w``
-            (since then, by the energy counter, else by the sensor), ``energy_j`` (of
-            the part at that power; null without a counter), ``temperature_c``
-            (highest), ``sm_clock_mhz`` (mean), ``throttle_reasons`` (text, ``none`` if
-            none), and ``notes``: gaps, other processes on the GPU. If the monitor did
-            not live to the end, all are null and a note says so.
+            and ``gpu_memory_busy_percent`` (of the time of all these runs: the GPU
+            rests between them), ``mean_power_w`` (in all these runs, by the energy
+            counter, else by the sensor since the first began), ``energy_j`` (of this
+            run at that power; null without a counter), ``temperature_c`` (highest),
+            ``sm_clock_mhz`` (mean), ``throttle_reasons`` (text, ``none`` if none), and
+            ``notes``: gaps, other processes on the GPU. If the monitor did not live to
+            the end, all are null and a note says so.
 
         Notes
         -----
@@ -143,10 +147,11 @@ class Monitor:
         at_start, samples = self._read(0, 1), self._read(first, last + 1)
         if not (samples["time_s"] >= end_s).any():
             return {**UNKNOWN, "notes": [self._why_not()]}
-        since_s = begin_s if since_s is None else since_s
         metered = self._read(first, last + n_behind)
+        runs = np.array([*before, (begin_s, end_s)])
+        since_s = runs[0, 0]
         series = self._read(max(0, self._find(since_s) - EVERY), last + n_behind)
-        power_w, energy_j = _power(series, since_s, begin_s, end_s)
+        power_w, energy_j = _power(series, runs)
         series = series[series["time_s"] >= since_s]
         bits = _known(metered["throttle_bits"]).astype(int)
         reasons = throttle_reasons(np.bitwise_or.reduce(bits)) or ("none",)
@@ -156,10 +161,8 @@ class Monitor:
             "nvml_device_delta_mib": _reduce(
                 np.max, samples["device_used_mib"] - at_start["device_used_mib"]
             ),
-            "gpu_busy_percent": _reduce(np.mean, series["gpu_busy_percent"]),
-            "gpu_memory_busy_percent": _reduce(
-                np.mean, series["gpu_memory_busy_percent"]
-            ),
+            "gpu_busy_percent": _busy(series["gpu_busy_percent"], runs),
+            "gpu_memory_busy_percent": _busy(series["gpu_memory_busy_percent"], runs),
             "mean_power_w": power_w,
             "energy_j": energy_j,
             "temperature_c": _reduce(np.max, metered["temperature_c"]),
@@ -222,18 +225,25 @@ def _reduce(function: Callable[[Values], Any], values: Values) -> float | None:
     return float(function(known)) if len(known) else None
 
 
-def _power(
-    series: Samples, since_s: float, begin_s: float, end_s: float
-) -> tuple[float | None, float | None]:
-    """Mean power in W since `since_s`, and the energy in J at it since `begin_s`.
+def _busy(percent: Values, runs: Values) -> float | None:
+    """The busy share of runs, of samples taken in them and between them."""
+    mean = _reduce(np.mean, percent)
+    worked_s = np.diff(runs).sum()
+    if mean is None or not worked_s:
+        return mean
+    return float(min(100.0, mean * (runs[-1, 1] - runs[0, 0]) / worked_s))
 
-    None where unknown; `series` reaches from before `since_s` to behind `end_s`.
+
+def _power(series: Samples, runs: Values) -> tuple[float | None, float | None]:
+    """Mean power in W of runs, and the energy in J of the last one at it.
+
+    None where unknown; `series` reaches from before the first to behind the last.
     """
     counted = series[~np.isnan(series["energy_j"])]
-    if len(counted) < 2 or since_s == end_s:
-        after = series[series["time_s"] >= since_s]
+    durations_s = np.diff(runs)
+    if len(counted) < 2 or not durations_s.sum():
+        after = series[series["time_s"] >= runs[0, 0]]
         return _reduce(np.mean, after["power_w"]), None
-    at = [since_s, end_s]
-    used_j = np.diff(np.interp(at, counted["time_s"], counted["energy_j"]))
-    power_w = float(used_j[0]) / (end_s - since_s)
-    return power_w, power_w * (end_s - begin_s)
+    used_j = np.diff(np.interp(runs, counted["time_s"], counted["energy_j"]))
+    power_w = float(used_j.sum() / durations_s.sum())
+    return power_w, power_w * float(durations_s[-1, 0])

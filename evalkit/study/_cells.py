@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -94,12 +94,12 @@ def measure(
     kind: str,
     output: Path,
     monitor: Monitor | None = None,
-    since_s: float | None = None,
+    before: Sequence[tuple[float, float]] = (),
 ) -> dict[str, Any]:
     """Restore one picture as a user's run does, from its file to a file, and time it.
 
     `source`, `path` and `kind` are from the table `evalkit.tables.IMAGES`. What a
-    monitor measures is left out where there is none; `since_s` as in its `summary`.
+    monitor measures is left out where there is none; `before` as in its `summary`.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def measure(
             f"torch's global flags were {flags} and the restorer left {torch_flags()}: "
             "what runs after it in this process is not comparable"
         )
-    meters = monitor.summary(begin, end, since_s) if monitor else {"notes": []}
+    meters = monitor.summary(begin, end, before) if monitor else {"notes": []}
     sizes = (found.get("peak_rss_mib") for found in (peaks, meters))
     height, width = restored.image.shape[:2]
     return {

@@ -91,17 +91,17 @@ def series_cell(
         called: Any = copies if batch > 1 else restorer
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
-        since_s = None  # when the warm series began
+        before: list[tuple[float, float]] = []  # warm runs, begin and end
         for number, phase in _numbered(times_s, n_warm, runs, max_warm_up):
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
-            if phase == "warm" and since_s is None:
-                since_s = begin
-            found = measure(called, source, Path(path), kind, output, monitor, since_s)
+            found = measure(called, source, Path(path), kind, output, monitor, before)
             check_unchanged(Path(path), sha256)
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
             times_s.append(found["wall_time_s"])
             stages += _stages(begin, found)
+            if phase == "warm":
+                before.append((begin, begin + found["wall_time_s"]))
             told = {"run": number, "phase": phase, "tf32": tf32}
             found["notes"] += copies.notes()
             if not times_s[1:]:
@@ -111,7 +111,10 @@ def series_cell(
                 moved = Path(folder) / "moved.png"
                 step = len(times_s) * ROTATED_PX
                 write_image(moved, np.roll(read_image(path), step, axis=1))
-                found = measure(restorer, source, moved, kind, output, monitor)
+                begin = time.perf_counter()
+                found = measure(restorer, source, moved, kind, output, monitor, before)
+                if phase == "warm":
+                    before.append((begin, begin + found["wall_time_s"]))
                 emit(found | told | {"experiment": "rotating"})
         if traced and monitor:
             emit({"samples": _timeline(monitor.samples(), stages)})

@@ -205,7 +205,7 @@ def summarise_cost(run: Run) -> pd.DataFrame:
 def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     """What the records of a cell say, by columns of the table ``cost``."""
     ok = cell[cell["outcome"] == "ok"]
-    notes = ok["notes"].iloc[-1] if len(ok) else None
+    notes = ok["notes"].iloc[-1] if len(ok) else pd.NA
     return {
         "weights_kind": cell["weights_kind"].iloc[-1],
         "n_runs": int((ok["phase"] == "warm").sum()),

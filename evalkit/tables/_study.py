@@ -73,8 +73,8 @@ RECORDS = Table(
         "cuda_reserved_peak_mib": NUMBER,
         "nvml_process_peak_mib": NUMBER,
         "nvml_device_delta_mib": NUMBER,
-        "gpu_busy_percent": NUMBER,  # NVML's, of the warm series up to this run's end;
-        "gpu_memory_busy_percent": NUMBER,  # of a cold run alone; so the next two
+        "gpu_busy_percent": NUMBER,  # NVML's, of the warm runs up to this one; of a
+        "gpu_memory_busy_percent": NUMBER,  # cold run alone; so the power
         "mean_power_w": NUMBER,
         "energy_j": NUMBER,  # of this run at that power
         "temperature_c": NUMBER,

@@ -189,14 +189,25 @@ def test_the_busy_share_of_a_run_of_a_second_is_that_of_all_of_it(share, monkeyp
 
 
 def test_a_short_run_has_the_utilisation_and_power_of_its_series(monkeypatch):
-    busy = np.where(MOMENTS_S % 0.4 < 0.1, 100.0, 20.0)
-    energy_j = np.cumsum(np.where(MOMENTS_S < 0, 1.0, 4.0))  # 50 W, then 200 W
+    """Of runs of 0.3 s, 0.1 s apart; the GPU works for the first half of each."""
+    runs = [(0.4 * n, 0.4 * n + 0.3) for n in range(3)]
+    fine_s = np.arange(-1, 2, 0.001)
+    works = np.any([(b <= fine_s) & (fine_s < b + 0.15) for b, _ in runs], axis=0)
+    in_runs = np.any([(b <= fine_s) & (fine_s < e) for b, e in runs], axis=0)
+    worked_s = np.cumsum(works) / 1000
+    used_j = np.cumsum(np.where(in_runs, 200, 50)) / 1000
+    before, now = (np.interp(MOMENTS_S - d, fine_s, worked_s) for d in (WINDOW_S, 0))
     watch = Monitor(device_index=0)
-    planted(watch, monkeypatch, gpu_busy_percent=busy, energy_j=energy_j)
-    found = watch.summary(1.1, 1.2, since_s=0.0)
-    assert found["gpu_busy_percent"] == pytest.approx(40, abs=5)
-    assert found["mean_power_w"] == pytest.approx(200, rel=0.02)
-    assert found["energy_j"] == pytest.approx(200 * 0.1, rel=0.02)
+    planted(
+        watch,
+        monkeypatch,
+        gpu_busy_percent=100 * (now - before) / WINDOW_S,
+        energy_j=np.interp(MOMENTS_S, fine_s, used_j),
+    )
+    found = watch.summary(*runs[-1], runs[:-1])
+    assert found["gpu_busy_percent"] == pytest.approx(50, abs=5)
+    assert found["mean_power_w"] == pytest.approx(200, rel=0.1)  # with gaps 173
+    assert found["energy_j"] == pytest.approx(found["mean_power_w"] * 0.3)
 
 
 def test_a_gpu_without_a_counter_has_a_power_and_no_energy(driver):
