@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -323,10 +323,11 @@ def _n_contexts(proc: Path) -> int:
     """How many of this process and those that it started have a CUDA context."""
     n_found = 0
     for pid in with_descendants(os.getpid()):
-        try:
-            files = [link.readlink() for link in (proc / str(pid) / "fd").iterdir()]
-        except OSError:  # it has ended, or has closed a file meanwhile
-            continue
+        files = set()
+        with suppress(OSError):  # it has ended
+            for link in (proc / str(pid) / "fd").iterdir():
+                with suppress(OSError):  # closed since: the folder itself, for one
+                    files.add(link.readlink())
         n_found += CUDA_FILE in files
     return n_found
 

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pynvml
 import pytest
 
+from evalkit.profiling import nvml
 from evalkit.profiling.nvml import (
     GpuBusyError,
     GpuLostError,
@@ -286,6 +287,16 @@ def test_our_own_context_is_no_stranger_in_a_container(driver, container, proc):
     driver.answers["nvmlDeviceGetComputeRunningProcesses"] = two
     with pytest.raises(GpuBusyError, match=r"\[4242, 4243\]"):
         check_alone(0, namespace=container, proc=proc)
+
+
+def test_what_a_process_holds_open_is_found(driver, container, tmp_path, monkeypatch):
+    """In the kernel's own list, with a file in place of CUDA's."""
+    file = tmp_path / "nvidia-uvm"
+    monkeypatch.setattr(nvml, "CUDA_FILE", file)
+    with file.open("wb"):
+        assert len(check_alone(0, namespace=container)) == 1
+    with pytest.raises(GpuBusyError):
+        check_alone(0, namespace=container)
 
 
 def test_who_uses_no_gpu_takes_nobody_for_its_own(driver, container, host, proc):
