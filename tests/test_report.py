@@ -308,6 +308,8 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
         "wall_time_low_s": 1.27,
         "wall_time_high_s": 1.36,
         "peak_rss_mib": 812.4,
+        "energy_j": 61.4,
+        "notes": ["our layers ran in place of theirs"],
     }
     COST.write(COST.frame([row]), run.path / "tables")
     page = run.write([X4])
@@ -318,6 +320,9 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
     assert page.says("RTX 4090")
     assert page.says("not measured")
     assert not page.says("GPU memory by NVML")  # a column of nulls
+    assert page.says("GPU energy of a run, J")
+    assert page.says("61.4")
+    assert page.says("our layers ran in place of theirs")
     assert page.says("Times are medians of at most 3 runs")
 
 

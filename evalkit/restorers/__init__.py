@@ -73,7 +73,9 @@ def load_restorer(
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        ``auto``, ``fp32``, ``tf32``, ``fp16`` or ``bf16``. On CUDA the tuned runner's
+        ``fp32`` is exact; upstream's is what PyTorch makes of it, by default TF32 in
+        convolutions.
     tile
         Side of a tile in source pixels; 0 for none; ``auto``, which on CUDA is chosen
         at each call by the memory that is free.

@@ -13,6 +13,7 @@ from evalkit.restorers._realesrgan_network import NETWORKS, Network, load_module
 from evalkit.restorers._realesrgan_tuned import enlarge as enlarge_all
 from evalkit.restorers._realesrgan_tuned import load_pass
 from evalkit.restorers._realesrgan_work import batches_of, in_windows
+from evalkit.restorers._tf32 import single_precision
 from evalkit.restorers._tiling import Pass
 from evalkit.restorers._torch import TorchEngine
 from evalkit.restorers._work import Batches
@@ -123,6 +124,7 @@ def _load_realesrnet(found: WeightsInUse, settings: Settings) -> Pass:
         return load_pass(
             REALESRNET, [found], device=device, precision=precision, tile=tile
         )[0]
+    precision = single_precision(settings) or precision
     engine = TorchEngine(load_module(REALESRNET, [found]), device, precision)
     tiling = Tiling(scale=2, tile=tile, margin=UPSTREAM_MARGIN_PX, step=2)
     return Pass(engine=engine, tiling=tiling, in_fp32=None)

@@ -16,6 +16,7 @@ from evalkit.faces import Detector, Face
 from evalkit.images import Picture
 from evalkit.restorers._gpen_faces import FaceRestorer, mixed, smooth_small
 from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
+from evalkit.restorers._tf32 import calculating_in, single_precision
 
 Rgb: TypeAlias = NDArray[Any]
 """Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""
@@ -128,7 +129,9 @@ class GpenRestorer(Restorer):
     def _find(self, rgb: Rgb) -> list[Face]:
         confidence = self.plan.resolved["confidence"]
         picture = faces.as_rgb8(rgb)
-        with oom_as_ours(f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"):
+        doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
+        single = single_precision(self.plan.resolved)
+        with oom_as_ours(doing), calculating_in(single):
             if not self._is_upstream:
                 return faces.find_faces(self._detector, picture, confidence)
             is_long = max(picture.shape[:2]) > UPSTREAM_LONGEST

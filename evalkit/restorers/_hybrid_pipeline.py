@@ -36,6 +36,7 @@ from evalkit.restorers._protocol import (
     Stopwatch,
     stop_if,
 )
+from evalkit.restorers._tf32 import calculating_in, single_precision
 from evalkit.restorers._torch import Batch, Engine
 
 Result = TypeVar("Result")
@@ -177,7 +178,9 @@ class Hybrid(Restorer):
 
     def _find(self, rgb: Rgb) -> list[Face]:
         least = min(SOUGHT_FROM, self.plan.resolved["confidence"])
-        with oom_as_ours(f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"):
+        doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
+        single = single_precision(self.plan.resolved)
+        with oom_as_ours(doing), calculating_in(single):
             return faces.find_faces(self._detector, faces.as_rgb8(rgb), least)
 
     def _pairs(self, rgb: Rgb, found: Sequence[Face]) -> dict[int, Published]:

@@ -82,8 +82,8 @@ COMMON_OPTIONS: Mapping[str, Option] = MappingProxyType(
         ),
         "precision": Option(
             default="auto",
-            choices=("auto", "fp32", "fp16", "bf16"),
-            description="of the network's arithmetic",
+            choices=("auto", "fp32", "tf32", "fp16", "bf16"),
+            description="of the network's arithmetic; tf32 is of CUDA's convolutions",
         ),
         "tile": Option(
             default="auto",

@@ -24,7 +24,7 @@ CITATION = (
 CUDA_BATCH_PX = 512 * 512
 """Source pixels that keep a large GPU busy; smaller windows go there together."""
 
-VALUE_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2}
+VALUE_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
 
 TILE_STEP = 32
 """On CUDA a tile's side is a multiple of it, so that a little more or less of free

@@ -20,6 +20,7 @@ from evalkit.restorers._protocol import (
     Restorer,
 )
 from evalkit.restorers._realesrgan_network import Network, load_module
+from evalkit.restorers._tf32 import SINGLE
 from evalkit.restorers._tiling import Pass, restore_tiled
 from evalkit.restorers._torch import Engine, MakeEngine, TorchEngine
 from evalkit.weights import WeightsInUse
@@ -66,7 +67,7 @@ def load_pass(
 
     engine, notes = load(precision)
     tiling = network.tiling(device, tile)
-    in_fp32 = None if precision == "fp32" else lambda: load("fp32")[0]
+    in_fp32 = None if precision in SINGLE else lambda: load("fp32")[0]
     fit = network.fit if tile == "auto" else None
     made = Pass(engine=engine, tiling=tiling, in_fp32=in_fp32, fit=fit)
     return made, [engine.name, *notes]

@@ -18,6 +18,7 @@ from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
 from evalkit.restorers._protocol import Call, Plan, Restorer, Stopwatch, stop_if
 from evalkit.restorers._realesrgan_work import TILE_PAD
+from evalkit.restorers._tf32 import calculating_in, single_precision
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +42,13 @@ class UpstreamRealESRGAN(Restorer):
         import torch
 
         settings = plan.resolved
+        self._single = single_precision(settings)
+        precision = settings["precision"]
+        if precision == "fp32" and self._single == "tf32":
+            precision = "fp32 with TF32 in convolutions"
         runs = (
             f"RealESRGANer {version('realesrgan')} on PyTorch {torch.__version__}, "
-            f"{settings['precision']}, {settings['device']}"
+            f"{precision}, {settings['device']}"
         )
         super().__init__(plan, (runs, *plan.notes))
         self._upsampler = _upsampler(settings, module, network_scale)
@@ -54,7 +59,9 @@ class UpstreamRealESRGAN(Restorer):
         n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
         call.watch = Stopwatch(_synchronize(settings["device"]))
         upsampler = copy.copy(self._upsampler)
-        upsampler.model = _guarded(upsampler.model, call, n_tiles)
+        # what another restorer sets meanwhile, in another thread, is not for this one
+        network = calculating_in(self._single)(upsampler.model)
+        upsampler.model = _guarded(network, call, n_tiles)
         for method, stage in (("pre_process", "upload"), ("post_process", "download")):
             # what the watch gives for `with` decorates a function as well
             setattr(upsampler, method, call.watch(stage)(getattr(upsampler, method)))

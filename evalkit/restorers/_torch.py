@@ -17,6 +17,7 @@ from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import SettingError
 from evalkit.provenance import machine
 from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._tf32 import SINGLE, calculating_in
 
 if TYPE_CHECKING:
     import torch
@@ -94,7 +95,7 @@ def cpu_has(precision: str) -> bool:
 
 
 def pick_precision(precision: str, device: str, runner: str) -> str:
-    """The precision that `precision` means: ``fp32``, ``fp16`` or ``bf16``.
+    """The precision that `precision` means: ``fp32``, ``tf32``, ``fp16`` or ``bf16``.
 
     ``auto`` is fp16 on a GPU; on a CPU fp32 for the runner ``upstream``, and for
     ``tuned`` bf16 where the CPU has units for it, else fp32.
@@ -102,10 +103,17 @@ def pick_precision(precision: str, device: str, runner: str) -> str:
     Raises
     ------
     SettingError
-        A precision that would be emulated: a CPU without units for it, tuned.
+        A precision that would be emulated: a CPU without units for it, tuned. The
+        original has none that is called TF32.
 
     """
     on_cpu = device == "cpu"
+    if precision == "tf32" and (on_cpu or runner == "upstream"):
+        raise SettingError(
+            "precision 'tf32' is of the tuned runner on CUDA; got runner "
+            f"{runner!r} on {device}, whose fp32 is "
+            f"{'exact' if on_cpu else 'as PyTorch has it by default, mostly TF32'}"
+        )
     if precision == "auto":
         if not on_cpu:
             return "fp16"
@@ -119,12 +127,11 @@ def pick_precision(precision: str, device: str, runner: str) -> str:
 
 
 def torch_dtype(precision: str) -> torch.dtype:
-    """PyTorch's name of ``fp32``, ``fp16`` or ``bf16``."""
+    """PyTorch's name of ``fp32`` or ``tf32``, ``fp16``, ``bf16``."""
     import torch
 
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[
-        precision
-    ]
+    short = {"fp16": torch.float16, "bf16": torch.bfloat16}
+    return torch.float32 if precision in SINGLE else short[precision]
 
 
 def network_digest(module: torch.nn.Module, *told: str) -> str:
@@ -222,7 +229,7 @@ class TorchEngine(Engine):
     module
         Takes and gives one tensor ``(N, C, H, W)``; is moved and converted.
     device, precision
-        As `pick_device` and `pick_precision` returned them.
+        As `pick_device` and `pick_precision` returned them; ``fp32`` on CUDA is exact.
 
     """
 
@@ -300,7 +307,8 @@ class TorchEngine(Engine):
             marks[2].record()
             source.record_stream(network)
             source = source.to(self._dtype, memory_format=self._layout)
-            output = self._module(source)
+            with calculating_in(self.precision):
+                output = self._module(source)
             if self._dtype is torch.bfloat16:  # NumPy has none
                 output = output.float()
             output = output.contiguous()

@@ -22,7 +22,7 @@ from evalkit.provenance import environment
 from evalkit.restorers import restorers
 from evalkit.restorers._torch import pick_device
 from evalkit.stats.bootstrap import median_interval
-from evalkit.study._groups import GROUP, newest
+from evalkit.study._groups import GROUP, arithmetic, newest
 from evalkit.study._run import Run
 from evalkit.tables import FLOORS, RATES
 
@@ -137,12 +137,12 @@ def _measured(
         for side in ("width_px", "height_px"):
             told[side] = round(last[f"output_{side}"] / scale)
         work = spec.work(setting, told["height_px"], told["width_px"])
-        rate = rates(told["machine"], device, work.precision)
+        rate = rates(told["machine"], device, arithmetic(work.precision, warm))
     columns = ("peak_rss_mib",) if device == "cpu" else GPU_MEMORY
     low, high = median_interval(warm["wall_time_s"].to_numpy(float))
     values: dict[str, dict[str, Any]] = {
         TIME: {"value": warm["wall_time_s"].median(), "low": low, "high": high},
-        BUSY: {"value": warm["gpu_busy_percent"].median()},
+        BUSY: {"value": last["gpu_busy_percent"]},
     }
     for column in reversed(columns):
         if ok[column].notna().any():

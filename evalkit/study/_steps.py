@@ -15,7 +15,7 @@ from evalkit.records import Cell
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study._compute import Cells
 from evalkit.study._floors import Rates
-from evalkit.study._groups import choose
+from evalkit.study._groups import arithmetic, choose
 from evalkit.study._kept import remove_strays
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import CELL, Run, open_run, write_text
@@ -168,8 +168,9 @@ def measure_cost(
     cells = Cells(run, condition, "cost", n_warm=repeats, arguments=warm_up)
     records = cells.compute(choose(images, n_sources, seed), say)
     if precision := cells.plan.resolved.get("precision"):
+        kind = arithmetic(precision, records)
         # with the cores that the runs had: `make study` gives other steps fewer
-        Rates(run)(cells.machine, cells.device, precision, cells.preload)
+        Rates(run)(cells.machine, cells.device, kind, cells.preload)
     return records
 
 
@@ -204,7 +205,7 @@ def summarise_cost(run: Run) -> pd.DataFrame:
 def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     """What the records of a cell say, by columns of the table ``cost``."""
     ok = cell[cell["outcome"] == "ok"]
-    notes = ok["notes"].iloc[-1] if len(ok) else None
+    notes = ok["notes"].iloc[-1] if len(ok) else pd.NA
     return {
         "weights_kind": cell["weights_kind"].iloc[-1],
         "n_runs": int((ok["phase"] == "warm").sum()),
@@ -213,11 +214,24 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
         "peak_rss_mib": ok["peak_rss_mib"].max(),
         "cuda_reserved_peak_mib": ok["cuda_reserved_peak_mib"].max(),
         "nvml_process_peak_mib": ok["nvml_process_peak_mib"].max(),
+        **meters_of(ok),
+        "tf32": ok["tf32"].iloc[-1] if len(ok) else None,
         "same_as_quality": None
         if quality_sha256 is None
         else bool((ok["output_sha256"] == quality_sha256).all()),
-        "notes": json.loads(notes) if notes and pd.notna(notes) else None,
+        "notes": json.loads(notes) if pd.notna(notes) else None,
     }
+
+
+def meters_of(ok: pd.DataFrame) -> dict[str, Any]:
+    """Utilisation and power of the last warm series, whose last run tells all of it."""
+    warm = ok[ok["phase"] == "warm"]
+    if warm.empty:
+        return {}
+    last = warm.iloc[-1]
+    energy_j = last["energy_j"] / last["wall_time_s"] * warm["wall_time_s"].median()
+    names = ["gpu_busy_percent", "mean_power_w"]
+    return {**last[names], "energy_j": energy_j}
 
 
 def times_of(ok: pd.DataFrame) -> dict[str, float | None]:

@@ -82,6 +82,15 @@ def test_a_precision_that_would_be_emulated_is_refused_and_the_others_are_named(
     assert pick_precision("fp16", "cpu", "upstream") == "fp16"
 
 
+def test_tf32_is_of_the_tuned_runner_on_cuda(cpu_units):
+    cpu_units("avx512_bf16")
+    assert pick_precision("tf32", "cuda:0", "tuned") == "tf32"
+    assert pick_precision("fp32", "cuda:0", "tuned") == "fp32"
+    for device, runner in (("cpu", "tuned"), ("cpu", "upstream"), ("cuda", "upstream")):
+        with pytest.raises(SettingError, match="'tf32' is of the tuned runner on CUDA"):
+            pick_precision("tf32", device, runner)
+
+
 def test_the_packages_of_real_esrgan_can_be_imported_once_mended():
     code = (
         "from evalkit._basicsr import import_basicsr; import_basicsr();"
