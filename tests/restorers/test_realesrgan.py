@@ -655,7 +655,7 @@ def test_memory_returns_when_models_and_runners_are_switched_twenty_times(astron
 
 @pytest.mark.gpu
 def test_on_a_gpu_auto_is_the_first_one_and_half_precision(astronaut):
-    restorer = load()
+    restorer = load(device="auto")
     assert restorer.plan.resolved["device"] == "cuda:0"
     assert restorer.plan.resolved["precision"] == "fp16"
     assert restorer.restore(astronaut[:96, :96]).image.shape == (384, 384, 3)
