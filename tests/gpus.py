@@ -52,18 +52,18 @@ def has_gpu() -> bool:
 
 
 def pytest_runtest_setup(item):
-    is_here = "gpu" in item.keywords and ALONE not in os.environ
-    if is_here and not has_gpu():
+    is_gpus = item.get_closest_marker("gpu") and ALONE not in os.environ
+    if is_gpus and not has_gpu():
         pytest.skip("needs a CUDA device")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem):
     """Run a test that is marked ``gpu`` by another pytest, and tell how that ended."""
-    if "gpu" not in pyfuncitem.keywords or ALONE in os.environ:
+    if not pyfuncitem.get_closest_marker("gpu") or ALONE in os.environ:
         return None
     config = pyfuncitem.config
-    marks = " and ".join(mark for mark in MARKS if mark in pyfuncitem.keywords)
+    marks = " and ".join(filter(pyfuncitem.get_closest_marker, MARKS))
     command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider"]
     command += ["--rootdir", str(config.rootpath), "-m", marks, pyfuncitem.nodeid]
     done = subprocess.run(

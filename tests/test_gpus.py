@@ -41,7 +41,8 @@ def test_dies():
 def test_fails():
     assert "wanted" == "found"
 
-def test_is_for_any_machine():
+@pytest.mark.parametrize("device", ["gpu"])
+def test_is_for_any_machine(device):
     assert LEFT == []
     assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
 """

@@ -64,8 +64,8 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
             _lines(axes, part, column)
             axes.set_xticks(range(len(values)), values)
             axes.set_xlabel(VARIED.get(name, name), fontsize=TEXT_PT)
-        place = {"loc": "lower left", "bbox_to_anchor": (0, 1)}
-        literal(left.legend(**place, ncols=LEGEND_COLUMNS, **LEGEND))
+        above = {"bbox_to_anchor": (0, 1), "ncols": LEGEND_COLUMNS, **LEGEND}
+        literal(left.legend(loc="lower left", **above))
     return figure
 
 
