@@ -25,6 +25,7 @@ from skimage import data
 from evalkit import load_restorer
 from evalkit.claims._figures import FIGURES, MEMORY, TIME
 from evalkit.claims.measure import CLAIMED
+from evalkit.errors import OutOfMemoryError
 from evalkit.restorers import Restored
 from evalkit.restorers._gpen_generators import engine_for, random_generator
 from evalkit.restorers._torch import pick_device
@@ -157,12 +158,18 @@ def real_esrgan(form: Form, n_runs: int) -> None:
             "ours": lambda image=image: [ours.restore(image)],
             "theirs": lambda image=image: [theirs.restore(image)],
         }
-        found = measured(calls, form, n_runs)
+        is_aim = size == form.size_px
+        work = f"{form.x4plus} {form.precision}, {size[0]}x{size[1]}; RealESRGANer"
+        try:
+            found = measured(calls, form, n_runs)
+        except OutOfMemoryError as error:
+            if is_aim:
+                raise
+            print(f"| {work} | not measured: {error} |" + " |" * 8, flush=True)
+            continue
         mine, other = found["ours"], found["theirs"]
         ratio = other.time_s / mine.time_s
-        is_aim = size == form.size_px
         target = verdict(form, ratio, X4PLUS_TARGET) if is_aim else ""
-        work = f"{form.x4plus} {form.precision}, {size[0]}x{size[1]}; RealESRGANer"
         print(row(work, mine, other, target), flush=True)
         if is_aim:
             floor = floor_told(form, mine)

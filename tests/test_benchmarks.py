@@ -7,6 +7,7 @@ import gpen
 import gpu
 import pytest
 
+from evalkit.errors import OutOfMemoryError
 from evalkit.paths import SHIPPED
 
 ON_GPU = gpu.Form(device="cuda:0", precision="fp16")
@@ -54,3 +55,26 @@ def test_a_target_is_met_missed_or_not_measured():
 def test_the_engine_that_gpens_benchmark_times_can_be_made(monkeypatch):
     monkeypatch.setattr(gpen, "SIDE", 256)
     assert gpen.tuned(0, "cpu", "fp32")(gpen.faces(1, 0)).shape == (1, 3, 256, 256)
+
+
+def test_a_card_without_room_for_the_large_picture_is_said_and_the_rest_goes_on(
+    monkeypatch, capsys
+):
+    """Stand-ins load nothing and find the same each time, but for the second."""
+    found = gpu.Found(time_s=0.1, network_s=0.05, peak_mib=900)
+    answers = [found, OutOfMemoryError("out of memory at a picture"), found, found]
+
+    def measured(calls, form, n_runs):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict.fromkeys(calls, answer)
+
+    monkeypatch.setattr(gpu, "load", lambda *_: None)
+    monkeypatch.setattr(gpu, "measured", measured)
+    monkeypatch.setattr(gpu, "matrix_rate", lambda device, precision: 4e14)
+    gpu.real_esrgan(ON_GPU, 1)
+    first, second, *others = capsys.readouterr().out.splitlines()[:4]
+    assert first.endswith("| 1.00x | 900 | 900 | >= 2.5x: missed |")
+    assert "2048x1536; RealESRGANer | not measured: out of memory" in second
+    assert all("batch of 5" in row for row in others)
