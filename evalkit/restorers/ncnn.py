@@ -1,6 +1,5 @@
 """Real-ESRGAN on ncnn: Vulkan devices and CPUs, without PyTorch."""
 
-import importlib.metadata
 import re
 import shutil
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 
 from evalkit.errors import EvalkitError, SettingError, WeightsError
 from evalkit.images import Picture
+from evalkit.provenance import versions
 from evalkit.restorers._ncnn_child import Task
 from evalkit.restorers._ncnn_pictures import (
     as_rgb8,
@@ -124,7 +124,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     weights = _find_weights(spec.weights[0], settings["weights"])
     backend = "package" if settings["backend"] == "auto" else settings["backend"]
     device, device_name, device_notes = _pick_device(settings["device"], backend)
-    version = importlib.metadata.version(DISTRIBUTION)
+    version = versions([DISTRIBUTION])[DISTRIBUTION] or "of an unknown version"
     runs = PROGRAM if backend == "program" else f"{DISTRIBUTION} {version}"
     precision = "fp32" if device == "cpu" else "fp16 storage, fp32 arithmetic"
     tile = AUTO_TILE if settings["tile"] == "auto" else int(settings["tile"])

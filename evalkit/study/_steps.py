@@ -1,6 +1,7 @@
 """The steps that notebooks call: prepare, restore, measure, compare, conclude."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.core.getipython import get_ipython
 
 from evalkit.provenance import environment
 from evalkit.records import Cell
@@ -40,7 +40,8 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
         A parameter that the notebook does not declare, or of another type.
 
     """
-    shell = get_ipython()
+    ipython = sys.modules.get("IPython")  # which a notebook's kernel has imported
+    shell = ipython.get_ipython() if ipython else None
     if shell is not None:
         check_given_cells(notebook, shell.user_ns["In"])
     return replace(open_run(run_dir), allow_busy=allow_busy)

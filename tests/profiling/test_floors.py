@@ -9,6 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from evalkit.profiling import floors
 from evalkit.profiling.floors import measure_rates, shortest_s
+from evalkit.profiling.isolation import run_cell
 
 
 @pytest.fixture(autouse=True)
@@ -120,11 +121,15 @@ def test_the_shortest_call_counts_after_one_to_warm_up(monkeypatch):
 
 @pytest.mark.gpu
 def test_a_gpu_multiplies_faster_in_half_precision():
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
     rates = {}
     for precision in ("fp32", "fp16"):
         found = []
-        measure_rates(found.append, device="cuda:0", precision=precision)
+        result = run_cell(
+            "evalkit.profiling.floors:measure_rates",
+            {"device": "cuda:0", "precision": precision},
+            on_message=found.append,
+            start_method="spawn",
+        )
+        assert result.outcome == "ok", result.error
         rates[precision] = found[0]["matrix_tflop_s"]
     assert rates["fp16"] > rates["fp32"] > 1

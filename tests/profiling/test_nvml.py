@@ -352,5 +352,6 @@ def test_a_real_device_is_read():
         if device is None:
             pytest.skip("needs an NVIDIA GPU")
         memory, meters = device.memory(), device.meters()
-    assert 0 < memory.used_mib < memory.total_mib
+    # without the driver's own part an idle GPU's may be 0
+    assert 0 <= memory.used_mib < memory.total_mib
     assert meters["temperature_c"] is None or 0 < meters["temperature_c"] < 120

@@ -214,8 +214,6 @@ def test_a_cpu_is_not_asked_what_is_free(cuda):
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_on_cuda_overlapping_calls_give_what_the_cpu_gives(precision):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     batches = np.random.default_rng(0).random((6, 2, 3, 65, 33), np.float32)
     engine = TorchEngine(network(), "cuda:0", precision)
     watch = _torch.Stopwatch()
