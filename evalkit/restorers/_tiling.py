@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.restorers._canvas import Canvas, Job, Planes, Tiling
+from evalkit.restorers._levels import Finish, Values, ends
 from evalkit.restorers._protocol import Call, stop_if
 from evalkit.restorers._torch import Batch, Engine, oom_as_ours
 
@@ -107,19 +109,19 @@ def _attempt(
     sources: Sequence[Picture], engine: Engine, tiling: Tiling, call: Call
 ) -> list[Picture]:
     canvases = [Canvas(source, tiling) for source in sources]
-    started: deque[tuple[list[Job], Batch, Callable[[], Batch]]] = deque()
+    started: deque[tuple[list[Job], Batch, Finish]] = deque()
     total = sum(len(canvas.rows) * len(canvas.columns) for canvas in canvases)
     done = 0
 
     def collect() -> None:
         nonlocal done
         jobs, batch, finish = started.popleft()
-        outputs = finish()
+        made = finish()
         with call.watch("blend"):
-            for job, window, output in zip(jobs, batch, outputs, strict=True):
-                check_output(window, output)
-                canvas = canvases[job.picture]
-                canvas.put(job, _kept(canvas, job, output))
+            found = zip(jobs, batch, made[::2], made[1::2], strict=True)
+            for job, window, extremes, levels in found:
+                check_output(window, extremes, window.size * tiling.scale**2)
+                canvases[job.picture].write(job, levels)
         done += len(jobs)
         call.progress(done, total)
 
@@ -129,12 +131,24 @@ def _attempt(
             batch = np.stack(
                 [_window(sources[j.picture], canvases[0], j) for j in jobs]
             )
-        started.append((jobs, batch, engine.start(batch, call.watch)))
+        finish = engine.start_then(batch, call.watch, partial(_blended, canvases, jobs))
+        started.append((jobs, batch, finish))
         if len(started) > engine.n_ahead:
             collect()
     while started:
         collect()
     return [canvas.output for canvas in canvases]
+
+
+def _blended(
+    canvases: Sequence[Canvas], jobs: Sequence[Job], outputs: Values
+) -> list[Values]:
+    """Of each window the ends of its output, then its levels."""
+    made = []
+    for job, output in zip(jobs, outputs, strict=True):
+        canvas = canvases[job.picture]
+        made += [ends(output), canvas.blend(job, _kept(canvas, job, output))]
+    return made
 
 
 def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
@@ -165,7 +179,7 @@ def _window(source: Picture, canvas: Canvas, job: Job) -> Planes:
     return planes
 
 
-def _kept(canvas: Canvas, job: Job, output: Planes) -> Planes:
+def _kept(canvas: Canvas, job: Job, output: Values) -> Values:
     (top, bottom), (left, right) = (
         (
             (span.low - span.start) * canvas.scale,
@@ -176,8 +190,17 @@ def _kept(canvas: Canvas, job: Job, output: Planes) -> Planes:
     return output[:, top:bottom, left:right]
 
 
-def check_output(window: Planes, output: Planes) -> None:
+def check_output(window: Planes, extremes: NDArray[np.float32], n_values: int) -> None:
     """Refuse what a failed network makes: NaN, infinity, or one value everywhere.
+
+    Parameters
+    ----------
+    window
+        What the network was shown.
+    extremes
+        The `ends` of its output.
+    n_values
+        How many values that has.
 
     Raises
     ------
@@ -186,8 +209,8 @@ def check_output(window: Planes, output: Planes) -> None:
         source is not constant itself.
 
     """
-    low, high = float(output.min()), float(output.max())
+    low, high = map(float, extremes)
     if not np.isfinite(low) or not np.isfinite(high):
         raise OutputRejectedError("the network's output holds NaN or infinity")
-    if low == high and output.size >= 64 and window.min() < window.max():
+    if low == high and n_values >= 64 and window.min() < window.max():
         raise OutputRejectedError(f"the network's output is {low:g} everywhere")
