@@ -53,6 +53,10 @@ class Tiling:
         """The cuts of a picture."""
         return self._cut(height), self._cut(width)
 
+    def cuts(self, height: int, width: int) -> bool:
+        """Whether a picture is cut at all."""
+        return any(len(spans) > 1 for spans in self.rows_and_columns(height, width))
+
     def _cut(self, size: int) -> list["Span"]:
         size = math.ceil(size / self.step) * self.step
         if not self.tile or size <= self.tile + 2 * self.margin:

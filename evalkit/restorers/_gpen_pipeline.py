@@ -128,7 +128,7 @@ class GpenRestorer(Restorer):
             made = self._together(begun)
             for index, call, output in zip(indices, calls, made, strict=True):
                 results[index] = Restored(
-                    image=output, stages_s=call.watch.stages_s, notes=call.notes
+                    image=output, stages_s=call.watch.settled(), notes=call.notes
                 )
                 if progress:
                     progress(len(results), len(images))
@@ -158,7 +158,7 @@ class GpenRestorer(Restorer):
             shared = replace(calls[0], watch=Stopwatch())
             notes = [call.notes for call in calls]
             restored = self.face_restorer(crops, shared, notes)
-            for stage, passed_s in shared.watch.stages_s.items():
+            for stage, passed_s in shared.watch.settled().items():
                 for call in calls:
                     call.watch.add(stage, passed_s / len(group))
             for (picture, face), crop, pixels in zip(

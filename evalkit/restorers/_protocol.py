@@ -144,7 +144,8 @@ class Restored:
     image
         The output, with the source's dtype.
     stages_s
-        Seconds by stage: detect, upload, network, download, blend, ...
+        Seconds by stage: detect, upload, network, download, blend, ... They add up to
+        no more than the call took.
     notes
         What the reader must know of this output: substitutes, fallbacks, choices.
 
@@ -161,6 +162,7 @@ class Stopwatch:
     def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
         self.stages_s: dict[str, float] = {}
         self._synchronize = synchronize
+        self._begin_s = time.perf_counter()
 
     @contextmanager
     def __call__(self, stage: str) -> Iterator[None]:
@@ -173,6 +175,25 @@ class Stopwatch:
     def add(self, stage: str, passed_s: float) -> None:
         """Count seconds that were measured elsewhere as part of `stage`."""
         self.stages_s[stage] = self.stages_s.get(stage, 0.0) + passed_s
+
+    def add_rest(self, stage: str) -> None:
+        """Count as `stage` what has passed since the beginning and is of no stage."""
+        passed_s = time.perf_counter() - self._begin_s
+        self.add(stage, max(0.0, passed_s - sum(self.stages_s.values())))
+
+    def settled(self) -> dict[str, float]:
+        """The stages of work that has ended: together no more than has passed.
+
+        What overlapped with a GPU's network is counted by what it added to it.
+        """
+        passed_s = time.perf_counter() - self._begin_s
+        others_s = sum(s for name, s in self.stages_s.items() if name != "network")
+        added_s = max(0.0, passed_s - self.stages_s.get("network", 0.0))
+        share = min(1.0, added_s / others_s) if others_s else 1.0
+        return {
+            name: seconds if name == "network" else share * seconds
+            for name, seconds in self.stages_s.items()
+        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -271,7 +292,8 @@ class Restorer(ABC):
         call = self._call(progress, cancel, aligned=aligned, source=source)
         stop_if(call.cancel)
         output = self._restore(image, call)
-        return Restored(image=output, stages_s=call.watch.stages_s, notes=call.notes)
+        stages_s = call.watch.settled()
+        return Restored(image=output, stages_s=stages_s, notes=call.notes)
 
     def _call(
         self,

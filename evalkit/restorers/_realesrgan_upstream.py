@@ -55,9 +55,11 @@ class UpstreamRealESRGAN(Restorer):
         call.watch = Stopwatch(_synchronize(settings["device"]))
         upsampler = copy.copy(self._upsampler)
         upsampler.model = _guarded(upsampler.model, call, n_tiles)
-        for method, stage in (("pre_process", "upload"), ("post_process", "download")):
-            # what the watch gives for `with` decorates a function as well
-            setattr(upsampler, method, call.watch(stage)(getattr(upsampler, method)))
+        # what the watch gives for `with` decorates a function as well
+        upsampler.pre_process = call.watch("upload")(upsampler.pre_process)
+        upsampler.post_process = call.watch("download")(
+            lambda post_process=upsampler.post_process: _on_the_host(post_process())
+        )
         try:
             with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
                 output, _ = upsampler.enhance(
@@ -72,7 +74,14 @@ class UpstreamRealESRGAN(Restorer):
             call.notes.append(
                 "upstream takes 16 bits without a value over 256 for 8 bits"
             )
-        return _with_red_and_blue_swapped(output)
+        restored = _with_red_and_blue_swapped(output)
+        call.watch.add_rest("blend")
+        return restored
+
+
+def _on_the_host(output: torch.Tensor) -> torch.Tensor:
+    """What `RealESRGANer.enhance` does next, and finds done."""
+    return output.float().cpu()
 
 
 def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:

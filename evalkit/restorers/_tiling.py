@@ -56,8 +56,9 @@ def restore_tiled(
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one size with a network that sees windows of them.
 
-    When memory runs out the tile is halved, and when the output is none the work is
-    done in fp32; both begin the pictures again and are noted.
+    Pictures that are not cut go to a GPU at once. When memory runs out their number is
+    halved, then the tile; when the output is none the work is done in fp32. Each begins
+    the pictures again and is noted.
 
     Parameters
     ----------
@@ -88,16 +89,24 @@ def restore_tiled(
     height, width = sources[0].shape[:2]
     longest = max(height, width)
     engine, tiling, in_fp32 = step.engine, step.tiling, step.in_fp32
+    # where the device gains by batches; of a picture that is cut, a window fills it
+    is_whole = tiling.batch_px and not tiling.cuts(height, width)
+    n_together = len(sources) if is_whole else 1
     while True:
         try:
             with oom_as_ours(f"a picture of {width}x{height} px"):
-                return _attempt(sources, engine, tiling, call), notes
+                return _attempt(sources, engine, tiling, n_together, call), notes
         except OutOfMemoryError as error:
             tile = math.ceil(min(tiling.tile or longest, longest) / 2)
-            if tile < SMALLEST_TILE:
+            if n_together > 1:
+                n_together //= 2
+                tiling = replace(tiling, batch_px=0)
+                notes.append(f"{n_together} pictures at a time: {error}")
+            elif tile < SMALLEST_TILE:
                 raise
-            notes.append(f"tile {tile} px: {error}")
-            tiling = replace(tiling, tile=tile, batch_px=0)
+            else:
+                notes.append(f"tile {tile} px: {error}")
+                tiling = replace(tiling, tile=tile, batch_px=0)
         except OutputRejectedError as error:
             if in_fp32 is None:
                 raise
@@ -106,7 +115,11 @@ def restore_tiled(
 
 
 def _attempt(
-    sources: Sequence[Picture], engine: Engine, tiling: Tiling, call: Call
+    sources: Sequence[Picture],
+    engine: Engine,
+    tiling: Tiling,
+    n_together: int,
+    call: Call,
 ) -> list[Picture]:
     canvases = [Canvas(source, tiling) for source in sources]
     started: deque[tuple[list[Job], Batch, Finish]] = deque()
@@ -125,7 +138,7 @@ def _attempt(
         done += len(jobs)
         call.progress(done, total)
 
-    for jobs in _batches(canvases, tiling.batch_px):
+    for jobs in _batches(canvases, tiling.batch_px, n_together):
         stop_if(call.cancel)
         with call.watch("upload"):
             batch = np.stack(
@@ -151,7 +164,9 @@ def _blended(
     return made
 
 
-def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
+def _batches(
+    canvases: Sequence[Canvas], batch_px: int, n_together: int
+) -> Iterator[list[Job]]:
     rows, columns = canvases[0].rows, canvases[0].columns
     window_px = (rows[0].stop - rows[0].start) * (columns[0].stop - columns[0].start)
     jobs = (
@@ -160,7 +175,7 @@ def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
         for row in range(len(rows))
         for column in range(len(columns))
     )
-    while batch := list(islice(jobs, max(1, batch_px // window_px))):
+    while batch := list(islice(jobs, max(n_together, batch_px // window_px))):
         yield batch
 
 
