@@ -1,5 +1,6 @@
 """The tables of the report, as rows of text."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -64,6 +65,11 @@ def _cost_row(
         "load": number(row["load_time_s"]),
         "median": number(row["wall_time_s"]),
         "interval": interval,
+        "restore": number(row["restore_time_s"]),
+        "stages": ", ".join(
+            f"{name} {number(passed_s)}"
+            for name, passed_s in json.loads(row["stages_s"] or "{}").items()
+        ),
         "memory": [number(row[name], digits=4) for name in memory],
         "same": same,
         "article": _article(row["condition"], values),

@@ -226,7 +226,7 @@ def queued(monkeypatch):
     def make(module, precision):
         engine = OnFakeCuda(module, "cpu", precision)
         engine._streams = [FakeStream() for _ in range(3)]
-        engine._layout, engine.n_ahead = torch.channels_last, 1
+        engine.n_ahead = 1
         return engine
 
     return make
