@@ -178,6 +178,27 @@ def test_a_network_that_runs_out_of_memory_raises_our_error():
         TorchEngine(Hungry(), "cpu", "fp32")(np.zeros((1, 3, 4, 4), np.float32))
 
 
+def test_stages_that_overlap_with_the_network_add_up_to_what_passed():
+    watch = _torch.Stopwatch()
+    time.sleep(0.1)
+    for stage, passed_s in (("upload", 5.0), ("network", 0.06), ("download", 15.0)):
+        watch.add(stage, passed_s)
+    stages_s = watch.settled()
+    assert stages_s["network"] == 0.06
+    assert 0.1 <= sum(stages_s.values()) < 5
+    assert stages_s["download"] == pytest.approx(3 * stages_s["upload"])
+
+
+def test_stages_that_do_not_overlap_stay_as_they_are():
+    watch = _torch.Stopwatch()
+    time.sleep(0.1)
+    watch.add("network", 0.06)
+    watch.add("upload", 0.03)
+    assert watch.settled() == {"network": 0.06, "upload": 0.03}
+    watch.add_rest("blend")
+    assert 0.01 <= watch.stages_s["blend"] < 5
+
+
 class FakeStream:
     def __init__(self, device=None):
         self.waited_for = []
