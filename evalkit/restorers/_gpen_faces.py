@@ -169,12 +169,13 @@ class FaceRestorer:
                 raise
             half = len(batch) // 2
             _tell(notes, f"{half} faces at a time: {error}")
-            return [
-                face
-                for part in (slice(None, half), slice(half, None))
-                for face in self._run(engine, batch[part], then, call, notes[part])
-            ]
-        return list(zip(made[::2], made[1::2], strict=True))
+        else:
+            return list(zip(made[::2], made[1::2], strict=True))
+        return [
+            face
+            for part in (slice(None, half), slice(half, None))
+            for face in self._run(engine, batch[part], then, call, notes[part])
+        ]
 
 
 def _finished(outputs: Values, finish: Callable[[Values], Values] | None) -> list[Any]:
