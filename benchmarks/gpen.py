@@ -1,11 +1,12 @@
-"""GPEN-512: one face by our runner against a plain fp32 forward, timed in turns.
+"""GPEN-512 on the CPU: one face by our runner against a plain fp32 forward, in turns.
 
 ``python benchmarks/gpen.py [--runs N]`` prints a Markdown table. The plain network is
 PyTorch with weights of its own for each face and the whole filters (`_plain_gpen`), on
 the same random weights: cost and agreement do not depend on their values. PSNR is
 against that network in fp32, its peak 2 (values clipped to [-1, 1]), as the mean over
 seeds of weights and faces; the rate is that of a matrix product in the same precision,
-measured between the calls. Rows that need what the machine lacks say "not measured".
+measured between the calls. A row that needs what the CPU lacks says "not measured"; a
+GPU's are in ``gpu.py``.
 """
 
 import argparse
@@ -24,7 +25,6 @@ FLOP = 0.2762e12
 """Of a face's convolutions, counting a multiplication and an addition as two."""
 
 N_SEEDS = 5
-N_FACES = 29  # as many as Solvay has
 
 
 def faces(n: int, seed: int) -> np.ndarray:
@@ -35,7 +35,7 @@ def faces(n: int, seed: int) -> np.ndarray:
 def tuned(seed: int, device: str, precision: str) -> Engine:
     settings = {"device": device, "runner": "tuned"}
     network = random_generator(SIDE, seed)
-    return engine_for(network, SIDE, settings, precision, f"benchmark-{seed}")[0]
+    return engine_for(network, SIDE, settings, precision)[0]
 
 
 def plain(seed: int) -> PlainGenerator:
@@ -73,22 +73,6 @@ def on_cpu(precision: str, n_runs: int) -> str:
     )
 
 
-def on_gpu(n_runs: int) -> str:
-    batch, ours = faces(N_FACES, 0), tuned(0, "cuda:0", "fp16")
-    seconds = in_turns(
-        {
-            "together": lambda: ours(batch),
-            "singly": lambda: [ours(face[None]) for face in batch],
-        },
-        n_runs,
-    )
-    mine, other = median(seconds["together"]), median(seconds["singly"])
-    return (
-        f"| fp16, {N_FACES} faces together / one at a time | {mine:.3f} s "
-        f"| {other:.3f} s | {other / mine:.1f}x | | |"
-    )
-
-
 @torch.inference_mode()
 def main(n_runs: int) -> None:
     cpu = torch.cpu.get_capabilities().get("cpu_name", "CPU")
@@ -102,10 +86,6 @@ def main(n_runs: int) -> None:
     else:
         print("| tuned bf16 / plain fp32 | not measured: no bf16 units | | | | |")
     print(on_cpu("fp32", n_runs), flush=True)
-    if torch.cuda.is_available():
-        print(on_gpu(n_runs))
-    else:
-        print(f"| fp16, {N_FACES} faces together | not measured: no GPU | | | | |")
 
 
 if __name__ == "__main__":

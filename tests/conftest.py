@@ -4,8 +4,12 @@ import os
 from pathlib import Path
 from uuid import uuid4
 
+import gpus
 import numpy as np
 import pytest
+from gpus import _flags_stay, pytest_pyfunc_call, pytest_runtest_setup  # noqa: F401
+
+gpus.hide_gpus()
 
 # what is no error of ours must fail a test, not become a note beside a picture
 os.environ["EVALKIT_STRICT"] = "1"

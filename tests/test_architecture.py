@@ -13,7 +13,7 @@ from evalkit.restorers._torch import GPU_FILES
 ROWS = [
     {"errors", "paths", "_discover", "_lazy", "_schema", "_told"},
     {"images", "weights", "tables", "provenance"}
-    | {"_basicsr", "_cgroup", "_download", "_files", "_ncnn_weights"}
+    | {"_basicsr", "_cgroup", "_download", "_files", "_ncnn_weights", "_out_of_memory"}
     | {"_torchvision", "_weights_found", "_weights_registry"},
     {"faces", "features", "records", "_record_keys", "_scene_features"}
     | {"_face_detectors", "_face_geometry", "_face_models", "_face_parser"},

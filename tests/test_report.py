@@ -310,6 +310,8 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
         "restore_time_s": 0.4321,
         "stages_s": {"network": 0.2111, "encode": 0.8},
         "peak_rss_mib": 812.4,
+        "energy_j": 61.4,
+        "notes": ["our layers ran in place of theirs"],
     }
     COST.write(COST.frame([row]), run.path / "tables")
     page = run.write([X4])
@@ -322,6 +324,9 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
     assert page.says("RTX 4090")
     assert page.says("not measured")
     assert not page.says("GPU memory by NVML")  # a column of nulls
+    assert page.says("GPU energy of a run, J")
+    assert page.says("61.4")
+    assert page.says("our layers ran in place of theirs")
     assert page.says("Times are medians of at most 3 runs")
 
 

@@ -26,8 +26,9 @@ from evalkit.claims._evidence import (
     not_tested,
     without_gpu,
 )
-from evalkit.claims._figures import FIGURES, LIMIT_PX, SINGLE, TIME, Figure
+from evalkit.claims._figures import FIGURES, GPEN, LIMIT_PX, SINGLE, TIME, Figure
 from evalkit.claims._register import load_claims
+from evalkit.restorers.gpen import OUR_KERNELS
 from evalkit.tables import FLOORS
 
 SAME = 1.25
@@ -158,6 +159,8 @@ def _compared(
         told = f"tables/floors.csv: {own}, {_cell(figure)}. "
         if figure.device == "cuda" and figure.quantity == TIME:
             told += _told_parts(evidence, figure)
+        if figure.device == "cuda" and GPEN in (figure.restorer, other.restorer):
+            told += f"Of GPEN: {OUR_KERNELS}. "
         if claimed and (is_articles or second is None):
             ours, expected = own, claimed
             told += f"The article's machine had {claimed:.4g}. "

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from evalkit.figures._cost import spread
-from evalkit.figures._spread import LEGEND, MARKS, _panels, literal, write_title
+from evalkit.figures._spread import LEGEND, MARKS, _panels, literal, whose, write_title
 from evalkit.figures._style import FAINT, INK, TEXT_PT, wrap
 
 
@@ -71,7 +71,7 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
         Table `evalkit.tables.RECORDS`, for the latencies.
 
     """
-    kinds = list(concurrency.groupby(["condition", "source"], sort=False))
+    kinds = list(concurrency.groupby(whose(concurrency), sort=False))
     title = "instances at once   ··· as many times one   × did not fit"
     figure, panels = _panels(max(1, len(kinds)), title, n_columns=3)
     figure.subplots_adjust(wspace=0.3)
@@ -85,9 +85,15 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
         right.set_ylabel(f"MiB, {rows['memory_kind'].iloc[0]}")
         left.plot(rows.index, rates.get(1, np.nan) * rows.index, ":", color=FAINT)
         left.plot(rates, marker="o", color=INK)
-        mine = records[["condition", "source"]] == list(names)
+        mine = records[whose(concurrency)] == list(names)
         _latencies(middle, records[mine.all(axis=1)])
-        right.bar(rows.index, rows["memory_mib"], 0.6, color="0.75", edgecolor=INK)
+        right.bar(
+            rows.index,
+            rows["memory_mib"].astype(float),
+            0.6,
+            color="0.75",
+            edgecolor=INK,
+        )
         for axes in (left, middle, right):
             axes.plot(unfit, np.zeros(len(unfit)), "x", color=INK, ms=8, clip_on=False)
             axes.set_xlabel("instances", fontsize=TEXT_PT)

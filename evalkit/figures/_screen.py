@@ -64,7 +64,10 @@ def shrunk(picture: Picture, width: int, height: int) -> NDArray[np.uint8]:
 
 
 def show(files: Iterable[Path]) -> None:
-    """Show saved figures in a notebook, one below the other."""
-    from IPython.display import Image, display
-
+    """Show saved figures in a notebook, one below the other; elsewhere name them."""
+    try:
+        from IPython.display import Image, display
+    except ModuleNotFoundError:
+        print(*files, sep="\n")
+        return
     display(*[Image(filename=str(file)) for file in files])  # type: ignore[no-untyped-call]

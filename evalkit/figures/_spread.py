@@ -1,5 +1,6 @@
 """Figures of experiments: sweeps, series of runs, memory over time."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
@@ -15,8 +16,11 @@ from evalkit.records import in_words
 
 WIDTH_PX, PANEL_PX = 1400, 330
 MARKS = "osD^vX"
-LEGEND_PX, TITLE_PX = 300, 620
-"""Room for a name in a legend of two columns, and above a panel."""
+LEGEND_COLUMNS, LEGEND_PX, TITLE_PX = 2, 600, 620
+"""Of a legend across the figure, each name's room, and a title's above a panel."""
+
+LEGEND_LINE_PX, LEGEND_LINES = 25, 2
+"""Height of a line of a legend, and how many have room without more."""
 
 LEGEND = {"fontsize": TEXT_PT, "frameon": False}
 VARIED = {
@@ -25,6 +29,9 @@ VARIED = {
     "tile": "tile, px of the source; 0 is none",
     "scale": "scale, output side over source side",
 }
+SETTING = {"cpu": "device"}
+"""What an experiment varies of a condition, where that is not the experiment's name."""
+
 BANDS = ("0.96", "0.86")
 LEAST_SHARE = 0.012
 """Of the time shown: a shorter stage has no room for its name."""
@@ -41,37 +48,62 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
 
     """
     varied = experiments[experiments["value"].notna()]
-    counts = varied.groupby("experiment", sort=False)["value"].nunique()
-    names = [name for name, n in counts.items() if n > 1]
-    figure, panels = _panels(max(1, len(names)), "what it costs, by what is varied")
-    for name, (left, right) in zip(names, panels, strict=False):
-        part = varied[varied["experiment"] == name]
-        values = sorted(part["value"].unique(), key=lambda value: (len(value), value))
+    kinds = [part for _, part in varied.groupby("experiment", sort=False)]
+    parts = [_in_lines(part) for part in kinds if part["value"].nunique() > 1]
+    n_lines = [part.groupby(whose(part)).ngroups for part in parts]
+    n_legend = math.ceil(max(n_lines, default=0) / LEGEND_COLUMNS)
+    title = "what it costs, by what is varied"
+    figure, panels = _panels(max(1, len(parts)), title, n_legend=n_legend)
+    for part, (left, right) in zip(parts, panels, strict=False):
+        name, values = part["experiment"].iloc[0], part["value"].unique()
         on_gpu = part["nvml_process_peak_mib"].notna().any()
         memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
         left.set_ylabel("s for a picture")
         right.set_ylabel("GPU memory, MiB" if on_gpu else "peak RSS, MiB")
         for axes, column in ((left, "per_picture_s"), (right, memory)):
-            _lines(axes, part, values, column)
+            _lines(axes, part, column)
             axes.set_xticks(range(len(values)), values)
             axes.set_xlabel(VARIED.get(name, name), fontsize=TEXT_PT)
-        literal(left.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2, **LEGEND))
+        above = {"bbox_to_anchor": (0, 1), "ncols": LEGEND_COLUMNS, **LEGEND}
+        literal(left.legend(loc="lower left", **above))
     return figure
 
 
-def _lines(axes: Axes, part: pd.DataFrame, values: Sequence[str], column: str) -> None:
-    """One line for each restorer and picture, or each condition where these differ."""
-    who = part["condition"].str.partition("@")[0] + ", "
-    who += part["base_source"].fillna(part["source"])
-    for number, (name, mine) in enumerate(part.groupby(who, sort=False)):
-        mine = mine.set_index("value").reindex(values)
+def _in_lines(part: pd.DataFrame) -> pd.DataFrame:
+    """Rows of one experiment by value, which `whose` groups to lines through all.
+
+    Of a condition's name, in which settings follow an ``@``, what is varied is left
+    out: ``bicubic-x4@tile=0`` and ``bicubic-x4@tile=48`` are one line.
+    """
+    varied = part["experiment"].iloc[0]
+    setting = rf"(?<=[@,]){SETTING.get(varied, varied)}=[^,]*(,|$)"
+    conditions = part["condition"].str.replace(setting, "", regex=True)
+    values = sorted(part["value"].unique(), key=lambda value: (len(value), value))
+    part = part.assign(
+        condition=conditions.str.rstrip("@,"),
+        source=part["base_source"].fillna(part["source"]),
+        at=part["value"].map(values.index),
+    )
+    return part.sort_values("at", kind="stable")
+
+
+def _lines(axes: Axes, part: pd.DataFrame, column: str) -> None:
+    for number, (names, mine) in enumerate(part.groupby(whose(part), sort=False)):
         y = mine[column].to_numpy(float, na_value=np.nan)
-        grey = ("0.1", "0.45", "0.7")[number % 3]
-        (label,) = wrap(str(name), LEGEND_PX, TEXT_PT, 1)
-        axes.plot(y, marker=MARKS[number % len(MARKS)], color=grey, label=label)
-        failed = np.flatnonzero(mine["n_failed"].fillna(0) > 0)
+        grey = ("0.1", "0.45", "0.7")[(number + number // len(MARKS)) % 3]
+        (label,) = wrap(", ".join(names), LEGEND_PX, TEXT_PT, 1)
+        mark = MARKS[number % len(MARKS)]
+        axes.plot(mine["at"], y, marker=mark, color=grey, label=label)
+        failed = mine.loc[mine["n_failed"].fillna(0) > 0, "at"]
         axes.plot(failed, np.zeros(len(failed)), "x", color=INK, markersize=8)
-    axes.set_ylim(0, 1.15 * float(part[column].max()))
+    is_known = part[column].notna().any()
+    axes.set_ylim(0, 1.15 * float(part[column].max()) if is_known else 1)
+
+
+def whose(frame: pd.DataFrame) -> list[str]:
+    """The columns that name one series of rows; the machine where there are several."""
+    is_one = frame["machine"].nunique() < 2
+    return ["condition", "source"] if is_one else ["condition", "source", "machine"]
 
 
 def series(records: pd.DataFrame) -> Figure:
@@ -83,7 +115,7 @@ def series(records: pd.DataFrame) -> Figure:
         Table `evalkit.tables.RECORDS`, of stability series.
 
     """
-    kinds = ["experiment", "value", "condition", "source"]
+    kinds = ["experiment", "value", *whose(records)]
     groups = list(records.groupby(kinds, sort=False, dropna=False))
     title = "runs in a row   ○ warm   △ cold   × failed"
     figure, panels = _panels(max(1, len(groups)), title)
@@ -141,7 +173,7 @@ def timeline(samples: pd.DataFrame) -> Figure:
         Table `evalkit.tables.TIMELINE`.
 
     """
-    kinds = list(samples.groupby(["condition", "source"], sort=False))
+    kinds = list(samples.groupby(whose(samples), sort=False))
     figure, panels = _panels(max(1, len(kinds)), "memory over time", n_columns=1)
     for (names, mine), (axes,) in zip(kinds, panels, strict=False):
         time_s = mine["time_s"].to_numpy(float)
@@ -179,17 +211,19 @@ def _bands(axes: Axes, stages: np.ndarray, time_s: np.ndarray) -> None:
 
 
 def _panels(
-    n_rows: int, title: str, n_columns: int = 2
+    n_rows: int, title: str, n_columns: int = 2, n_legend: int = 0
 ) -> tuple[Figure, list[list[Axes]]]:
-    height = 90 + PANEL_PX * n_rows + (0 if n_columns > 1 else 60)
+    """Rows of panels, with room for a legend of `n_legend` lines above each."""
+    more_px = LEGEND_LINE_PX * max(0, n_legend - LEGEND_LINES)
+    height = 90 + (PANEL_PX + more_px) * n_rows + (0 if n_columns > 1 else 60)
     figure = new_figure(WIDTH_PX, height)
     grid = figure.subplots(n_rows, n_columns, squeeze=False)
     figure.subplots_adjust(
         left=0.07,
         right=0.985,
-        top=1 - (110 if n_columns > 1 else 170) / height,
+        top=1 - ((110 if n_columns > 1 else 170) + more_px) / height,
         bottom=70 / height,
-        hspace=0.55,
+        hspace=0.55 + 1.55 * more_px / (PANEL_PX - 110),
         wspace=0.18,
     )
     for axes in grid.flat:

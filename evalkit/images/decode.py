@@ -76,7 +76,8 @@ def read_picture(path: Path, page: int, limit_px: int) -> Picture:
     if kind == "pdf":
         from evalkit.images.pdf import read_pdf
 
-        return read_pdf(path, page, limit_px)
+        with _missing_is_said(path):
+            return read_pdf(path, page, limit_px)
     with _damage_is_said(path), path.open("rb") as stream:
         if kind == "tiff":
             stored = _tiff(path, stream, page, limit_px)
@@ -93,7 +94,8 @@ def count_pages(path: Path) -> int:
     if kind == "pdf":
         from evalkit.images.pdf import count_pdf_pages
 
-        return count_pdf_pages(path)
+        with _missing_is_said(path):
+            return count_pdf_pages(path)
     if kind != "tiff":
         return 1
     with _damage_is_said(path), path.open("rb") as stream:
@@ -139,7 +141,7 @@ def _damage_is_said(path: Path) -> Iterator[None]:
 
     Pillow's own pixel limit is off inside the block: ours stands before it.
     """
-    with _ONE_AT_A_TIME, warnings.catch_warnings():
+    with _ONE_AT_A_TIME, _missing_is_said(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
         before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -155,6 +157,19 @@ def _damage_is_said(path: Path) -> Iterator[None]:
             raise ImageError(_what_is_wrong(path, error)) from error
         finally:
             Image.MAX_IMAGE_PIXELS = before
+
+
+@contextmanager
+def _missing_is_said(path: Path) -> Iterator[None]:
+    """Turn what Python raises of a decoder's package that is not there into ours."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0].replace("_", "-")
+        raise ImageError(
+            f"{path} is read by {package}, which is not installed: "
+            f"`pip install {package}`"
+        ) from error
 
 
 def _what_is_wrong(path: Path, error: Exception) -> str:

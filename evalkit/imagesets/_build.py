@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from evalkit._files import digest
 from evalkit.errors import ImageError, WeightsError
 from evalkit.images import Picture, read_image, write_image
 from evalkit.paths import atomic_path, file_name
+from evalkit.provenance import versions
 from evalkit.records import code_digest
 from evalkit.tables import IMAGES
 
@@ -25,7 +25,7 @@ LIBRARIES = (
     *("imagecodecs", "numpy", "opencv-python-headless", "pi-heif", "pillow"),
     *("pypdfium2", "scipy", "tifffile"),
 )
-"""Those that compute or encode pixels here."""
+"""Those that compute or encode pixels here; one that is not installed is None."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,5 +171,5 @@ def _recipe_key(recipe: Recipe) -> str:
 def _code() -> list[str]:
     """What, beside a recipe, decides the bytes: this code and the libraries."""
     own = [digest(source) for source in sorted(Path(__file__).parent.glob("*.py"))]
-    libraries = [f"{library} {version(library)}" for library in LIBRARIES]
+    libraries = [f"{library} {found}" for library, found in versions(LIBRARIES).items()]
     return [code_digest(["evalkit.images"]), *own, *libraries]

@@ -21,6 +21,8 @@ class ImageSet:
         Whether its pictures may be published.
     note
         What a reader must know of all its pictures.
+    is_offline
+        Whether it is made of what is installed, without network.
     prepare
         ``prepare(folder)`` writes what it makes below `folder` and returns the table
         `evalkit.tables.IMAGES`; the second time it only checks.
@@ -31,4 +33,5 @@ class ImageSet:
     title: str
     licence: str
     note: str
+    is_offline: bool = False
     prepare: Callable[[Path], pd.DataFrame]

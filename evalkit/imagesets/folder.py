@@ -5,6 +5,7 @@ import re
 import shutil
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -72,8 +73,8 @@ class Album(NamedTuple):
 def find_pictures(folder: Path, *, recursive: bool) -> Album:
     """Find the pictures of a folder, by content as much as by name.
 
-    Hidden files and those of `LITTER` are passed over; links to folders are not
-    followed.
+    Hidden files that are no pictures and those of `LITTER` are passed over; links to
+    folders are not followed.
 
     Raises
     ------
@@ -96,9 +97,13 @@ def find_pictures(folder: Path, *, recursive: bool) -> Album:
         folders[:] = sorted(f for f in {*folders} - {*linked} if f[0] != ".")
         for name in sorted(names):
             path = Path(parent, name)
-            if name[0] == "." or name.lower() in {*LITTER, KINDS_FILE}:
+            if name.lower() in {*LITTER, KINDS_FILE}:
                 continue
             reason = _why_not(path)
+            if name[0] == ".":
+                if not _holds_picture(path):
+                    continue  # a Mac keeps ._cup.jpg beside cup.jpg, which is none
+                reason = "hidden"
             if not reason:
                 (files if is_inside else below).append(path)
             elif is_inside:
@@ -133,6 +138,12 @@ def _why_not(path: Path) -> str | None:
     return None if has_name else "a link to nothing"
 
 
+def _holds_picture(path: Path) -> bool:
+    with suppress(OSError):
+        return path.is_file() and picture_kind(path) is not None
+    return False
+
+
 def prepare_folder(
     pictures: Path, folder: Path, *, recursive: bool = False
 ) -> pd.DataFrame:
@@ -143,7 +154,7 @@ def prepare_folder(
     is a copy of a file whose path is not UTF-8.
 
     Sources are named by subfolder and file stem, then ``-p1``, ``-p2`` for pages; what
-    people cannot read in a name becomes ``%`` and two hexadecimal digits; a name that
+    people cannot read in a name becomes its bytes, ``%`` and two digits; a name that
     is taken, also if but for case or Unicode's form, gets ``-2``. The kind of a source
     is told by `KINDS_FILE` (a file's name or stem, and its ``kind``), else by a
     subfolder that is called by one of `KINDS`, else it is `UNKNOWN_KIND`.
@@ -249,7 +260,11 @@ def _save_page(file: Path, page: int, source: str, folder: Path) -> Made:
 
 def readable(name: str | Path) -> str:
     """A name without what people cannot read: see `UNREADABLE`."""
-    return UNREADABLE.sub(lambda found: f"%{ord(found[0]) & 0xFF:02x}", str(name))
+
+    def in_bytes(found: re.Match[str]) -> str:
+        return "".join(f"%{b:02x}" for b in found[0].encode(errors="surrogateescape"))
+
+    return UNREADABLE.sub(in_bytes, str(name))
 
 
 def _unique(stem: str, taken: set[str]) -> str:

@@ -228,6 +228,7 @@ ENTRIES = (
         licence="public domain, CC0, CC BY 2.0: may be published with the credits",
         note="every degradation is synthetic and each picture has its pristine "
         "reference; one face is used twice; no picture is composed",
+        is_offline=True,
         prepare=prepare,
     ),
 )

@@ -21,6 +21,9 @@ from evalkit.profiling.parents import die_with_parent
 MEMORY_MS, POWER_MS = 20.0, 50.0
 """Pause between samples of memory, and least time between those of `METERS`."""
 
+EVERY = math.ceil(POWER_MS / MEMORY_MS)
+"""Of so many samples, one has `METERS`."""
+
 METERS = (
     *("gpu_busy_percent", "gpu_memory_busy_percent", "power_w", "energy_j"),
     *("sm_clock_mhz", "temperature_c", "throttle_bits"),
@@ -28,8 +31,8 @@ METERS = (
 """Asked at most once in `POWER_MS`; the rest of `COLUMNS` with every sample."""
 
 COLUMNS = (
-    *("time_s", "rss_mib", "device_used_mib", "process_mib", "n_foreign"),
-    *METERS,
+    *("time_s", "rss_mib", "device_used_mib", "process_mib"),
+    *("n_processes", "n_foreign", *METERS),
 )
 
 RECORD = struct.Struct(f"={len(COLUMNS)}d")
@@ -43,9 +46,8 @@ def sample(pid: int, device_index: int | None) -> None:
     opened = nullcontext() if device_index is None else open_device(device_index)
     with opened as device:
         before = device.processes() if device else None
-        every = math.ceil(POWER_MS / MEMORY_MS)
         for tick in itertools.count():
-            is_whole = tick % every == 0
+            is_whole = tick % EVERY == 0
             if is_whole:
                 pids = [p for p in with_descendants(pid) if p != os.getpid()]
             found = {
@@ -67,6 +69,7 @@ def _of_gpu(
     return {
         "device_used_mib": device.memory().used_mib,
         "process_mib": memory_of(processes, own),
+        "n_processes": None if processes is None else len(processes),
         "n_foreign": None
         if processes is None or own is None
         else len(processes) - len(own),

@@ -1,6 +1,5 @@
 """What happens in the process of one cell: take the request, call, report, end."""
 
-import errno
 import faulthandler
 import os
 import pickle
@@ -16,6 +15,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
 
+from evalkit._out_of_memory import is_out_of_memory
 from evalkit.errors import OutputRejectedError, SourceChangedError
 from evalkit.profiling._faults import is_fault
 from evalkit.profiling.memory import whole_peak_rss_mib
@@ -28,15 +28,6 @@ DUMP_SIGNAL = signal.SIGUSR2
 """Makes the worker write where it is to its output."""
 
 EXIT_UNREPORTED, EXIT_OUT_OF_MEMORY = 70, 71
-
-MEMORY_PHRASES = (
-    "out of memory",  # CUDA, cuDNN, ONNX Runtime
-    "can't allocate memory",  # torch's CPU allocator
-    "not enough memory",  # the same on other systems
-    "bad alloc",  # OpenVINO, the C++ library
-    "bad_alloc",
-    "failed to allocate",  # ONNX Runtime, OpenCV
-)
 
 
 def work(messages: int, output: int, server: int) -> NoReturn:
@@ -115,7 +106,7 @@ def _describe(error: BaseException) -> tuple[str, str]:
         return "rejected", text
     if isinstance(error, SourceChangedError):
         return "interrupted", str(error)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "oom", text
     return ("interrupted" if is_fault(error) else "error"), text
 
@@ -127,14 +118,3 @@ def _last_line(tb: TracebackType | None) -> str:
         tb = tb.tb_next
     code = tb.tb_frame.f_code
     return f" ({os.path.basename(code.co_filename)}:{tb.tb_lineno} in {code.co_name})"  # noqa: PTH119
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    """By class; by their words only for libraries that have no class for it."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    is_foreign = type(error).__module__ != "builtins" or type(error) is RuntimeError
-    told = str(error).lower()
-    return is_foreign and any(phrase in told for phrase in MEMORY_PHRASES)

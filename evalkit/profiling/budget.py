@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil, floor, log, log1p
 
+from evalkit._out_of_memory import sign_in
 from evalkit.errors import SettingError
 from evalkit.profiling import _server
-from evalkit.profiling._worker import MEMORY_PHRASES
 from evalkit.profiling.memory import MIB
 from evalkit.profiling.nvml import device_index
 from evalkit.provenance import machine
@@ -19,17 +19,6 @@ from evalkit.provenance import machine
 LEAST_MIB = 32
 SLACK_MIB = 4
 """CUDA hands out 2 MiB at a time, to the balloon and to what is limited."""
-
-STARVED = (
-    *MEMORY_PHRASES,
-    *("out_of_memory", "allocate memory", "memoryerror", "memory allocation"),
-    "failed to map segment",  # a library that did not find room
-    *("can't start new thread", "thread creation failed"),  # no room for its stack
-    *("could not create a memory", "could not create a primitive"),  # oneDNN
-    *("alloc_failed", "status_not_initialized"),  # cuDNN, cuBLAS
-    *("unable to find an engine", "insufficient memory"),  # cuDNN; OpenCV
-)
-"""What libraries say, in small letters, when a limited process asks for too much."""
 
 
 def total_mib(device: str) -> float:
@@ -130,4 +119,4 @@ def limit_memory(budget_mib: int, device: str) -> None:
 
 def is_starved(error: str | None) -> bool:
     """Whether an error or a crash of a limited process names memory as its reason."""
-    return any(sign in (error or "").lower() for sign in STARVED)
+    return sign_in(error or "") is not None

@@ -4,7 +4,12 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-DTYPES = {"fp32": "float32", "fp16": "float16", "bf16": "bfloat16"}
+DTYPES = {
+    "fp32": "float32",
+    "tf32": "float32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+}
 SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192, 16384)}
 """Of the square matrices, by kind of device; the best rate over all of them counts."""
 
@@ -24,9 +29,6 @@ def measure_rates(
 ) -> None:
     """Measure a device, in a process of its own: a global flag of torch is set.
 
-    Single precision on CUDA is TF32's, in which cuDNN's convolutions run unless they
-    are told not to.
-
     Parameters
     ----------
     emit
@@ -36,7 +38,7 @@ def measure_rates(
     device
         ``cpu`` or ``cuda:N``.
     precision
-        ``fp32``, ``fp16``, ``bf16``, or ``none`` for the copy alone.
+        ``fp32``, ``tf32``, ``fp16``, ``bf16``, or ``none`` for the copy alone.
 
     """
     import torch
@@ -44,7 +46,8 @@ def measure_rates(
     kind = torch.device(device).type
     if kind == "cuda":
         torch.cuda.set_device(device)
-        torch.set_float32_matmul_precision("high")
+        kinds = {"tf32": "high"}  # PyTorch's word for TF32, and for exact
+        torch.set_float32_matmul_precision(kinds.get(precision, "highest"))
 
     def copy_s() -> float:
         source = torch.ones(COPIED_BYTES[kind], dtype=torch.uint8, device=device)

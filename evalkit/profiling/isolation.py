@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import Any
 
 from evalkit._cgroup import memory_bytes
+from evalkit._out_of_memory import sign_in
 from evalkit.errors import KilledError, SettingError
 from evalkit.profiling import _server
 from evalkit.profiling._client import Worker, tail
@@ -176,13 +177,13 @@ def _explain(
         return "oom", "out of memory, with none left to say where"
     if code >= 0:
         is_ours = code == EXIT_UNREPORTED and tells_of_fault(output)
-        outcome = "interrupted" if is_ours else "crash"
+        outcome = "interrupted" if is_ours else "oom" if sign_in(output) else "crash"
         return outcome, f"ended with exit code {code} before the function did"
     name = f"{signal.Signals(-code).name} ({signal.strsignal(-code)})"
     if -code in SIGNALS:
         by_kernel = facts if code == -signal.SIGKILL else {}
         return _of_kill(by_kernel, f"killed by {name}")
-    if code == -signal.SIGABRT and "bad_alloc" in output:
+    if code == -signal.SIGABRT and sign_in(output):
         return "oom", f"killed by {name} for want of memory"
     return "crash", f"killed by {name}"
 

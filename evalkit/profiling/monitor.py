@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from tempfile import TemporaryFile
 from typing import Any, Self
 
@@ -13,23 +13,21 @@ from numpy.typing import NDArray
 
 from evalkit.profiling import _server
 from evalkit.profiling._client import tail
-from evalkit.profiling._sampler import COLUMNS, MEMORY_MS
+from evalkit.profiling._sampler import COLUMNS, EVERY, MEMORY_MS
+from evalkit.profiling.memory import cuda_reserved_mib
 from evalkit.profiling.nvml import throttle_reasons
 
 START_S = 20.0
 LATE_S = 2.0
 """How long a sample is waited for before its monitor counts as dead."""
 
-BUSY_S = 1.0
-"""NVML's utilisation is of up to a second before: earlier work is in it till then."""
-
-POWER_S = 10.0
-"""The shortest run whose power means something.
-
-The sensors of A100 and H100 see a quarter of the time (arXiv 2312.02741)."""
-
 LONGEST_GAP_S = 10 * MEMORY_MS / 1000
 """More without a sample is noted."""
+
+UNTOLD = (
+    "NVML's processes cannot be told from ours (a container hides them): others may "
+    "have been on the GPU"
+)
 
 UNKNOWN: dict[str, Any] = dict.fromkeys(
     (
@@ -78,7 +76,7 @@ class Monitor:
             stdout=self._file,
             stderr=self._errors,
         )
-        self._wait_for(time.perf_counter(), START_S)
+        self._wait_for(time.perf_counter(), timeout_s=START_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +93,8 @@ class Monitor:
             ``time_s`` (of this process's `time.perf_counter`), ``rss_mib`` (with
             descendants; pages that they share count once for each),
             ``device_used_mib``, ``process_mib`` (GPU memory of the process and its
-            descendants), ``n_foreign`` (other processes on the GPU), and what
+            descendants), ``n_processes`` (on the GPU, that NVML lists), ``n_foreign``
+            (those that are not ours), and what
             `evalkit.profiling.nvml.Device.meters` says. Null is unknown, or not asked
             with that sample.
 
@@ -105,35 +104,56 @@ class Monitor:
         samples = self._read(0, self._n_samples())
         return pd.DataFrame(samples).astype("Float64")
 
-    def summary(self, begin_s: float, end_s: float) -> dict[str, Any]:
+    def summary(
+        self,
+        begin_s: float,
+        end_s: float,
+        before: Sequence[tuple[float, float]] = (),
+    ) -> dict[str, Any]:
         """Columns of the table ``records`` for a part of the block.
 
         Parameters
         ----------
         begin_s, end_s
             By `time.perf_counter`. The same twice for the state at one moment.
+        before
+            Begin and end of the runs before this one in its series, for what NVML
+            measures too coarsely for one run: utilisation and power.
 
         Returns
         -------
         dict
             ``peak_rss_mib`` (sampled, with descendants), ``nvml_process_peak_mib``,
             ``nvml_device_delta_mib`` (above the first sample), ``gpu_busy_percent``
-            and ``gpu_memory_busy_percent`` (means; null for a part under 1 s),
-            ``mean_power_w`` and ``energy_j`` (by the energy counter; power alone
-            where there is none; null under 10 s), ``temperature_c`` (highest),
-            ``sm_clock_mhz`` (mean), ``throttle_reasons`` (text, ``none`` if none),
-            and ``notes``: gaps, other processes on the GPU. If the monitor did not
-            live to the end, all are null and a note says so.
+            and ``gpu_memory_busy_percent`` (of the time of all these runs: the GPU
+            rests between them), ``mean_power_w`` (in all these runs, by the energy
+            counter, else by the sensor since the first began), ``energy_j`` (of this
+            run at that power; null without a counter), ``temperature_c`` (highest),
+            ``sm_clock_mhz`` (mean), ``throttle_reasons`` (text, ``none`` if none), and
+            ``notes``: gaps, other processes on the GPU. If the monitor did not live to
+            the end, all are null and a note says so.
+
+        Notes
+        -----
+        NVML's utilisation of a moment is of the 1/6 s to 1 s before it, and the power
+        sensors of A100 and H100 see a quarter of the time (arXiv 2312.02741): a series
+        of a few seconds is told roughly, one of 10 s well.
 
         """
-        self._wait_for(end_s)
+        # one of so many has the meters
+        n_behind = 1 if self._device_index is None else EVERY
+        self._wait_for(end_s, n_behind)
         first, last = self._find(begin_s), self._find(end_s)
         at_start, samples = self._read(0, 1), self._read(first, last + 1)
         if not (samples["time_s"] >= end_s).any():
             return {**UNKNOWN, "notes": [self._why_not()]}
-        busy = samples[samples["time_s"] >= begin_s + BUSY_S]
-        power_w, energy_j = _power(samples, end_s - begin_s)
-        bits = _known(samples["throttle_bits"]).astype(int)
+        metered = self._read(first, last + n_behind)
+        runs = np.array([*before, (begin_s, end_s)])
+        since_s = runs[0, 0]
+        series = self._read(max(0, self._find(since_s) - EVERY), last + n_behind)
+        power_w, energy_j = _power(series, runs)
+        series = series[series["time_s"] >= since_s]
+        bits = _known(metered["throttle_bits"]).astype(int)
         reasons = throttle_reasons(np.bitwise_or.reduce(bits)) or ("none",)
         return {
             "peak_rss_mib": _reduce(np.max, samples["rss_mib"]),
@@ -141,15 +161,13 @@ class Monitor:
             "nvml_device_delta_mib": _reduce(
                 np.max, samples["device_used_mib"] - at_start["device_used_mib"]
             ),
-            "gpu_busy_percent": _reduce(np.mean, busy["gpu_busy_percent"]),
-            "gpu_memory_busy_percent": _reduce(
-                np.mean, busy["gpu_memory_busy_percent"]
-            ),
+            "gpu_busy_percent": _busy(series["gpu_busy_percent"], runs),
+            "gpu_memory_busy_percent": _busy(series["gpu_memory_busy_percent"], runs),
             "mean_power_w": power_w,
             "energy_j": energy_j,
-            "temperature_c": _reduce(np.max, samples["temperature_c"]),
+            "temperature_c": _reduce(np.max, metered["temperature_c"]),
             "throttle_reasons": "; ".join(reasons) if len(bits) else None,
-            "sm_clock_mhz": _reduce(np.mean, samples["sm_clock_mhz"]),
+            "sm_clock_mhz": _reduce(np.mean, metered["sm_clock_mhz"]),
             "notes": self._notes(samples, begin_s),
         }
 
@@ -158,8 +176,14 @@ class Monitor:
         gap_s = np.diff(samples["time_s"], prepend=begin_s).max()
         if gap_s > LONGEST_GAP_S:
             notes.append(f"monitor: {gap_s:.2f} s without a sample")
-        if n_foreign := _reduce(np.max, samples["n_foreign"]):
+        n_foreign = _reduce(np.max, samples["n_foreign"])
+        if n_foreign:
             notes.append(f"other processes were on the GPU: {n_foreign:.0f}")
+        n_listed = _reduce(np.max, samples["n_processes"])
+        # torch has a context, so NVML would list this process if it saw it
+        is_hidden = n_listed == n_foreign and cuda_reserved_mib() is not None
+        if n_listed is not None and (is_hidden or (n_listed and n_foreign is None)):
+            notes.append(UNTOLD)
         return notes
 
     def _why_not(self) -> str:
@@ -168,10 +192,10 @@ class Monitor:
         how = "did not answer" if code is None else f"ended (exit code {code})"
         return f"monitor: {how}, what it measures is unknown {said}".strip()
 
-    def _wait_for(self, time_s: float, timeout_s: float = LATE_S) -> None:
-        """Wait for a sample of that time or later, as long as one may come."""
+    def _wait_for(self, time_s: float, n: int = 1, timeout_s: float = LATE_S) -> None:
+        """Wait for `n` samples of that time or later, as long as they may come."""
         end = time.perf_counter() + timeout_s
-        while self._find(time_s) == self._n_samples():
+        while self._find(time_s) + n > self._n_samples():
             if self._process.poll() is not None or time.perf_counter() > end:
                 return
             time.sleep(0.002)
@@ -201,13 +225,25 @@ def _reduce(function: Callable[[Values], Any], values: Values) -> float | None:
     return float(function(known)) if len(known) else None
 
 
-def _power(samples: Samples, duration_s: float) -> tuple[float | None, float | None]:
-    """Mean power in W and energy in J, None where unknown."""
-    if duration_s < POWER_S:
-        return None, None
-    counted = samples[~np.isnan(samples["energy_j"])]
-    if len(counted) < 2:
-        return _reduce(np.mean, samples["power_w"]), None
-    passed = counted[-1]["time_s"] - counted[0]["time_s"]
-    power_w = float((counted[-1]["energy_j"] - counted[0]["energy_j"]) / passed)
-    return power_w, power_w * duration_s
+def _busy(percent: Values, runs: Values) -> float | None:
+    """The busy share of runs, of samples taken in them and between them."""
+    mean = _reduce(np.mean, percent)
+    worked_s = np.diff(runs).sum()
+    if mean is None or not worked_s:
+        return mean
+    return float(min(100.0, mean * (runs[-1, 1] - runs[0, 0]) / worked_s))
+
+
+def _power(series: Samples, runs: Values) -> tuple[float | None, float | None]:
+    """Mean power in W of runs, and the energy in J of the last one at it.
+
+    None where unknown; `series` reaches from before the first to behind the last.
+    """
+    counted = series[~np.isnan(series["energy_j"])]
+    durations_s = np.diff(runs)
+    if len(counted) < 2 or not durations_s.sum():
+        after = series[series["time_s"] >= runs[0, 0]]
+        return _reduce(np.mean, after["power_w"]), None
+    used_j = np.diff(np.interp(runs, counted["time_s"], counted["energy_j"]))
+    power_w = float(used_j.sum() / durations_s.sum())
+    return power_w, power_w * float(durations_s[-1, 0])

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,6 +11,12 @@ import pynvml
 from evalkit.errors import EvalkitError
 from evalkit.profiling.memory import MIB, with_descendants
 from evalkit.provenance import visible_gpus
+
+NAMESPACE = Path("/proc/self/ns/pid")
+"""Says whether process ids are the host's; see `own_processes`."""
+
+CUDA_FILE = Path("/dev/nvidia-uvm")
+"""What a process with a CUDA context holds open; NVML opens other files."""
 
 Processes = Mapping[int, float | None]
 """MiB of device memory by process id; None where NVML does not say how much."""
@@ -204,7 +210,7 @@ def own_processes(
     before: Processes | None,
     after: Processes | None,
     pids: Collection[int],
-    namespace: Path = Path("/proc/self/ns/pid"),
+    namespace: Path = NAMESPACE,
 ) -> frozenset[int] | None:
     """NVML's ids of our processes; None when they cannot be told from others'.
 
@@ -241,9 +247,7 @@ def memory_of(
     return sum(known) if len(known) == len(sizes) else None
 
 
-def foreign_processes(
-    device: int, namespace: Path = Path("/proc/self/ns/pid")
-) -> Processes | None:
+def foreign_processes(device: int, namespace: Path = NAMESPACE) -> Processes | None:
     """Who has a context on a GPU and is not this process or one that it started.
 
     Parameters
@@ -251,8 +255,8 @@ def foreign_processes(
     device
         See `open_device`.
     namespace
-        As in `own_processes`: in a container every process counts as foreign, so ask
-        before anything of ours uses the device.
+        As in `own_processes`: in a container every process counts as foreign; see
+        `check_alone`.
 
     Returns
     -------
@@ -268,8 +272,17 @@ def foreign_processes(
     return {pid: mib for pid, mib in found.items() if pid not in ours}
 
 
-def check_alone(device: int | None, *, allow_busy: bool = False) -> list[str]:
+def check_alone(
+    device: int | None,
+    *,
+    allow_busy: bool = False,
+    namespace: Path = NAMESPACE,
+    proc: Path = Path("/proc"),
+) -> list[str]:
     """Refuse to time anything on a GPU that others use.
+
+    In a container, where NVML's numbers are not this system's, as many processes as
+    have a CUDA context here are taken for ours, and a note says so.
 
     Parameters
     ----------
@@ -277,6 +290,10 @@ def check_alone(device: int | None, *, allow_busy: bool = False) -> list[str]:
         See `open_device`; None for no GPU.
     allow_busy
         Return a note instead.
+    namespace
+        As in `own_processes`.
+    proc
+        The kernel's, of this system's processes.
 
     Raises
     ------
@@ -287,6 +304,12 @@ def check_alone(device: int | None, *, allow_busy: bool = False) -> list[str]:
     foreign = None if device is None else foreign_processes(device)
     if not foreign:
         return []
+    n_ours = 0 if _numbers_as_host(namespace) else _n_contexts(proc)
+    if len(foreign) <= n_ours:
+        return [
+            f"{len(foreign)} processes are on GPU {device}, and {n_ours} of ours may "
+            "be: in this container they cannot be told apart, and are taken for ours"
+        ]
     text = f"other processes are on GPU {device}: {sorted(foreign)} (NVML's numbers)"
     if not allow_busy:
         raise GpuBusyError(
@@ -294,6 +317,19 @@ def check_alone(device: int | None, *, allow_busy: bool = False) -> list[str]:
             "measure with allow_busy=True, which marks the records"
         )
     return [text]
+
+
+def _n_contexts(proc: Path) -> int:
+    """How many of this process and those that it started have a CUDA context."""
+    n_found = 0
+    for pid in with_descendants(os.getpid()):
+        files = set()
+        with suppress(OSError):  # it has ended
+            for link in (proc / str(pid) / "fd").iterdir():
+                with suppress(OSError):  # closed since: the folder itself, for one
+                    files.add(link.readlink())
+        n_found += CUDA_FILE in files
+    return n_found
 
 
 def _numbers_as_host(namespace: Path) -> bool:

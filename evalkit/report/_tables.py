@@ -23,13 +23,15 @@ WEIGHTS_WORD = {"random": "random: cost only", "none": "none"}
 
 
 def cost_table(folder: RunFolder) -> dict[str, Any]:
-    """``rows``, ``columns`` (of memory that was measured at all) and ``n_more``."""
-    memory = {
+    """``rows``, ``columns`` (of meters that said anything) and ``n_more``."""
+    meters = {
         "peak_rss_mib": "peak RAM, MiB",
         "cuda_reserved_peak_mib": "GPU memory reserved by torch, MiB",
         "nvml_process_peak_mib": "GPU memory by NVML, MiB",
+        "gpu_busy_percent": "GPU busy by NVML, %",
+        "energy_j": "GPU energy of a run, J",
     }
-    measured = {k: v for k, v in memory.items() if folder.cost[k].notna().any()}
+    measured = {k: v for k, v in meters.items() if folder.cost[k].notna().any()}
     values = article_values()
     chosen = folder.cost
     rows = [
@@ -44,7 +46,7 @@ def cost_table(folder: RunFolder) -> dict[str, Any]:
 
 
 def _cost_row(
-    row: Mapping[str, Any], memory: Mapping[str, str], values: pd.DataFrame
+    row: Mapping[str, Any], meters: Mapping[str, str], values: pd.DataFrame
 ) -> dict[str, Any]:
     interval = ""
     if row["wall_time_low_s"] is not None:
@@ -70,8 +72,9 @@ def _cost_row(
             f"{name} {number(passed_s)}"
             for name, passed_s in json.loads(row["stages_s"] or "{}").items()
         ),
-        "memory": [number(row[name], digits=4) for name in memory],
+        "meters": [number(row[name], digits=4) for name in meters],
         "same": same,
+        "notes": json.loads(row["notes"] or "[]"),
         "article": _article(row["condition"], values),
     }
 

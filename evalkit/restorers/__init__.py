@@ -73,9 +73,12 @@ def load_restorer(
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        ``auto``, ``fp32``, ``fp16`` or ``bf16``.
+        ``auto``, ``fp32``, ``tf32``, ``fp16`` or ``bf16``. On CUDA the tuned runner's
+        ``fp32`` is exact; upstream's is what PyTorch makes of it, by default TF32 in
+        convolutions.
     tile
-        Side of a tile in source pixels; 0 for none; ``auto``.
+        Side of a tile in source pixels; 0 for none; ``auto``, which on CUDA is chosen
+        at each call by the memory that is free.
     weights
         A path, or None for the registry.
     **options
@@ -85,6 +88,8 @@ def load_restorer(
     ------
     UnknownNameError, SettingError, WeightsError
         As in `plan_restorer`.
+    OutOfMemoryError
+        No room for its networks, or for what their device needs first.
 
     """
     common = {
@@ -95,7 +100,7 @@ def load_restorer(
         "weights": None if weights is None else str(weights),
     }
     plan = plan_restorer(name, **common, **options)
-    return plan.spec.build(plan)
+    return plan.load()
 
 
 def condition_name(name: str, **settings: Any) -> str:

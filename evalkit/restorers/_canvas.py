@@ -38,6 +38,8 @@ class Tiling:
         A window begins and ends at a multiple of it.
     batch_px
         Source pixels up to which windows go to the network together.
+    room_px
+        Source pixels for which memory has room at once; None where that is not known.
 
     """
 
@@ -46,6 +48,7 @@ class Tiling:
     margin: int
     step: int = 1
     batch_px: int = 0
+    room_px: int | None = None
 
     def rows_and_columns(
         self, height: int, width: int
@@ -56,6 +59,18 @@ class Tiling:
     def cuts(self, height: int, width: int) -> bool:
         """Whether a picture is cut at all."""
         return any(len(spans) > 1 for spans in self.rows_and_columns(height, width))
+
+    def n_together(self, n_pictures: int, height: int, width: int) -> int:
+        """How many pictures of one size go to the network at once, at most.
+
+        Where the device gains by batches; of a picture that is cut, a window fills it.
+        """
+        if not self.batch_px or self.cuts(height, width):
+            return 1
+        if self.room_px is None:
+            return n_pictures
+        (row,), (column,) = self.rows_and_columns(height, width)
+        return max(1, min(n_pictures, self.room_px // (row.stop * column.stop)))
 
     def _cut(self, size: int) -> list["Span"]:
         size = math.ceil(size / self.step) * self.step

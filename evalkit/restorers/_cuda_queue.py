@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from evalkit.restorers._levels import Finish, Then
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     import torch

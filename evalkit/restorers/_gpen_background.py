@@ -13,6 +13,7 @@ from evalkit.restorers._realesrgan_network import NETWORKS, Network, load_module
 from evalkit.restorers._realesrgan_tuned import enlarge as enlarge_all
 from evalkit.restorers._realesrgan_tuned import load_pass
 from evalkit.restorers._realesrgan_work import batches_of, in_windows
+from evalkit.restorers._tf32 import single_precision
 from evalkit.restorers._tiling import Pass
 from evalkit.restorers._torch import TorchEngine
 from evalkit.restorers._work import Batches
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from evalkit.restorers._gpen_pipeline import Background
 
 REALESRNET = Network(
-    name="gpen-realesrnet-x2", n_blocks=23, n_features=32, scale=2, margin_px=144
+    name="gpen-realesrnet-x2",
+    n_blocks=23,
+    n_features=32,
+    scale=2,
+    margin_px=144,
+    peak_values=454,
 )
 """GPEN's own; of realesrgan-x2plus's form with half its features, and its margin."""
 
@@ -36,7 +42,7 @@ TOLD = ("runner", "device", "precision", "tile")
 
 def plan_background(
     settings: Settings,
-) -> tuple[int, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
+) -> tuple[int | str, tuple[WeightsInUse, ...], tuple[str, ...], tuple[Plan, ...]]:
     """Settle the tile and find the weights, without loading them.
 
     The settings are the face restorer's, device and precision settled.
@@ -44,8 +50,8 @@ def plan_background(
     Returns
     -------
     tuple
-        The tile in source pixels (0 for none), the weights, notes, and the plan of
-        the restorer that is loaded by name, if any.
+        The tile as in `Network.plan_tile`, the weights, notes, and the plan of the
+        restorer that is loaded by name, if any.
 
     Raises
     ------
@@ -53,14 +59,11 @@ def plan_background(
         They cannot be had: a background that was asked for is never left out.
 
     """
-    tile, is_upstream = settings["tile"], settings["runner"] == "upstream"
+    tile = settings["tile"]
     if settings["background"] == "none":
         return 0 if tile == "auto" else tile, (), (), ()
     if settings["background"] == "realesrnet":
-        if tile == "auto":  # 0 is the default of upstream's script
-            auto = REALESRNET.auto_tile(settings["device"], settings["precision"])
-            tile = 0 if is_upstream else auto
-        return tile, (fetch(REALESRNET.name),), (), ()
+        return REALESRNET.plan_tile(settings), (fetch(REALESRNET.name),), (), ()
     from evalkit.restorers import plan_restorer
 
     told = {name: settings[name] for name in TOLD}
@@ -99,7 +102,7 @@ def load_background(plan: Plan) -> Background | None:
         return None
     if settings["background"] == "realesrgan":
         (part,) = plan.parts
-        return _by_restorer(part.spec.build(part))
+        return _by_restorer(part.load())
     found = next(found for found in plan.weights if found.name == REALESRNET.name)
     return _by_network(_load_realesrnet(found, settings))
 
@@ -121,6 +124,7 @@ def _load_realesrnet(found: WeightsInUse, settings: Settings) -> Pass:
         return load_pass(
             REALESRNET, [found], device=device, precision=precision, tile=tile
         )[0]
+    precision = single_precision(settings) or precision
     engine = TorchEngine(load_module(REALESRNET, [found]), device, precision)
     tiling = Tiling(scale=2, tile=tile, margin=UPSTREAM_MARGIN_PX, step=2)
     return Pass(engine=engine, tiling=tiling, in_fp32=None)

@@ -171,6 +171,8 @@ class FaceRestorer:
             _tell(notes, f"{half} faces at a time: {error}")
         else:
             return list(zip(made[::2], made[1::2], strict=True))
+        # only here: while the error lives, what the failed attempt held does
+        engine.make_room()
         return [
             face
             for part in (slice(None, half), slice(half, None))

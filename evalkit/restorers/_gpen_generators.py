@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import SettingError
 from evalkit.restorers._protocol import Settings
+from evalkit.restorers._tf32 import single_precision
 from evalkit.restorers._torch import Engine, MakeEngine
 from evalkit.weights import load_state, user_weights
 
@@ -140,5 +141,7 @@ def engine_for(
     if make_engine:
         return make_engine(module, example, precision)
     if settings["device"] != "cpu" or settings["runner"] == "upstream":
+        if settings["runner"] == "upstream":
+            precision = single_precision(settings) or precision
         return TorchEngine(module, settings["device"], precision), []
     return engine_on_cpu(module, example, precision=precision)

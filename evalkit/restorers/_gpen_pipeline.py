@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit import faces
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import Detector, Face
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._gpen_faces import Crop, FaceRestorer, mixed, smooth_small
@@ -22,10 +23,10 @@ from evalkit.restorers._protocol import (
     Progress,
     Restored,
     Restorer,
-    Stopwatch,
     stop_if,
 )
-from evalkit.restorers._torch import oom_as_ours
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers._tf32 import calculating_in, single_precision
 
 Rgb: TypeAlias = NDArray[Any]
 """Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""
@@ -121,11 +122,12 @@ class GpenRestorer(Restorer):
         results: dict[int, Restored] = {}
         for indices in of_dtype.values():
             calls = [self._call(None, cancel, aligned=aligned) for _ in indices]
-            begun = [
-                self._begin(images[index], call)
-                for index, call in zip(indices, calls, strict=True)
-            ]
-            made = self._together(begun)
+            with oom_as_ours(f"faces of {len(indices)} pictures"):
+                begun = [
+                    self._begin(images[index], call)
+                    for index, call in zip(indices, calls, strict=True)
+                ]
+                made = self._together(begun)
             for index, call, output in zip(indices, calls, made, strict=True):
                 results[index] = Restored(
                     image=output, stages_s=call.watch.settled(), notes=call.notes
@@ -262,7 +264,9 @@ class GpenRestorer(Restorer):
     def _find(self, rgb: Rgb) -> list[Face]:
         confidence = self.plan.resolved["confidence"]
         picture = faces.as_rgb8(rgb)
-        with oom_as_ours(f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"):
+        doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
+        single = single_precision(self.plan.resolved)
+        with oom_as_ours(doing), calculating_in(single):
             if not self._is_upstream:
                 return faces.find_faces(self._detector, picture, confidence)
             is_long = max(picture.shape[:2]) > UPSTREAM_LONGEST

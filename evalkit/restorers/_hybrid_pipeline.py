@@ -14,6 +14,7 @@ import psutil
 
 from evalkit import faces
 from evalkit._face_parser import Parser
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import MASK_SIDE, Composite, Detector, Face, Mask, Matrix
 from evalkit.features import sharpness
 from evalkit.images import Picture
@@ -32,10 +33,11 @@ from evalkit.restorers._protocol import (
     Plan,
     Restored,
     Restorer,
-    Stopwatch,
     stop_if,
 )
-from evalkit.restorers._torch import Batch, Engine, oom_as_ours
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers._tf32 import calculating_in, single_precision
+from evalkit.restorers._torch import Batch, Engine
 
 Result = TypeVar("Result")
 
@@ -96,14 +98,14 @@ class Parts:
         self._plans, self._settings = plan.parts, plan.resolved
         self._loaded: dict[int, Restorer] = {}
         if self._settings["memory_mib"] is None:
-            self._loaded = {n: p.spec.build(p) for n, p in enumerate(plan.parts)}
+            self._loaded = {n: p.load() for n, p in enumerate(plan.parts)}
 
     def use(
         self, n: int, image: Picture, call: Call, work: Callable[[Restorer], Result]
     ) -> Result:
         """Let part `n` work; let it go if the other would not fit beside it."""
         plan, other = self._plans[n], self._plans[1 - n]
-        part = self._loaded.get(n) or plan.spec.build(plan)
+        part = self._loaded.get(n) or plan.load()
         self._loaded[n] = part  # of two that threads load at once, one is forgotten
         result = work(part)
         del part
@@ -176,7 +178,9 @@ class Hybrid(Restorer):
 
     def _find(self, rgb: Rgb) -> list[Face]:
         least = min(SOUGHT_FROM, self.plan.resolved["confidence"])
-        with oom_as_ours(f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"):
+        doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
+        single = single_precision(self.plan.resolved)
+        with oom_as_ours(doing), calculating_in(single):
             return faces.find_faces(self._detector, faces.as_rgb8(rgb), least)
 
     def _pairs(self, rgb: Rgb, found: Sequence[Face]) -> dict[int, Published]:

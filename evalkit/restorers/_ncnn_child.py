@@ -14,6 +14,7 @@ from typing import IO, NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._out_of_memory import sign_in
 from evalkit.errors import EvalkitError, KilledError, OutOfMemoryError
 from evalkit.restorers._protocol import Call, stop_if
 
@@ -102,7 +103,7 @@ class Child:
         words = " | ".join(self.said()[-5:]) or "nothing"
         code = self.process.returncode
         reason = f"{self._name} ended with exit code {code}; its last words: {words}"
-        if "vkAllocateMemory failed" in words or "bad_alloc" in words:
+        if sign_in(words):
             return OutOfMemoryError(f"out of memory: {reason}")
         # SIGKILL or SIGTERM; a fault of its own ends it by another
         is_killed = code in (-signal.SIGKILL, -signal.SIGTERM)

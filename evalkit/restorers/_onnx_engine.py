@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from evalkit.errors import EvalkitError, OutOfMemoryError
-from evalkit.restorers._protocol import Stopwatch
-from evalkit.restorers._torch import OUT_OF_MEMORY_SIGNS, Batch, Engine
+from evalkit._out_of_memory import oom_as_ours
+from evalkit.errors import EvalkitError
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers._torch import Batch, Engine
 
 DIFFERENCE = "evalkit.max_difference"
 """Key of the file's metadata under which the difference found at export stands."""
@@ -84,9 +85,8 @@ class OnnxEngine(Engine):
     def __init__(self, path: Path, session: Session) -> None:
         onnxruntime = import_onnxruntime()
         version = onnxruntime.__version__
-        super().__init__(
-            f"ONNX Runtime {version}, {session.precision}, {session.device}"
-        )
+        name = f"ONNX Runtime {version}, {session.precision}, {session.device}"
+        super().__init__(name, session.precision)
         kind, _, index = session.device.partition(":")
         if kind == "cuda":
             import torch  # noqa: F401 - brings the CUDA libraries
@@ -114,21 +114,24 @@ class OnnxEngine(Engine):
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
         """See `Engine.start`; the work is done at once."""
         kind, index = self._place
+        doing = f"a batch of shape {batch.shape}"
         try:
-            binding = self._session.io_binding()
-            with watch("upload"):
-                source = self._onnxruntime.OrtValue.ortvalue_from_numpy(
-                    np.ascontiguousarray(batch, self._dtype), kind, index
-                )
-                binding.bind_ortvalue_input(self._input, source)
-                binding.bind_output(self._output, kind, index)
-            with watch("network"):
-                self._session.run_with_iobinding(binding)
-                binding.synchronize_outputs()
-            with watch("download"):
-                output: Batch = binding.copy_outputs_to_cpu()[0].astype(np.float32)
-        except (RuntimeError, MemoryError) as error:
-            raise _as_ours(error, batch.shape, self.name) from error
+            with oom_as_ours(doing):
+                binding = self._session.io_binding()
+                with watch("upload"):
+                    source = self._onnxruntime.OrtValue.ortvalue_from_numpy(
+                        np.ascontiguousarray(batch, self._dtype), kind, index
+                    )
+                    binding.bind_ortvalue_input(self._input, source)
+                    binding.bind_output(self._output, kind, index)
+                with watch("network"):
+                    self._session.run_with_iobinding(binding)
+                    binding.synchronize_outputs()
+                with watch("download"):
+                    output: Batch = binding.copy_outputs_to_cpu()[0].astype(np.float32)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise EvalkitError(f"{self.name} failed at {doing}: {reason}") from error
         return lambda: output
 
 
@@ -156,13 +159,3 @@ def _open(onnxruntime: Any, path: Path, session: Session) -> Any:
         )
     opened.disable_fallback()
     return opened
-
-
-def _as_ours(error: Exception, shape: tuple[int, ...], name: str) -> EvalkitError:
-    reason = " ".join(str(error).split()) or "no memory"
-    signs = ("Failed to allocate memory", *OUT_OF_MEMORY_SIGNS)
-    found = next((sign for sign in signs if sign in reason), None)
-    if found or isinstance(error, MemoryError):
-        reason = reason[reason.index(found) :] if found else reason
-        return OutOfMemoryError(f"out of memory at a batch of shape {shape}: {reason}")
-    return EvalkitError(f"{name} failed at a batch of shape {shape}: {reason}")

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import EvalkitError
 from evalkit.paths import cache_dir
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._torch import (
     Batch,
     Engine,
     TorchEngine,
     network_digest,
-    oom_as_ours,
 )
 
 if TYPE_CHECKING:
@@ -143,8 +143,8 @@ class OpenVinoEngine(Engine):
     Each thread has an infer request of its own.
     """
 
-    def __init__(self, name: str, compiled: Any) -> None:
-        super().__init__(name)
+    def __init__(self, name: str, precision: str, compiled: Any) -> None:
+        super().__init__(name, precision)
         self._compiled = compiled
         self._takes_any_number = compiled.input(0).partial_shape.is_dynamic
         self._threads = threading.local()
@@ -185,7 +185,8 @@ def _compiled(openvino: Any, folder: Path, precision: str) -> OpenVinoEngine:
         },
     )
     version = openvino.__version__.split("-")[0]
-    return OpenVinoEngine(f"OpenVINO {version}, {precision}, cpu", compiled)
+    name = f"OpenVINO {version}, {precision}, cpu"
+    return OpenVinoEngine(name, precision, compiled)
 
 
 def _convert(

@@ -82,15 +82,16 @@ COMMON_OPTIONS: Mapping[str, Option] = MappingProxyType(
         ),
         "precision": Option(
             default="auto",
-            choices=("auto", "fp32", "fp16", "bf16"),
-            description="of the network's arithmetic",
+            choices=("auto", "fp32", "tf32", "fp16", "bf16"),
+            description="of the network's arithmetic; tf32 is of CUDA's convolutions",
         ),
         "tile": Option(
             default="auto",
             choices=("auto",),
             low=0,
             high=16384,
-            description="side of a tile in source px; 0 for none",
+            description="side of a tile in source px; 0 for none; auto on CUDA is "
+            "chosen at each call, by the memory that is free",
         ),
         "weights": Option(
             default=None,

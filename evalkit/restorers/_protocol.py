@@ -1,15 +1,15 @@
 """What a restorer is: its facts, its settings, its plan, its call, its result."""
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import CancelledError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._options import COMMON_OPTIONS, Option
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.weights import WeightsInUse
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class Plan:
     requested
         All settings as asked for.
     resolved
-        The same with every ``auto`` replaced by what it means on this machine.
+        The same with every ``auto`` replaced by what it means on this machine; but a
+        tile that the memory free at each call decides stays ``auto``.
     weights
         The files that will be loaded, the restorer's own first.
     notes
@@ -72,6 +73,18 @@ class Plan:
         if "random" in kinds:
             return "random"
         return kinds[0] if kinds else "none"
+
+    def load(self) -> "Restorer":
+        """Build what is planned.
+
+        Raises
+        ------
+        OutOfMemoryError
+            No room for it, nor for what a device needs first, such as a CUDA context.
+
+        """
+        with oom_as_ours(f"loading {self.spec.name}"):
+            return self.spec.build(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,46 +167,6 @@ class Restored:
     image: Picture
     stages_s: dict[str, float]
     notes: list[str]
-
-
-class Stopwatch:
-    """Adds up seconds by stage, waiting for the device at each stage's end."""
-
-    def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
-        self.stages_s: dict[str, float] = {}
-        self._synchronize = synchronize
-        self._begin_s = time.perf_counter()
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time the block as part of `stage`."""
-        start = time.perf_counter()
-        yield
-        self._synchronize()
-        self.add(stage, time.perf_counter() - start)
-
-    def add(self, stage: str, passed_s: float) -> None:
-        """Count seconds that were measured elsewhere as part of `stage`."""
-        self.stages_s[stage] = self.stages_s.get(stage, 0.0) + passed_s
-
-    def add_rest(self, stage: str) -> None:
-        """Count as `stage` what has passed since the beginning and is of no stage."""
-        passed_s = time.perf_counter() - self._begin_s
-        self.add(stage, max(0.0, passed_s - sum(self.stages_s.values())))
-
-    def settled(self) -> dict[str, float]:
-        """The stages of work that has ended: together no more than has passed.
-
-        What overlapped with a GPU's network is counted by what it added to it.
-        """
-        passed_s = time.perf_counter() - self._begin_s
-        others_s = sum(s for name, s in self.stages_s.items() if name != "network")
-        added_s = max(0.0, passed_s - self.stages_s.get("network", 0.0))
-        share = min(1.0, added_s / others_s) if others_s else 1.0
-        return {
-            name: seconds if name == "network" else share * seconds
-            for name, seconds in self.stages_s.items()
-        }
 
 
 @dataclass(slots=True, kw_only=True)
@@ -291,7 +264,8 @@ class Restorer(ABC):
         check_picture(image)
         call = self._call(progress, cancel, aligned=aligned, source=source)
         stop_if(call.cancel)
-        output = self._restore(image, call)
+        with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
+            output = self._restore(image, call)
         stages_s = call.watch.settled()
         return Restored(image=output, stages_s=stages_s, notes=call.notes)
 

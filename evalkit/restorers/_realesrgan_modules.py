@@ -88,8 +88,8 @@ class RRDBNet(nn.Module):
         features = self.conv_first(x)
         features = features + self.conv_body(self.body(features))
         for convolve in (self.conv_up1, self.conv_up2):
-            larger = functional.interpolate(features, scale_factor=2, mode="nearest")
-            features = self.lrelu(convolve(larger))
+            # without a name, which would hold a quarter of the peak until the end
+            features = self.lrelu(convolve(_doubled(features)))
         output: torch.Tensor = self.conv_last(self.lrelu(self.conv_hr(features)))
         return output
 
@@ -125,3 +125,7 @@ class SRVGGNetCompact(nn.Module):
         output: torch.Tensor = self.upsampler(features)
         output += functional.interpolate(x, scale_factor=self.scale, mode="nearest")
         return output
+
+
+def _doubled(x: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(x, scale_factor=2, mode="nearest")

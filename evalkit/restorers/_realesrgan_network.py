@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from evalkit.errors import WeightsError
-from evalkit.restorers._canvas import Tiling
+from evalkit.restorers._canvas import SEAM, Tiling
+from evalkit.restorers._protocol import Settings
+from evalkit.restorers._torch import ASSUMED_BYTES, Engine
 from evalkit.weights import WeightsInUse, load_state
 
 if TYPE_CHECKING:
@@ -20,6 +23,12 @@ CITATION = (
 
 CUDA_BATCH_PX = 512 * 512
 """Source pixels that keep a large GPU busy; smaller windows go there together."""
+
+VALUE_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
+
+TILE_STEP = 32
+"""On CUDA a tile's side is a multiple of it, so that a little more or less of free
+memory makes no other tiles."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +49,10 @@ class Network:
         Channels of the feature maps.
     scale
         Output side divided by source side.
+    peak_values
+        Numbers that a source pixel takes at once, at the worst moment: eager PyTorch
+        2.15.0, fp32, a source of 48x48 px on a CPU, where a convolution has a copy of
+        its output beside it. What cuDNN takes in its place is not known.
 
     """
 
@@ -49,28 +62,70 @@ class Network:
     n_convolutions: int = 0
     n_features: int = 64
     scale: int = 4
+    peak_values: int = 3344
 
     @property
     def step(self) -> int:
         """Source sides must be multiples of it: a x2 ``RRDBNet`` unshuffles pixels."""
         return 2 if self.n_blocks and self.scale == 2 else 1
 
-    def auto_tile(self, device: str, precision: str) -> int:
-        """The side of a tile, source pixels, that needs about 3 GiB at most.
+    def auto_tile(
+        self, device: str, precision: str, room_bytes: int = ASSUMED_BYTES
+    ) -> int:
+        """The side of a tile, source pixels, that needs `room_bytes` at most.
 
-        Measured with OpenVINO: an ``RRDBNet`` of 64 features takes 6.4 kB for a source
-        pixel in bf16 and 12.5 kB in fp32, at a quarter of the resolution less.
+        On a CPU about 3 GiB, measured with OpenVINO: an ``RRDBNet`` of 64 features
+        takes 6.4 kB for a source pixel in bf16 and 12.5 kB in fp32, at a quarter of the
+        resolution less. On CUDA the largest by `peak_values`, margins and seams
+        included; at least `TILE_STEP`.
         """
-        if not self.n_blocks:
-            return 512
-        side = 768 if device != "cpu" else 512 if precision != "fp32" else 352
-        return side * self.step
+        if device == "cpu":
+            side = 512 if precision != "fp32" or not self.n_blocks else 352
+            return side * self.step
+        window = math.isqrt(room_bytes // self._px_bytes(precision))
+        side = window - 2 * self.margin_px - SEAM
+        return max(side - side % TILE_STEP, TILE_STEP)
 
-    def tiling(self, device: str, tile: int) -> Tiling:
-        """How the tuned runner cuts a picture."""
+    def plan_tile(self, settings: Settings) -> int | str:
+        """The tile of settings whose device and precision are settled.
+
+        On CUDA ``auto`` stays: `fit` decides at each call.
+        """
+        if settings["tile"] != "auto":
+            return int(settings["tile"])
+        if settings["runner"] == "upstream":
+            return 0  # the default of upstream's script
+        if settings["device"] != "cpu":
+            return "auto"
+        return self.auto_tile("cpu", settings["precision"])
+
+    def fit(self, engine: Engine, height: int, width: int) -> tuple[Tiling, str]:
+        """How a picture is cut on CUDA, by the memory that is free now, and a note.
+
+        Not at all where it fits, else into the largest tiles of which one does.
+        """
+        sides = (math.ceil(side / self.step) * self.step for side in (height, width))
+        px_bytes, free_bytes = self._px_bytes(engine.precision), engine.free_bytes
+        needed_bytes = math.prod(sides) * px_bytes
+        tile = 0
+        if needed_bytes > free_bytes:
+            tile = self.auto_tile("cuda", engine.precision, free_bytes)
+        tiling = self.tiling("cuda", tile)
+        room_px = free_bytes // px_bytes
+        batch_px = min(tiling.batch_px, room_px)
+        return replace(tiling, batch_px=batch_px, room_px=room_px), (
+            f"tile {f'{tile} px' if tile else 'none'}: {width}x{height} px need "
+            f"{needed_bytes / 2**30:.2f} GiB, {free_bytes / 2**30:.2f} may be taken"
+        )
+
+    def _px_bytes(self, precision: str) -> int:
+        return self.peak_values * VALUE_BYTES[precision]
+
+    def tiling(self, device: str, tile: int | str) -> Tiling:
+        """How the tuned runner cuts a picture; ``auto`` as if memory sufficed."""
         return Tiling(
             scale=self.scale,
-            tile=tile,
+            tile=0 if tile == "auto" else int(tile),
             margin=self.margin_px,
             step=self.step,
             batch_px=0 if device == "cpu" else CUDA_BATCH_PX,
@@ -81,11 +136,27 @@ NETWORKS = {
     network.name: network
     for network in (
         Network(name="realesrgan-x4plus", n_blocks=23, margin_px=80),
-        Network(name="realesrgan-x2plus", n_blocks=23, margin_px=160, scale=2),
+        Network(
+            name="realesrgan-x2plus",
+            n_blocks=23,
+            margin_px=160,
+            scale=2,
+            peak_values=851,
+        ),
         Network(name="realesrnet-x4plus", n_blocks=23, margin_px=80),
         Network(name="realesrgan-x4plus-anime", n_blocks=6, margin_px=48),
-        Network(name="realesrgan-general-x4", n_convolutions=32, margin_px=34),
-        Network(name="realesrgan-animevideo-x4", n_convolutions=16, margin_px=18),
+        Network(
+            name="realesrgan-general-x4",
+            n_convolutions=32,
+            margin_px=34,
+            peak_values=208,
+        ),
+        Network(
+            name="realesrgan-animevideo-x4",
+            n_convolutions=16,
+            margin_px=18,
+            peak_values=208,
+        ),
     )
 }
 """By name. The margins of x4plus and x4plus-anime are measured on registered pictures

@@ -9,6 +9,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._openvino import engine_on_cpu
@@ -21,8 +22,9 @@ from evalkit.restorers._protocol import (
     Restorer,
 )
 from evalkit.restorers._realesrgan_network import Network, load_module
+from evalkit.restorers._tf32 import SINGLE
 from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import Engine, MakeEngine, TorchEngine, oom_as_ours
+from evalkit.restorers._torch import Engine, MakeEngine, TorchEngine
 from evalkit.weights import WeightsInUse
 
 
@@ -32,7 +34,7 @@ def load_pass(
     *,
     device: str,
     precision: str,
-    tile: int,
+    tile: int | str,
     denoise_strength: float = 1.0,
     make_engine: MakeEngine | None = None,
 ) -> tuple[Pass, list[str]]:
@@ -45,7 +47,8 @@ def load_pass(
     device, precision
         As `pick_device` and `pick_precision` returned them.
     tile
-        Source pixels; 0 to cut nothing.
+        Source pixels; 0 to cut nothing; ``auto`` for what `Network.fit` says of each
+        picture.
     make_engine
         What runs the network; None for OpenVINO on a CPU and PyTorch on CUDA.
 
@@ -66,8 +69,10 @@ def load_pass(
 
     engine, notes = load(precision)
     tiling = network.tiling(device, tile)
-    in_fp32 = None if precision == "fp32" else lambda: load("fp32")[0]
-    return Pass(engine=engine, tiling=tiling, in_fp32=in_fp32), [engine.name, *notes]
+    in_fp32 = None if precision in SINGLE else lambda: load("fp32")[0]
+    fit = network.fit if tile == "auto" else None
+    made = Pass(engine=engine, tiling=tiling, in_fp32=in_fp32, fit=fit)
+    return made, [engine.name, *notes]
 
 
 def enlarge(
@@ -107,8 +112,7 @@ class TunedRealESRGAN(Restorer):
         self._passes = tuple(passes)
 
     def _restore(self, image: Picture, call: Call) -> Picture:
-        with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
-            return self._together([image], call, self._passes)[0]
+        return self._together([image], call, self._passes)[0]
 
     def restore_batch(
         self,
@@ -151,9 +155,14 @@ class TunedRealESRGAN(Restorer):
         """Restore pictures of one shape and dtype; each alone if one needs fp32."""
         call = self._call(None, cancel)
         passes = [replace(step, in_fp32=None) for step in self._passes]
+        height, width = images[0].shape[:2]
+        made: list[Picture] = []
         try:
-            made = self._together(images, call, passes)
+            with oom_as_ours(f"{len(images)} pictures of {width}x{height} px"):
+                made = self._together(images, call, passes)
         except OutputRejectedError:
+            pass  # while the error lives, what the failed attempt held does
+        if not made:
             return [self.restore(image, cancel=cancel) for image in images]
         share_s = {n: s / len(made) for n, s in call.watch.settled().items()}
         return [
@@ -181,7 +190,7 @@ class TunedRealESRGAN(Restorer):
         n_planes = 2 if _takes_alpha(images, self.plan.resolved["alpha"]) else 1
         counts = []
         for step in self._passes:
-            rows, columns = step.tiling.rows_and_columns(height, width)
+            rows, columns = step.cuts(height, width)[0].rows_and_columns(height, width)
             counts.append(len(rows) * len(columns) * n_planes * len(images))
             height, width = height * step.tiling.scale, width * step.tiling.scale
         return counts

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
-from evalkit.restorers._protocol import Call, Plan, Restorer, Stopwatch, stop_if
+from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
 from evalkit.restorers._realesrgan_work import TILE_PAD
-from evalkit.restorers._torch import oom_as_ours
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers._tf32 import calculating_in, single_precision
 
 if TYPE_CHECKING:
     import torch
@@ -41,9 +43,13 @@ class UpstreamRealESRGAN(Restorer):
         import torch
 
         settings = plan.resolved
+        self._single = single_precision(settings)
+        precision = settings["precision"]
+        if precision == "fp32" and self._single == "tf32":
+            precision = "fp32 with TF32 in convolutions"
         runs = (
             f"RealESRGANer {version('realesrgan')} on PyTorch {torch.__version__}, "
-            f"{settings['precision']}, {settings['device']}"
+            f"{precision}, {settings['device']}"
         )
         super().__init__(plan, (runs, *plan.notes))
         self._upsampler = _upsampler(settings, module, network_scale)
@@ -54,7 +60,9 @@ class UpstreamRealESRGAN(Restorer):
         n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
         call.watch = Stopwatch(_synchronize(settings["device"]))
         upsampler = copy.copy(self._upsampler)
-        upsampler.model = _guarded(upsampler.model, call, n_tiles)
+        # what another restorer sets meanwhile, in another thread, is not for this one
+        network = calculating_in(self._single)(upsampler.model)
+        upsampler.model = _guarded(network, call, n_tiles)
         # what the watch gives for `with` decorates a function as well
         upsampler.pre_process = call.watch("upload")(upsampler.pre_process)
         upsampler.post_process = call.watch("download")(
@@ -118,12 +126,13 @@ def _guarded(
         nonlocal done
         stop_if(call.cancel)
         try:
-            doing = f"a tile of shape {tuple(tile.shape)}"
-            with oom_as_ours(doing), call.watch("network"):
-                output = model(tile)
+            with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"):
+                with call.watch("network"):
+                    output = model(tile)
+                is_finite = torch.isfinite(output).all()
         except RuntimeError as error:
             raise OutputRejectedError(f"the network failed: {error}") from error
-        if not torch.isfinite(output).all():
+        if not is_finite:
             raise OutputRejectedError("the network's output holds NaN or infinity")
         done += 1
         call.progress(done, n_tiles)

@@ -19,12 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.restorers._canvas import Canvas, Job, Planes, Tiling
 from evalkit.restorers._levels import Finish, Values, ends
 from evalkit.restorers._protocol import Call, stop_if
-from evalkit.restorers._torch import Batch, Engine, oom_as_ours
+from evalkit.restorers._torch import Batch, Engine
 
 SMALLEST_TILE = 16
 """Source pixels; a device without the memory for this one is given up."""
@@ -43,12 +44,25 @@ class Pass:
     in_fp32
         Makes the engine for a picture of which the output is NaN, infinite or
         constant; None where `engine` calculates in fp32 itself.
+    fit
+        ``fit(engine, height, width)``: the cuts for what memory is free, in place of
+        `tiling`, and a note that tells them.
 
     """
 
     engine: Engine
     tiling: Tiling
     in_fp32: Callable[[], Engine] | None
+    fit: Callable[[Engine, int, int], tuple[Tiling, str]] | None = None
+
+    def cuts(
+        self, height: int, width: int, engine: Engine | None = None
+    ) -> tuple[Tiling, list[str]]:
+        """How a picture is cut now, for the pass's own engine or another, and notes."""
+        if self.fit is None:
+            return self.tiling, []
+        tiling, note = self.fit(engine or self.engine, height, width)
+        return tiling, [note]
 
 
 def restore_tiled(
@@ -85,13 +99,12 @@ def restore_tiled(
         `cancel` returned true.
 
     """
-    notes: list[str] = []
     height, width = sources[0].shape[:2]
     longest = max(height, width)
-    engine, tiling, in_fp32 = step.engine, step.tiling, step.in_fp32
-    # where the device gains by batches; of a picture that is cut, a window fills it
-    is_whole = tiling.batch_px and not tiling.cuts(height, width)
-    n_together = len(sources) if is_whole else 1
+    engine, in_fp32 = step.engine, step.in_fp32
+    tiling, notes = step.cuts(height, width)
+    n_together = tiling.n_together(len(sources), height, width)
+    load: Callable[[], Engine] | None = None
     while True:
         try:
             with oom_as_ours(f"a picture of {width}x{height} px"):
@@ -111,7 +124,15 @@ def restore_tiled(
             if in_fp32 is None:
                 raise
             notes.append(f"in fp32: {error} ({engine.name})")
-            engine, in_fp32 = in_fp32(), None
+            load, in_fp32 = in_fp32, None
+        # only here: while the error lives, what the failed attempt held does
+        engine.make_room()
+        if load:
+            engine, load = load(), None
+            tiling, more = step.cuts(height, width, engine)
+            notes += more
+            n_fit = tiling.n_together(len(sources), height, width)
+            n_together = min(n_together, n_fit)
 
 
 def _attempt(

@@ -7,18 +7,19 @@ import inspect
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.errors import EvalkitError, OutOfMemoryError, SettingError
+from evalkit._out_of_memory import oom_as_ours
+from evalkit.errors import SettingError
 from evalkit.provenance import machine
 from evalkit.restorers._cuda_queue import queue
 from evalkit.restorers._levels import Finish, Then
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers._tf32 import SINGLE, calculating_in
 
 if TYPE_CHECKING:
     import torch
@@ -32,18 +33,11 @@ CPU_UNITS = {
 }
 """What a CPU must have to calculate in a short precision, by PyTorch's names."""
 
+ASSUMED_BYTES = 3 * 2**30
+"""What a network may take of a device that cannot be asked what is free."""
+
 GPU_FILES = ("nvidia*", "nvhost*", "nvmap", "dxg", "kfd")
 """Below /dev: of NVIDIA, its Jetson, Windows' Linux, and AMD."""
-
-OUT_OF_MEMORY_SIGNS = (
-    "out of memory",
-    "can't alloc",
-    "Failed to allocate",
-    "not enough memory",
-    "bad_alloc",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-)
 
 
 def pick_device(device: str) -> str:
@@ -103,7 +97,7 @@ def cpu_has(precision: str) -> bool:
 
 
 def pick_precision(precision: str, device: str, runner: str) -> str:
-    """The precision that `precision` means: ``fp32``, ``fp16`` or ``bf16``.
+    """The precision that `precision` means: ``fp32``, ``tf32``, ``fp16`` or ``bf16``.
 
     ``auto`` is fp16 on a GPU; on a CPU fp32 for the runner ``upstream``, and for
     ``tuned`` bf16 where the CPU has units for it, else fp32.
@@ -111,10 +105,17 @@ def pick_precision(precision: str, device: str, runner: str) -> str:
     Raises
     ------
     SettingError
-        A precision that would be emulated: a CPU without units for it, tuned.
+        A precision that would be emulated: a CPU without units for it, tuned. The
+        original has none that is called TF32.
 
     """
     on_cpu = device == "cpu"
+    if precision == "tf32" and (on_cpu or runner == "upstream"):
+        raise SettingError(
+            "precision 'tf32' is of the tuned runner on CUDA; got runner "
+            f"{runner!r} on {device}, whose fp32 is "
+            f"{'exact' if on_cpu else 'as PyTorch has it by default, mostly TF32'}"
+        )
     if precision == "auto":
         if not on_cpu:
             return "fp16"
@@ -128,12 +129,11 @@ def pick_precision(precision: str, device: str, runner: str) -> str:
 
 
 def torch_dtype(precision: str) -> torch.dtype:
-    """PyTorch's name of ``fp32``, ``fp16`` or ``bf16``."""
+    """PyTorch's name of ``fp32`` or ``tf32``, ``fp16``, ``bf16``."""
     import torch
 
-    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[
-        precision
-    ]
+    short = {"fp16": torch.float16, "bf16": torch.bfloat16}
+    return torch.float32 if precision in SINGLE else short[precision]
 
 
 def network_digest(module: torch.nn.Module, *told: str) -> str:
@@ -175,45 +175,18 @@ def _values(part: torch.nn.Module) -> Iterator[tuple[str, Any]]:
             yield name, value
 
 
-@contextmanager
-def oom_as_ours(doing: str) -> Iterator[None]:
-    """Turn what PyTorch, OpenVINO or NumPy raise for lack of memory into ours.
-
-    `doing` is what the block does, for the message: ``a tile of 256x256 px``.
-
-    Raises
-    ------
-    OutOfMemoryError
-        The block ran out of memory. Every other error passes as it is.
-
-    """
-    try:
-        yield
-    except EvalkitError:
-        raise
-    except (MemoryError, RuntimeError) as error:
-        signed = [
-            line
-            for line in str(error).splitlines()
-            if any(sign in line for sign in OUT_OF_MEMORY_SIGNS)
-        ]
-        if not isinstance(error, MemoryError) and not signed:
-            raise
-        reason = signed[0] if signed else str(error)
-        raise OutOfMemoryError(f"out of memory at {doing}: {reason}") from error
-
-
 class Engine(ABC):
     """A network on a device, called with NumPy arrays; may be shared by threads.
 
-    Its name says what runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``.
+    Its name says what runs it, for the notes: ``PyTorch 2.15.0, fp16, cuda:0``; its
+    precision is that of its feature maps.
     """
 
     n_ahead = 0
     """How many batches to start before the first one's output is asked for."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, name: str, precision: str = "fp32") -> None:
+        self.name, self.precision = name, precision
 
     @abstractmethod
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
@@ -243,6 +216,14 @@ class Engine(ABC):
 
         return finish_then
 
+    @property
+    def free_bytes(self) -> int:
+        """What it may take on its device now; `ASSUMED_BYTES` where it cannot ask."""
+        return ASSUMED_BYTES
+
+    def make_room(self) -> None:  # noqa: B027 - most engines keep nothing
+        """Give back what is kept for later calls, since memory has run out."""
+
     def __call__(self, batch: Batch, watch: Stopwatch | None = None) -> Batch:
         """The network's output, float32, not clipped."""
         return self.start(batch, watch or Stopwatch())()
@@ -267,29 +248,51 @@ class TorchEngine(Engine):
     module
         Takes and gives one tensor ``(N, C, H, W)``; is moved and converted.
     device, precision
-        As `pick_device` and `pick_precision` returned them.
+        As `pick_device` and `pick_precision` returned them; ``fp32`` on CUDA is exact.
 
     """
 
     def __init__(self, module: torch.nn.Module, device: str, precision: str) -> None:
         import torch
 
-        super().__init__(f"PyTorch {torch.__version__}, {precision}, {device}")
+        name = f"PyTorch {torch.__version__}, {precision}, {device}"
+        super().__init__(name, precision)
         self._device = torch.device(device)
         self._dtype = torch_dtype(precision)
-        layout = torch.contiguous_format
-        if self._device.type == "cuda":
-            layout = torch.channels_last
-            self.n_ahead = 1
-            torch.cuda.empty_cache()  # what a restorer that was dropped left behind
-            new_stream: Any = torch.cuda.Stream  # PyTorch leaves these two untyped
-            self._streams = [new_stream(self._device) for _ in range(3)]
-        self._layout = layout
+        self._layout = torch.contiguous_format
         with oom_as_ours("loading the network"):
             module = module.eval().requires_grad_(False)
             # torch's annotations lack the call that converts device and layout at once
             to: Any = module.to
-            self._module = to(self._device, self._dtype, memory_format=layout)
+            if self._device.type == "cuda":
+                self._layout = torch.channels_last
+                self.n_ahead = 1
+                torch.cuda.empty_cache()  # what a restorer that was dropped left behind
+                new_stream: Any = torch.cuda.Stream  # PyTorch leaves these two untyped
+                self._streams = [new_stream(self._device) for _ in range(3)]
+            self._module = to(self._device, self._dtype, memory_format=self._layout)
+            if self._device.type == "cuda":
+                # the weights are laid out on this thread's stream
+                laid_out = torch.cuda.current_stream(self._device)
+                self._streams[1].wait_stream(laid_out)
+
+    @property
+    def free_bytes(self) -> int:
+        """See `Engine.free_bytes`; what PyTorch holds without using it is free, too."""
+        import torch
+
+        if self._device.type != "cuda":
+            return ASSUMED_BYTES
+        free_bytes, _ = torch.cuda.mem_get_info(self._device)
+        held_bytes = torch.cuda.memory_reserved(self._device)
+        return free_bytes + held_bytes - torch.cuda.memory_allocated(self._device)
+
+    def make_room(self) -> None:
+        """See `Engine.make_room`; cuDNN and cuBLAS cannot use what PyTorch holds."""
+        import torch
+
+        if self._device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
         """See `Engine.start`; on a CPU the work is done at once."""
@@ -333,7 +336,8 @@ class TorchEngine(Engine):
         import torch
 
         def network(source: torch.Tensor) -> Any:
-            return self._module(source.to(self._dtype, memory_format=self._layout))
+            with calculating_in(self.precision):
+                return self._module(source.to(self._dtype, memory_format=self._layout))
 
         with torch.cuda.device(self._device):  # pinning makes a context on it
             place = self._streams, self._device

@@ -11,6 +11,7 @@ from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers._tf32 import calculating_in, single_precision
 
 FALLBACK = "realesrgan"
 
@@ -39,7 +40,8 @@ class Auto(Restorer):
         self._lock = threading.Lock()
 
     def _restore(self, image: Picture, call: Call) -> Picture:
-        with call.watch("route"):
+        single = single_precision(self.plan.resolved)
+        with call.watch("route"), calculating_in(single):
             route, _, (rule, *seen) = decide(look(image, self._detector))
         call.notes += [f"route {route}: {rule}", *seen]
         if ROUTES[route] not in self._plans:
@@ -64,8 +66,7 @@ class Auto(Restorer):
     def _load(self, name: str) -> Restorer:
         with self._lock:
             if name not in self._loaded:
-                part = self._plans[name]
-                self._loaded[name] = part.spec.build(part)
+                self._loaded[name] = self._plans[name].load()
             return self._loaded[name]
 
 

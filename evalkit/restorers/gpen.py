@@ -30,6 +30,7 @@ from evalkit.restorers._gpen_generators import (
 )
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._tf32 import SINGLE
 from evalkit.restorers._torch import Engine, MakeEngine, pick_device, pick_precision
 from evalkit.restorers._work import Batches, Work, count_work
 from evalkit.weights import WeightsInUse, fetch, user_weights
@@ -72,6 +73,13 @@ RANDOM = "random"
 
 PARSER = "parsenet"
 
+OUR_KERNELS = (
+    "our layers ran in place of the CUDA extensions of GPEN's authors (fused_act, "
+    "upfirdn2d), without cuDNN's search, which they switch on: on CUDA this cost is "
+    "not the original's"
+)
+"""Of the runner ``upstream``. The authors' ``face_model/op`` and ``face_detect``."""
+
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     """Settle every ``auto``, and find the weights or download them.
@@ -102,12 +110,13 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     parser, still_more = _find_parser()
     settled["tile"], background, last, parts = plan_background(settled)
     others = [found for found in (detector, parser) if found]
+    theirs = [OUR_KERNELS] if is_upstream and device != "cpu" else []
     return Plan(
         spec=spec,
         requested=settings,
         resolved=settled,
         weights=(generator, *others, *background),
-        notes=(*notes, *more, *still_more, *last),
+        notes=(*notes, *theirs, *more, *still_more, *last),
         parts=parts,
     )
 
@@ -164,7 +173,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     face_restorer = FaceRestorer(
         engine=engine,
         in_fp32=None
-        if precision == "fp32"
+        if precision in SINGLE
         else lambda: _load_engine(plan, "fp32", make_engine)[0],
         side=size.side,
         batch=1 if device == "cpu" else size.cuda_batch,

@@ -1,6 +1,5 @@
 """Real-ESRGAN on ncnn: Vulkan devices and CPUs, without PyTorch."""
 
-import importlib.metadata
 import re
 import shutil
 from dataclasses import replace
@@ -11,6 +10,7 @@ import numpy as np
 
 from evalkit.errors import EvalkitError, SettingError, WeightsError
 from evalkit.images import Picture
+from evalkit.provenance import versions
 from evalkit.restorers._ncnn_child import Task
 from evalkit.restorers._ncnn_pictures import (
     as_rgb8,
@@ -37,7 +37,6 @@ from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._realesrgan_network import CITATION, NETWORKS
 from evalkit.restorers._realesrgan_work import in_tiles
-from evalkit.restorers._torch import oom_as_ours
 from evalkit.restorers._work import Work, count_work
 from evalkit.weights import WeightsInUse, registry, user_weights
 
@@ -96,12 +95,9 @@ class NcnnRealESRGAN(Restorer):
             colours = as_rgb8(image)
         height, width = colours.shape[:2]
         tile = self.plan.resolved["tile"] or max(SMALLEST_SIDE, height, width)
-        doing = f"a picture of {width}x{height} px"
-        with oom_as_ours(doing):
-            output, stages_s = self._backend(
-                Task(at_least(colours, SMALLEST_SIDE), tile, call)
-            )
-        with oom_as_ours(doing), call.watch("blend"):
+        task = Task(at_least(colours, SMALLEST_SIDE), tile, call)
+        output, stages_s = self._backend(task)
+        with call.watch("blend"):
             output = output[: height * SCALE, : width * SCALE]
             if self.plan.resolved["device_name"].startswith(SOFTWARE):
                 output, notes = unwrapped(output, colours)
@@ -128,7 +124,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     weights = _find_weights(spec.weights[0], settings["weights"])
     backend = "package" if settings["backend"] == "auto" else settings["backend"]
     device, device_name, device_notes = _pick_device(settings["device"], backend)
-    version = importlib.metadata.version(DISTRIBUTION)
+    version = versions([DISTRIBUTION])[DISTRIBUTION] or "of an unknown version"
     runs = PROGRAM if backend == "program" else f"{DISTRIBUTION} {version}"
     precision = "fp32" if device == "cpu" else "fp16 storage, fp32 arithmetic"
     tile = AUTO_TILE if settings["tile"] == "auto" else int(settings["tile"])

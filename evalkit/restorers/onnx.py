@@ -69,6 +69,8 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     session = Session(device=device, precision=precision)
     search = settings["cudnn_conv_algo_search"]
     options = {} if device == "cpu" else {"cudnn_conv_algo_search": search.upper()}
+    if options and precision == "fp32":  # which would be TF32, by ORT's default
+        options["use_tf32"] = "0"
     resolved = {
         **made.resolved,
         "cudnn_conv_algo_search": search,

@@ -68,9 +68,8 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
             f"{spec.name}: RealESRGANer has no bf16; known: auto, fp32, fp16"
         )
     scale = settings["scale"] or network.scale
-    tile = settings["tile"]
-    if tile == "auto":  # 0 is the default of upstream's script
-        tile = network.auto_tile(device, precision) if runner == "tuned" else 0
+    told = {"device": device, "precision": precision, "scale": scale}
+    told["tile"] = network.plan_tile({**settings, **told})
     weights = _find_weights(spec, settings)
     notes = [f"scale {scale:g} by Lanczos from {network.scale}"]
     if scale == network.scale:
@@ -79,7 +78,6 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         second = find(SECOND_PASS) if spec.name in PHOTOGRAPHS else None
         weights += (second,) if second else ()
         notes = [_two_passes(spec.name, network.scale, second)]
-    told = {"device": device, "precision": precision, "scale": scale, "tile": int(tile)}
     return Plan(
         spec=spec,
         requested=settings,

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,7 +35,8 @@ def loaded(
     ------
     tuple
         The restorer; the monitor, if any; the columns of ``records`` that belong to
-        the first run: ``load_time_s``, and with a monitor `_memory_parts`.
+        the first run: ``load_time_s``, and with a monitor the resident set
+        before and after the load.
 
     """
     # the parent has fetched what can be had: no download belongs in a timed cell
@@ -49,25 +50,24 @@ def loaded(
         start = time.perf_counter()
         restorer = load_restorer(**parameters)
         end = time.perf_counter()
-        parts = _memory_parts(monitor, start, end) if monitor else {}
-        yield restorer, monitor, {"load_time_s": end - start, **parts}
+        once = {"load_time_s": end - start}
+        if monitor:
+            for name, at in (("start_rss_mib", start), ("loaded_rss_mib", end)):
+                once[name] = monitor.summary(at, at)["peak_rss_mib"]
+        yield restorer, monitor, once
 
 
-def _memory_parts(
-    monitor: Monitor, start_s: float, end_s: float
-) -> dict[str, float | None]:
-    """What a peak will be made of: memory before the load and just after it.
+def context_mib(monitor: Monitor | None) -> float | None:
+    """What the device has lost and torch does not hold: the context, libraries' own.
 
-    ``cuda_context_mib`` is what the device has lost to the load and torch does not
-    hold: the CUDA context and the libraries' own.
+    To be asked after a run: CUDA loads a kernel, and cuDNN its libraries, when they
+    are first used.
     """
-    start, now = (monitor.summary(at, at) for at in (start_s, end_s))
-    lost, held = now["nvml_device_delta_mib"], cuda_reserved_mib()
-    return {
-        "start_rss_mib": start["peak_rss_mib"],
-        "loaded_rss_mib": now["peak_rss_mib"],
-        "cuda_context_mib": None if lost is None or held is None else lost - held,
-    }
+    now, held = time.perf_counter(), cuda_reserved_mib()
+    if monitor is None or held is None:
+        return None
+    lost: float | None = monitor.summary(now, now)["nvml_device_delta_mib"]
+    return None if lost is None else lost - held
 
 
 def check_unchanged(path: Path, sha256: str | None) -> None:
@@ -94,11 +94,12 @@ def measure(
     kind: str,
     output: Path,
     monitor: Monitor | None = None,
+    before: Sequence[tuple[float, float]] = (),
 ) -> dict[str, Any]:
     """Restore one picture as a user's run does, from its file to a file, and time it.
 
     `source`, `path` and `kind` are from the table `evalkit.tables.IMAGES`. What a
-    monitor measures is left out where there is none.
+    monitor measures is left out where there is none; `before` as in its `summary`.
 
     Returns
     -------
@@ -128,7 +129,7 @@ def measure(
             f"torch's global flags were {flags} and the restorer left {torch_flags()}: "
             "what runs after it in this process is not comparable"
         )
-    meters = monitor.summary(begin, end) if monitor else {"notes": []}
+    meters = monitor.summary(begin, end, before) if monitor else {"notes": []}
     sizes = (found.get("peak_rss_mib") for found in (peaks, meters))
     height, width = restored.image.shape[:2]
     return {

@@ -150,7 +150,8 @@ def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
         "latency_high_s": high,
         "memory_mib": by_nvml if on_gpu else rss_mib,
         "memory_kind": "nvml device delta" if on_gpu else "sum of peak RSS",
-        "gpu_busy_percent": warm["gpu_busy_percent"].mean(),
+        # the last run of each tells its whole series
+        "gpu_busy_percent": warm.groupby("instance")["gpu_busy_percent"].last().mean(),
     }
     if len(failed):
         found |= failed.iloc[0][["outcome", "error"]]

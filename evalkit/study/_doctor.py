@@ -26,6 +26,17 @@ UPSTREAM = {
 }
 """The packages that Python 3.11 and 3.12 alone can have, and what needs them."""
 
+TOOLS = {
+    "openvino": "the CPU engine",
+    "onnxruntime": "onnx-... restorers",
+    "imagecodecs": "pictures of 16 bits, AVIF, JPEG XL",
+    "tifffile": "TIFF of 16 bits",
+    "pi_heif": "HEIC pictures",
+    "pypdfium2": "pages of a PDF",
+    "IPython": "notebooks",
+}
+"""Modules that one kind of work alone needs; the rest goes on without them."""
+
 NEEDED_FREE_BYTES = 4 * 2**30
 """GPEN's and Real-ESRGAN's weights and the outputs of a default study, with room."""
 
@@ -197,14 +208,14 @@ def _tools() -> Iterator[Finding]:
             state=use,
             what_to_do="" if is_there else "make PYTHON=/path/to/python3.12",
         )
-    modules = {"openvino": "the CPU engine", "onnxruntime": "onnx-... restorers"}
-    for module, use in modules.items():
+    for module, use in TOOLS.items():
+        package = module.replace("_", "-")
         is_there = importlib.util.find_spec(module) is not None
         yield Finding(
-            subject=module,
+            subject=package,
             is_there=is_there,
             state=use,
-            what_to_do="" if is_there else f"pip install {module}",
+            what_to_do="" if is_there else f"pip install {package.lower()}",
         )
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     yield Finding(

@@ -36,7 +36,7 @@ VALUES: Mapping[str, Sequence[Any]] = {
     "batch": (1, 2, 4, 5, 8, 16),
     "size": (256, 512, 768, 1024, 1200, 1280, 1536, 2048, 4096),
     "tile": (0, 128, 256, 512),
-    "precision": ("fp32", "fp16", "bf16"),
+    "precision": ("fp32", "tf32", "fp16", "bf16"),
     "scale": (2, 4, 8),
     "background": ("none", "realesrnet", "realesrgan"),
     "cpu": ("cpu",),
@@ -49,6 +49,7 @@ ON_CPU: Mapping[str, Sequence[Any]] = {
     "batch": (1, 2, 4),
     "size": (64, 96, 128, 192),
     "tile": (0, 48, 96),
+    "precision": ("fp32", "fp16", "bf16"),
 }
 """The same where there is none: minutes, not days."""
 
@@ -247,7 +248,6 @@ def _spread_of(
         "failure": first_failure(cell.drop(ok.index)),
         "per_picture_s": median_s and median_s / n_pictures,
         "pictures_per_s": median_s and n_pictures / median_s,
-        **ok[["gpu_busy_percent", "mean_power_w"]].mean(),
         **ok[["output_width_px", "output_height_px"]].max(),
     }
     if percent >= 50:

@@ -22,7 +22,7 @@ from evalkit.provenance import environment
 from evalkit.restorers import restorers
 from evalkit.restorers._torch import pick_device
 from evalkit.stats.bootstrap import median_interval
-from evalkit.study._groups import GROUP, newest
+from evalkit.study._groups import GROUP, arithmetic, newest
 from evalkit.study._run import Run
 from evalkit.study._stages import median_stages, restore_time_s
 from evalkit.tables import FLOORS, RATES
@@ -126,6 +126,8 @@ def _measured(
     device = str(setting.get("device", "cpu"))
     told |= {"figure": "measured", "restorer": spec.name, "n_runs": len(warm)}
     told |= {name: setting.get(name) for name in ("runner", "precision", "tile")}
+    if told["tile"] == "auto":  # on CUDA: notes say of each picture what was chosen
+        told["tile"] = None
     told |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
     value = told.pop("value")
     told["n_pictures"] = int(value) if told["experiment"] == "batch" else 1
@@ -136,7 +138,7 @@ def _measured(
         for side in ("width_px", "height_px"):
             told[side] = round(last[f"output_{side}"] / scale)
         work = spec.work(setting, told["height_px"], told["width_px"])
-        rate = rates(told["machine"], device, work.precision)
+        rate = rates(told["machine"], device, arithmetic(work.precision, warm))
     columns = ("peak_rss_mib",) if device == "cpu" else GPU_MEMORY
     low, high = median_interval(warm["wall_time_s"].to_numpy(float))
     parts = {"restore_time_s": restore_time_s(warm), "stages_s": median_stages(warm)}
@@ -147,7 +149,7 @@ def _measured(
             "high": high,
             **parts,
         },
-        BUSY: {"value": warm["gpu_busy_percent"].median()},
+        BUSY: {"value": last["gpu_busy_percent"]},
     }
     for column in reversed(columns):
         if ok[column].notna().any():

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 
+from evalkit.restorers._tf32 import SINGLE
 from evalkit.study._run import CELL, Run, with_newest_key
 from evalkit.tables import INTERRUPTED
 
@@ -28,6 +29,12 @@ def attempts(run: Run, *experiments: str) -> pd.DataFrame:
     Cells of code, weights or pictures that have changed since are left out.
     """
     return with_newest_key(run.at_hand(*experiments), GROUP)
+
+
+def arithmetic(precision: str, records: pd.DataFrame) -> str:
+    """What a setting's `precision` was in these records: ``tf32`` for some ``fp32``."""
+    is_tf32 = records["tf32"].eq(other=True).any()
+    return "tf32" if precision in SINGLE and is_tf32 else precision
 
 
 def first_failure(failed: pd.DataFrame) -> str | None:

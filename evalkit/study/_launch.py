@@ -187,9 +187,14 @@ def _prepare_pictures(study: Study) -> None:
         return
     path = IMAGES.write(table, made_dir(images))
     told = "; ".join([*table["error"].head(3), *["..."][: max(0, len(table) - 3)]])
+    offline = [name for name, spec in imagesets().items() if spec.is_offline]
+    instead = ""
+    if images in imagesets() and images not in offline:
+        named = " or ".join(f"--images {name}" for name in offline)
+        instead = f"; without network: {named} (make study IMAGES={offline[0]})"
     raise StudyError(
         f"images: {images} holds no picture that can be read: {told} (all reasons: "
-        f"{path})"
+        f"{path}){instead}"
     )
 
 

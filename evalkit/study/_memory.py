@@ -12,8 +12,9 @@ def summarise_memory(run: Run) -> pd.DataFrame:
     """Reconcile the memory of the cost runs, by condition, picture and machine.
 
     On a GPU what NVML saw the device lose is torch's reserved memory, the CUDA
-    context with what libraries took when they were loaded, and a rest, which is
-    shown. Without one it is the resident set before loading, after, and at its peak.
+    context with the kernels and libraries that the first run loaded, and a rest,
+    which is shown. Without one it is the resident set before loading, after, and at
+    its peak.
 
     Returns
     -------

@@ -13,7 +13,8 @@ import numpy as np
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.experiments import is_warm
 from evalkit.restorers import Restored, Restorer
-from evalkit.study._cells import check_unchanged, loaded, measure
+from evalkit.restorers._tf32 import uses_tf32
+from evalkit.study._cells import check_unchanged, context_mib, loaded, measure
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -88,23 +89,32 @@ def series_cell(
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
         called: Any = copies if batch > 1 else restorer
+        tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
+        before: list[tuple[float, float]] = []  # warm runs, begin and end
         for number, phase in _numbered(times_s, n_warm, runs, max_warm_up):
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
-            found = measure(called, source, Path(path), kind, output, monitor)
+            found = measure(called, source, Path(path), kind, output, monitor, before)
             check_unchanged(Path(path), sha256)
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
             times_s.append(found["wall_time_s"])
             stages += _stages(begin, found)
-            told = {"run": number, "phase": phase}
+            if phase == "warm":
+                before.append((begin, begin + found["wall_time_s"]))
+            told = {"run": number, "phase": phase, "tf32": tf32}
             found["notes"] += copies.notes()
-            emit(found | told if times_s[1:] else found | told | once)
+            if not times_s[1:]:
+                found |= once | {"cuda_context_mib": context_mib(monitor)}
+            emit(found | told)
             if rotating:
                 moved = Path(folder) / "moved.png"
                 step = len(times_s) * ROTATED_PX
                 write_image(moved, np.roll(read_image(path), step, axis=1))
-                found = measure(restorer, source, moved, kind, output, monitor)
+                begin = time.perf_counter()
+                found = measure(restorer, source, moved, kind, output, monitor, before)
+                if phase == "warm":
+                    before.append((begin, begin + found["wall_time_s"]))
                 emit(found | told | {"experiment": "rotating"})
         if traced and monitor:
             emit({"samples": _timeline(monitor.samples(), stages)})

@@ -1,6 +1,7 @@
 """The steps that notebooks call: prepare, restore, measure, compare, conclude."""
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -8,14 +9,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from IPython.core.getipython import get_ipython
 
 from evalkit.provenance import environment
 from evalkit.records import Cell
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study._compute import Cells
 from evalkit.study._floors import Rates
-from evalkit.study._groups import choose
+from evalkit.study._groups import arithmetic, choose
 from evalkit.study._kept import remove_strays
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import CELL, Run, open_run, write_text
@@ -41,7 +41,8 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
         A parameter that the notebook does not declare, or of another type.
 
     """
-    shell = get_ipython()
+    ipython = sys.modules.get("IPython")  # which a notebook's kernel has imported
+    shell = ipython.get_ipython() if ipython else None
     if shell is not None:
         check_given_cells(notebook, shell.user_ns["In"])
     return replace(open_run(run_dir), allow_busy=allow_busy)
@@ -169,8 +170,9 @@ def measure_cost(
     cells = Cells(run, condition, "cost", n_warm=repeats, arguments=warm_up)
     records = cells.compute(choose(images, n_sources, seed), say)
     if precision := cells.plan.resolved.get("precision"):
+        kind = arithmetic(precision, records)
         # with the cores that the runs had: `make study` gives other steps fewer
-        Rates(run)(cells.machine, cells.device, precision, cells.preload)
+        Rates(run)(cells.machine, cells.device, kind, cells.preload)
     return records
 
 
@@ -205,7 +207,7 @@ def summarise_cost(run: Run) -> pd.DataFrame:
 def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     """What the records of a cell say, by columns of the table ``cost``."""
     ok = cell[cell["outcome"] == "ok"]
-    notes = ok["notes"].iloc[-1] if len(ok) else None
+    notes = ok["notes"].iloc[-1] if len(ok) else pd.NA
     return {
         "weights_kind": cell["weights_kind"].iloc[-1],
         "n_runs": int((ok["phase"] == "warm").sum()),
@@ -215,11 +217,24 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
         "peak_rss_mib": ok["peak_rss_mib"].max(),
         "cuda_reserved_peak_mib": ok["cuda_reserved_peak_mib"].max(),
         "nvml_process_peak_mib": ok["nvml_process_peak_mib"].max(),
+        **meters_of(ok),
+        "tf32": ok["tf32"].iloc[-1] if len(ok) else None,
         "same_as_quality": None
         if quality_sha256 is None
         else bool((ok["output_sha256"] == quality_sha256).all()),
-        "notes": json.loads(notes) if notes and pd.notna(notes) else None,
+        "notes": json.loads(notes) if pd.notna(notes) else None,
     }
+
+
+def meters_of(ok: pd.DataFrame) -> dict[str, Any]:
+    """Utilisation and power of the last warm series, whose last run tells all of it."""
+    warm = ok[ok["phase"] == "warm"]
+    if warm.empty:
+        return {}
+    last = warm.iloc[-1]
+    energy_j = last["energy_j"] / last["wall_time_s"] * warm["wall_time_s"].median()
+    names = ["gpu_busy_percent", "mean_power_w"]
+    return {**last[names], "energy_j": energy_j}
 
 
 def times_of(ok: pd.DataFrame) -> dict[str, float | None]:

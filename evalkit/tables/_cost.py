@@ -48,7 +48,7 @@ CONCURRENCY = Table(
         "memory_mib": NUMBER,  # of all instances together
         "memory_kind": TEXT,  # nvml device delta; sum of peak RSS (shared pages in all)
         "memory_total_mib": NUMBER,  # of the device, or the machine's
-        "gpu_busy_percent": NUMBER,
+        "gpu_busy_percent": NUMBER,  # of the device, in the warm series, by NVML
     },
     key=("condition", "source", "machine", "n_instances"),
 )
@@ -65,8 +65,6 @@ EXPERIMENTS = Table(
         "percentile_s": NUMBER,  # what it lies below at a confidence of 0.99
         "per_picture_s": NUMBER,  # wall_time_s is of all pictures of a call
         "pictures_per_s": NUMBER,
-        "gpu_busy_percent": NUMBER,
-        "mean_power_w": NUMBER,
         "output_width_px": COUNT,
         "output_height_px": COUNT,
         "rotating_ratio": NUMBER,  # median with a new picture each run over wall_time_s
@@ -137,7 +135,7 @@ RATES = Table(
     columns={
         "machine": TEXT,
         "device": TEXT,  # cpu, cuda:N
-        "precision": TEXT,  # fp32, fp16, bf16; none for the copy alone
+        "precision": TEXT,  # fp32, tf32, fp16, bf16; none for the copy alone
         "matrix_tflop_s": NUMBER,  # of products and convolutions, the best
         "copy_gib_s": NUMBER,  # read and written
     },
@@ -163,7 +161,8 @@ FLOORS = Table(
         "n_pictures": COUNT,  # in a call; its time is that of all
         "quantity": TEXT,  # wall time, peak memory, GPU busy
         "unit": TEXT,
-        "value": NUMBER,  # median of the warm runs; of memory their highest
+        "value": NUMBER,  # median of the warm runs; of memory their highest; of GPU
+        # busy, the whole series
         "low": NUMBER,  # bootstrap interval of that median
         "high": NUMBER,
         "n_runs": COUNT,
@@ -282,8 +281,8 @@ MEMORY = Table(
         "nvml_process_peak_mib": NUMBER,
         "nvml_device_delta_mib": NUMBER,  # of the run in which it was highest, =
         "cuda_reserved_peak_mib": NUMBER,  # torch's allocator, in that run, +
-        "cuda_context_mib": NUMBER,  # what loading took beyond it, +
-        "rest_mib": NUMBER,  # what neither explains: kernels, workspaces, others' use
+        "cuda_context_mib": NUMBER,  # what was taken beyond it after the first run, +
+        "rest_mib": NUMBER,  # what neither explains: later workspaces, others' use
     },
     key=("condition", "source", "machine"),
 )

@@ -50,6 +50,7 @@ RECORDS = Table(
         "condition": TEXT,
         "restorer": TEXT,
         "setting": TEXT,
+        "tf32": TRUTH,  # single precision is TF32's in convolutions; null without CUDA
         "source": TEXT,
         "source_sha256": TEXT,
         "weights_sha256": TEXT,
@@ -72,16 +73,16 @@ RECORDS = Table(
         "cuda_reserved_peak_mib": NUMBER,
         "nvml_process_peak_mib": NUMBER,
         "nvml_device_delta_mib": NUMBER,
-        "gpu_busy_percent": NUMBER,
-        "gpu_memory_busy_percent": NUMBER,
+        "gpu_busy_percent": NUMBER,  # NVML's, of the warm runs up to this one; of a
+        "gpu_memory_busy_percent": NUMBER,  # cold run alone; so the power
         "mean_power_w": NUMBER,
-        "energy_j": NUMBER,
+        "energy_j": NUMBER,  # of this run at that power
         "temperature_c": NUMBER,
         "throttle_reasons": TEXT,  # ``none``, or names with ``; `` between
         "sm_clock_mhz": NUMBER,
         "start_rss_mib": NUMBER,  # before the load; this and the next two if cold
         "loaded_rss_mib": NUMBER,
-        "cuda_context_mib": NUMBER,  # NVML's growth by the load less torch's reserved
+        "cuda_context_mib": NUMBER,  # NVML's growth less torch's, after the first run
         "notes": TEXT,
         "environment": TEXT,  # digest of environment.json
     },
@@ -150,6 +151,10 @@ COST = Table(
         "peak_rss_mib": NUMBER,
         "cuda_reserved_peak_mib": NUMBER,
         "nvml_process_peak_mib": NUMBER,
+        "gpu_busy_percent": NUMBER,  # of the whole warm series, by NVML
+        "mean_power_w": NUMBER,
+        "energy_j": NUMBER,  # of one run: the median time at that power
+        "tf32": TRUTH,  # single precision was TF32's in convolutions; null: no CUDA
         "same_as_quality": TRUTH,  # outputs made while timing equal the quality run's
         "notes": TEXT,
     },

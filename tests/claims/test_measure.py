@@ -92,6 +92,7 @@ def test_on_the_articles_gpu_a_figure_counts_as_it_stands(
     found = judge(run, "G2")
     assert found[:2] == (verdict, f"{seconds:g}")
     assert "18.4" in found[2]
+    assert "our layers ran in place of the CUDA extensions" in found[2]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from evalkit import figures
-from evalkit.tables import EXPERIMENTS, RECORDS, TIMELINE
+from evalkit.tables import CONCURRENCY, EXPERIMENTS, RECORDS, TIMELINE
 
 WHO = {"condition": "lanczos", "source": "cup", "machine": "m"}
 
@@ -38,6 +38,86 @@ def test_a_sweep_has_a_panel_for_each_experiment_of_several_values():
     assert drawn(memory, "o") == [(0, 114), (1, 146), (2, 178)]
     assert drawn(times, "x") == [(1, 0)]
     assert times.get_ylim()[1] > 1.28
+
+
+def names(axes) -> list[str]:
+    return [text.get_text().replace("\n", "") for text in axes.get_legend().texts]
+
+
+@pytest.mark.parametrize("experiment", ["size", "batch"])
+def test_each_runner_of_a_restorer_has_a_line_through_all_values(experiment):
+    """The conditions of the default study."""
+    rows = [
+        {"condition": condition, "source": "cup", "machine": "m", "value": value}
+        | {"experiment": experiment, "per_picture_s": time_s * int(value)}
+        for condition, time_s in [("net-x4", 1.0), ("net-x4@runner=upstream", 2.0)]
+        for value in ("16", "8")
+    ]
+    times, _ = figures.sweeps(EXPERIMENTS.frame(rows)).axes
+    assert drawn(times, "o") == [(0, 8), (1, 16)]
+    assert drawn(times, "s") == [(0, 16), (1, 32)]
+    assert names(times) == ["net-x4, cup", "net-x4@runner=upstream, cup"]
+
+
+@pytest.mark.parametrize(
+    ("experiment", "conditions"),
+    [
+        ("tile", "net@tile=0 net@tile=48 net@runner=up,tile=0 net@runner=up,tile=48"),
+        ("scale", "net@scale=2 net net@runner=up,scale=2 net@runner=up"),
+        (
+            "cpu",
+            "net@device=a net@device=b net@device=a,runner=up net@device=b,runner=up",
+        ),
+    ],
+)
+def test_conditions_that_differ_by_what_is_varied_share_a_line(experiment, conditions):
+    values = ("2", "4") * 2
+    rows = [
+        {"condition": condition, "source": "cup", "machine": "m", "value": value}
+        | {"experiment": experiment, "per_picture_s": time_s}
+        for condition, value, time_s in zip(
+            conditions.split(), values, (1, 1, 2, 2), strict=True
+        )
+    ]
+    times, _ = figures.sweeps(EXPERIMENTS.frame(rows)).axes
+    assert drawn(times, "o") == [(0, 1), (1, 1)]
+    assert drawn(times, "s") == [(0, 2), (1, 2)]
+    assert names(times) == ["net, cup", "net@runner=up, cup"]
+
+
+def test_two_machines_of_one_run_folder_are_two_lines_two_panels_and_two_bars():
+    one, other = WHO, WHO | {"machine": "n"}
+    rows = [
+        who | {"experiment": "size", "value": value, "per_picture_s": 1.0}
+        for who in (one, other)
+        for value in ("64", "96")
+    ]
+    times, _ = figures.sweeps(EXPERIMENTS.frame(rows)).axes
+    assert names(times) == ["lanczos, cup, m", "lanczos, cup, n"]
+    samples = [
+        who | {"time_s": t, "rss_mib": 1.0} for who in (one, other) for t in (0, 1)
+    ]
+    assert len(figures.timeline(TIMELINE.frame(samples)).axes) == 2
+    runs = [
+        who | {"experiment": "stability", "run": 1, "key": "k"} for who in (one, other)
+    ]
+    assert len(figures.series(RECORDS.frame(runs)).axes) == 4
+    beside = [
+        who | {"n_instances": n, "n_ok": n, "memory_kind": "RSS", "throughput_per_s": n}
+        for who, most in ((one, 2), (other, 3))
+        for n in range(1, most + 1)
+    ]
+    figure = figures.instances(CONCURRENCY.frame(beside), RECORDS.frame([]))
+    assert len(figure.axes) == 6
+
+
+def test_a_sweep_of_which_every_value_failed_is_drawn():
+    rows = [
+        WHO | {"experiment": "size", "value": value, "n_failed": 1}
+        for value in ("64", "96")
+    ]
+    times, _ = figures.sweeps(EXPERIMENTS.frame(rows)).axes
+    assert drawn(times, "x") == [(0, 0), (1, 0)]
 
 
 def test_a_series_shows_each_run_and_how_it_failed():

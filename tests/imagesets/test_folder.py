@@ -9,6 +9,7 @@ from PIL import Image
 from evalkit.errors import ImageError
 from evalkit.images import read_image
 from evalkit.imagesets import left_out, prepare
+from evalkit.imagesets.folder import readable
 from evalkit.paths import file_name
 from evalkit.tables import IMAGES
 
@@ -104,6 +105,7 @@ def test_a_picture_is_known_by_its_content_and_the_rest_is_named(tmp_path):
     (tmp_path / "x\ny").touch()
     (tmp_path / "layers.psd").write_bytes(b"8BPS and so on")
     os.mkfifo(tmp_path / "pipe.png")
+    picture(tmp_path / ".kept.png")
     for name in ("Thumbs.db", "desktop.ini", ".DS_Store", "._b.jpg"):
         (tmp_path / name).write_text("litter", encoding="utf-8")
     table = prepare(tmp_path).set_index("source")
@@ -113,8 +115,8 @@ def test_a_picture_is_known_by_its_content_and_the_rest_is_named(tmp_path):
     assert "no such file" in table["error"]["gone"]
     assert "convert it" in table["error"]["layers"]
     assert left_out(tmp_path) == [
-        "not read: film.mov (no picture), gone (a link to nothing), notes.txt (no "
-        "picture), pipe.png (no file), x%0ay (no picture)"
+        "not read: .kept.png (hidden), film.mov (no picture), gone (a link to "
+        "nothing), notes.txt (no picture), pipe.png (no file), x%0ay (no picture)"
     ]
 
 
@@ -213,6 +215,7 @@ def test_whatever_a_picture_is_called_its_path_is_text_and_its_name_readable(tmp
     assert [of_value[i] for i in escaped] == [
         *("%b2%e2%ca%d4", "caf%e9", "x%0d", "y%0a", "%01", "%7f", "%1b[31m")
     ]
+    assert readable("a\u2028b") == "a%e2%80%a8b"  # as a browser writes it
     kept = {i: n.decode() for i, n in enumerate(NAMES) if i not in escaped}
     assert {i: of_value[i] for i in kept} == kept
     assert all(name.isprintable() or "\u202e" in name for name in found["source"])

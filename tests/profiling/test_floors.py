@@ -1,9 +1,15 @@
 """The rates of a device."""
 
+import importlib
+from pathlib import Path
+
 import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from evalkit.profiling import floors
 from evalkit.profiling.floors import measure_rates, shortest_s
+from evalkit.profiling.isolation import run_cell
 
 
 @pytest.fixture(autouse=True)
@@ -38,6 +44,64 @@ def test_the_quicker_of_products_and_convolution_counts(monkeypatch):
     assert found[0]["matrix_tflop_s"] == pytest.approx(convolution / 1e12)
 
 
+class Factors(TorchDispatchMode):
+    """Sees the matrices and maps that are multiplied, as sets of values."""
+
+    def __init__(self):
+        super().__init__()
+        self.n_different = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if "mm" in str(func) or "convolution" in str(func):
+            self.n_different += [factor.unique().numel() for factor in args[:2]]
+        return func(*args, **(kwargs or {}))
+
+
+def benchmark_rate(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    real_esrgan = importlib.import_module("real_esrgan")
+    monkeypatch.setattr(real_esrgan, "MATRIX_SIDE", {"cpu": 64})
+    return real_esrgan.matrix_rate("cpu", "fp32")
+
+
+def study_rate(monkeypatch):
+    monkeypatch.setattr(floors, "SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(floors, "CONVOLUTION", (16, 32))
+    measure_rates(lambda _: None, device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize("measured", [benchmark_rate, study_rate])
+def test_rates_are_of_random_values_and_not_of_ones(monkeypatch, measured):
+    """A GPU multiplies constant matrices faster: few bits change."""
+    with Factors() as factors:
+        measured(monkeypatch)
+    assert factors.n_different
+    assert min(factors.n_different) > 1000
+
+
+@pytest.mark.parametrize(
+    ("precision", "word"), [("fp32", "highest"), ("tf32", "high"), ("fp16", "highest")]
+)
+def test_on_a_gpu_single_precision_is_exact_unless_it_is_tf32(
+    monkeypatch, precision, word
+):
+    """PyTorch's words for both; it is ended before it would need the GPU."""
+    told = []
+
+    class EndError(Exception):
+        pass
+
+    def tell(said):
+        told.append(said)
+        raise EndError
+
+    monkeypatch.setattr(torch.cuda, "set_device", lambda _device: None)
+    monkeypatch.setattr(torch, "set_float32_matmul_precision", tell)
+    with pytest.raises(EndError):
+        measure_rates(lambda _: None, device="cuda:0", precision=precision)
+    assert told == [word]
+
+
 def test_without_a_network_only_the_copy_is_measured():
     found = []
     measure_rates(found.append, device="cpu", precision="none")
@@ -57,13 +121,15 @@ def test_the_shortest_call_counts_after_one_to_warm_up(monkeypatch):
 
 @pytest.mark.gpu
 def test_a_gpu_multiplies_faster_in_half_precision():
-    import torch
-
-    if not torch.cuda.is_available():
-        pytest.skip("no CUDA device here")
     rates = {}
     for precision in ("fp32", "fp16"):
         found = []
-        measure_rates(found.append, device="cuda:0", precision=precision)
+        result = run_cell(
+            "evalkit.profiling.floors:measure_rates",
+            {"device": "cuda:0", "precision": precision},
+            on_message=found.append,
+            start_method="spawn",
+        )
+        assert result.outcome == "ok", result.error
         rates[precision] = found[0]["matrix_tflop_s"]
     assert rates["fp16"] > rates["fp32"] > 1

@@ -91,11 +91,9 @@ def test_torchs_peaks_are_reset_and_added_over_devices(monkeypatch):
 
 
 @pytest.mark.gpu
-def test_a_tensor_on_the_gpu_is_found(need):
+def test_a_tensor_on_the_gpu_is_found():
     import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     torch.cuda.init()
     peaks = MemoryPeaks()
     tensor = torch.empty(512 * 2**20, dtype=torch.uint8, device="cuda")

@@ -112,9 +112,7 @@ def test_without_a_gpu_its_columns_are_unknown():
     assert set(found.values()) == {None}
 
 
-def test_a_gpu_is_measured_above_what_it_was_before(driver, monkeypatch):
-    monkeypatch.setattr(monitor, "BUSY_S", 0.2)
-    monkeypatch.setattr(monitor, "POWER_S", 0.5)
+def test_a_gpu_is_measured_above_what_it_was_before(driver):
     with Monitor(device_index=0) as watch:
         driver(
             used_mib=1700,
@@ -141,18 +139,78 @@ def test_a_gpu_is_measured_above_what_it_was_before(driver, monkeypatch):
     assert found["notes"] == []
 
 
-def test_utilisation_and_power_of_a_short_run_are_unknown(driver):
-    """NVML's windows reach back behind it."""
-    driver(busy=62)
+def test_a_run_between_two_questions_to_the_driver_has_all_figures(driver):
+    """A run of a millisecond: none is null but what NVML does not say."""
+    driver(busy=62, processes={os.getpid(): 640})
     with Monitor(device_index=0) as watch:
-        found = summary_of(watch)
-    for name in ("gpu_busy_percent", "mean_power_w", "energy_j"):
-        assert found[name] is None, name
+        time.sleep(0.2)
+        begin = time.perf_counter()
+        end = begin + 0.001
+        found = watch.summary(begin, end)
+    assert None not in found.values()
+    assert found["gpu_busy_percent"] == 62
+    assert found["mean_power_w"] == pytest.approx(200, rel=0.01)
+    assert found["energy_j"] == pytest.approx(200 * 0.001, rel=0.01)
     assert found["throttle_reasons"] == "none"
 
 
-def test_a_gpu_without_a_counter_has_a_power_and_no_energy(driver, monkeypatch):
-    monkeypatch.setattr(monitor, "POWER_S", 0.1)
+SHARES = {"in its first quarter": (0, 0.3), "in its middle": (0.5, 0.8), "all": (0, 2)}
+MOMENTS_S = np.arange(-0.5, 1.6, 0.02)
+WINDOW_S = 1 / 6
+"""Of NVML's utilisation on an H100, says NVIDIA's reference."""
+
+
+def planted(watch, monkeypatch, **columns):
+    """Samples at `MOMENTS_S`, of which one in `EVERY` has those columns."""
+    samples = np.full(len(MOMENTS_S), np.nan, monitor.RECORD)
+    samples["time_s"] = MOMENTS_S
+    for name, values in columns.items():
+        samples[name][:: monitor.EVERY] = values[:: monitor.EVERY]
+    monkeypatch.setattr(watch, "_n_samples", lambda: len(samples))
+    monkeypatch.setattr(watch, "_read", lambda first, stop: samples[first:stop])
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_the_busy_share_of_a_run_of_a_second_is_that_of_all_of_it(share, monkeypatch):
+    """A GPU's answers, computed: what NVML says of a moment is of its last 1/6 s."""
+    start, stop = SHARES[share]
+
+    def worked_s(until):
+        return np.clip(until, start, stop) - start
+
+    said = 100 * (worked_s(MOMENTS_S) - worked_s(MOMENTS_S - WINDOW_S)) / WINDOW_S
+    watch = Monitor(device_index=0)
+    planted(watch, monkeypatch, gpu_busy_percent=said, energy_j=50 * MOMENTS_S)
+    found = watch.summary(0.0, 1.2)
+    true = 100 * (min(stop, 1.2) - start) / 1.2
+    assert found["gpu_busy_percent"] == pytest.approx(true, abs=8 if stop > 1 else 2)
+    assert found["mean_power_w"] == pytest.approx(50)
+    assert found["energy_j"] == pytest.approx(60)
+
+
+def test_a_short_run_has_the_utilisation_and_power_of_its_series(monkeypatch):
+    """Of runs of 0.3 s, 0.1 s apart; the GPU works for the first half of each."""
+    runs = [(0.4 * n, 0.4 * n + 0.3) for n in range(3)]
+    fine_s = np.arange(-1, 2, 0.001)
+    works = np.any([(b <= fine_s) & (fine_s < b + 0.15) for b, _ in runs], axis=0)
+    in_runs = np.any([(b <= fine_s) & (fine_s < e) for b, e in runs], axis=0)
+    worked_s = np.cumsum(works) / 1000
+    used_j = np.cumsum(np.where(in_runs, 200, 50)) / 1000
+    before, now = (np.interp(MOMENTS_S - d, fine_s, worked_s) for d in (WINDOW_S, 0))
+    watch = Monitor(device_index=0)
+    planted(
+        watch,
+        monkeypatch,
+        gpu_busy_percent=100 * (now - before) / WINDOW_S,
+        energy_j=np.interp(MOMENTS_S, fine_s, used_j),
+    )
+    found = watch.summary(*runs[-1], runs[:-1])
+    assert found["gpu_busy_percent"] == pytest.approx(50, abs=5)
+    assert found["mean_power_w"] == pytest.approx(200, rel=0.1)  # with gaps 173
+    assert found["energy_j"] == pytest.approx(found["mean_power_w"] * 0.3)
+
+
+def test_a_gpu_without_a_counter_has_a_power_and_no_energy(driver):
     driver(counted_w=None)
     with Monitor(device_index=0) as watch:
         found = summary_of(watch)
@@ -174,6 +232,40 @@ def test_others_on_the_gpu_are_marked(driver):
     driver(processes={4_000_001: 900, 4_000_002: 30})
     with Monitor(device_index=0) as watch:
         assert summary_of(watch)["notes"] == ["other processes were on the GPU: 2"]
+
+
+@pytest.fixture
+def _has_context(monkeypatch):
+    """As if torch had used CUDA in this process."""
+    monkeypatch.setattr(monitor, "cuda_reserved_mib", lambda: 512.0)
+
+
+@pytest.mark.usefixtures("_has_context")
+def test_a_container_that_hides_our_process_is_noted(driver):
+    """NVML lists none, or only others, though this process has a context."""
+    with Monitor(device_index=0) as watch:
+        assert summary_of(watch)["notes"] == [monitor.UNTOLD]
+    driver(processes={4_000_001: 900})
+    with Monitor(device_index=0) as watch:
+        assert summary_of(watch)["notes"] == [
+            "other processes were on the GPU: 1",
+            monitor.UNTOLD,
+        ]
+
+
+@pytest.mark.usefixtures("_has_context")
+def test_a_process_that_is_listed_is_not_said_to_be_hidden(driver):
+    with Monitor(device_index=0) as watch:
+        driver(processes={os.getpid(): 640})
+        time.sleep(0.1)
+        assert summary_of(watch)["notes"] == []
+
+
+def test_processes_that_nobody_can_tell_apart_are_noted(monkeypatch):
+    """What `own_processes` leaves unknown in a container: two that are new."""
+    watch = Monitor(device_index=0)
+    planted(watch, monkeypatch, n_processes=np.full(len(MOMENTS_S), 2.0))
+    assert watch.summary(0.0, 1.0)["notes"] == [monitor.UNTOLD]
 
 
 def test_a_lost_gpu_ends_the_monitor_and_not_the_work(driver):
@@ -246,15 +338,13 @@ def test_it_ends_with_the_block_and_with_its_parent():
 
 
 @pytest.mark.gpu
-def test_memory_of_a_real_gpu_is_found(need):
+def test_memory_of_a_real_gpu_is_found():
     import torch
 
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     with Monitor(device_index=0) as watch:
-        torch.zeros(1, device="cuda")
+        torch.empty(1, device="cuda")  # no kernel, which would be loaded, too
         context = summary_of(watch)["nvml_device_delta_mib"]
-        block = torch.ones(512 * 2**20, dtype=torch.uint8, device="cuda")
+        block = torch.empty(512 * 2**20, dtype=torch.uint8, device="cuda")
         torch.cuda.synchronize()
         found = summary_of(watch)["nvml_device_delta_mib"]
         del block

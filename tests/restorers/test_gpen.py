@@ -674,8 +674,6 @@ def test_twenty_switches_do_not_leak(astronaut, shared_cache):
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_picture_of_the_cpu(kids):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     expected = load_restorer("gpen-512", device="cpu", precision="fp32").restore(kids)
     for precision in ("fp32", "fp16", "bf16"):
         restorer = load_restorer("gpen-512", device="cuda", precision=precision)

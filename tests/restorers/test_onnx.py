@@ -243,6 +243,17 @@ def test_on_cuda_the_plan_records_the_providers_options(cuda):
     assert resolved["provider_options"] == {"cudnn_conv_algo_search": "HEURISTIC"}
 
 
+def test_single_precision_on_cuda_is_exact_and_no_tf32(cuda):
+    """ONNX Runtime has ``use_tf32`` on by default."""
+    cuda("CUDAExecutionProvider", "CPUExecutionProvider")
+    on_cuda, on_cpu = (
+        plan_restorer(SMALL, precision="fp32", device=device).resolved
+        for device in ("cuda", "cpu")
+    )
+    assert on_cuda["provider_options"]["use_tf32"] == "0"
+    assert on_cpu["provider_options"] == {}
+
+
 def test_without_the_cuda_provider_auto_is_the_cpu_and_cuda_is_refused(cuda):
     cuda("CPUExecutionProvider")
     plan = plan_restorer(SMALL)

@@ -697,9 +697,15 @@ def test_memory_returns_when_models_and_runners_are_switched_twenty_times(astron
 
 
 @pytest.mark.gpu
+def test_on_a_gpu_auto_is_the_first_one_and_half_precision(astronaut):
+    restorer = load(device="auto")
+    assert restorer.plan.resolved["device"] == "cuda:0"
+    assert restorer.plan.resolved["precision"] == "fp16"
+    assert restorer.restore(astronaut[:96, :96]).image.shape == (384, 384, 3)
+
+
+@pytest.mark.gpu
 def test_memory_returns_when_the_device_is_switched_twenty_times(astronaut):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     reserved = []
     for _ in range(10):
         for device in ("cuda:0", "cpu"):
@@ -713,8 +719,6 @@ def test_memory_returns_when_the_device_is_switched_twenty_times(astronaut):
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("tile", ["auto", 100])
 def test_cuda_gives_what_the_cpu_gives(precision, tile, astronaut):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     images = [astronaut[:256, :200], astronaut[256:, 200:400]]
     expected = [in_fp32().restore(image).image for image in images]
     restorer = load(device="cuda:0", precision=precision, tile=tile)

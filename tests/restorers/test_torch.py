@@ -7,17 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.errors import CancelledError, OutOfMemoryError, SettingError
+from evalkit.errors import OutOfMemoryError, SettingError
 from evalkit.restorers import _torch
 from evalkit.restorers._canvas import Tiling
 from evalkit.restorers._protocol import Call
 from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import (
-    TorchEngine,
-    oom_as_ours,
-    pick_device,
-    pick_precision,
-)
+from evalkit.restorers._torch import TorchEngine, pick_device, pick_precision
 
 IMPOSSIBLE_BYTES = 2**60
 
@@ -92,48 +87,21 @@ def test_a_precision_that_would_be_emulated_is_refused_and_the_others_are_named(
     assert pick_precision("fp16", "cpu", "upstream") == "fp16"
 
 
+def test_tf32_is_of_the_tuned_runner_on_cuda(cpu_units):
+    cpu_units("avx512_bf16")
+    assert pick_precision("tf32", "cuda:0", "tuned") == "tf32"
+    assert pick_precision("fp32", "cuda:0", "tuned") == "fp32"
+    for device, runner in (("cpu", "tuned"), ("cpu", "upstream"), ("cuda", "upstream")):
+        with pytest.raises(SettingError, match="'tf32' is of the tuned runner on CUDA"):
+            pick_precision("tf32", device, runner)
+
+
 def test_the_packages_of_real_esrgan_can_be_imported_once_mended():
     code = (
         "from evalkit._basicsr import import_basicsr; import_basicsr();"
         "import basicsr, realesrgan, facexlib"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)
-
-
-@pytest.mark.parametrize(
-    "allocate",
-    [
-        lambda: torch.empty(IMPOSSIBLE_BYTES, dtype=torch.uint8),
-        lambda: np.empty(IMPOSSIBLE_BYTES, np.uint8),
-        lambda: bytearray(IMPOSSIBLE_BYTES),
-    ],
-    ids=["torch", "numpy", "python"],
-)
-def test_running_out_of_memory_is_our_error_whoever_raises_it(allocate):
-    expected = pytest.raises(OutOfMemoryError, match="out of memory at a tile")
-    with expected, oom_as_ours("a tile"):
-        allocate()
-
-
-@pytest.mark.parametrize(
-    "error",
-    [
-        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
-        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
-        RuntimeError("std::bad_alloc"),
-    ],
-)
-def test_running_out_of_gpu_memory_is_our_error(error):
-    with pytest.raises(OutOfMemoryError) as caught, oom_as_ours("a tile"):
-        raise error
-    assert caught.value.__cause__ is error
-
-
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), CancelledError("x")])
-def test_other_errors_pass_as_they_are(error):
-    with pytest.raises(type(error)) as caught, oom_as_ours("a tile"):
-        raise error
-    assert caught.value is error
 
 
 def network():
@@ -275,11 +243,79 @@ def test_what_leaves_a_gpu_is_levels(queued, precision, dtype):
         assert stages == {"upload", "network", "blend", "download"}
 
 
+class Stream:
+    """Stands in for a CUDA stream: notes what it is told."""
+
+    def __init__(self, told, name):
+        self.told, self.name = told, name
+
+    def wait_stream(self, other):
+        self.told.append(f"{self.name} waits for {other.name}")
+
+
+class Weights(torch.nn.Conv2d):
+    """Stands in for a network that can be moved to CUDA."""
+
+    def __init__(self, told):
+        super().__init__(3, 3, 3)
+        self.told = told
+
+    def to(self, device, dtype, memory_format):
+        self.told.append(f"weights to {device}, {dtype}, {memory_format}")
+        return self
+
+
+@pytest.fixture
+def cuda(monkeypatch):
+    """What is told to streams that stand in for CUDA's."""
+    told, names = [], iter(("upload", "network", "download"))
+    monkeypatch.setattr(torch.cuda, "Stream", lambda _: Stream(told, next(names)))
+    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: told.append("room is made"))
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda device: Stream(told, f"that of {device}")
+    )
+    return told
+
+
+def test_the_network_waits_until_its_weights_are_laid_out(cuda):
+    TorchEngine(Weights(cuda), "cuda:0", "fp16")
+    assert cuda[-2:] == [
+        "weights to cuda:0, torch.float16, torch.channels_last",
+        "network waits for that of cuda:0",
+    ]
+
+
+@pytest.mark.parametrize("name", ["Stream", "empty_cache"])
+def test_no_room_for_streams_or_a_context_is_our_error(name, cuda, monkeypatch):
+    def starved(*_):
+        raise RuntimeError("CUDA error: out of memory")
+
+    monkeypatch.setattr(torch.cuda, name, starved)
+    with pytest.raises(OutOfMemoryError, match="at loading the network: CUDA error"):
+        TorchEngine(Weights(cuda), "cuda:0", "fp16")
+
+
+def test_what_pytorch_holds_without_using_it_is_free_too(cuda, monkeypatch):
+    engine = TorchEngine(Weights(cuda), "cuda:0", "fp16")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (2000, 9000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 700)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 300)
+    assert engine.free_bytes == 2400
+    cuda.clear()
+    engine.make_room()
+    assert cuda == ["room is made"]
+
+
+def test_a_cpu_is_not_asked_what_is_free(cuda):
+    engine = TorchEngine(network(), "cpu", "fp32")
+    engine.make_room()
+    assert engine.free_bytes == 3 * 2**30
+    assert cuda == []
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 def test_on_cuda_overlapping_calls_give_what_the_cpu_gives(precision):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     batches = np.random.default_rng(0).random((6, 2, 3, 65, 33), np.float32)
     engine = TorchEngine(network(), "cuda:0", precision)
     watch = _torch.Stopwatch()

@@ -26,7 +26,8 @@ class Known:
         else:
             import torch
 
-            block = torch.ones(self.n_mib * MIB, dtype=torch.uint8, device=self.device)
+            n_bytes = self.n_mib * MIB  # empty: a kernel would be loaded, too
+            block = torch.empty(n_bytes, dtype=torch.uint8, device=self.device)
             torch.cuda.synchronize()
         slept = time.perf_counter()
         time.sleep(0.5)
@@ -42,7 +43,7 @@ def known(emit, path, n_mib, device, n_runs):
         if device != "cpu":
             import torch
 
-            torch.zeros(1, device=device)
+            torch.empty(1, device=device)
         for _ in range(n_runs):
             now = time.perf_counter()
             before = monitor.summary(now, now) | {"rss_mib": rss_mib()}

@@ -1,19 +1,21 @@
 """A cost that is known is measured; memory is taken apart without losing any."""
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 
 from evalkit import study
 from evalkit.images import write_image
 from evalkit.profiling import nvml
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import GpuBusyError
-from evalkit.study import _compute, summarise_memory
+from evalkit.restorers import plan_restorer
+from evalkit.study import _cells, _compute, _series, summarise_memory
 from evalkit.study._run import open_run
 from evalkit.tables import IMAGES, RECORDS
 
@@ -57,8 +59,6 @@ def test_512_mib_and_half_a_second_are_measured(monkeypatch, tmp_path):
 
 @pytest.mark.gpu
 def test_512_mib_of_a_gpu_are_measured(monkeypatch, tmp_path):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     ((told, _),) = runs_of(monkeypatch, tmp_path, "cuda", 1)
     found = told["found"]
     assert found["cuda_allocated_peak_mib"] == pytest.approx(N_MIB, rel=0.01)
@@ -119,6 +119,71 @@ def test_what_nvml_saw_is_torch_context_and_a_rest(run):
         1500,
     ]
     assert (run.path / "tables" / "memory.md").is_file()
+
+
+def test_the_cost_has_the_utilisation_and_energy_of_the_whole_series(run):
+    """Each warm run tells of the series up to itself: the last one counts."""
+    meters = [(5.0, 100.0, 900.0), (90.0, 250.0, 500.0), (40.0, 200.0, 800.0)]
+    rows = [
+        cost_row(n, gpu_busy_percent=busy, mean_power_w=power, energy_j=energy)
+        | {"wall_time_s": seconds, "tf32": True}
+        for n, (seconds, (busy, power, energy)) in enumerate(
+            zip([9.0, 2.0, 4.0], meters, strict=True)
+        )
+    ]
+    run.records.append(rows)
+    (row,) = study.summarise_cost(run).to_dict("records")
+    assert row["gpu_busy_percent"] == 40
+    assert row["mean_power_w"] == 200
+    assert row["energy_j"] == 200 * 3  # the median run of 2 s and 4 s
+    assert row["tf32"] is True
+
+
+class Meter:
+    """Stands in for the monitor of a GPU that loses 100 MiB more with each answer."""
+
+    lost_mib = 400
+
+    def summary(self, begin_s, end_s):
+        self.lost_mib += 100
+        return {"nvml_device_delta_mib": self.lost_mib}
+
+
+def test_the_context_is_read_after_the_first_run(monkeypatch):
+    """Which loads kernels and libraries. No GPU is needed: the figures are invented."""
+    meter, order, emitted = Meter(), [], []
+
+    @contextmanager
+    def loaded(_condition, **_):
+        yield (
+            SimpleNamespace(plan=plan_restorer("lanczos")),
+            meter,
+            {"load_time_s": 1.0},
+        )
+
+    def measure(*given):
+        order.append(("run", len(given[6])))
+        return {"wall_time_s": 1.0, "notes": [], "stages_s": {"encode": 0.1}}
+
+    def reserved():
+        order.append("context")
+        return 300.0
+
+    monkeypatch.setattr(_series, "loaded", loaded)
+    monkeypatch.setattr(_series, "measure", measure)
+    monkeypatch.setattr(_cells, "cuda_reserved_mib", reserved)
+    told = dict.fromkeys(("condition", "source", "path", "kind"), "x")
+    _series.series_cell(emitted.append, **told, target="x", n_warm=2)
+    # each with the warm runs before it
+    assert order == [("run", 0), "context", ("run", 0), ("run", 1)]
+    assert [record.get("cuda_context_mib") for record in emitted] == [200, None, None]
+
+
+def test_without_a_gpu_or_a_monitor_there_is_no_context(monkeypatch):
+    assert _cells.context_mib(Meter()) is None
+    monkeypatch.setattr(_cells, "cuda_reserved_mib", lambda: 300.0)
+    assert _cells.context_mib(None) is None
+    assert _cells.context_mib(Meter()) == 200
 
 
 def test_what_was_not_measured_leaves_no_rest(run):

@@ -11,7 +11,7 @@ from evalkit.study import (
     summarise_concurrency,
 )
 from evalkit.study._run import open_run
-from evalkit.tables import CONCURRENCY, EXPERIMENTS
+from evalkit.tables import CONCURRENCY, EXPERIMENTS, IMAGES
 
 
 @pytest.fixture
@@ -70,6 +70,24 @@ def test_real_instances_are_recorded_once(run, album):
     assert list(table["n_ok"]) == [1, 2]
     assert (table["latency_low_s"] <= table["latency_high_s"]).all()
     assert table["memory_mib"].iloc[1] > 1.5 * table["memory_mib"].iloc[0]
+
+
+def test_the_utilisation_is_that_of_the_whole_warm_series(run, album):
+    """Each run tells of the series up to itself: the last of each instance counts."""
+    run.images(str(album))
+    row = {"experiment": "concurrency", "value": "2", "key": "k", "machine": "m"}
+    row |= {"condition": "c", "source": "cup", "setting": {}, "outcome": "ok"}
+    row |= {"started_at": "2026-10-01T10:00:00+00:00", "wall_time_s": 1.0}
+    digest = run.read(IMAGES).set_index("source").loc["cup", "sha256"]
+    rows = [
+        row
+        | {"instance": instance, "run": n, "phase": "warm" if busy else "cold"}
+        | {"gpu_busy_percent": busy, "source_sha256": digest}
+        for instance, series in ((1, (None, 10, 80)), (2, (None, 20, 60)))
+        for n, busy in enumerate(series, 1)
+    ]
+    run.records.append(rows)
+    assert summarise_concurrency(run)["gpu_busy_percent"].tolist() == [70]
 
 
 def test_the_order_of_the_numbers_is_shuffled_by_the_seed(run, album, planted):

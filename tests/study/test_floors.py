@@ -73,6 +73,32 @@ def test_a_time_stands_beside_its_operations_at_the_measured_rate(run, record):
     assert row["low"] <= 3.0 <= row["high"]
 
 
+def test_a_tile_that_free_memory_chose_is_no_number(run, record):
+    record("realesrgan-x4plus", X4PLUS | {"runner": "tuned", "tile": "auto"}, [3.0])
+    row = floors(run).loc[("measured", "wall time")]
+    assert pd.isna(row["tile"])
+    assert row["operations_tflop"] == pytest.approx(35.85e6 * 5000 / 1e12, rel=1e-3)
+
+
+@pytest.mark.parametrize(("is_tf32", "rate"), [(True, 0.4), (False, 0.1)])
+def test_single_precision_on_a_gpu_is_held_to_the_rate_it_ran_at(
+    run, record, is_tf32, rate
+):
+    """Records as of a GPU: no GPU is needed, the rates are invented."""
+    rows = [
+        {"machine": HERE, "device": "cuda:0", "precision": name, "copy_gib_s": 1000}
+        | {"matrix_tflop_s": tflop_s}
+        for name, tflop_s in (("fp32", 0.1), ("tf32", 0.4))
+    ]
+    run.write(RATES, RATES.frame(rows))
+    setting = X4PLUS | {"device": "cuda:0"}
+    busy = {"gpu_busy_percent": 40.0, "tf32": is_tf32}
+    record("realesrgan-x4plus", setting, [3.0, 3.0], **busy)
+    told = floors(run)
+    assert told.loc[("measured", "wall time"), "matrix_tflop_s"] == rate
+    assert told.loc[("measured", "GPU busy"), "value"] == 40
+
+
 def test_a_memory_stands_beside_what_must_coexist(run, record):
     record("realesrgan-x4plus", X4PLUS, [3.0])
     row = floors(run).loc[("measured", "peak memory")]
