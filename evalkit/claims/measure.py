@@ -9,6 +9,7 @@ with all of the interval; else *inconclusive*. Claims are judged on the runner
 below its floor is *contradicted* by that.
 """
 
+import json
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -62,7 +63,8 @@ def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
     return floors.set_index(floors[["width_px", "height_px"]].max(axis=1))
 
 
-def _value(evidence: Evidence, figure: Figure) -> Value | None:
+def _rows(evidence: Evidence, figure: Figure) -> pd.DataFrame:
+    """Those of the figure's own size of pictures."""
     rows = _measured(evidence, figure)
     if figure.width_px == LIMIT_PX:
         rows = rows[(rows["experiment"] == "size") & (rows.index > LIMIT_PX)]
@@ -73,6 +75,11 @@ def _value(evidence: Evidence, figure: Figure) -> Value | None:
         rows = rows[is_size & (rows.index == figure.width_px)]
         if figure.n_pictures == 1:
             rows = rows[rows["experiment"].isin(SINGLE)]
+    return rows
+
+
+def _value(evidence: Evidence, figure: Figure) -> Value | None:
+    rows = _rows(evidence, figure)
     if rows.empty:
         return None
     value = rows["value"]
@@ -88,6 +95,18 @@ def _cell(figure: Figure) -> str:
         f"{figure.quantity} of {figure.restorer}, upstream, {figure.precision}, "
         f"{figure.device}, pictures: {figure.n_pictures} of {size}"
     )
+
+
+def _told_parts(evidence: Evidence, figure: Figure) -> str:
+    """The time of `restore()` and of its stages, beside one from file to file."""
+    rows = _rows(evidence, figure).dropna(subset=["restore_time_s", "stages_s"])
+    told = ""
+    for row in rows.to_dict("records"):
+        stages = json.loads(row["stages_s"])
+        parts = ", ".join(f"{name} {passed_s:.4g}" for name, passed_s in stages.items())
+        told += f"Of {row['value']:.4g} s from file to file on {row['source']}, "
+        told += f"restore() {row['restore_time_s']:.4g} s; stages, s: {parts}. "
+    return told
 
 
 def _missing(*figures: Figure) -> Judgement:
@@ -138,6 +157,8 @@ def _compared(
         is_articles = evidence.has_articles(figure.device)
         found = f"{own.middle:.4g}"
         told = f"tables/floors.csv: {own}, {_cell(figure)}. "
+        if figure.device == "cuda" and figure.quantity == TIME:
+            told += _told_parts(evidence, figure)
         if figure.device == "cuda" and GPEN in (figure.restorer, other.restorer):
             told += f"Of GPEN: {OUR_KERNELS}. "
         if claimed and (is_articles or second is None):

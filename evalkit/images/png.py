@@ -1,4 +1,7 @@
-"""PNG's chunks: those that make the picture, apart from all that may be wrong."""
+"""PNG's chunks: those that make the picture, apart from all that may be wrong.
+
+Read by `essential`, written by `assembled`.
+"""
 
 import io
 import struct
@@ -16,6 +19,15 @@ MAX_TEXT_BYTES = 2**20
 MADE_OF = (b"IHDR", b"PLTE", b"IDAT", b"IEND")
 GREY, RGB = 0, 2
 """Colour types of IHDR whose tRNS is one colour."""
+
+COLOUR_TYPES = {1: GREY, 3: RGB, 4: 6}
+"""By the number of channels (PNG 11.2.1)."""
+
+UP = 2
+"""The filter that keeps of a row its difference from the one above (PNG 9.2)."""
+
+MAX_CHUNK_BYTES = 2**30
+"""Below what a chunk may have, 2**31 - 1 (PNG 5.3)."""
 
 ORIENTED_BY = (b"XML:com.adobe.xmp", b"Raw profile type exif", b"Raw profile type APP1")
 """Keywords of texts in which Pillow finds an orientation."""
@@ -66,6 +78,23 @@ def essential(content: bytes) -> Png:
             png.is_oriented = True
     png.file.seek(0)
     return png
+
+
+def assembled(shape: tuple[int, ...], bits: int, packed: bytes | bytearray) -> bytes:
+    """A file of a picture of `shape`, of its filtered rows in zlib's form."""
+    height, width = shape[:2]
+    kind = COLOUR_TYPES[shape[2] if shape[2:] else 1]
+    starts = range(0, len(packed), MAX_CHUNK_BYTES)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)),
+        *((b"IDAT", packed[at : at + MAX_CHUNK_BYTES]) for at in starts),
+        (b"IEND", b""),
+    ]
+    parts: list[bytes | bytearray] = [SIGNATURE]
+    for name, body in chunks:
+        check = zlib.crc32(body, zlib.crc32(name))
+        parts += [struct.pack(">I", len(body)), name, body, struct.pack(">I", check)]
+    return b"".join(parts)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:

@@ -163,6 +163,8 @@ def _cost_lines(timed: dict[str, Any] | None, made: dict[str, Any] | None) -> li
     for row, runs in ((timed, "median of {n_runs} runs"), (made, "one run")):
         if row and row["wall_time_s"] is not None:
             time = f"{number(row['wall_time_s'], 's')} ({runs.format(**row)})"
+            if row.get("restore_time_s") is not None:
+                time += f", restore() alone {number(row['restore_time_s'], 's')}"
             memory = [
                 f"{number(row[column], 'MiB')} {label}"
                 for column, label in MEMORY.items()

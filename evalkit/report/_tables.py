@@ -67,6 +67,11 @@ def _cost_row(
         "load": number(row["load_time_s"]),
         "median": number(row["wall_time_s"]),
         "interval": interval,
+        "restore": number(row["restore_time_s"]),
+        "stages": ", ".join(
+            f"{name} {number(passed_s)}"
+            for name, passed_s in json.loads(row["stages_s"] or "{}").items()
+        ),
         "meters": [number(row[name], digits=4) for name in meters],
         "same": same,
         "notes": json.loads(row["notes"] or "[]"),

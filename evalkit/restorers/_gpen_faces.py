@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 
 import cv2
@@ -14,6 +15,7 @@ from evalkit import faces
 from evalkit._face_parser import Parser
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.faces import Mask
+from evalkit.restorers._levels import Then, Values, ends, library_of, to_levels
 from evalkit.restorers._protocol import Call
 from evalkit.restorers._tiling import check_output
 from evalkit.restorers._torch import Batch, Engine
@@ -33,7 +35,7 @@ class FaceRestorer:
     engine
         The generator; takes and gives R, G, B in [-1, 1].
     in_fp32
-        Makes the engine for a generator whose output is NaN, infinite or constant;
+        Makes the engine for a face of which the output is NaN, infinite or constant;
         None where `engine` calculates in fp32 itself.
     side
         Of its faces, in pixels.
@@ -57,10 +59,25 @@ class FaceRestorer:
     truncate: bool
     skin_protection: bool
 
-    def __call__(self, crops: Sequence[Crop], call: Call) -> list[Crop]:
+    def __call__(
+        self,
+        crops: Sequence[Crop],
+        call: Call,
+        notes: Sequence[list[str]] | None = None,
+    ) -> list[Crop]:
         """Restore crops of `side` and of one dtype, which stays.
 
-        The stages are upload, network, download, parse and blend.
+        The stages are upload, network, download, parse and blend. Faces whose output is
+        none are done in fp32, and noted.
+
+        Parameters
+        ----------
+        crops
+            May be of several pictures.
+        call
+            Theirs.
+        notes
+            Of each crop's picture; None for those of `call`.
 
         Raises
         ------
@@ -75,18 +92,14 @@ class FaceRestorer:
         with call.watch("upload"):
             stacked = np.stack(crops).transpose(0, 3, 1, 2)
             batch = stacked.astype(np.float32) / peak * 2 - 1
-        output = self._run_safely(batch, call)
-        with call.watch("download"):
-            levels = np.clip(output * 0.5 + 0.5, 0, 1).transpose(0, 2, 3, 1) * peak
-        if self.skin_protection:
-            levels = np.stack(
-                [
-                    self._with_skin_of(crop, face / peak, call) * peak
-                    for crop, face in zip(crops, levels, strict=True)
-                ]
-            )
-        rounded = np.floor(levels) if self.truncate else np.rint(levels)
-        return list(rounded.astype(dtype))
+        levels_of = partial(to_levels, dtype=dtype, truncate=self.truncate)
+        then = partial(_finished, finish=None if self.skin_protection else levels_of)
+        told = notes or [call.notes] * len(crops)
+        restored = self._run_safely(batch, then, call, told)
+        if not self.skin_protection:
+            return restored
+        found = zip(crops, restored, strict=True)
+        return [levels_of(self._with_skin_of(crop, face, call)) for crop, face in found]
 
     def mask(self, face: Crop, call: Call) -> Mask:
         """Where a restored face is pasted, ``(side, side)``."""
@@ -118,31 +131,70 @@ class FaceRestorer:
             source = np.asarray(crop / peak, np.float32)
             return faces.protect_skin(source, face, skin)
 
-    def _run_safely(self, batch: Batch, call: Call) -> Batch:
-        try:
-            return self._run(self.engine, batch, call)
-        except OutputRejectedError as error:
-            if self.in_fp32 is None:
-                raise
-            call.notes.append(f"in fp32: {error} ({self.engine.name})")
-            return self._run(self.in_fp32(), batch, call)
+    def _run_safely(
+        self, batch: Batch, then: Then, call: Call, notes: Sequence[list[str]]
+    ) -> list[NDArray[Any]]:
+        """What `then` makes of each face, in fp32 where it is none."""
+        made = self._run(self.engine, batch, then, call, notes)
+        rejected: list[int] = []
+        for index, (crop, (extremes, _)) in enumerate(zip(batch, made, strict=True)):
+            try:
+                check_output(crop, extremes, crop.size)
+            except OutputRejectedError as error:
+                if self.in_fp32 is None:
+                    raise
+                rejected.append(index)
+                _tell([notes[index]], f"in fp32: {error} ({self.engine.name})")
+        if rejected and self.in_fp32:
+            told = [notes[index] for index in rejected]
+            again = self._run(self.in_fp32(), batch[rejected], then, call, told)
+            for index, found in zip(rejected, again, strict=True):
+                check_output(batch[index], found[0], batch[index].size)
+                made[index] = found
+        return [face for _, face in made]
 
-    def _run(self, engine: Engine, batch: Batch, call: Call) -> Batch:
+    def _run(
+        self,
+        engine: Engine,
+        batch: Batch,
+        then: Then,
+        call: Call,
+        notes: Sequence[list[str]],
+    ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Of each face the ends of the output, and what is made of it."""
         try:
-            output = engine(batch, call.watch)
+            made = engine.start_then(batch, call.watch, then, "download")()
         except OutOfMemoryError as error:
             if len(batch) == 1:
                 raise
             half = len(batch) // 2
-            call.notes.append(f"{half} faces at a time: {error}")
+            _tell(notes, f"{half} faces at a time: {error}")
         else:
-            for crop, face in zip(batch, output, strict=True):
-                check_output(crop, face)
-            return output
+            return list(zip(made[::2], made[1::2], strict=True))
         # only here: while the error lives, what the failed attempt held does
         engine.make_room()
-        parts = (batch[:half], batch[half:])
-        return np.concatenate([self._run(engine, part, call) for part in parts])
+        return [
+            face
+            for part in (slice(None, half), slice(half, None))
+            for face in self._run(engine, batch[part], then, call, notes[part])
+        ]
+
+
+def _finished(outputs: Values, finish: Callable[[Values], Values] | None) -> list[Any]:
+    """Of each face the ends of the output, then ``(S, S, 3)``, in [0, 1] or levels."""
+    made = []
+    for output in outputs:
+        library = library_of(output)
+        face = library.moveaxis(library.clip(output * 0.5 + 0.5, 0, 1), 0, -1)
+        made += [ends(output), finish(face) if finish else face]
+    return made
+
+
+def _tell(notes: Sequence[list[str]], note: str) -> None:
+    """Note it once for each picture."""
+    for told in notes:
+        if note not in told:
+            told.append(note)
 
 
 def smooth_small(face: Crop) -> Crop:

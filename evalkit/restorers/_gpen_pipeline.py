@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import cv2
@@ -13,9 +14,18 @@ from numpy.typing import NDArray
 from evalkit import faces
 from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import Detector, Face
-from evalkit.images import Picture
-from evalkit.restorers._gpen_faces import FaceRestorer, mixed, smooth_small
-from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
+from evalkit.images import Picture, check_picture
+from evalkit.restorers._gpen_faces import Crop, FaceRestorer, mixed, smooth_small
+from evalkit.restorers._protocol import (
+    Call,
+    Cancel,
+    Plan,
+    Progress,
+    Restored,
+    Restorer,
+    stop_if,
+)
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._tf32 import calculating_in, single_precision
 
 Rgb: TypeAlias = NDArray[Any]
@@ -32,6 +42,32 @@ UPSTREAM_LONGEST, UPSTREAM_SHRUNK = 1500, 1000
 
 Background: TypeAlias = Callable[[Picture, Call], Picture]
 """Enlarges a picture by `BACKGROUND_SCALE`; its channels and dtype stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A picture whose faces are to be restored.
+
+    Attributes
+    ----------
+    call
+        The picture's.
+    faces
+        Those that were found; one None where the picture is a face.
+    crop
+        Aligns one of them.
+    add
+        ``add(face, crop, restored)``: to be called for each of them.
+    end
+        Gives the picture then.
+
+    """
+
+    call: Call
+    faces: Sequence[Any]
+    crop: Callable[[Any], Crop]
+    add: Callable[[Any, Crop, Crop], None]
+    end: Callable[[], Picture]
 
 
 class GpenRestorer(Restorer):
@@ -55,39 +91,121 @@ class GpenRestorer(Restorer):
         self._strength = plan.resolved["strength"] / 100
 
     def _restore(self, image: Picture, call: Call) -> Picture:
+        return self._together([self._begin(image, call)])[0]
+
+    def restore_batch(
+        self,
+        images: Sequence[Picture],
+        *,
+        aligned: bool = False,
+        sources: Sequence[str] | None = None,
+        progress: Progress | None = None,
+        cancel: Cancel | None = None,
+    ) -> list[Restored]:
+        """Restore several pictures; the tuned runner's faces go together on a GPU.
+
+        The network's time is shared by the number of faces. The rest is as in
+        `Restorer.restore_batch`.
+        """
+        if self._is_upstream or self.face_restorer.batch == 1:
+            return super().restore_batch(
+                images,
+                aligned=aligned,
+                sources=sources,
+                progress=progress,
+                cancel=cancel,
+            )
+        of_dtype: dict[object, list[int]] = {}
+        for index, image in enumerate(images):
+            check_picture(image)
+            of_dtype.setdefault(image.dtype, []).append(index)
+        results: dict[int, Restored] = {}
+        for indices in of_dtype.values():
+            calls = [self._call(None, cancel, aligned=aligned) for _ in indices]
+            with oom_as_ours(f"faces of {len(indices)} pictures"):
+                begun = [
+                    self._begin(images[index], call)
+                    for index, call in zip(indices, calls, strict=True)
+                ]
+                made = self._together(begun)
+            for index, call, output in zip(indices, calls, made, strict=True):
+                results[index] = Restored(
+                    image=output, stages_s=call.watch.settled(), notes=call.notes
+                )
+                if progress:
+                    progress(len(results), len(images))
+        return [results[index] for index in range(len(images))]
+
+    def _begin(self, image: Picture, call: Call) -> Begun:
         drops_bits = self._is_upstream and image.dtype == np.uint16
         call.notes += _notes_on(image, drops_bits=drops_bits)
-        work = self._one_face if call.aligned else self._whole_picture
-        read = (image >> 8).astype(np.uint8) if drops_bits else image
-        output = work(read, call)
-        return output.astype(np.uint16) * np.uint16(257) if drops_bits else output
+        stop_if(call.cancel)
+        begin = self._one_face if call.aligned else self._whole_picture
+        if not drops_bits:
+            return begin(image, call)
+        begun = begin((image >> 8).astype(np.uint8), call)
+        return replace(
+            begun, end=lambda: begun.end().astype(np.uint16) * np.uint16(257)
+        )
 
-    def _one_face(self, image: Picture, call: Call) -> Picture:
+    def _together(self, pictures: Sequence[Begun]) -> list[Picture]:
+        """Restore the faces of pictures of one dtype, and end the pictures."""
+        waiting = [(picture, face) for picture in pictures for face in picture.faces]
+        for start in range(0, len(waiting), self.face_restorer.batch):
+            group = waiting[start : start + self.face_restorer.batch]
+            calls = [picture.call for picture, _ in group]
+            for call in calls:
+                stop_if(call.cancel)
+            crops = [picture.crop(face) for picture, face in group]
+            shared = replace(calls[0], watch=Stopwatch())
+            notes = [call.notes for call in calls]
+            restored = self.face_restorer(crops, shared, notes)
+            for stage, passed_s in shared.watch.settled().items():
+                for call in calls:
+                    call.watch.add(stage, passed_s / len(group))
+            for (picture, face), crop, pixels in zip(
+                group, crops, restored, strict=True
+            ):
+                picture.add(face, crop, pixels)
+        return [picture.end() for picture in pictures]
+
+    def _one_face(self, image: Picture, call: Call) -> Begun:
         """The picture is a face: stretched to the network's square, and back."""
         rgb, side = colours(image), self.face_restorer.side
-        crop = self._resized(rgb, side, side)
-        face = self.face_restorer([crop], call)[0]
-        if self._is_upstream:
-            face = mixed(face, crop, self._strength)
-        if self._background:
-            after = replace(
-                call, progress=lambda done, n: call.progress(done + 1, n + 1)
-            )
-            face = self._background(face, after)
-        else:
-            call.progress(1, 1)
-        height, width = (side * self._scale for side in image.shape[:2])
-        with call.watch("blend"):
-            face = self._resized(face, height, width)
-            if not self._is_upstream:
-                face = mixed(face, self._resized(rgb, height, width), self._strength)
-            alpha = image[..., 3] if has_alpha(image) else None
-            if alpha is not None:
-                alpha = self._resized(alpha, height, width)
-            return as_before(image, face, alpha)
+        restored: list[Crop] = []
 
-    def _whole_picture(self, image: Picture, call: Call) -> Picture:
-        rgb = colours(image)
+        def crop(_: Face | None) -> Crop:
+            return self._resized(rgb, side, side)
+
+        def add(_: Face | None, crop: Crop, face: Crop) -> None:
+            if self._is_upstream:
+                face = mixed(face, crop, self._strength)
+            restored.append(face)
+
+        def end() -> Picture:
+            (face,) = restored
+            if self._background:
+                after = replace(
+                    call, progress=lambda done, n: call.progress(done + 1, n + 1)
+                )
+                face = self._background(face, after)
+            else:
+                call.progress(1, 1)
+            height, width = (side * self._scale for side in image.shape[:2])
+            with call.watch("blend"):
+                face = self._resized(face, height, width)
+                if not self._is_upstream:
+                    original = self._resized(rgb, height, width)
+                    face = mixed(face, original, self._strength)
+                alpha = image[..., 3] if has_alpha(image) else None
+                if alpha is not None:
+                    alpha = self._resized(alpha, height, width)
+                return as_before(image, face, alpha)
+
+        return Begun(call=call, faces=[None], crop=crop, add=add, end=end)
+
+    def _whole_picture(self, image: Picture, call: Call) -> Begun:
+        rgb, side = colours(image), self.face_restorer.side
         with call.watch("detect"):
             if self._is_upstream:
                 height, width = (side * self._scale for side in image.shape[:2])
@@ -97,20 +215,37 @@ class GpenRestorer(Restorer):
         canvas = self._canvas(image, len(found), call)
         background = colours(canvas)
         composite = faces.Composite(background)
-        step = self.face_restorer.batch
-        for start in range(0, len(found), step):
-            stop_if(call.cancel)
-            group = found[start : start + step]
-            self._add(group, rgb, canvas.shape[1] / rgb.shape[1], composite, call)
-            done = call.n_before + start + len(group)
-            call.progress(done, call.n_before + len(found))
-        if not found:
-            if not self._background:
-                call.progress(1, 1)
-            return canvas
-        with call.watch("blend"):
-            alpha = canvas[..., 3] if has_alpha(canvas) else None
-            return as_before(image, composite.over(background), alpha)
+        factor, done = canvas.shape[1] / rgb.shape[1], itertools.count(1)
+
+        def crop(face: Face) -> Crop:
+            with call.watch("detect"):
+                return faces.align(rgb, face.landmarks, side)[0]
+
+        def add(face: Face, crop: Crop, pixels: Crop) -> None:
+            mask = self.face_restorer.mask(pixels, call)
+            with call.watch("blend"):
+                if min(face.width, face.height) * factor < SMALL_FACE:
+                    pixels = smooth_small(pixels)
+                if self._is_upstream:
+                    pixels = mixed(pixels, crop, self._strength)
+                else:
+                    mask *= self._strength
+                # the first pixel reaches from -0.5 to 0.5
+                landmarks = (face.landmarks + 0.5) * factor - 0.5
+                composite.add(pixels, mask, faces.to_frame(landmarks, side))
+            n_before = call.n_before
+            call.progress(n_before + next(done), n_before + len(found))
+
+        def end() -> Picture:
+            if not found:
+                if not self._background:
+                    call.progress(1, 1)
+                return canvas
+            with call.watch("blend"):
+                alpha = canvas[..., 3] if has_alpha(canvas) else None
+                return as_before(image, composite.over(background), alpha)
+
+        return Begun(call=call, faces=found, crop=crop, add=add, end=end)
 
     def _told(self, found: Sequence[Face]) -> str:
         if found:
@@ -146,33 +281,6 @@ class GpenRestorer(Restorer):
             return image.copy()
         of_background = replace(call, progress=call.of_background(n_faces))
         return self._background(image, of_background)
-
-    def _add(
-        self,
-        group: Sequence[Face],
-        rgb: Rgb,
-        factor: float,
-        composite: faces.Composite,
-        call: Call,
-    ) -> None:
-        """Restore faces of `rgb` and put them on a canvas `factor` times as large."""
-        side = self.face_restorer.side
-        with call.watch("detect"):
-            aligned = [faces.align(rgb, face.landmarks, side) for face in group]
-        crops = [crop for crop, _ in aligned]
-        restored = self.face_restorer(crops, call)
-        for face, crop, pixels in zip(group, crops, restored, strict=True):
-            mask = self.face_restorer.mask(pixels, call)
-            with call.watch("blend"):
-                if min(face.width, face.height) * factor < SMALL_FACE:
-                    pixels = smooth_small(pixels)
-                if self._is_upstream:
-                    pixels = mixed(pixels, crop, self._strength)
-                else:
-                    mask *= self._strength
-                # the first pixel reaches from -0.5 to 0.5
-                landmarks = (face.landmarks + 0.5) * factor - 0.5
-                composite.add(pixels, mask, faces.to_frame(landmarks, side))
 
 
 def _notes_on(image: Picture, *, drops_bits: bool) -> list[str]:

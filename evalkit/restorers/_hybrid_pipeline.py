@@ -33,9 +33,9 @@ from evalkit.restorers._protocol import (
     Plan,
     Restored,
     Restorer,
-    Stopwatch,
     stop_if,
 )
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._tf32 import calculating_in, single_precision
 from evalkit.restorers._torch import Batch, Engine
 

@@ -17,7 +17,7 @@ import numpy as np
 from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import EvalkitError
 from evalkit.paths import cache_dir
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._torch import (
     Batch,
     Engine,

@@ -1,9 +1,7 @@
 """What a restorer is: its facts, its settings, its plan, its call, its result."""
 
-import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -11,6 +9,7 @@ from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import CancelledError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._options import COMMON_OPTIONS, Option
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.weights import WeightsInUse
 
 if TYPE_CHECKING:
@@ -158,7 +157,8 @@ class Restored:
     image
         The output, with the source's dtype.
     stages_s
-        Seconds by stage: detect, upload, network, download, blend, ...
+        Seconds by stage: detect, upload, network, download, blend, ... They add up to
+        no more than the call took.
     notes
         What the reader must know of this output: substitutes, fallbacks, choices.
 
@@ -167,26 +167,6 @@ class Restored:
     image: Picture
     stages_s: dict[str, float]
     notes: list[str]
-
-
-class Stopwatch:
-    """Adds up seconds by stage, waiting for the device at each stage's end."""
-
-    def __init__(self, synchronize: Callable[[], None] = lambda: None) -> None:
-        self.stages_s: dict[str, float] = {}
-        self._synchronize = synchronize
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        """Time the block as part of `stage`."""
-        start = time.perf_counter()
-        yield
-        self._synchronize()
-        self.add(stage, time.perf_counter() - start)
-
-    def add(self, stage: str, passed_s: float) -> None:
-        """Count seconds that were measured elsewhere as part of `stage`."""
-        self.stages_s[stage] = self.stages_s.get(stage, 0.0) + passed_s
 
 
 @dataclass(slots=True, kw_only=True)
@@ -286,7 +266,8 @@ class Restorer(ABC):
         stop_if(call.cancel)
         with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
             output = self._restore(image, call)
-        return Restored(image=output, stages_s=call.watch.stages_s, notes=call.notes)
+        stages_s = call.watch.settled()
+        return Restored(image=output, stages_s=stages_s, notes=call.notes)
 
     def _call(
         self,

@@ -111,8 +111,9 @@ class Network:
         if needed_bytes > free_bytes:
             tile = self.auto_tile("cuda", engine.precision, free_bytes)
         tiling = self.tiling("cuda", tile)
-        batch_px = min(tiling.batch_px, free_bytes // px_bytes)
-        return replace(tiling, batch_px=batch_px), (
+        room_px = free_bytes // px_bytes
+        batch_px = min(tiling.batch_px, room_px)
+        return replace(tiling, batch_px=batch_px, room_px=room_px), (
             f"tile {f'{tile} px' if tile else 'none'}: {width}x{height} px need "
             f"{needed_bytes / 2**30:.2f} GiB, {free_bytes / 2**30:.2f} may be taken"
         )

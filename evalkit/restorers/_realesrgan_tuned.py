@@ -9,6 +9,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from evalkit._out_of_memory import oom_as_ours
+from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture, check_picture
 from evalkit.restorers._openvino import engine_on_cpu
 from evalkit.restorers._protocol import (
@@ -110,7 +112,7 @@ class TunedRealESRGAN(Restorer):
         self._passes = tuple(passes)
 
     def _restore(self, image: Picture, call: Call) -> Picture:
-        return self._together([image], call)[0]
+        return self._together([image], call, self._passes)[0]
 
     def restore_batch(
         self,
@@ -123,8 +125,9 @@ class TunedRealESRGAN(Restorer):
     ) -> list[Restored]:
         """Restore several pictures; on a GPU those of one size together.
 
-        The stage times of such a picture are its share of the batch's. The rest is as
-        in `Restorer.restore_batch`.
+        Pictures that are not cut go to the network at once, half as many each time that
+        memory runs out. The stage times of a picture are its share of the batch's. The
+        rest is as in `Restorer.restore_batch`.
         """
         if not self._passes[0].tiling.batch_px:
             return super().restore_batch(
@@ -140,21 +143,39 @@ class TunedRealESRGAN(Restorer):
             groups.setdefault((image.shape, image.dtype), []).append(index)
         results: dict[int, Restored] = {}
         for indices in groups.values():
-            call = self._call(None, cancel)
-            made = self._together([images[index] for index in indices], call)
-            share_s = {n: s / len(made) for n, s in call.watch.stages_s.items()}
-            for index, output in zip(indices, made, strict=True):
-                results[index] = Restored(
-                    image=output, stages_s=dict(share_s), notes=list(call.notes)
-                )
+            made = self._of_one_size([images[index] for index in indices], cancel)
+            results |= zip(indices, made, strict=True)
             if progress:
                 progress(len(results), len(images))
         return [results[index] for index in range(len(images))]
 
-    def _together(self, images: Sequence[Picture], call: Call) -> list[Picture]:
+    def _of_one_size(
+        self, images: Sequence[Picture], cancel: Cancel | None
+    ) -> list[Restored]:
+        """Restore pictures of one shape and dtype; each alone if one needs fp32."""
+        call = self._call(None, cancel)
+        passes = [replace(step, in_fp32=None) for step in self._passes]
+        height, width = images[0].shape[:2]
+        made: list[Picture] = []
+        try:
+            with oom_as_ours(f"{len(images)} pictures of {width}x{height} px"):
+                made = self._together(images, call, passes)
+        except OutputRejectedError:
+            pass  # while the error lives, what the failed attempt held does
+        if not made:
+            return [self.restore(image, cancel=cancel) for image in images]
+        share_s = {n: s / len(made) for n, s in call.watch.settled().items()}
+        return [
+            Restored(image=output, stages_s=dict(share_s), notes=list(call.notes))
+            for output in made
+        ]
+
+    def _together(
+        self, images: Sequence[Picture], call: Call, passes: Sequence[Pass]
+    ) -> list[Picture]:
         settings, planned = self.plan.resolved, self._windows(images)
         pictures = list(images)
-        for number, step in enumerate(self._passes):
+        for number, step in enumerate(passes):
             before, after = sum(planned[:number]), sum(planned[number + 1 :])
             part = replace(call, progress=_within(call.progress, before, after))
             pictures, notes = enlarge(pictures, step, part, alpha=settings["alpha"])

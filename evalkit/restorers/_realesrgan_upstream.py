@@ -16,8 +16,9 @@ import numpy as np
 from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
-from evalkit.restorers._protocol import Call, Plan, Restorer, Stopwatch, stop_if
+from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
 from evalkit.restorers._realesrgan_work import TILE_PAD
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._tf32 import calculating_in, single_precision
 
 if TYPE_CHECKING:
@@ -62,9 +63,11 @@ class UpstreamRealESRGAN(Restorer):
         # what another restorer sets meanwhile, in another thread, is not for this one
         network = calculating_in(self._single)(upsampler.model)
         upsampler.model = _guarded(network, call, n_tiles)
-        for method, stage in (("pre_process", "upload"), ("post_process", "download")):
-            # what the watch gives for `with` decorates a function as well
-            setattr(upsampler, method, call.watch(stage)(getattr(upsampler, method)))
+        # what the watch gives for `with` decorates a function as well
+        upsampler.pre_process = call.watch("upload")(upsampler.pre_process)
+        upsampler.post_process = call.watch("download")(
+            lambda post_process=upsampler.post_process: _on_the_host(post_process())
+        )
         try:
             with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
                 output, _ = upsampler.enhance(
@@ -79,7 +82,14 @@ class UpstreamRealESRGAN(Restorer):
             call.notes.append(
                 "upstream takes 16 bits without a value over 256 for 8 bits"
             )
-        return _with_red_and_blue_swapped(output)
+        restored = _with_red_and_blue_swapped(output)
+        call.watch.add_rest("blend")
+        return restored
+
+
+def _on_the_host(output: torch.Tensor) -> torch.Tensor:
+    """What `RealESRGANer.enhance` does next, and finds done."""
+    return output.float().cpu()
 
 
 def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:

@@ -12,6 +12,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -22,6 +23,7 @@ from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.restorers._canvas import Canvas, Job, Planes, Tiling
+from evalkit.restorers._levels import Finish, Values, ends
 from evalkit.restorers._protocol import Call, stop_if
 from evalkit.restorers._torch import Batch, Engine
 
@@ -68,8 +70,9 @@ def restore_tiled(
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one size with a network that sees windows of them.
 
-    When memory runs out the tile is halved, and when the output is none the work is
-    done in fp32; both begin the pictures again and are noted.
+    Pictures that are not cut go to a GPU at once. When memory runs out their number is
+    halved, then the tile; when the output is none the work is done in fp32. Each begins
+    the pictures again and is noted.
 
     Parameters
     ----------
@@ -100,55 +103,70 @@ def restore_tiled(
     longest = max(height, width)
     engine, in_fp32 = step.engine, step.in_fp32
     tiling, notes = step.cuts(height, width)
+    n_together = tiling.n_together(len(sources), height, width)
+    load: Callable[[], Engine] | None = None
     while True:
         try:
             with oom_as_ours(f"a picture of {width}x{height} px"):
-                return _attempt(sources, engine, tiling, call), notes
+                return _attempt(sources, engine, tiling, n_together, call), notes
         except OutOfMemoryError as error:
             tile = math.ceil(min(tiling.tile or longest, longest) / 2)
-            if tile < SMALLEST_TILE:
+            if n_together > 1:
+                n_together //= 2
+                tiling = replace(tiling, batch_px=0)
+                notes.append(f"{n_together} pictures at a time: {error}")
+            elif tile < SMALLEST_TILE:
                 raise
-            notes.append(f"tile {tile} px: {error}")
-            tiling = replace(tiling, tile=tile, batch_px=0)
+            else:
+                notes.append(f"tile {tile} px: {error}")
+                tiling = replace(tiling, tile=tile, batch_px=0)
         except OutputRejectedError as error:
             if in_fp32 is None:
                 raise
             notes.append(f"in fp32: {error} ({engine.name})")
-            engine, in_fp32 = in_fp32(), None
-            tiling, more = step.cuts(height, width, engine)
-            notes += more
-            continue
+            load, in_fp32 = in_fp32, None
         # only here: while the error lives, what the failed attempt held does
         engine.make_room()
+        if load:
+            engine, load = load(), None
+            tiling, more = step.cuts(height, width, engine)
+            notes += more
+            n_fit = tiling.n_together(len(sources), height, width)
+            n_together = min(n_together, n_fit)
 
 
 def _attempt(
-    sources: Sequence[Picture], engine: Engine, tiling: Tiling, call: Call
+    sources: Sequence[Picture],
+    engine: Engine,
+    tiling: Tiling,
+    n_together: int,
+    call: Call,
 ) -> list[Picture]:
     canvases = [Canvas(source, tiling) for source in sources]
-    started: deque[tuple[list[Job], Batch, Callable[[], Batch]]] = deque()
+    started: deque[tuple[list[Job], Batch, Finish]] = deque()
     total = sum(len(canvas.rows) * len(canvas.columns) for canvas in canvases)
     done = 0
 
     def collect() -> None:
         nonlocal done
         jobs, batch, finish = started.popleft()
-        outputs = finish()
+        made = finish()
         with call.watch("blend"):
-            for job, window, output in zip(jobs, batch, outputs, strict=True):
-                check_output(window, output)
-                canvas = canvases[job.picture]
-                canvas.put(job, _kept(canvas, job, output))
+            found = zip(jobs, batch, made[::2], made[1::2], strict=True)
+            for job, window, extremes, levels in found:
+                check_output(window, extremes, window.size * tiling.scale**2)
+                canvases[job.picture].write(job, levels)
         done += len(jobs)
         call.progress(done, total)
 
-    for jobs in _batches(canvases, tiling.batch_px):
+    for jobs in _batches(canvases, tiling.batch_px, n_together):
         stop_if(call.cancel)
         with call.watch("upload"):
             batch = np.stack(
                 [_window(sources[j.picture], canvases[0], j) for j in jobs]
             )
-        started.append((jobs, batch, engine.start(batch, call.watch)))
+        finish = engine.start_then(batch, call.watch, partial(_blended, canvases, jobs))
+        started.append((jobs, batch, finish))
         if len(started) > engine.n_ahead:
             collect()
     while started:
@@ -156,7 +174,20 @@ def _attempt(
     return [canvas.output for canvas in canvases]
 
 
-def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
+def _blended(
+    canvases: Sequence[Canvas], jobs: Sequence[Job], outputs: Values
+) -> list[Values]:
+    """Of each window the ends of its output, then its levels."""
+    made = []
+    for job, output in zip(jobs, outputs, strict=True):
+        canvas = canvases[job.picture]
+        made += [ends(output), canvas.blend(job, _kept(canvas, job, output))]
+    return made
+
+
+def _batches(
+    canvases: Sequence[Canvas], batch_px: int, n_together: int
+) -> Iterator[list[Job]]:
     rows, columns = canvases[0].rows, canvases[0].columns
     window_px = (rows[0].stop - rows[0].start) * (columns[0].stop - columns[0].start)
     jobs = (
@@ -165,7 +196,7 @@ def _batches(canvases: Sequence[Canvas], batch_px: int) -> Iterator[list[Job]]:
         for row in range(len(rows))
         for column in range(len(columns))
     )
-    while batch := list(islice(jobs, max(1, batch_px // window_px))):
+    while batch := list(islice(jobs, max(n_together, batch_px // window_px))):
         yield batch
 
 
@@ -184,7 +215,7 @@ def _window(source: Picture, canvas: Canvas, job: Job) -> Planes:
     return planes
 
 
-def _kept(canvas: Canvas, job: Job, output: Planes) -> Planes:
+def _kept(canvas: Canvas, job: Job, output: Values) -> Values:
     (top, bottom), (left, right) = (
         (
             (span.low - span.start) * canvas.scale,
@@ -195,8 +226,17 @@ def _kept(canvas: Canvas, job: Job, output: Planes) -> Planes:
     return output[:, top:bottom, left:right]
 
 
-def check_output(window: Planes, output: Planes) -> None:
+def check_output(window: Planes, extremes: NDArray[np.float32], n_values: int) -> None:
     """Refuse what a failed network makes: NaN, infinity, or one value everywhere.
+
+    Parameters
+    ----------
+    window
+        What the network was shown.
+    extremes
+        The `ends` of its output.
+    n_values
+        How many values that has.
 
     Raises
     ------
@@ -205,8 +245,8 @@ def check_output(window: Planes, output: Planes) -> None:
         source is not constant itself.
 
     """
-    low, high = float(output.min()), float(output.max())
+    low, high = map(float, extremes)
     if not np.isfinite(low) or not np.isfinite(high):
         raise OutputRejectedError("the network's output holds NaN or infinity")
-    if low == high and output.size >= 64 and window.min() < window.max():
+    if low == high and n_values >= 64 and window.min() < window.max():
         raise OutputRejectedError(f"the network's output is {low:g} everywhere")

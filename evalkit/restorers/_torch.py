@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import SettingError
 from evalkit.provenance import machine
-from evalkit.restorers._protocol import Stopwatch
+from evalkit.restorers._cuda_queue import queue
+from evalkit.restorers._levels import Finish, Then
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._tf32 import SINGLE, calculating_in
 
 if TYPE_CHECKING:
@@ -197,6 +199,23 @@ class Engine(ABC):
 
         """
 
+    def start_then(
+        self, batch: Batch, watch: Stopwatch, then: Then, stage: str = "blend"
+    ) -> Finish:
+        """Begin to work on `batch` and to do `then` with the output, float32.
+
+        It is done where the output lies, in the order of the starts or of the finishes,
+        and timed as `stage`.
+        """
+        finish = self.start(batch, watch)
+
+        def finish_then() -> list[NDArray[Any]]:
+            output = finish()
+            with watch(stage):
+                return then(output)
+
+        return finish_then
+
     @property
     def free_bytes(self) -> int:
         """What it may take on its device now; `ASSUMED_BYTES` where it cannot ask."""
@@ -283,51 +302,49 @@ class TorchEngine(Engine):
         with oom_as_ours(doing), torch.inference_mode():
             tensor = torch.from_numpy(np.ascontiguousarray(batch))
             if self._device.type == "cuda":
-                with torch.cuda.device(self._device):  # pinning makes a context on it
-                    return self._start_on_cuda(tensor, watch, doing)
+                return self._start_on_cuda(tensor, watch, doing)
             with watch("network"):
                 output = self._module(tensor.to(self._dtype)).float().numpy()
         return lambda: output
+
+    def start_then(
+        self, batch: Batch, watch: Stopwatch, then: Then, stage: str = "blend"
+    ) -> Finish:
+        """See `Engine.start_then`; on CUDA what `then` gives is all that is copied."""
+        import torch
+
+        if self._device.type != "cuda":
+            return super().start_then(batch, watch, then, stage)
+        doing = f"a batch of shape {batch.shape} on {self._device}"
+        with oom_as_ours(doing), torch.inference_mode():
+            tensor = torch.from_numpy(np.ascontiguousarray(batch))
+            return self._queue(tensor, watch, doing, lambda x: then(x.float()), stage)
 
     def _start_on_cuda(
         self, tensor: torch.Tensor, watch: Stopwatch, doing: str
     ) -> Callable[[], Batch]:
         import torch
 
-        upload, network, download = self._streams
-        new_event: Any = torch.cuda.Event
-        marks = [new_event(enable_timing=True) for _ in range(6)]
-        pinned = tensor.pin_memory()
-        with torch.cuda.stream(upload):
-            marks[0].record()
-            source = pinned.to(self._device, non_blocking=True)
-            marks[1].record()
-        network.wait_event(marks[1])
-        with torch.cuda.stream(network):
-            marks[2].record()
-            source.record_stream(network)
-            source = source.to(self._dtype, memory_format=self._layout)
+        is_bf16 = self._dtype is torch.bfloat16  # NumPy has none
+        then: Then = lambda x: [x.float() if is_bf16 else x]  # noqa: E731
+        finish = self._queue(tensor, watch, doing, then, "download")
+        return lambda: finish()[0].astype(np.float32)
+
+    def _queue(
+        self, batch: Any, watch: Stopwatch, doing: str, then: Then, stage: str
+    ) -> Finish:
+        import torch
+
+        def network(source: torch.Tensor) -> Any:
             with calculating_in(self.precision):
-                output = self._module(source)
-            if self._dtype is torch.bfloat16:  # NumPy has none
-                output = output.float()
-            output = output.contiguous()
-            marks[3].record()
-        download.wait_event(marks[3])
-        with torch.cuda.stream(download):
-            marks[4].record()
-            output.record_stream(download)
-            host = torch.empty(output.shape, dtype=output.dtype, pin_memory=True)
-            host.copy_(output, non_blocking=True)
-            marks[5].record()
+                return self._module(source.to(self._dtype, memory_format=self._layout))
 
-        def finish() -> Batch:
+        with torch.cuda.device(self._device):  # pinning makes a context on it
+            place = self._streams, self._device
+            finish = queue(*place, batch, network, then, stage, watch)
+
+        def finish_guarded() -> list[NDArray[Any]]:
             with oom_as_ours(doing):
-                marks[5].synchronize()
-            for stage, start, end in zip(
-                ("upload", "network", "download"), marks[::2], marks[1::2], strict=True
-            ):
-                watch.add(stage, start.elapsed_time(end) / 1000)
-            return host.numpy().astype(np.float32)
+                return finish()
 
-        return finish
+        return finish_guarded

@@ -24,6 +24,7 @@ from evalkit.restorers._torch import pick_device
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study._groups import GROUP, arithmetic, newest
 from evalkit.study._run import Run
+from evalkit.study._stages import median_stages, restore_time_s
 from evalkit.tables import FLOORS, RATES
 
 TIMED = ("cost", "batch", "size", "tile", "precision", "scale", "cpu", "background")
@@ -140,8 +141,14 @@ def _measured(
         rate = rates(told["machine"], device, arithmetic(work.precision, warm))
     columns = ("peak_rss_mib",) if device == "cpu" else GPU_MEMORY
     low, high = median_interval(warm["wall_time_s"].to_numpy(float))
+    parts = {"restore_time_s": restore_time_s(warm), "stages_s": median_stages(warm)}
     values: dict[str, dict[str, Any]] = {
-        TIME: {"value": warm["wall_time_s"].median(), "low": low, "high": high},
+        TIME: {
+            "value": warm["wall_time_s"].median(),
+            "low": low,
+            "high": high,
+            **parts,
+        },
         BUSY: {"value": last["gpu_busy_percent"]},
     }
     for column in reversed(columns):

@@ -19,6 +19,7 @@ from evalkit.study._groups import arithmetic, choose
 from evalkit.study._kept import remove_strays
 from evalkit.study._parameters import check_given_cells
 from evalkit.study._run import CELL, Run, open_run, write_text
+from evalkit.study._stages import median_stages, restore_time_s
 from evalkit.tables import COST, IMAGES, RECORDS
 
 
@@ -212,6 +213,7 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
         "n_runs": int((ok["phase"] == "warm").sum()),
         "n_failed": len(cell) - len(ok),
         **times_of(ok),
+        "stages_s": median_stages(ok[ok["phase"] == "warm"]),
         "peak_rss_mib": ok["peak_rss_mib"].max(),
         "cuda_reserved_peak_mib": ok["cuda_reserved_peak_mib"].max(),
         "nvml_process_peak_mib": ok["nvml_process_peak_mib"].max(),
@@ -246,6 +248,7 @@ def times_of(ok: pd.DataFrame) -> dict[str, float | None]:
         "wall_time_s": float(np.median(times)) if len(times) else None,
         "wall_time_low_s": low,
         "wall_time_high_s": high,
+        "restore_time_s": restore_time_s(warm),
     }
 
 

@@ -166,6 +166,8 @@ FLOORS = Table(
         "low": NUMBER,  # bootstrap interval of that median
         "high": NUMBER,
         "n_runs": COUNT,
+        "restore_time_s": NUMBER,  # of a measured wall time, as in ``cost``
+        "stages_s": TEXT,
         "floor": NUMBER,  # least value that the arithmetic allows
         "is_below": TRUTH,  # the value is less than its floor
         "operations_tflop": NUMBER,  # of one picture
@@ -176,6 +178,7 @@ FLOORS = Table(
         *("figure", "experiment", "n_pictures", "condition", "source", "machine"),
         "quantity",
     ),
+    json_columns=frozenset({"stages_s"}),
 )
 
 ARTICLE = Table(
@@ -236,6 +239,7 @@ BACKENDS = Table(
         "wall_time_s": NUMBER,  # median of the warm runs
         "wall_time_low_s": NUMBER,  # bootstrap interval of that median
         "wall_time_high_s": NUMBER,
+        "restore_time_s": NUMBER,  # of `restore()` alone, median
         "wall_times_s": TEXT,  # every warm run
         "memory_mib": NUMBER,
         "memory_meter": TEXT,

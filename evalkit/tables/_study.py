@@ -146,6 +146,8 @@ COST = Table(
         "wall_time_s": NUMBER,  # median of the warm runs
         "wall_time_low_s": NUMBER,  # bootstrap interval of that median
         "wall_time_high_s": NUMBER,
+        "restore_time_s": NUMBER,  # of `restore()` alone, without files; their median
+        "stages_s": TEXT,  # {stage: its median}, files included
         "peak_rss_mib": NUMBER,
         "cuda_reserved_peak_mib": NUMBER,
         "nvml_process_peak_mib": NUMBER,
@@ -157,7 +159,7 @@ COST = Table(
         "notes": TEXT,
     },
     key=("condition", "source", "machine"),
-    json_columns=frozenset({"notes"}),
+    json_columns=frozenset({"stages_s", "notes"}),
 )
 
 VERDICTS = Table(

@@ -234,3 +234,11 @@ def test_g29_a_fifth_of_the_card_is_not_close_to_its_limit(run):
 
 def test_the_claimed_numbers_are_those_of_the_register():
     assert (CLAIMED["G1"], CLAIMED["G17"], CLAIMED["D13"]) == (3.2, 35, 1200)
+
+
+def test_what_restore_and_its_stages_took_on_a_gpu_is_told(run, gpu, add):
+    run.environment(gpu)
+    parts = {"restore_time_s": 0.25, "stages_s": {"network": 0.2, "encode": 0.7}}
+    add(GPEN, TIME, value=1.0, **parts)
+    told = judge(run, "G2")[2]
+    assert "restore() 0.25 s; stages, s: encode 0.7, network 0.2" in told

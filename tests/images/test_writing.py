@@ -2,8 +2,10 @@ import errno
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from evalkit.errors import ImageError
 from evalkit.images import read_image, write_image
@@ -33,6 +35,31 @@ def test_what_is_written_is_read_again(tmp_path, small, suffix, n_channels):
         np.testing.assert_array_equal(read, image)
     seen = read[..., -1] > 99 if n_channels == 4 else np.full(small.shape[:2], True)
     assert np.abs(read[seen].astype(int) - image[seen]).mean() < 4
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("shape", [(7, 13), (7, 13, 3), (7, 13, 4), (1, 1), (1, 9, 3)])
+def test_a_png_holds_every_pixel_for_every_reader(tmp_path, monkeypatch, shape, dtype):
+    monkeypatch.setattr("evalkit.images.png.MAX_CHUNK_BYTES", 100)  # many IDAT chunks
+    chance = np.random.default_rng(0)
+    image = chance.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+    path = tmp_path / "a.png"
+    write_image(path, np.asfortranarray(image))
+    np.testing.assert_array_equal(read_image(path), image)
+    by_libpng = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if image.ndim == 3:
+        by_libpng = by_libpng[..., [2, 1, 0, 3][: image.shape[2]]]
+    np.testing.assert_array_equal(by_libpng, image)
+    with Image.open(path) as by_pillow:
+        by_pillow.verify()  # the chunks' checksums
+    if dtype == np.uint8 or image.ndim == 2:  # Pillow keeps 16 bits of grey only
+        np.testing.assert_array_equal(np.asarray(Image.open(path)), image)
+
+
+def test_a_png_of_a_photograph_is_packed(tmp_path):
+    smooth = cv2.resize(np.eye(8, dtype=np.uint8) * 255, (512, 512))
+    write_image(tmp_path / "a.png", smooth)
+    assert (tmp_path / "a.png").stat().st_size < smooth.size / 4
 
 
 @pytest.mark.parametrize(
@@ -65,15 +92,21 @@ def test_8_bits_are_said(tmp_path, deep, suffix):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_encoder_s_own_error_becomes_ours(tmp_path, small, monkeypatch):
+@pytest.mark.parametrize(
+    ("encoder", "suffix", "name"),
+    [("deflate_encode", ".png", "PNG"), ("jpegxl_encode", ".jxl", "JPEG XL")],
+)
+def test_an_encoder_s_own_error_becomes_ours(
+    tmp_path, small, monkeypatch, encoder, suffix, name
+):
     import imagecodecs
 
     def fail(*_, **__):
         raise RuntimeError("out of its depth")
 
-    monkeypatch.setattr(imagecodecs, "jpegxl_encode", fail)
-    with pytest.raises(ImageError, match=r"JPEG XL cannot hold.*out of its depth"):
-        write_image(tmp_path / "a.jxl", small)
+    monkeypatch.setattr(imagecodecs, encoder, fail)
+    with pytest.raises(ImageError, match=rf"{name} cannot hold.*out of its depth"):
+        write_image(tmp_path / f"a{suffix}", small)
     assert list(tmp_path.iterdir()) == []
 
 

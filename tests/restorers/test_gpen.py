@@ -336,6 +336,75 @@ def test_fewer_faces_at_a_time_when_memory_runs_out(kids, negative):
     assert any("out of memory" in note for note in result.notes)
 
 
+def test_faces_of_several_pictures_go_together_and_each_is_as_alone(astronaut, kids):
+    """Of real random weights and small batches; the last picture has no face."""
+    pictures = [
+        kids,
+        astronaut,
+        KINDS["16 bit"](astronaut),
+        KINDS["grey"](astronaut),
+        np.full((90, 70, 3), 9, np.uint8),
+    ]
+    restorer = load_restorer("gpen-256", runner="tuned", weights="random")
+    expected = [restorer.restore(picture) for picture in pictures]
+    restorer.face_restorer.batch = 4
+    engine, sizes = restorer.face_restorer.engine, []
+    start = engine.start
+
+    def counted(batch, watch):
+        sizes.append(len(batch))
+        return start(batch, watch)
+
+    engine.start, told = counted, []
+    made = restorer.restore_batch(pictures, progress=lambda *n: told.append(n))
+    assert sizes == [4, 4, 2, 1]  # 8 of the kids, 1 and 1; then the one of 16 bits
+    assert told == [(done, 5) for done in range(1, 6)]
+    for one, alone in zip(made, expected, strict=True):
+        assert one.image.dtype == alone.image.dtype
+        off = np.abs(one.image.astype(int) - alone.image.astype(int))
+        assert off.max() <= np.iinfo(one.image.dtype).max // 255
+        assert one.notes == alone.notes
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_aligned_faces_and_whole_pictures_go_together(astronaut, negative, aligned):
+    restorer = load_restorer("gpen-256")
+    pictures = [astronaut, astronaut[:, ::-1].copy(), KINDS["alpha"](astronaut)]
+    alone = [restorer.restore(picture, aligned=aligned) for picture in pictures]
+    restorer.face_restorer.batch = 8
+    negative.batches.clear()
+    together = restorer.restore_batch(pictures, aligned=aligned)
+    assert negative.batches == [3]
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(one.image, other.image)
+
+
+class OnceBroken(Negative):
+    """A network that overflows at the first face of a batch."""
+
+    def start(self, batch, watch):
+        output = -batch
+        output[0] = np.nan
+        return lambda: output
+
+
+def test_only_the_face_that_overflows_is_done_again_and_its_picture_told(
+    astronaut, negative
+):
+    restorer = load_restorer("gpen-256")
+    pictures = [astronaut, astronaut[:, ::-1].copy()]
+    expected = [restorer.restore(picture).image for picture in pictures]
+    restorer.face_restorer.engine, restorer.face_restorer.batch = OnceBroken(), 2
+    restorer.face_restorer.in_fp32 = lambda: negative
+    negative.batches.clear()
+    made = restorer.restore_batch(pictures)
+    assert negative.batches == [1]
+    told = [any(n.startswith("in fp32") for n in one.notes) for one in made]
+    assert told == [True, False]
+    for one, wanted in zip(made, expected, strict=True):
+        np.testing.assert_array_equal(one.image, wanted)
+
+
 class Broken(Negative):
     """A network that overflows."""
 

@@ -7,6 +7,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -620,6 +621,48 @@ def test_a_batch_gives_what_its_pictures_give_alone(astronaut):
     assert told[-1] == (3, 3)
     for image, restored in zip(images, made, strict=True):
         assert levels_off(restored.image, restorer.restore(image).image) <= 1
+
+
+def test_of_a_batch_only_the_picture_that_overflows_is_done_in_fp32(astronaut):
+    images = [astronaut[:40, :50], astronaut[50:90, :50]]
+    restorer = load(precision="fp32")
+    step, bright = restorer._passes[0], astronaut[:40, :50].mean() / 255
+    expected = [restorer.restore(image).image for image in images]
+
+    class Overflowing(TorchEngine):
+        def start(self, batch, watch):
+            output = step.engine(batch)
+            means = batch.mean(axis=(1, 2, 3))
+            output[np.abs(means - bright) < 1e-4] = np.nan
+            return lambda: output
+
+    engine = Overflowing(torch.nn.Identity(), "cpu", "fp32")
+    tiling = replace(step.tiling, batch_px=1)
+    with_first_pass(restorer, engine=engine, tiling=tiling, in_fp32=lambda: step.engine)
+    made = restorer.restore_batch(images)
+    told = [any("in fp32: " in note for note in one.notes) for one in made]
+    assert told == [True, False]
+    for one, wanted in zip(made, expected, strict=True):
+        assert levels_off(one.image, wanted) <= 1
+
+
+def test_the_way_from_the_device_is_upstreams_download_and_stages_add_up(
+    face, monkeypatch
+):
+    restorer, cpu = load(runner="upstream"), torch.Tensor.cpu
+
+    def slow(tensor):
+        time.sleep(0.2)
+        return cpu(tensor)
+
+    monkeypatch.setattr(torch.Tensor, "cpu", slow)
+    start = time.perf_counter()
+    made = restorer.restore(face[:40, :40])
+    passed_s = time.perf_counter() - start
+    assert made.stages_s["download"] >= 0.2
+    assert {"upload", "network", "download", "blend"} == set(made.stages_s)
+    # what `enhance` calls once more, which is then nothing, is in no other stage
+    assert passed_s - 0.1 <= sum(made.stages_s.values()) <= passed_s
 
 
 def tiled(side):

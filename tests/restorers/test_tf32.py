@@ -19,8 +19,8 @@ from evalkit.restorers import (
     gpen,
     plan_restorer,
 )
-from evalkit.restorers._protocol import Stopwatch
 from evalkit.restorers._realesrgan_upstream import UpstreamRealESRGAN
+from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._tf32 import calculating_in, single_precision, uses_tf32
 from evalkit.restorers._torch import TorchEngine
 
@@ -113,6 +113,7 @@ def streams(monkeypatch):
     for name, stand_in in {
         "cuda.Event": Event,
         "cuda.stream": lambda _stream: contextlib.nullcontext(),
+        "cuda.device": lambda _device: contextlib.nullcontext(),
         "Tensor.pin_memory": lambda tensor: tensor,
         "Tensor.record_stream": lambda _tensor, _stream: None,
         "empty": lambda *shape, pin_memory=False, **more: empty(*shape, **more),

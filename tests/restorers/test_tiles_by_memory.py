@@ -206,6 +206,23 @@ def test_windows_go_together_only_as_far_as_memory_allows():
     assert scarce == int(0.1 * GIB) // (2 * X4PLUS.peak_values)
 
 
+@pytest.mark.parametrize(("n_fit", "n_batches"), [(9, 1), (3, 2), (1, 5)])
+def test_pictures_go_together_only_as_far_as_memory_allows(n_fit, n_batches):
+    picture_gib = X4PLUS.peak_values * 2 * 600 * 600 / GIB
+    device = Device((n_fit + 0.5) * picture_gib)
+    step = Pass(
+        engine=device,
+        tiling=X4PLUS.tiling("cuda:0", "auto"),
+        fit=X4PLUS.fit,
+        in_fp32=None,
+    )
+    outputs, notes = restore_tiled([gradient(600, 600)] * 5, step, call())
+    assert len(outputs) == 5
+    assert len(device.shapes) == n_batches
+    assert device.shapes[0][0] == min(n_fit, 5)
+    assert [note.split(":")[0] for note in notes] == ["tile none"]
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """PyTorch counts one device; asking what is free on it is an error."""

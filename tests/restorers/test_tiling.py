@@ -2,6 +2,7 @@ import threading
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
@@ -139,6 +140,37 @@ def test_every_value_of_8_and_16_bits_survives(dtype):
     assert np.abs(output[::2, ::2].astype(int) - source).max() <= high // 65535
 
 
+class OnADevice(FakeEngine):
+    """Keeps the output as PyTorch's, as a GPU would; hands out what is downloaded."""
+
+    def start_then(self, batch, watch, then, stage="blend"):
+        finish = self.start(batch, watch)
+        made = then(torch.from_numpy(finish()))
+        self.downloaded = [part.numpy() for part in made]
+        return lambda: self.downloaded
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("tile", [0, 16, 33])
+def test_blending_on_a_device_gives_the_same_levels_and_only_they_leave_it(
+    dtype, channels, tile
+):
+    source = picture(63, 90, channels=channels, dtype=dtype)
+    on_device, tiling = OnADevice(blurred), {"tile": tile, "step": 2}
+    (expected,), _ = run([source], FakeEngine(blurred), **tiling)
+    (output,), _ = run([source], on_device, **tiling)
+    assert output.dtype == dtype
+    np.testing.assert_array_equal(output, expected)
+    extremes, levels = on_device.downloaded
+    assert (extremes.size, levels.dtype) == (2, dtype)
+
+
+def test_a_device_s_output_that_is_none_is_seen():
+    with pytest.raises(OutputRejectedError, match="NaN"):
+        run([picture(9, 9)], OnADevice(spoiled(np.nan)))
+
+
 def test_grey_and_colour_may_come_together():
     sources = [picture(30, 40), picture(30, 40, channels=1)]
     outputs, _ = run(sources, FakeEngine(enlarged), tile=16)
@@ -176,6 +208,35 @@ def test_the_tile_is_halved_until_memory_suffices_and_that_is_noted():
 def test_a_picture_without_tiles_is_halved_too():
     _, notes = run([picture(200, 100)], FakeEngine(out_of_memory_above(130)), tile=0)
     assert notes[0].startswith("tile 100 px")
+
+
+def test_whole_pictures_go_together_and_half_as_many_when_memory_runs_out():
+    def scanty(batch):
+        if len(batch) > 1:
+            raise OutOfMemoryError(f"no memory for {batch.shape}")
+        return blurred(batch)
+
+    sources = [picture(40, 50, seed=seed) for seed in range(5)]
+    alone = [run([source], FakeEngine(blurred))[0][0] for source in sources]
+    engine = FakeEngine(blurred)
+    together, notes = run(sources, engine, batch_px=1)
+    assert [shape[0] for shape in engine.shapes] == [5]
+    assert notes == []
+    np.testing.assert_array_equal(np.stack(together), np.stack(alone))
+    engine = FakeEngine(scanty)
+    halved, notes = run(sources, engine, batch_px=10**6)
+    assert [shape[0] for shape in engine.shapes] == [5, 2, 1, 1, 1, 1, 1]
+    assert [n.split(":")[0] for n in notes] == [
+        "2 pictures at a time",
+        "1 pictures at a time",
+    ]
+    np.testing.assert_array_equal(np.stack(halved), np.stack(alone))
+
+
+def test_where_a_device_does_not_gain_pictures_go_one_after_the_other():
+    engine = FakeEngine(blurred)
+    run([picture(40, 50)] * 3, engine, batch_px=0)
+    assert [shape[0] for shape in engine.shapes] == [1, 1, 1]
 
 
 def test_too_little_memory_for_the_smallest_tile_is_an_error():

@@ -1,5 +1,7 @@
 import subprocess
 import sys
+import time
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -7,6 +9,9 @@ import torch
 
 from evalkit.errors import OutOfMemoryError, SettingError
 from evalkit.restorers import _torch
+from evalkit.restorers._canvas import Tiling
+from evalkit.restorers._protocol import Call
+from evalkit.restorers._tiling import Pass, restore_tiled
 from evalkit.restorers._torch import TorchEngine, pick_device, pick_precision
 
 IMPOSSIBLE_BYTES = 2**60
@@ -139,6 +144,103 @@ def test_a_network_that_runs_out_of_memory_raises_our_error():
 
     with pytest.raises(OutOfMemoryError, match=r"\(1, 3, 4, 4\) on cpu"):
         TorchEngine(Hungry(), "cpu", "fp32")(np.zeros((1, 3, 4, 4), np.float32))
+
+
+def test_stages_that_overlap_with_the_network_add_up_to_what_passed():
+    watch = _torch.Stopwatch()
+    time.sleep(0.1)
+    for stage, passed_s in (("upload", 5.0), ("network", 0.06), ("download", 15.0)):
+        watch.add(stage, passed_s)
+    stages_s = watch.settled()
+    assert stages_s["network"] == 0.06
+    assert 0.1 <= sum(stages_s.values()) < 5
+    assert stages_s["download"] == pytest.approx(3 * stages_s["upload"])
+
+
+def test_stages_that_do_not_overlap_stay_as_they_are():
+    watch = _torch.Stopwatch()
+    time.sleep(0.1)
+    watch.add("network", 0.06)
+    watch.add("upload", 0.03)
+    assert watch.settled() == {"network": 0.06, "upload": 0.03}
+    watch.add_rest("blend")
+    assert 0.01 <= watch.stages_s["blend"] < 5
+
+
+class FakeStream:
+    def __init__(self, device=None):
+        self.waited_for = []
+
+    def wait_event(self, event):
+        self.waited_for.append(event)
+
+
+class FakeEvent:
+    def __init__(self, enable_timing):
+        assert enable_timing
+
+    def record(self):
+        self.recorded_s = time.perf_counter()
+
+    def synchronize(self):
+        assert self.recorded_s
+
+    def elapsed_time(self, other):
+        return 1000 * (other.recorded_s - self.recorded_s)
+
+
+@pytest.fixture
+def queued(monkeypatch):
+    """Makes an engine that goes CUDA's way on the CPU: only the hardware is faked."""
+    empty = torch.empty
+    monkeypatch.setattr(torch.cuda, "Stream", FakeStream)
+    monkeypatch.setattr(torch.cuda, "Event", FakeEvent)
+    monkeypatch.setattr(torch.cuda, "stream", nullcontext)
+    monkeypatch.setattr(torch.cuda, "device", nullcontext)
+    monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda *_: None)
+    monkeypatch.setattr(
+        torch, "empty", lambda *a, pin_memory=False, **k: empty(*a, **k)
+    )
+
+    class OnFakeCuda(TorchEngine):
+        def start_then(self, batch, watch, then, stage="blend"):
+            def widened(output):
+                return then(output.float())
+
+            with torch.inference_mode():
+                tensor = torch.from_numpy(batch)
+                return self._queue(tensor, watch, "a test", widened, stage)
+
+    def make(module, precision):
+        engine = OnFakeCuda(module, "cpu", precision)
+        engine._streams = [FakeStream() for _ in range(3)]
+        engine.n_ahead = 1
+        return engine
+
+    return make
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_what_leaves_a_gpu_is_levels(queued, precision, dtype):
+    chance = np.random.default_rng(0)
+    sources = [
+        chance.integers(0, np.iinfo(dtype).max, (40, 60, 3), dtype) for _ in range(3)
+    ]
+
+    def restored(engine, **tiling):
+        step = Pass(engine=engine, tiling=Tiling(**tiling), in_fp32=None)
+        call = Call(progress=lambda *_: None, cancel=lambda: False)
+        made, _ = restore_tiled(sources, step, call)
+        return np.stack(made).astype(int), set(call.watch.stages_s)
+
+    for tile in (0, 20):
+        tiling = {"scale": 1, "tile": tile, "margin": 1}
+        expected, _ = restored(TorchEngine(network(), "cpu", precision), **tiling)
+        output, stages = restored(queued(network(), precision), **tiling)
+        np.testing.assert_array_equal(output, expected)
+        assert stages == {"upload", "network", "blend", "download"}
 
 
 class Stream:

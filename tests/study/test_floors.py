@@ -1,10 +1,12 @@
 """Figures beside their floors, and the article's tables rebuilt."""
 
+import json
+
 import pandas as pd
 import pytest
 
 from evalkit.provenance import environment
-from evalkit.study import summarise_article, summarise_floors
+from evalkit.study import summarise_article, summarise_cost, summarise_floors
 from evalkit.study._run import open_run
 from evalkit.tables import FLOORS, IMAGES, RATES, STABILITY
 
@@ -208,3 +210,29 @@ def test_random_weights_are_told_in_the_articles_tables(run, record):
 def test_the_floors_survive_a_file(run, record):
     record("lanczos", {"scale": 4}, [0.1])
     assert summarise_floors(run).equals(run.read(FLOORS))
+
+
+def test_restore_and_stages_stand_beside_a_gpus_time_from_file_to_file(run, record):
+    """The records say cuda; a test wrote them."""
+    stages = {"decode": 0.1, "network": 0.2, "download": 0.1, "encode": 0.5}
+    record(
+        "realesrgan-x4plus",
+        X4PLUS | {"device": "cuda:0"},
+        [0.9, 1.0, 1.1],
+        stages_s=stages,
+        machine="another with a GPU",
+        notes=[],
+    )
+    (row,) = summarise_cost(run).to_dict("records")
+    assert row["restore_time_s"] == pytest.approx(1.0 - 0.1 - 0.5)
+    assert json.loads(row["stages_s"]) == pytest.approx(stages)
+    timed = floors(run).loc[("measured", "wall time")]
+    assert timed["device"] == "cuda"
+    assert timed["restore_time_s"] == row["restore_time_s"]
+    assert timed["stages_s"] == row["stages_s"]
+
+
+def test_of_records_without_stages_nothing_is_told(run, record):
+    record("realesrgan-x4plus", X4PLUS, [1.0], notes=[])
+    (row,) = summarise_cost(run)[["restore_time_s", "stages_s"]].to_dict("records")
+    assert all(pd.isna(value) for value in row.values())
