@@ -11,19 +11,20 @@ FILES = ("decode", "decode_copies", "encode", "encode_copies")
 
 def restore_time_s(records: pd.DataFrame) -> float | None:
     """The median time of `restore()` alone; None where no record has stages."""
-    timed = records[records["stages_s"].notna() & records["wall_time_s"].notna()]
     times = [
-        wall - sum(stages.get(name, 0.0) for name in FILES)
-        for wall, stages in zip(timed["wall_time_s"], _stages(timed), strict=True)
+        wall_s - sum(stages.get(name, 0.0) for name in FILES)
+        for wall_s, stages in _timed(records)
     ]
     return float(np.median(times)) if times else None
 
 
 def median_stages(records: pd.DataFrame) -> dict[str, float] | None:
     """Each stage's median; None where no record has stages."""
-    stages = pd.DataFrame(_stages(records[records["stages_s"].notna()]))
+    stages = pd.DataFrame([stages for _, stages in _timed(records)])
     return None if stages.empty else dict(stages.fillna(0.0).median())
 
 
-def _stages(records: pd.DataFrame) -> list[dict[str, float]]:
-    return [json.loads(text) for text in records["stages_s"]]
+def _timed(records: pd.DataFrame) -> list[tuple[float, dict[str, float]]]:
+    """Wall time and stages of each record that has both."""
+    both = records.reindex(columns=["wall_time_s", "stages_s"]).dropna()
+    return [(wall_s, json.loads(text)) for wall_s, text in both.to_numpy()]

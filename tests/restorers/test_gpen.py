@@ -371,10 +371,12 @@ def test_aligned_faces_and_whole_pictures_go_together(astronaut, negative, align
     restorer = load_restorer("gpen-256")
     pictures = [astronaut, astronaut[:, ::-1].copy(), KINDS["alpha"](astronaut)]
     alone = [restorer.restore(picture, aligned=aligned) for picture in pictures]
-    restorer.face_restorer.batch = 8
+    n_faces = sum(negative.batches)  # without RetinaFace a picture may have more
+    restorer.face_restorer.batch = n_faces
     negative.batches.clear()
     together = restorer.restore_batch(pictures, aligned=aligned)
-    assert negative.batches == [3]
+    assert n_faces >= 3
+    assert negative.batches == [n_faces]
     for one, other in zip(together, alone, strict=True):
         np.testing.assert_array_equal(one.image, other.image)
 
@@ -393,11 +395,11 @@ def test_only_the_face_that_overflows_is_done_again_and_its_picture_told(
 ):
     restorer = load_restorer("gpen-256")
     pictures = [astronaut, astronaut[:, ::-1].copy()]
-    expected = [restorer.restore(picture).image for picture in pictures]
+    expected = [restorer.restore(one, aligned=True).image for one in pictures]
     restorer.face_restorer.engine, restorer.face_restorer.batch = OnceBroken(), 2
     restorer.face_restorer.in_fp32 = lambda: negative
     negative.batches.clear()
-    made = restorer.restore_batch(pictures)
+    made = restorer.restore_batch(pictures, aligned=True)
     assert negative.batches == [1]
     told = [any(n.startswith("in fp32") for n in one.notes) for one in made]
     assert told == [True, False]
