@@ -84,12 +84,12 @@ def descendants(pid: int) -> list[psutil.Process]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_killed_at_any_moment_it_goes_on_and_leaves_no_orphan(album, light_file, runs):
+def test_killed_at_any_moment_it_goes_on_and_leaves_no_orphan(album, study_file, runs):
     run = runs / "mine-album"
     n_before = 0
     for kill_after_records in (1, 3):
         process = subprocess.Popen(
-            [*EVALKIT, "study", str(light_file), "--images", str(album)],
+            [*EVALKIT, "study", str(study_file), "--images", str(album)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -105,8 +105,8 @@ def test_killed_at_any_moment_it_goes_on_and_leaves_no_orphan(album, light_file,
         n_records = len(RecordStore(run).read())
         assert n_records >= max(kill_after_records, n_before)
         n_before = n_records
-    told = study(light_file, "--images", album)
-    assert f"{5 - n_before} new records, {n_before} were there" in told
+    told = study(study_file, "--images", album)
+    assert f"{10 - n_before} new records, {n_before} were there" in told
     assert (run / "report.html").is_file()
 
 
