@@ -119,10 +119,12 @@ def test_a_process_and_all_that_it_started_are_found():
 
 def test_the_resident_set_of_another_process_is_as_psutil_has_it():
     with subprocess.Popen(["sleep", "600"]) as child:
-        wait_until(lambda: psutil.Process(child.pid).name() == "sleep")
-        expected = psutil.Process(child.pid).memory_info().rss / 2**20
-        assert rss_mib(child.pid) == pytest.approx(expected, rel=0.1)
+        other = psutil.Process(child.pid)
+        # it grows until it sleeps
+        wait_until(lambda: (other.name(), other.status()) == ("sleep", "sleeping"))
+        found, expected = rss_mib(child.pid), other.memory_info().rss / 2**20
         child.kill()
+    assert found == pytest.approx(expected, rel=0.1)
 
 
 def test_a_process_that_is_gone_has_no_size():

@@ -127,8 +127,8 @@ WRONG = [
     ),
     (
         f"{START}, realesrgan-x4plus@precision=fp61]",
-        "conditions[1]: precision must be 'auto' or 'fp32' or 'fp16' or 'bf16'; found "
-        "'fp61'; did you mean fp16?",
+        "conditions[1]: precision must be 'auto' or 'fp32' or 'tf32' or 'fp16' or "
+        "'bf16'; found 'fp61'; did you mean fp16?",
     ),
     (
         f"{START}, {{restorer: realesrgan-x4plus, tile: [1]}}]",
