@@ -16,9 +16,9 @@ from skimage.color import deltaE_cie76
 from skimage.feature import structure_tensor, structure_tensor_eigenvalues
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from evalkit._basicsr import import_basicsr
 from evalkit.features import LEVEL, LUMA
 from evalkit.images import Picture
+from evalkit.imports.basicsr import import_basicsr
 from evalkit.metrics import metrics
 from evalkit.metrics.coherence_change import SIGMA_PX
 

@@ -1,6 +1,6 @@
 """evalkit: loaders, profilers and steps of a study of image restorers."""
 
-from evalkit._lazy import lazy
+from evalkit.imports import lazy
 
 __getattr__, __all__ = lazy(
     {

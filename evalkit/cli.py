@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit._told import told_in_a_line
 from evalkit.errors import StudyError
+from evalkit.errors.told import told_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from evalkit._cgroup import cpu_quota, memory_bytes
+from evalkit.machine.cgroup import cpu_quota, memory_bytes
 from evalkit.paths import CLONE
 
 PACKAGES = (

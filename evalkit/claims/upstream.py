@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._basicsr import missing
 from evalkit.claims._evidence import Evidence, Judgement, Verdict, evaluator
 from evalkit.claims._figures import X4PLUS
 from evalkit.claims._installed import (
@@ -28,6 +27,7 @@ from evalkit.claims._installed import (
     swallows_errors,
 )
 from evalkit.images import read_image
+from evalkit.imports.basicsr import missing
 
 
 @evaluator("D3")

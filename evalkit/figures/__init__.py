@@ -1,6 +1,6 @@
 """The figures of the study: arrays, tables and records in, matplotlib figures out."""
 
-from evalkit._lazy import lazy
+from evalkit.imports import lazy
 
 # matplotlib takes long to import, and a step without a figure does not need it
 __getattr__, __all__ = lazy(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from evalkit._discover import discover
+from evalkit.discover import discover
 from evalkit.errors import UnknownNameError
 from evalkit.imagesets._spec import ImageSet
 from evalkit.imagesets.folder import find_pictures, prepare_folder

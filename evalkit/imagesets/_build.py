@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalkit._files import digest
+from evalkit.downloads.files import digest
 from evalkit.errors import ImageError, WeightsError
 from evalkit.images import Picture, read_image, write_image
 from evalkit.paths import atomic_path, file_name

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from evalkit._files import digest
+from evalkit.downloads.files import digest
 from evalkit.errors import ImageError, TableError
 from evalkit.images import SUFFIXES, n_pages, picture_kind, read_image
 from evalkit.imagesets._build import Made, Recipe, build, save_pair

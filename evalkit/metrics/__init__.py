@@ -4,7 +4,7 @@ import sys
 from collections.abc import Mapping
 from functools import cache
 
-from evalkit._discover import discover
+from evalkit.discover import discover
 from evalkit.metrics._spec import Metric
 
 __all__ = ["Metric", "metrics"]

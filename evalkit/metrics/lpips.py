@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from evalkit._torchvision import import_torchvision
 from evalkit.errors import WeightsError
 from evalkit.features import rgb
 from evalkit.images import Picture
+from evalkit.imports.torchvision import import_torchvision
 from evalkit.metrics._spec import Metric, check_same_size
 from evalkit.weights import WeightsInUse, find, load_state
 

@@ -4,10 +4,10 @@ import warnings
 
 import numpy as np
 
-from evalkit._basicsr import import_basicsr, missing
-from evalkit._torchvision import import_torchvision
 from evalkit.features import rgb
 from evalkit.images import Picture
+from evalkit.imports.basicsr import import_basicsr, missing
+from evalkit.imports.torchvision import import_torchvision
 from evalkit.metrics._spec import Metric
 
 NIQE_LEAST_PX = 192

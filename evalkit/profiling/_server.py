@@ -13,8 +13,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit._cgroup import oom_kills
-from evalkit._lazy import import_modules
+from evalkit.imports import import_modules
+from evalkit.machine.cgroup import oom_kills
 from evalkit.profiling._worker import DUMP_SIGNAL, work
 from evalkit.profiling.memory import max_rss_mib, process_peak_rss_mib
 

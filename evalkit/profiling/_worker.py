@@ -15,8 +15,8 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
 
-from evalkit._out_of_memory import is_out_of_memory
 from evalkit.errors import OutputRejectedError, SourceChangedError
+from evalkit.machine.out_of_memory import is_out_of_memory
 from evalkit.profiling._faults import is_fault
 from evalkit.profiling.memory import whole_peak_rss_mib
 from evalkit.profiling.parents import die_with_parent

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import ceil, floor, log, log1p
 
-from evalkit._out_of_memory import sign_in
 from evalkit.errors import SettingError
+from evalkit.machine.out_of_memory import sign_in
 from evalkit.profiling import _server
 from evalkit.profiling.memory import MIB
 from evalkit.profiling.nvml import device_index

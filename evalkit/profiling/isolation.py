@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from evalkit._cgroup import memory_bytes
-from evalkit._out_of_memory import sign_in
 from evalkit.errors import KilledError, SettingError
+from evalkit.machine.cgroup import memory_bytes
+from evalkit.machine.out_of_memory import sign_in
 from evalkit.profiling import _server
 from evalkit.profiling._client import Worker, tail
 from evalkit.profiling._faults import ERRNOS, SIGNALS, tells_of_fault

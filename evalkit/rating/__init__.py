@@ -1,6 +1,6 @@
 """Blind rating: plans, stimuli, sessions, their store, and the page for subjects."""
 
-from evalkit._lazy import lazy
+from evalkit.imports import lazy
 
 __getattr__, __all__ = lazy(
     {

@@ -16,8 +16,8 @@ from pydantic import (
     model_validator,
 )
 
-from evalkit._schema import problems
 from evalkit.errors import StudyError, TableError
+from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
 from evalkit.rating.session import VALUES, Attempt, Seconds, Tags
 from evalkit.rating.store import PSEUDONYM, Store

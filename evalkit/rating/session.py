@@ -15,8 +15,8 @@ from pydantic import (
     ValidationError,
 )
 
-from evalkit._schema import problems
 from evalkit.errors import StudyError, UnknownNameError
+from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
 from evalkit.rating.store import Store, now
 

@@ -1,6 +1,6 @@
 """The records of a study: one row an attempt, whether it worked or not."""
 
-from evalkit._record_keys import code_digest, record_key
+from evalkit.records.keys import code_digest, record_key
 from evalkit.records.rows import SERIES, at_hand, in_words, made_at_hand, plain_records
 from evalkit.records.store import (
     Cell,

@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote
 
-from evalkit._discover import discover
+from evalkit.discover import discover
 from evalkit.errors import SettingError, UnknownNameError
 from evalkit.restorers._options import COMMON_OPTIONS
 from evalkit.restorers._protocol import (

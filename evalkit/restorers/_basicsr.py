@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from evalkit._basicsr import import_basicsr
+from evalkit.imports.basicsr import import_basicsr
 
 import_basicsr()
 

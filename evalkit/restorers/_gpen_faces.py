@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit import faces
-from evalkit._face_parser import Parser
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.faces import Mask
+from evalkit.faces.parser import Parser
 from evalkit.restorers._levels import Then, Values, ends, library_of, to_levels
 from evalkit.restorers._protocol import Call
 from evalkit.restorers._tiling import check_output

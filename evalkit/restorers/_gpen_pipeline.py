@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit import faces
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import Detector, Face
 from evalkit.images import Picture, check_picture
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._gpen_faces import Crop, FaceRestorer, mixed, smooth_small
 from evalkit.restorers._protocol import (
     Call,

@@ -13,11 +13,11 @@ import numpy as np
 import psutil
 
 from evalkit import faces
-from evalkit._face_parser import Parser
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.faces import MASK_SIDE, Composite, Detector, Face, Mask, Matrix
+from evalkit.faces.parser import Parser
 from evalkit.features import sharpness
 from evalkit.images import Picture
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers import _hybrid_faces as laying
 from evalkit.restorers._gpen_faces import Crop, FaceRestorer
 from evalkit.restorers._gpen_pipeline import (

@@ -14,8 +14,8 @@ from typing import IO, NamedTuple, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._out_of_memory import sign_in
 from evalkit.errors import EvalkitError, KilledError, OutOfMemoryError
+from evalkit.machine.out_of_memory import sign_in
 from evalkit.restorers._protocol import Call, stop_if
 
 Rgb8 = NDArray[np.uint8]

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import EvalkitError
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._torch import Batch, Engine
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import EvalkitError
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.paths import cache_dir
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers._torch import (

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from evalkit._schema import shown
 from evalkit.errors import SettingError, did_you_mean
+from evalkit.errors.schema import shown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

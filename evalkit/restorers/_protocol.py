@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import CancelledError
 from evalkit.images import Picture, check_picture
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.weights import WeightsInUse

@@ -9,9 +9,9 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture, check_picture
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._openvino import engine_on_cpu
 from evalkit.restorers._protocol import (
     Call,

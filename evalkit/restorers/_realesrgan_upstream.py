@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
 from evalkit.restorers._realesrgan_work import TILE_PAD
 from evalkit.restorers._stopwatch import Stopwatch

@@ -19,9 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._canvas import Canvas, Job, Planes, Tiling
 from evalkit.restorers._levels import Finish, Values, ends
 from evalkit.restorers._protocol import Call, stop_if

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._out_of_memory import oom_as_ours
 from evalkit.errors import SettingError
+from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.provenance import machine
 from evalkit.restorers._cuda_queue import queue
 from evalkit.restorers._levels import Finish, Then

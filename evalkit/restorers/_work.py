@@ -10,7 +10,6 @@ from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from evalkit._record_keys import code_digest
 from evalkit.paths import atomic_path, cache_dir
 from evalkit.provenance import versions
 from evalkit.restorers._torch import torch_dtype
@@ -105,6 +104,8 @@ def _kept_count(
     module = getattr(build, "__module__", "")
     if not module.startswith("evalkit.restorers.") or "<" in build.__qualname__:
         return _count(build, network, shape, precision)
+    from evalkit.records import code_digest  # late: records take pandas
+
     facts = [build.__qualname__, repr(network), shape, precision]
     code = code_digest([module, __name__])
     imported = versions(["torch", "basicsr", "realesrgan"])

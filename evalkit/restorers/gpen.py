@@ -36,7 +36,7 @@ from evalkit.restorers._work import Batches, Work, count_work
 from evalkit.weights import WeightsInUse, fetch, user_weights
 
 if TYPE_CHECKING:
-    from evalkit._face_parser import Parser
+    from evalkit.faces.parser import Parser
 
 
 __all__ = ["ENTRIES", "load_generator", "random_generator"]
@@ -220,7 +220,7 @@ def _load_engine(
 def _load_parser(plan: Plan, found: WeightsInUse | None) -> Parser | None:
     if found is None:
         return None
-    from evalkit._face_parser import SIDE, Parser, load_parsenet
+    from evalkit.faces.parser import SIDE, Parser, load_parsenet
 
     precision = plan.resolved["precision"]
     module = load_parsenet(found)

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evalkit._basicsr import missing
 from evalkit.errors import PackageMissingError, SettingError
+from evalkit.imports.basicsr import missing
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._realesrgan_network import CITATION, NETWORKS

@@ -1,6 +1,6 @@
 """The steps of a study: what notebooks call and what ``make study`` runs."""
 
-from evalkit._lazy import lazy
+from evalkit.imports import lazy
 
 # papermill is not needed in a kernel, nor matplotlib by whoever starts one
 __getattr__, __all__ = lazy(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evalkit._files import digest
+from evalkit.downloads.files import digest
 from evalkit.errors import OutputRejectedError, SourceChangedError
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.clock import torch_flags

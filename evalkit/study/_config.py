@@ -19,8 +19,8 @@ from pydantic import (
     field_validator,
 )
 
-from evalkit._schema import problems, shown
 from evalkit.errors import EvalkitError, StudyError, did_you_mean
+from evalkit.errors.schema import problems, shown
 from evalkit.imagesets import imagesets
 from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
 from evalkit.restorers import condition_name, parse_condition

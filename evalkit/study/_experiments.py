@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit._files import digest
+from evalkit.downloads.files import digest
 from evalkit.errors import SettingError, UnknownNameError, WeightsError
 from evalkit.images import Picture, read_image, resize, write_image
 from evalkit.metrics.seams import TileBorders, noise, seams

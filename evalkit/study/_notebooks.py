@@ -11,9 +11,9 @@ from typing import Any
 
 from traitlets.config import Config
 
-from evalkit._lazy import import_modules
-from evalkit._told import told_in_a_line
 from evalkit.errors import EvalkitError, StudyError
+from evalkit.errors.told import told_in_a_line
+from evalkit.imports import import_modules
 from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study._parameters import check_parameters, notebook_path

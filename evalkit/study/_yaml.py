@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from evalkit._schema import shown
 from evalkit.errors import StudyError
+from evalkit.errors.schema import shown
 from evalkit.paths import SHIPPED
 
 

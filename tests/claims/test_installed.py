@@ -19,7 +19,7 @@ from evalkit.errors import EvalkitError
 
 @pytest.fixture(scope="module")
 def upsampler():
-    from evalkit._basicsr import import_basicsr
+    from evalkit.imports.basicsr import import_basicsr
 
     import_basicsr()
     from realesrgan import RealESRGANer

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from evalkit._cgroup import memory_bytes
 from evalkit.errors import EvalkitError, SettingError
+from evalkit.machine.cgroup import memory_bytes
 from evalkit.profiling import isolation
 from evalkit.profiling.isolation import run_cell
 

@@ -12,7 +12,6 @@ from skimage import data
 from skimage.transform import SimilarityTransform
 
 from evalkit import faces
-from evalkit._basicsr import import_basicsr
 from evalkit.errors import (
     CancelledError,
     OutOfMemoryError,
@@ -23,6 +22,7 @@ from evalkit.errors import (
     WeightsError,
 )
 from evalkit.images import read_image
+from evalkit.imports.basicsr import import_basicsr
 from evalkit.restorers import load_restorer, plan_restorer, restorers
 from evalkit.restorers._torch import Engine, TorchEngine
 from evalkit.restorers.gpen import random_generator

@@ -91,7 +91,7 @@ def in_pytorch(picture, name):
     import torch
     from torch.nn import functional as F
 
-    from evalkit._basicsr import import_basicsr
+    from evalkit.imports.basicsr import import_basicsr
 
     import_basicsr()
     from basicsr.archs.rrdbnet_arch import RRDBNet

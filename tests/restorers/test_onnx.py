@@ -49,7 +49,7 @@ def picture(astronaut):
 
 def released():
     """The network of `SMALL` as its authors define it, with its weights."""
-    from evalkit._basicsr import import_basicsr
+    from evalkit.imports.basicsr import import_basicsr
 
     import_basicsr()
     from realesrgan.archs.srvgg_arch import SRVGGNetCompact

@@ -18,7 +18,6 @@ import psutil
 import pytest
 import torch
 
-from evalkit._basicsr import import_basicsr
 from evalkit.errors import (
     CancelledError,
     OutOfMemoryError,
@@ -28,6 +27,7 @@ from evalkit.errors import (
     WeightsError,
 )
 from evalkit.images import read_image
+from evalkit.imports.basicsr import import_basicsr
 from evalkit.restorers import load_restorer, plan_restorer
 from evalkit.restorers._realesrgan_network import NETWORKS, build_module, load_module
 from evalkit.restorers._torch import TorchEngine, cpu_has

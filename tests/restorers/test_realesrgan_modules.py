@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from evalkit._basicsr import missing
+from evalkit.imports.basicsr import missing
 from evalkit.restorers._realesrgan_network import NETWORKS, build_module
 
 

@@ -9,8 +9,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from evalkit._record_keys import record_key
 from evalkit.errors import OutOfMemoryError
+from evalkit.records.keys import record_key
 from evalkit.restorers import load_restorer, plan_restorer, restorers
 from evalkit.restorers._canvas import SEAM, Tiling
 from evalkit.restorers._gpen_background import REALESRNET

@@ -98,7 +98,7 @@ def test_tf32_is_of_the_tuned_runner_on_cuda(cpu_units):
 
 def test_the_packages_of_real_esrgan_can_be_imported_once_mended():
     code = (
-        "from evalkit._basicsr import import_basicsr; import_basicsr();"
+        "from evalkit.imports.basicsr import import_basicsr; import_basicsr();"
         "import basicsr, realesrgan, facexlib"
     )
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], check=True)

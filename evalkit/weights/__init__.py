@@ -1,7 +1,7 @@
 """Weights: find them here, fetch them verified, load them.
 
 What exists is in ``data/weights.yaml``; a second file of that form, named by
-``$EVALKIT_WEIGHTS``, is merged over it (see `evalkit._weights_registry`).
+``$EVALKIT_WEIGHTS``, is merged over it (see `evalkit.weights._registry`).
 """
 
 import os
@@ -13,24 +13,24 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evalkit._basicsr import missing
-from evalkit._files import digest, fetch_file, forget_digests
-from evalkit._ncnn_weights import NcnnLayer, ncnn_layers, ncnn_state
-from evalkit._weights_found import (
+from evalkit.downloads.files import digest, fetch_file, forget_digests
+from evalkit.errors import HashMismatchError, LicenceError, WeightsError
+from evalkit.imports.basicsr import missing
+from evalkit.weights._found import (
     WeightsInUse,
     damages,
     find,
     registered,
     weights_dir,
 )
-from evalkit._weights_registry import (
+from evalkit.weights._ncnn import NcnnLayer, ncnn_layers, ncnn_state
+from evalkit.weights._registry import (
     CarriedWeights,
     RegisteredFile,
     WeightsFile,
     notice,
     registry,
 )
-from evalkit.errors import HashMismatchError, LicenceError, WeightsError
 
 if TYPE_CHECKING:
     import pandas as pd

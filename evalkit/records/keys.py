@@ -16,14 +16,13 @@ from evalkit.paths import PACKAGE
 WITHOUT_PICTURES = frozenset(
     {"evalkit.errors", "evalkit.paths"}  # words, and where things lie
     # a file is what its digest says, however it was found
-    | {"evalkit._download", "evalkit._files"}
+    | {"evalkit.downloads"}
     # what the machine is; what follows from it is in the setting
-    | {"evalkit.provenance", "evalkit._cgroup"}
+    | {"evalkit.provenance", "evalkit.machine.cgroup"}
     # what is done with pictures that are there
     | {f"evalkit.{room}" for room in ("figures", "imagesets", "metrics", "rating")}
     | {f"evalkit.{room}" for room in ("claims", "report", "stats", "study", "cli")}
     | {f"evalkit.{room}" for room in ("records", "tables", "profiling")}
-    | {"evalkit._record_keys"}
 )
 """Modules and rooms whose code cannot change one; that of all others may."""
 
@@ -108,7 +107,7 @@ def _imports(tree: ast.AST, package: str) -> Iterator[str]:
             for candidate in (name, name.rpartition(".")[0]):
                 if candidate.split(".")[0] in tops and _source_file(candidate):
                     room = ".".join(candidate.split(".")[:2])
-                    if room not in WITHOUT_PICTURES:
+                    if not {room, candidate} & WITHOUT_PICTURES:
                         yield candidate
                     break
 

@@ -4,8 +4,9 @@ import cv2
 import numpy as np
 import pytest
 
-from evalkit import _scene_features, features
+from evalkit import features
 from evalkit.faces import Face
+from evalkit.features import _scene
 
 
 def face(x0, y0, x1, y1):
@@ -39,7 +40,7 @@ def test_a_picture_without_edges_has_no_straight_ones(shape):
 
 @pytest.fixture
 def ocr(need):
-    need(_scene_features.find_spec("rapidocr_onnxruntime"), "install evalkit[ocr]")
+    need(_scene.find_spec("rapidocr_onnxruntime"), "install evalkit[ocr]")
 
 
 def test_lines_of_text_are_found_where_they_are(ocr):
@@ -62,7 +63,7 @@ def test_a_picture_without_text_has_no_boxes(ocr, shape):
 
 
 def test_without_the_extra_text_is_unknown_not_absent(monkeypatch):
-    monkeypatch.setattr(_scene_features, "find_spec", lambda _: None)
+    monkeypatch.setattr(_scene, "find_spec", lambda _: None)
     assert features.text_boxes(page()) is None
     assert np.isnan(features.text_density(None, [], (10, 10)))
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from evalkit._face_detectors import (
+from evalkit.errors import UnknownNameError, WeightsError
+from evalkit.faces._detectors import (
     DETECTORS,
     NETWORKS,
     CascadeDetector,
@@ -14,11 +15,10 @@ from evalkit._face_detectors import (
     RetinaFaceDetector,
     YuNetDetector,
 )
-from evalkit.errors import UnknownNameError, WeightsError
 from evalkit.weights import WeightsInUse, fetch, find
 
 if TYPE_CHECKING:
-    from evalkit._face_parser import Parser
+    from evalkit.faces.parser import Parser
 
 
 def find_detector(name: str = "auto") -> tuple[str, WeightsInUse | None, list[str]]:
@@ -94,6 +94,6 @@ def load_parser(weights: WeightsInUse) -> Parser:
         The file is not ParseNet's.
 
     """
-    from evalkit._face_parser import Parser, load_parsenet, run_by_torch
+    from evalkit.faces.parser import Parser, load_parsenet, run_by_torch
 
     return Parser(run_by_torch(load_parsenet(weights)))

@@ -15,8 +15,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from evalkit._schema import problems
 from evalkit.errors import WeightsError
+from evalkit.errors.schema import problems
 from evalkit.paths import data_file
 
 

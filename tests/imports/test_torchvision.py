@@ -7,7 +7,7 @@ import pytest
 
 ASK = """
 import sys
-from evalkit._torchvision import import_torchvision
+from evalkit.imports.torchvision import import_torchvision
 import_torchvision()
 import_torchvision()
 assert "torch._dynamo" not in sys.modules
@@ -35,7 +35,7 @@ assert "torch._dynamo" in sys.modules
 
 FACES = """
 import sys
-from evalkit._face_parser import ParseNet
+from evalkit.faces.parser import ParseNet
 ParseNet()
 assert "torchvision" in sys.modules
 assert "torch._dynamo" not in sys.modules

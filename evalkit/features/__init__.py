@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._scene_features import (
+from evalkit.errors import ImageError
+from evalkit.features._scene import (
     face_statistics,
     straight_edges,
     text_boxes,
     text_density,
 )
-from evalkit.errors import ImageError
 from evalkit.images import Picture, check_picture
 
 __all__ = [

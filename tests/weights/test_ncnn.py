@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from evalkit._ncnn_weights import ncnn_layers, ncnn_state
 from evalkit.errors import WeightsError
 from evalkit.weights import find, load_state, registry
+from evalkit.weights._ncnn import ncnn_layers, ncnn_state
 
 FP16_TAG = 0x01306B47
 

@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._torchvision import import_torchvision
 from evalkit.errors import WeightsError
+from evalkit.imports.torchvision import import_torchvision
 from evalkit.weights import WeightsInUse, load_state
 
 if TYPE_CHECKING:

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from evalkit._basicsr import missing
-from evalkit._files import digest, find_in_mirrors, is_registered
-from evalkit._weights_registry import RegisteredFile, WeightsFile, registry
+from evalkit.downloads.files import digest, find_in_mirrors, is_registered
 from evalkit.errors import UnknownNameError
+from evalkit.imports.basicsr import missing
 from evalkit.paths import cache_dir, package_dir
+from evalkit.weights._registry import RegisteredFile, WeightsFile, registry
 
 Kind = Literal["released", "package", "mirror", "random", "user"]
 

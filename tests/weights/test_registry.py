@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from evalkit._weights_registry import notice, registry
 from evalkit.errors import WeightsError
+from evalkit.weights._registry import notice, registry
 
 KNOWN = {
     "size_bytes": 3,

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit._face_detectors import (
+from evalkit.faces._detectors import (
     DETECTORS,
     NETWORKS,
     Detector,
@@ -19,7 +19,7 @@ from evalkit._face_detectors import (
     Rgb,
     drop_repeats,
 )
-from evalkit._face_geometry import (
+from evalkit.faces._geometry import (
     MASK_SIDE,
     TEMPLATE,
     Composite,
@@ -34,7 +34,7 @@ from evalkit._face_geometry import (
     soft_rectangle,
     to_frame,
 )
-from evalkit._face_models import find_detector, load_detector, load_parser
+from evalkit.faces._models import find_detector, load_detector, load_parser
 from evalkit.images import Picture, check_picture
 from evalkit.weights import fetch, find
 

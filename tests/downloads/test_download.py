@@ -15,13 +15,13 @@ from random import Random
 
 import pytest
 
-from evalkit import _download
-from evalkit._files import fetch_file
+from evalkit import downloads
+from evalkit.downloads.files import fetch_file
 from evalkit.errors import HashMismatchError, WeightsError
 
 CONTENT = Random(1).randbytes(300_001)
 OTHER = Random(2).randbytes(len(CONTENT))
-HALF = 2 * _download.CHUNK_BYTES
+HALF = 2 * downloads.CHUNK_BYTES
 FACTS = {
     "file_name": "network.pth",
     "size_bytes": len(CONTENT),
@@ -287,11 +287,11 @@ def test_an_unroutable_address_fails_within_seconds(tmp_path, server):
     start = time.monotonic()
     with pytest.raises(WeightsError):
         fetch_file([url], folder=tmp_path, **FACTS)
-    assert time.monotonic() - start < _download.CONNECT_LIMIT_S + 2
+    assert time.monotonic() - start < downloads.CONNECT_LIMIT_S + 2
 
 
 def test_a_name_lookup_that_hangs_fails_within_seconds(monkeypatch, tmp_path, server):
-    monkeypatch.setattr(_download, "OPENING_LIMIT_S", 0.3)
+    monkeypatch.setattr(downloads, "OPENING_LIMIT_S", 0.3)
 
     def lookup(*arguments, **options):
         server.stop.wait(10)
@@ -303,13 +303,13 @@ def test_a_name_lookup_that_hangs_fails_within_seconds(monkeypatch, tmp_path, se
 
 
 def test_a_server_that_never_answers_fails_within_seconds(monkeypatch, get):
-    monkeypatch.setattr(_download, "OPENING_LIMIT_S", 0.3)
+    monkeypatch.setattr(downloads, "OPENING_LIMIT_S", 0.3)
     with pytest.raises(WeightsError, match=r"no answer in 0\.3 s"):
         get("silent")
 
 
 def test_a_body_that_stalls_fails_and_is_kept(monkeypatch, get, tmp_path):
-    monkeypatch.setattr(_download, "READ_LIMIT_S", 0.3)
+    monkeypatch.setattr(downloads, "READ_LIMIT_S", 0.3)
     with pytest.raises(WeightsError, match="the connection broke"):
         get("stalled")
     assert part(tmp_path).read_bytes() == CONTENT[:HALF]
@@ -318,7 +318,7 @@ def test_a_body_that_stalls_fails_and_is_kept(monkeypatch, get, tmp_path):
 def test_a_server_below_the_lowest_rate_is_given_up_for_the_next(
     monkeypatch, get, server, tmp_path
 ):
-    monkeypatch.setattr(_download, "LOWEST_RATE_S", 0.3)
+    monkeypatch.setattr(downloads, "LOWEST_RATE_S", 0.3)
     path, _ = get("dribbled", "good")
     assert path.read_bytes() == CONTENT
     assert [path for path, _ in server.asked] == ["/dribbled", "/good"]
@@ -343,8 +343,8 @@ def test_after_a_bad_answer_with_a_bad_length_the_next_address_is_tried(get, ans
 
 
 def test_too_little_room_is_told_before_anything_is_written(monkeypatch, get, tmp_path):
-    usage = _download.shutil.disk_usage(tmp_path)._replace(free=2**17)
-    monkeypatch.setattr(_download.shutil, "disk_usage", lambda folder: usage)
+    usage = downloads.shutil.disk_usage(tmp_path)._replace(free=2**17)
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: usage)
     with pytest.raises(WeightsError, match="EVALKIT_CACHE"):
         get("good")
     assert files(tmp_path) == []
@@ -397,7 +397,7 @@ def test_a_mirror_is_read_again_when_its_file_changes(monkeypatch, get, tmp_path
 FETCH = f"""
 import sys
 from pathlib import Path
-from evalkit._files import fetch_file
+from evalkit.downloads.files import fetch_file
 print(fetch_file([sys.argv[1]], folder=Path(sys.argv[2]), **{FACTS!r})[1])
 """
 

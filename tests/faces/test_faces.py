@@ -14,8 +14,8 @@ from skimage.color import rgb2lab
 from skimage.transform import SimilarityTransform
 
 from evalkit import faces
-from evalkit._face_parser import Parser, load_parsenet, run_by_torch
 from evalkit.errors import ImageError, UnknownNameError, WeightsError
+from evalkit.faces.parser import Parser, load_parsenet, run_by_torch
 from evalkit.images import read_image
 from evalkit.weights import WeightsInUse, find
 
@@ -354,7 +354,7 @@ def test_parsing_is_facexlibs_parsing(astronaut, random_parser, monkeypatch):
     network, weights = random_parser
     monkeypatch.setattr(faces, "fetch", lambda name: weights)
     faces.load_parser(weights)
-    monkeypatch.setattr("evalkit._face_parser.SIDE", 128)  # 512 takes 16 times as long
+    monkeypatch.setattr("evalkit.faces.parser.SIDE", 128)  # 512 takes 16 times as long
     pixels = cv2.resize(astronaut, (128, 128)) / 255.0 * 2 - 1
     with torch.no_grad():
         batch = torch.from_numpy(pixels.transpose(2, 0, 1)[None]).float()

@@ -7,10 +7,9 @@ import sys
 
 import pytest
 
-from evalkit import _record_keys
 from evalkit.errors import EvalkitError
 from evalkit.paths import PACKAGE
-from evalkit.records import code_digest, record_key
+from evalkit.records import code_digest, keys, record_key
 from evalkit.restorers import restorers
 
 FACTS = {
@@ -67,10 +66,10 @@ def package(tmp_path, monkeypatch):
         "features.py": "",
         "images.py": "from evalkit.paths import file_name\n",
         "_landmarks.py": "",
-        "weights.py": "from evalkit import _reader, _files\n",
+        "weights.py": "from evalkit import _reader, downloads\n",
         "_reader.py": "import_module('evalkit.late')\n",
         "late.py": "KIND = 'evalkit.nothing'\n",
-        "_files.py": "",
+        "downloads.py": "",
         "paths.py": "",
         "report/__init__.py": "",
         "__init__.py": "lazy({'read_image': 'evalkit.images', 'x': 'evalkit.report'})",
@@ -78,10 +77,10 @@ def package(tmp_path, monkeypatch):
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
-    monkeypatch.setattr(_record_keys, "PACKAGE", tmp_path)
-    _record_keys._source_file.cache_clear()
+    monkeypatch.setattr(keys, "PACKAGE", tmp_path)
+    keys._source_file.cache_clear()
     yield tmp_path
-    _record_keys._source_file.cache_clear()
+    keys._source_file.cache_clear()
 
 
 MINE = ["evalkit.restorers.mine"]
@@ -109,7 +108,7 @@ def test_a_change_of_what_the_restorer_imports_changes_its_digest(package, name)
     assert code_digest(MINE) != before
 
 
-@pytest.mark.parametrize("name", ["restorers/other.py", "_files.py", "paths.py"])
+@pytest.mark.parametrize("name", ["restorers/other.py", "downloads.py", "paths.py"])
 def test_a_change_elsewhere_does_not(package, name):
     before = code_digest(MINE)
     (package / name).write_text("CHANGED = 1\n", encoding="utf-8")
@@ -178,10 +177,10 @@ def copy(tmp_path, monkeypatch):
     """All of evalkit, to be changed."""
     folder = tmp_path / "evalkit"
     shutil.copytree(PACKAGE, folder, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(_record_keys, "PACKAGE", folder)
-    _record_keys._source_file.cache_clear()
+    monkeypatch.setattr(keys, "PACKAGE", folder)
+    keys._source_file.cache_clear()
     yield folder
-    _record_keys._source_file.cache_clear()
+    keys._source_file.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -190,12 +189,14 @@ def copy(tmp_path, monkeypatch):
 def test_how_weights_and_pictures_are_read_is_in_every_key(copy, module):
     modules = [module]
     digests = {code_digest(modules)}
-    for changed in ("_ncnn_weights", "weights", "_weights_registry", "images/decode"):
+    of_weights = [f"weights/{part}" for part in ("__init__", "_ncnn", "_registry")]
+    for changed in (*of_weights, "images/decode"):
         with (copy / f"{changed}.py").open("a", encoding="utf-8") as file:
             file.write("CHANGED = 1\n")
         digests.add(code_digest(modules))
     assert len(digests) == 5
-    for other in ("report/__init__", "cli", "study/_launch", "paths", "_download"):
+    of_study = ("report/__init__", "study/_launch", "cli")
+    for other in (*of_study, "paths", "downloads/files", "machine/cgroup"):
         with (copy / f"{other}.py").open("a", encoding="utf-8") as file:
             file.write("CHANGED = 1\n")
         assert code_digest(modules) in digests

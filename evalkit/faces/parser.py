@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalkit._torchvision import import_torchvision
 from evalkit.errors import WeightsError
+from evalkit.imports.torchvision import import_torchvision
 from evalkit.weights import WeightsInUse, load_state
 
 Run: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]

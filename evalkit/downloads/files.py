@@ -12,7 +12,7 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from evalkit._download import download
+from evalkit.downloads import download
 from evalkit.errors import WeightsError
 from evalkit.paths import mirror_dirs
 

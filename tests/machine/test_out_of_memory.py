@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit._out_of_memory import (
+from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
+from evalkit.machine.out_of_memory import (
     PATTERNS,
     SAID,
     is_out_of_memory,
     oom_as_ours,
     sign_in,
 )
-from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
 from evalkit.profiling import isolation
 from evalkit.profiling._worker import _describe
 from evalkit.profiling.budget import is_starved

@@ -6,7 +6,7 @@ cgroup-v2.rst: a container of each version, and a process of a host.
 
 import pytest
 
-from evalkit._cgroup import cpu_quota, memory_limit_bytes, oom_kills
+from evalkit.machine.cgroup import cpu_quota, memory_limit_bytes, oom_kills
 
 V1 = {
     "proc/self/cgroup": "5:memory:/docker/abc\n4:cpu,cpuacct:/docker/abc\n0::/\n",

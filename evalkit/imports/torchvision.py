@@ -4,7 +4,7 @@ import sys
 import types
 from typing import Any
 
-from evalkit._lazy import import_modules
+from evalkit.imports import import_modules
 
 
 def import_torchvision() -> None:

@@ -1,0 +1,1 @@
+"""What this machine allows, and how it says that it has no more."""
