@@ -13,14 +13,13 @@ from numpy.typing import NDArray
 
 from evalkit import faces
 from evalkit.faces import Detector, Face
-from evalkit.images import Picture, check_picture
+from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._gpen_faces import Crop, FaceRestorer, mixed, smooth_small
 from evalkit.restorers._protocol import (
     Call,
     Cancel,
     Plan,
-    Progress,
     Restored,
     Restorer,
     stop_if,
@@ -93,48 +92,23 @@ class GpenRestorer(Restorer):
     def _restore(self, image: Picture, call: Call) -> Picture:
         return self._together([self._begin(image, call)])[0]
 
-    def restore_batch(
-        self,
-        images: Sequence[Picture],
-        *,
-        aligned: bool = False,
-        sources: Sequence[str] | None = None,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
-    ) -> list[Restored]:
-        """Restore several pictures; the tuned runner's faces go together on a GPU.
+    def _kind(self, image: Picture) -> object:
+        """On a GPU the tuned runner's faces of pictures of one dtype go together."""
+        is_alone = self._is_upstream or self.face_restorer.batch == 1
+        return None if is_alone else image.dtype
 
-        The network's time is shared by the number of faces. The rest is as in
-        `Restorer.restore_batch`.
-        """
-        if self._is_upstream or self.face_restorer.batch == 1:
-            return super().restore_batch(
-                images,
-                aligned=aligned,
-                sources=sources,
-                progress=progress,
-                cancel=cancel,
-            )
-        of_dtype: dict[object, list[int]] = {}
-        for index, image in enumerate(images):
-            check_picture(image)
-            of_dtype.setdefault(image.dtype, []).append(index)
-        results: dict[int, Restored] = {}
-        for indices in of_dtype.values():
-            calls = [self._call(None, cancel, aligned=aligned) for _ in indices]
-            with oom_as_ours(f"faces of {len(indices)} pictures"):
-                begun = [
-                    self._begin(images[index], call)
-                    for index, call in zip(indices, calls, strict=True)
-                ]
-                made = self._together(begun)
-            for index, call, output in zip(indices, calls, made, strict=True):
-                results[index] = Restored(
-                    image=output, stages_s=call.watch.settled(), notes=call.notes
-                )
-                if progress:
-                    progress(len(results), len(images))
-        return [results[index] for index in range(len(images))]
+    def _restore_group(
+        self, images: Sequence[Picture], cancel: Cancel | None, *, aligned: bool
+    ) -> list[Restored]:
+        """The network's time is shared by the number of faces."""
+        calls = [self._call(None, cancel, aligned=aligned) for _ in images]
+        with oom_as_ours(f"faces of {len(images)} pictures"):
+            begun = [self._begin(*both) for both in zip(images, calls, strict=True)]
+            made = self._together(begun)
+        return [
+            Restored(image=output, stages_s=call.watch.settled(), notes=call.notes)
+            for output, call in zip(made, calls, strict=True)
+        ]
 
     def _begin(self, image: Picture, call: Call) -> Begun:
         drops_bits = self._is_upstream and image.dtype == np.uint16

@@ -298,15 +298,37 @@ class Restorer(ABC):
 
         Progress counts pictures. The rest is as in `restore`.
         """
-        results = []
+        groups: dict[object, list[int]] = {}
         for index, image in enumerate(images):
-            name = sources[index] if sources else None
-            results.append(
-                self.restore(image, aligned=aligned, source=name, cancel=cancel)
-            )
+            check_picture(image)
+            kind = self._kind(image)
+            alone = index if kind is None else None
+            groups.setdefault((kind, alone), []).append(index)
+        results: dict[int, Restored] = {}
+        for first, *others in groups.values():
+            if others:
+                group = [images[index] for index in (first, *others)]
+                made = self._restore_group(group, cancel, aligned=aligned)
+            else:
+                name = sources[first] if sources else None
+                image = images[first]
+                made = [
+                    self.restore(image, aligned=aligned, source=name, cancel=cancel)
+                ]
+            results |= zip((first, *others), made, strict=True)
             if progress:
-                progress(index + 1, len(images))
-        return results
+                progress(len(results), len(images))
+        return [results[index] for index in range(len(images))]
+
+    def _kind(self, image: Picture) -> object:  # noqa: ARG002 - for those that group
+        """Pictures of one kind go together in `restore_batch`; None goes alone."""
+        return None
+
+    def _restore_group(
+        self, images: Sequence[Picture], cancel: Cancel | None, *, aligned: bool
+    ) -> list[Restored]:
+        """Restore pictures of one kind, at least two, as `restore` would each."""
+        raise NotImplementedError
 
     @abstractmethod
     def _restore(self, image: Picture, call: Call) -> Picture:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import OutputRejectedError
-from evalkit.images import Picture, check_picture
+from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._openvino import engine_on_cpu
 from evalkit.restorers._protocol import (
@@ -114,45 +114,23 @@ class TunedRealESRGAN(Restorer):
     def _restore(self, image: Picture, call: Call) -> Picture:
         return self._together([image], call, self._passes)[0]
 
-    def restore_batch(
+    def _kind(self, image: Picture) -> object:
+        """On a GPU pictures of one size go together."""
+        is_on_gpu = self._passes[0].tiling.batch_px
+        return (image.shape, image.dtype) if is_on_gpu else None
+
+    def _restore_group(
         self,
         images: Sequence[Picture],
+        cancel: Cancel | None,
         *,
-        aligned: bool = False,
-        sources: Sequence[str] | None = None,
-        progress: Progress | None = None,
-        cancel: Cancel | None = None,
+        aligned: bool,  # noqa: ARG002 - a face is a picture like any other
     ) -> list[Restored]:
-        """Restore several pictures; on a GPU those of one size together.
+        """Uncut pictures at once, half as many each time that memory runs out.
 
-        Pictures that are not cut go to the network at once, half as many each time that
-        memory runs out. The stage times of a picture are its share of the batch's. The
-        rest is as in `Restorer.restore_batch`.
+        The stage times of a picture are its share of the group's. Each goes alone if
+        one needs fp32.
         """
-        if not self._passes[0].tiling.batch_px:
-            return super().restore_batch(
-                images,
-                aligned=aligned,
-                sources=sources,
-                progress=progress,
-                cancel=cancel,
-            )
-        groups: dict[object, list[int]] = {}
-        for index, image in enumerate(images):
-            check_picture(image)
-            groups.setdefault((image.shape, image.dtype), []).append(index)
-        results: dict[int, Restored] = {}
-        for indices in groups.values():
-            made = self._of_one_size([images[index] for index in indices], cancel)
-            results |= zip(indices, made, strict=True)
-            if progress:
-                progress(len(results), len(images))
-        return [results[index] for index in range(len(images))]
-
-    def _of_one_size(
-        self, images: Sequence[Picture], cancel: Cancel | None
-    ) -> list[Restored]:
-        """Restore pictures of one shape and dtype; each alone if one needs fp32."""
         call = self._call(None, cancel)
         passes = [replace(step, in_fp32=None) for step in self._passes]
         height, width = images[0].shape[:2]
