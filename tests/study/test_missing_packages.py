@@ -65,6 +65,18 @@ def test_a_set_without_pdfs_needs_no_pdfium_and_a_pdf_says_what_it_needs(tmp_pat
     assert "`pip install pypdfium2`" in second
 
 
+def test_a_png_is_written_by_zlib_where_libdeflate_is_not(tmp_path):
+    code = (
+        "import numpy; from evalkit.images import read_image, write_image; "
+        "picture = numpy.arange(192, dtype='u1').reshape(8, 8, 3); "
+        "write_image(sys.argv[1], picture); "
+        "print((read_image(sys.argv[1]) == picture).all())"
+    )
+    assert (
+        without("imagecodecs", code=code, arguments=(tmp_path / "a.png",)) == "True\n"
+    )
+
+
 @pytest.mark.parametrize(
     ("package", "name", "content"),
     [
