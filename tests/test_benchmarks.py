@@ -52,6 +52,7 @@ def test_a_target_is_met_missed_or_not_measured():
     assert gpu.verdict(gpu.TINY, 9, 2.5) == ">= 2.5x: not measured: no GPU"
 
 
+@pytest.mark.slow
 def test_the_engine_that_gpens_benchmark_times_can_be_made(monkeypatch):
     monkeypatch.setattr(gpen, "SIDE", 256)
     assert gpen.tuned(0, "cpu", "fp32")(gpen.faces(1, 0)).shape == (1, 3, 256, 256)

@@ -71,6 +71,7 @@ def test_such_calls_are_found(call, is_found):
     assert len([*unsaid(call)]) == is_found
 
 
+@pytest.mark.slow
 def test_any_name_is_said_in_any_locale(tmp_path):
     for folder in ("相册", os.fsdecode(b"caf\xe9")):
         done = subprocess.run(

@@ -93,6 +93,7 @@ def told(tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_each_gpu_test_is_alone_in_a_process_and_the_others_see_no_gpu(told):
     text = told(GPU_TESTS)
     assert "2 failed, 3 passed, 1 skipped" in text
@@ -107,6 +108,7 @@ def test_without_a_gpu_its_tests_are_skipped_and_nothing_is_started(told):
     assert "needs a CUDA device" in text
 
 
+@pytest.mark.slow
 def test_the_test_that_leaves_a_flag_of_torch_changed_fails_and_the_next_does_not(
     told,
 ):

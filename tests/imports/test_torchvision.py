@@ -42,6 +42,7 @@ assert "torch._dynamo" not in sys.modules
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [ASK, UPSTREAM, FACES])
 def test_ours_goes_without_the_compiler_and_upstream_pays_for_it(code):
     done = subprocess.run(

@@ -387,6 +387,7 @@ def test_a_folder_that_cannot_be_written_is_still_read(store, monkeypatch):
         assert len(store.read()) == 1
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_records_are_read_in_seconds(store):
     store.append([row(0)])
     line = store.path.read_text(encoding="utf-8")

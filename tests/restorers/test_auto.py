@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from evalkit import _scene_features, faces
+from evalkit import faces
+from evalkit.features import _scene
 from evalkit.images import picture_files, read_image, resize
 from evalkit.records import code_digest
 from evalkit.restorers import _routing, auto, load_restorer, plan_restorer
@@ -104,7 +105,7 @@ def test_traps_go_to_real_esrgan(picture, stem):
 
 @pytest.mark.parametrize("stem", TRAPS)
 def test_traps_are_no_traps_without_the_reader_of_text(picture, stem, monkeypatch):
-    monkeypatch.setattr(_scene_features, "find_spec", lambda _: None)
+    monkeypatch.setattr(_scene, "find_spec", lambda _: None)
     assert decide(look(picture(stem), faces.detector())).route == "realesrgan"
 
 
@@ -116,7 +117,7 @@ def test_people_do_not(picture, stem, route):
 
 
 def test_a_face_that_is_printed_beside_text_stays_a_document(need, astronaut):
-    need(_scene_features.find_spec("rapidocr_onnxruntime"), "install evalkit[ocr]")
+    need(_scene.find_spec("rapidocr_onnxruntime"), "install evalkit[ocr]")
     image = np.full((1000, 1000, 3), 255, np.uint8)
     image[20:276, 20:276] = astronaut[:256, 100:356]
     for line in range(11):

@@ -145,8 +145,8 @@ def test_a_count_is_kept_until_code_network_size_or_precision_change(
     for file in (cache_dir() / "work").iterdir():
         file.write_text("[1, 2", encoding="ascii")
     assert counted() == (first, 1)
-    for change in ("code_digest", "versions"):
-        monkeypatch.setattr(_work, change, lambda _: "of another time")
+    for change in ("records.code_digest", "restorers._work.versions"):
+        monkeypatch.setattr(f"evalkit.{change}", lambda _: "of another time")
         assert counted() == (first, 1)
         assert counted() == (first, 0)
 
