@@ -17,8 +17,8 @@ import torch
 from _plain_gpen import PlainGenerator
 from real_esrgan import in_turns, matrix_rate
 
-from evalkit.restorers._gpen_generators import engine_for, random_generator
-from evalkit.restorers._torch import Engine, cpu_has
+from evalkit.restorers.engines.torch import Engine, cpu_has
+from evalkit.restorers.gpen.generators import engine_for, random_generator
 
 SIDE = 512
 FLOP = 0.2762e12

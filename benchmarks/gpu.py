@@ -23,12 +23,12 @@ from real_esrgan import FLOP_PER_PIXEL, in_turns, matrix_rate
 from skimage import data
 
 from evalkit import load_restorer
-from evalkit.claims._figures import FIGURES, MEMORY, TIME
-from evalkit.claims.measure import CLAIMED
+from evalkit.article._figures import FIGURES, MEMORY, TIME
+from evalkit.article.measure import CLAIMED
 from evalkit.errors import OutOfMemoryError
 from evalkit.restorers import Restored
-from evalkit.restorers._gpen_generators import engine_for, random_generator
-from evalkit.restorers._torch import pick_device
+from evalkit.restorers.engines.torch import pick_device
+from evalkit.restorers.gpen.generators import engine_for, random_generator
 
 X4PLUS_TARGET = 2.5
 """Of `restore` at 1024x768: so many times RealESRGANer's speed, and at most so many

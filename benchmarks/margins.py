@@ -14,8 +14,8 @@ import numpy as np
 
 from evalkit.errors import ImageError
 from evalkit.images import picture_files, read_image
-from evalkit.restorers._realesrgan_network import NETWORKS
-from evalkit.restorers._realesrgan_tuned import load_pass
+from evalkit.restorers.realesrgan.network import NETWORKS
+from evalkit.restorers.realesrgan.tuned import load_pass
 from evalkit.weights import fetch
 
 SIDE_PX = 32

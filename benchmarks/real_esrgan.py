@@ -23,7 +23,7 @@ from skimage import data
 
 from evalkit import load_restorer
 from evalkit.metrics.seams import TileBorders, noise, seams
-from evalkit.restorers._torch import cpu_has, torch_dtype
+from evalkit.restorers.engines.torch import cpu_has, torch_dtype
 
 FLOP_PER_PIXEL = 35.85e6
 """Of x4plus's convolutions, counting a multiplication and an addition as two."""

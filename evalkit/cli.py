@@ -105,7 +105,7 @@ def route(
     ] = None,
 ) -> None:
     """Say which restorer suits each picture, why, and what it costs here."""
-    from evalkit.study import route_pictures
+    from evalkit.comparisons import route_pictures
 
     has_costs = run or (runs_dir() / "latest").is_dir()
     route_pictures(pictures, _run(run) if has_costs else None, say=_say)

@@ -8,6 +8,9 @@ import gpus
 import numpy as np
 import pytest
 from gpus import _flags_stay, pytest_pyfunc_call, pytest_runtest_setup  # noqa: F401
+from skimage import data
+
+from evalkit.images import write_image
 
 gpus.hide_gpus()
 
@@ -69,6 +72,14 @@ def mirror(need) -> list[Path]:
 @pytest.fixture
 def astronaut() -> np.ndarray:
     """A portrait: (512, 512, 3), RGB, uint8; one face (skimage, public domain)."""
-    from skimage import data
-
     return data.astronaut()
+
+
+@pytest.fixture
+def album(tmp_path) -> Path:
+    """Two tiny crops of real photographs."""
+    folder = tmp_path / "album"
+    folder.mkdir()
+    write_image(folder / "face.png", data.astronaut()[60:124, 190:254])
+    write_image(folder / "cup.png", data.coffee()[100:148, 200:264])
+    return folder

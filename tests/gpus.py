@@ -44,9 +44,8 @@ def _with_gpus() -> dict[str, str]:
 @cache
 def has_gpu() -> bool:
     """Whether PyTorch finds a CUDA device, asked in another process."""
-    code = (
-        "from evalkit.restorers._torch import pick_device; print(pick_device('auto'))"
-    )
+    module = "evalkit.restorers.engines.torch"
+    code = f"from {module} import pick_device; print(pick_device('auto'))"
     command = [sys.executable, "-c", code]
     return subprocess.check_output(command, env=_with_gpus()).strip() != b"cpu"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.paths import PACKAGE
-from evalkit.restorers._torch import GPU_FILES
+from evalkit.restorers.engines.torch import GPU_FILES
 
 ROWS = [
     {"errors", "paths", "discover", "imports"},
@@ -16,8 +16,10 @@ ROWS = [
     {"images", "weights", "records"},
     {"faces", "features"},
     {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
-    {"study", "claims"},
-    {"report", "service"},
+    {"study"},
+    {"experiments", "comparisons"},
+    {"article", "report", "daily", "archive"},
+    {"service"},
     {"cli", "__main__"},
 ]
 ROW = {name: row for row, names in enumerate(ROWS) for name in names}
@@ -83,8 +85,8 @@ HEAVY = ("torch", "torchvision", "scipy", "matplotlib", "pydantic", "sqlalchemy"
 
 LIGHT = {
     "a study is launched, where there is no driver": (
-        "from evalkit.study import run_study; from evalkit.study import _launch; "
-        "_launch._has_cuda()",
+        "from evalkit.study import run_study; from evalkit.study import launch; "
+        "launch._has_cuda()",
         {"torch", "scipy", "matplotlib"},
     ),
     "a step begins and shows what is saved": (
@@ -93,22 +95,22 @@ LIGHT = {
     ),
     "a step has pictures": (
         "from evalkit import study; run = study.open_run(sys.argv[1]); run.study; "
-        "from evalkit.study._looks import with_kinds",
+        "from evalkit.study.looks import with_kinds",
         {*HEAVY},
     ),
     "a process is ready for restorers without a network": (
         "from evalkit.restorers import restorers; restorers(); "
-        "from evalkit.study import _series",
+        "from evalkit.study import series",
         {*HEAVY, "pandas"} - {"cv2"},
     ),
     "nobody has rated": (
-        "from evalkit import study; run = study.open_run(sys.argv[1]); "
-        "study.draw_scores(run, study.analyse_scores(run))",
+        "from evalkit import comparisons, study; run = study.open_run(sys.argv[1]); "
+        "comparisons.draw_scores(run, comparisons.analyse_scores(run))",
         {"torch", "scipy", "matplotlib"},
     ),
     "claims are judged of a run in which nobody has rated": (
-        "from pathlib import Path; from evalkit import claims, report; "
-        "claims.evaluate(Path(sys.argv[1]))",
+        "from pathlib import Path; from evalkit import article, report; "
+        "article.evaluate(Path(sys.argv[1]))",
         {"torch", "scipy", "matplotlib", "sqlalchemy"},
     ),
 }

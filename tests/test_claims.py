@@ -1,7 +1,7 @@
 import pytest
 
 from evalkit import claims
-from evalkit.claims import _evidence, article_values, evaluate, evaluators, load_claims
+from evalkit.article import _evidence, article_values, evaluate, evaluators, load_claims
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.tables import METRICS, VERDICTS
 
@@ -61,7 +61,7 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
     ("claim", "problem"), [("S1", "S1 is judged twice"), ("X9", "X9 is no claim")]
 )
 def test_a_wrong_evaluator_is_refused(monkeypatch, claim, problem):
-    from evalkit.claims import upstream
+    from evalkit.article import upstream
 
     added = _evidence.evaluator(claim)(lambda evidence: claims.UNJUDGED)
     monkeypatch.setattr(upstream, "_added", added, raising=False)

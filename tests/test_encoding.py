@@ -34,7 +34,7 @@ def unsaid(source: str) -> Iterator[int]:
         if name == "open":  # of other things than paths, such as Image.open(path)
             is_text = not is_method or bool(modes) or not node.args
         elif name in ("read_text", "write_text"):
-            is_text = is_method  # `evalkit.study._run.write_text` is UTF-8
+            is_text = is_method  # `evalkit.study.run_folder.write_text` is UTF-8
         elif name in FILES:
             is_text = bool(modes)  # temporary files are binary if nothing is said
             is_text |= name == "fdopen"

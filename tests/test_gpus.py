@@ -125,7 +125,7 @@ def test_auto_is_the_cpu_in_tests_also_where_there_is_a_gpu(monkeypatch):
     """By PyTorch's own code, which counts what is visible; the driver stands in."""
     import torch
 
-    from evalkit.restorers._torch import pick_device
+    from evalkit.restorers.engines.torch import pick_device
 
     def n_devices() -> int:
         return len(set(torch.cuda._parse_visible_devices()) & {0})

@@ -12,8 +12,8 @@ import pytest
 
 from evalkit.errors import StudyError
 from evalkit.paths import CLONE, package_dir
-from evalkit.study._config import Rating, Study
-from evalkit.study._launch import _limited_to, fetch_weights
+from evalkit.study.config import Rating, Study
+from evalkit.study.launch import _limited_to, fetch_weights
 from evalkit.weights import registry
 
 pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
@@ -31,7 +31,7 @@ from skimage import data
 import evalkit
 from evalkit.errors import PackageMissingError
 from evalkit.metrics import metrics
-from evalkit.study._doctor import diagnose
+from evalkit.study.doctor import diagnose
 
 portrait = data.astronaut()[:256, 100:356].copy()
 found = {"notes": []}

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import pandas as pd
 
-from evalkit.claims import Evidence
+from evalkit.article import Evidence
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
 from evalkit.tables import COST, IMAGES, INTERRUPTED, SOURCES, VERDICTS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.claims import article_values
+from evalkit.article import article_values
 from evalkit.records import in_words
 from evalkit.report._run import RunFolder
 from evalkit.report._text import number, plain_rows

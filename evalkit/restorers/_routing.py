@@ -55,7 +55,7 @@ class Test(NamedTuple):
     sign, limit
         The comparison.
     tried
-        Limits among which `evalkit.study.assess_routing` looks for a better one.
+        Limits among which `evalkit.comparisons.assess_routing` looks for a better one.
 
     """
 

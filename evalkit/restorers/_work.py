@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit.paths import atomic_path, cache_dir
 from evalkit.provenance import versions
-from evalkit.restorers._torch import torch_dtype
+from evalkit.restorers.engines.torch import torch_dtype
 
 if TYPE_CHECKING:
     import torch

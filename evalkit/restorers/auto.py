@@ -11,7 +11,7 @@ from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._routing import ROUTES, decide, look
-from evalkit.restorers._tf32 import calculating_in, single_precision
+from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 
 FALLBACK = "realesrgan"
 
@@ -139,7 +139,7 @@ ENTRIES = (
         build=build,
         weights=("realesrgan-x4plus", "gpen-bfr-512", *faces.NETWORKS, "parsenet"),
         honours=frozenset({"device", "precision", "tile"}),
-        preload=("torch", "evalkit.restorers._realesrgan_modules"),
+        preload=("torch", "evalkit.restorers.realesrgan.modules"),
         options=OPTIONS,
     ),
 )

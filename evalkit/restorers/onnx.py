@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import SettingError
 from evalkit.restorers import gpen, realesrgan
-from evalkit.restorers._onnx_engine import (
+from evalkit.restorers._options import Option
+from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers.engines.onnx import (
     OnnxMissingError,
     Session,
     import_onnxruntime,
 )
-from evalkit.restorers._onnx_export import load_engine
-from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._torch import Engine, pick_device
+from evalkit.restorers.engines.onnx_export import load_engine
+from evalkit.restorers.engines.torch import Engine, pick_device
 
 if TYPE_CHECKING:
     import torch

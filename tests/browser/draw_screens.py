@@ -22,7 +22,7 @@ from evalkit.rating import (
     write_stimuli,
 )
 from evalkit.study import open_run
-from evalkit.study._rating import rated_outputs
+from evalkit.study.rating import rated_outputs
 
 PORT = 8768
 PLAIN, SHARP = "lanczos", "realesrgan-x4plus"

@@ -25,11 +25,11 @@ from evalkit.profiling import isolation
 from evalkit.profiling._worker import _describe
 from evalkit.profiling.budget import is_starved
 from evalkit.restorers import load_restorer, plan_restorer
-from evalkit.restorers._canvas import Tiling
 from evalkit.restorers._protocol import Call
-from evalkit.restorers._realesrgan_upstream import _guarded
-from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import Engine
+from evalkit.restorers.engines.canvas import Tiling
+from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.torch import Engine
+from evalkit.restorers.realesrgan.upstream import _guarded
 
 IMPOSSIBLE_BYTES = 2**60
 

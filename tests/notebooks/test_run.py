@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from skimage import data
 
+from evalkit.experiments.sweeps import VALUES
 from evalkit.images import write_image
 from evalkit.paths import SHIPPED
-from evalkit.study._experiments import VALUES
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
 TAKES_IMAGES = {

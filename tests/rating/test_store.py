@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from evalkit.claims import Evidence, evaluate
+from evalkit.article import Evidence, evaluate
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.rating import (
     Session,

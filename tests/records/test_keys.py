@@ -195,7 +195,7 @@ def test_how_weights_and_pictures_are_read_is_in_every_key(copy, module):
             file.write("CHANGED = 1\n")
         digests.add(code_digest(modules))
     assert len(digests) == 5
-    of_study = ("report/__init__", "study/_launch", "cli")
+    of_study = ("report/__init__", "study/launch", "cli")
     for other in (*of_study, "paths", "downloads/files", "machine/cgroup"):
         with (copy / f"{other}.py").open("a", encoding="utf-8") as file:
             file.write("CHANGED = 1\n")

@@ -24,7 +24,7 @@ from evalkit.errors import (
 from evalkit.images import read_image
 from evalkit.imports.basicsr import import_basicsr
 from evalkit.restorers import load_restorer, plan_restorer, restorers
-from evalkit.restorers._torch import Engine, TorchEngine
+from evalkit.restorers.engines.torch import Engine, TorchEngine
 from evalkit.restorers.gpen import random_generator
 from evalkit.weights import find, user_weights
 
@@ -65,7 +65,7 @@ def on_torch(monkeypatch):
     def run(module, *_, **__):
         return TorchEngine(module, "cpu", "fp32"), []
 
-    monkeypatch.setattr("evalkit.restorers._realesrgan_tuned.engine_on_cpu", run)
+    monkeypatch.setattr("evalkit.restorers.realesrgan.tuned.engine_on_cpu", run)
 
 
 @pytest.fixture
@@ -542,7 +542,7 @@ def test_the_background_is_restored_twice_as_large(
 ):
     network = random_background(tmp_path / "realesrnet_x2.pth")
     monkeypatch.setattr(
-        "evalkit.restorers._gpen_background.fetch",
+        "evalkit.restorers.gpen.background.fetch",
         lambda name: user_weights(name, tmp_path / "realesrnet_x2.pth"),
     )
     image = data.coffee()[100:133, 100:141]  # odd sides, no face

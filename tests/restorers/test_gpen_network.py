@@ -6,8 +6,8 @@ import torch
 from _plain_gpen import PlainGenerator
 
 from evalkit.errors import SettingError, WeightsError
-from evalkit.restorers._gpen_network import FullGenerator
 from evalkit.restorers.gpen import load_generator, random_generator
+from evalkit.restorers.gpen.network import FullGenerator
 
 RELEASED = {  # size: constructor, tensors, values
     256: ((1, 0.5), 144, 18_879_298),

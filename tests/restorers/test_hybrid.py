@@ -19,8 +19,8 @@ from evalkit.restorers import (
     parse_condition,
     plan_restorer,
 )
-from evalkit.restorers._hybrid_faces import faded, match_colour
-from evalkit.restorers._torch import Engine
+from evalkit.restorers.engines.torch import Engine
+from evalkit.restorers.hybrid.faces import faded, match_colour
 from evalkit.weights import find
 
 pytestmark = pytest.mark.filterwarnings("ignore::evalkit.errors.RandomWeightsWarning")

@@ -21,8 +21,9 @@ from evalkit.errors import (
     SettingError,
     WeightsError,
 )
-from evalkit.restorers import _ncnn_process, load_restorer, ncnn, plan_restorer
-from evalkit.restorers._ncnn_process import NcnnMissingError, vulkan_devices
+from evalkit.restorers import load_restorer, ncnn, plan_restorer
+from evalkit.restorers.ncnn import process as _ncnn_process
+from evalkit.restorers.ncnn.process import NcnnMissingError, vulkan_devices
 from evalkit.weights import find, load_state, registry
 
 SMALL = "ncnn-realesrgan-animevideo-x4"

@@ -16,16 +16,11 @@ from evalkit.errors import (
     SettingError,
 )
 from evalkit.paths import cache_dir
-from evalkit.restorers import (
-    _onnx_engine,
-    _onnx_export,
-    load_restorer,
-    onnx,
-    plan_restorer,
-    realesrgan,
-)
-from evalkit.restorers._onnx_engine import OnnxMissingError, Session
-from evalkit.restorers._onnx_export import ExportError, load_engine
+from evalkit.restorers import load_restorer, onnx, plan_restorer, realesrgan
+from evalkit.restorers.engines import onnx as _onnx_engine
+from evalkit.restorers.engines import onnx_export as _onnx_export
+from evalkit.restorers.engines.onnx import OnnxMissingError, Session
+from evalkit.restorers.engines.onnx_export import ExportError, load_engine
 from evalkit.restorers.gpen import random_generator
 from evalkit.weights import find, load_state
 
@@ -289,7 +284,7 @@ def test_on_cuda_fp16_is_near_the_cpu(picture):
 
 @pytest.mark.soak
 def test_x4plus_is_pytorchs(picture):
-    from evalkit.restorers._realesrgan_network import NETWORKS, load_module
+    from evalkit.restorers.realesrgan.network import NETWORKS, load_module
 
     name = "realesrgan-x4plus"
     result = load_restorer(f"onnx-{name}", device="cpu").restore(picture)

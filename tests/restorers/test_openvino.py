@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from evalkit.paths import cache_dir
-from evalkit.restorers import _openvino
-from evalkit.restorers._openvino import (
+from evalkit.restorers.engines import openvino as _openvino
+from evalkit.restorers.engines.openvino import (
     ConversionError,
     compile_network,
     engine_on_cpu,
     import_openvino,
 )
-from evalkit.restorers._torch import TorchEngine, cpu_has
+from evalkit.restorers.engines.torch import TorchEngine, cpu_has
 
 EXAMPLE = torch.linspace(0, 1, 3 * 8 * 8).reshape(1, 3, 8, 8)
 
@@ -180,7 +180,7 @@ if sys.argv[1] == "openvino first":
     sys.modules["openvino_telemetry"] = None  # or this very test would report
     import openvino
     del sys.modules["openvino_telemetry"]
-from evalkit.restorers import _openvino
+from evalkit.restorers.engines import openvino as _openvino
 import torch
 module = torch.nn.Conv2d(3, 3, 3, padding=1)
 _openvino.compile_network(

@@ -29,8 +29,8 @@ from evalkit.errors import (
 from evalkit.images import read_image
 from evalkit.imports.basicsr import import_basicsr
 from evalkit.restorers import load_restorer, plan_restorer
-from evalkit.restorers._realesrgan_network import NETWORKS, build_module, load_module
-from evalkit.restorers._torch import TorchEngine, cpu_has
+from evalkit.restorers.engines.torch import TorchEngine, cpu_has
+from evalkit.restorers.realesrgan.network import NETWORKS, build_module, load_module
 from evalkit.weights import find
 
 pytestmark = pytest.mark.usefixtures("shared_cache")
@@ -192,7 +192,7 @@ def test_whole_pictures_agree_away_from_the_borders_of_tiles(mirror):
 
 
 @pytest.mark.parametrize(
-    "reader", ["weights.ncnn_state", "restorers._realesrgan_network.load_state"]
+    "reader", ["weights.ncnn_state", "restorers.realesrgan.network.load_state"]
 )
 def test_a_mended_reader_of_weights_reaches_the_picture(reader, face, monkeypatch):
     """In place, and under the cache of networks that the old one made."""

@@ -13,16 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from evalkit.restorers import (
-    _gpen_generators,
-    _realesrgan_upstream,
-    gpen,
-    plan_restorer,
-)
-from evalkit.restorers._realesrgan_upstream import UpstreamRealESRGAN
+from evalkit.restorers import gpen, plan_restorer
 from evalkit.restorers._stopwatch import Stopwatch
-from evalkit.restorers._tf32 import calculating_in, single_precision, uses_tf32
-from evalkit.restorers._torch import TorchEngine
+from evalkit.restorers.engines.tf32 import calculating_in, single_precision, uses_tf32
+from evalkit.restorers.engines.torch import TorchEngine
+from evalkit.restorers.gpen import generators as _gpen_generators
+from evalkit.restorers.realesrgan import upstream as _realesrgan_upstream
+from evalkit.restorers.realesrgan.upstream import UpstreamRealESRGAN
 
 X4 = "realesrgan-animevideo-x4"
 
@@ -205,7 +202,8 @@ def test_gpens_engine_is_told_what_its_runner_means(
 ):
     told = []
     monkeypatch.setattr(
-        "evalkit.restorers._torch.TorchEngine", lambda *given: told.append(given[1:])
+        "evalkit.restorers.engines.torch.TorchEngine",
+        lambda *given: told.append(given[1:]),
     )
     resolved = planned(**settings).resolved
     _gpen_generators.engine_for(None, 8, resolved, resolved["precision"])

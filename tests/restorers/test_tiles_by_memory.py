@@ -12,18 +12,18 @@ from torch.utils._pytree import tree_leaves
 from evalkit.errors import OutOfMemoryError
 from evalkit.records.keys import record_key
 from evalkit.restorers import load_restorer, plan_restorer, restorers
-from evalkit.restorers._canvas import SEAM, Tiling
-from evalkit.restorers._gpen_background import REALESRNET
 from evalkit.restorers._protocol import Call
-from evalkit.restorers._realesrgan_network import (
+from evalkit.restorers.engines.canvas import SEAM, Tiling
+from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.torch import Engine
+from evalkit.restorers.gpen.background import REALESRNET
+from evalkit.restorers.realesrgan.network import (
     NETWORKS,
     TILE_STEP,
     VALUE_BYTES,
     build_module,
 )
-from evalkit.restorers._realesrgan_tuned import TunedRealESRGAN
-from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import Engine
+from evalkit.restorers.realesrgan.tuned import TunedRealESRGAN
 
 GIB = 2**30
 X4PLUS = NETWORKS["realesrgan-x4plus"]
@@ -273,7 +273,7 @@ def test_a_restorer_tells_the_tile_and_counts_its_windows(gpu, monkeypatch):
     network = NETWORKS["realesrgan-animevideo-x4"]
     device = Device(0.02, network=network)
     monkeypatch.setattr(
-        "evalkit.restorers._realesrgan_tuned.TorchEngine", lambda *_: device
+        "evalkit.restorers.realesrgan.tuned.TorchEngine", lambda *_: device
     )
     restorer = load_restorer(network.name)
     assert isinstance(restorer, TunedRealESRGAN)
@@ -324,7 +324,7 @@ def test_what_a_failed_attempt_held_is_gone_at_the_next_one():
 
 
 def test_what_faces_held_is_gone_when_fewer_of_them_follow():
-    from evalkit.restorers._gpen_faces import FaceRestorer
+    from evalkit.restorers.gpen.faces import FaceRestorer
 
     engine = Greedy()
     faces = FaceRestorer(

@@ -6,10 +6,10 @@ import torch
 from scipy import ndimage
 
 from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
-from evalkit.restorers._canvas import SEAM, Tiling
 from evalkit.restorers._protocol import Call
-from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import Engine
+from evalkit.restorers.engines.canvas import SEAM, Tiling
+from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.torch import Engine
 
 RADIUS = 3  # of the blur, the farthest that its output looks
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from evalkit.errors import OutOfMemoryError, SettingError
-from evalkit.restorers import _torch
-from evalkit.restorers._canvas import Tiling
 from evalkit.restorers._protocol import Call
-from evalkit.restorers._tiling import Pass, restore_tiled
-from evalkit.restorers._torch import TorchEngine, pick_device, pick_precision
+from evalkit.restorers.engines import torch as _torch
+from evalkit.restorers.engines.canvas import Tiling
+from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.torch import TorchEngine, pick_device, pick_precision
 
 IMPOSSIBLE_BYTES = 2**60
 

@@ -76,7 +76,7 @@ def test_upstreams_tiles_overlap_and_the_whole_picture_stays_on_the_device():
 
 
 def test_our_windows_are_the_tilers(monkeypatch):
-    from evalkit.restorers._canvas import Tiling
+    from evalkit.restorers.engines.canvas import Tiling
 
     settings = {**UPSTREAM, "runner": "tuned", "tile": 64, "scale": 4}
     whole = work("realesrgan-animevideo-x4", {**settings, "tile": 0}, 200, 300)

@@ -1,21 +1,8 @@
-"""Small real pictures in a folder, and a study of them."""
+"""Files of small studies."""
 
 from pathlib import Path
 
 import pytest
-from skimage import data
-
-from evalkit.images import write_image
-
-
-@pytest.fixture
-def album(tmp_path) -> Path:
-    """Two tiny crops of real photographs."""
-    folder = tmp_path / "album"
-    folder.mkdir()
-    write_image(folder / "face.png", data.astronaut()[60:124, 190:254])
-    write_image(folder / "cup.png", data.coffee()[100:148, 200:264])
-    return folder
 
 
 @pytest.fixture

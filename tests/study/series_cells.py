@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import OutOfMemoryError
+from evalkit.experiments.limited import gated_cell
 from evalkit.images import pixel_sha256, read_image
-from evalkit.study import _series
-from evalkit.study._limited import gated_cell
+from evalkit.study import series as _series
 
 MIB = 2**20
 FAULTS = {2: "crash", 4: "hang", 5: "oom", 7: "exit"}

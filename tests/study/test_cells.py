@@ -10,13 +10,16 @@ import pandas as pd
 import pytest
 
 from evalkit import study
+from evalkit.experiments import summarise_memory
 from evalkit.images import write_image
 from evalkit.profiling import nvml
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import GpuBusyError
 from evalkit.restorers import plan_restorer
-from evalkit.study import _cells, _compute, _series, summarise_memory
-from evalkit.study._run import open_run
+from evalkit.study import cells as _cells
+from evalkit.study import runner as _compute
+from evalkit.study import series as _series
+from evalkit.study.run_folder import open_run
 from evalkit.tables import IMAGES, RECORDS
 
 N_MIB = 512

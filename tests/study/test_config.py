@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from evalkit.errors import StudyError
+from evalkit.experiments.sweeps import VALUES
 from evalkit.paths import SHIPPED, runs_dir
 from evalkit.study import Study, read_study, resolve_study
-from evalkit.study._config import Rating, check_owner, write_study
-from evalkit.study._experiments import VALUES
+from evalkit.study.config import Rating, check_owner, write_study
 
 
 def study_file(folder: Path, text: str) -> Path:

@@ -9,29 +9,29 @@ import numpy as np
 import pytest
 
 from evalkit import load_restorer
-from evalkit.images import read_image, write_image
-from evalkit.records import RecordStore
-from evalkit.restorers import parse_condition
-from evalkit.study import _cells as cells_module
-from evalkit.study import (
-    close_records,
+from evalkit.comparisons import (
     compare_metrics,
     compare_pathologies,
     compare_side_by_side,
+)
+from evalkit.experiments import (
     measure_concurrency,
     measure_cost,
     measure_experiment,
     measure_stability,
-    restore,
-    run_study,
     summarise_concurrency,
     summarise_cost,
     summarise_experiments,
     summarise_stability,
 )
-from evalkit.study._compute import Cells
-from evalkit.study._rating import rated_outputs
-from evalkit.study._run import open_run
+from evalkit.images import read_image, write_image
+from evalkit.records import RecordStore
+from evalkit.restorers import parse_condition
+from evalkit.study import cells as cells_module
+from evalkit.study import close_records, restore, run_study
+from evalkit.study.rating import rated_outputs
+from evalkit.study.run_folder import open_run
+from evalkit.study.runner import Cells
 from evalkit.tables import IMAGES, PATHOLOGIES
 
 

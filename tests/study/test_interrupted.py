@@ -13,15 +13,16 @@ import pytest
 
 from evalkit import study
 from evalkit.errors import StudyError
+from evalkit.experiments import measure_cost, measure_stability, summarise_cost
+from evalkit.experiments.concurrency import _Group
 from evalkit.images import write_image
 from evalkit.paths import file_name
 from evalkit.provenance import machine
 from evalkit.records import RecordStore, RecordsWriteError
-from evalkit.study import measure_cost, measure_stability, restore, summarise_cost
-from evalkit.study._again import executed_notebooks, what_is_left
-from evalkit.study._compute import Cells
-from evalkit.study._concurrency import _Group
-from evalkit.study._run import open_run
+from evalkit.study import restore
+from evalkit.study.again import executed_notebooks, what_is_left
+from evalkit.study.run_folder import open_run
+from evalkit.study.runner import Cells
 from evalkit.tables import IMAGES
 
 EVALKIT = [sys.executable, "-m", "evalkit.cli"]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from evalkit.errors import StudyError
 from evalkit.study import run_study
-from evalkit.study._config import Study, write_study
+from evalkit.study.config import Study, write_study
 
 HIDDEN = """
 import importlib.metadata as metadata, sys
@@ -123,7 +123,7 @@ def test_on_a_gpu_host_without_network_the_set_that_needs_none_is_named(
     tmp_path, monkeypatch
 ):
     """A stand-in says that there is CUDA, where `auto` is pictures to download."""
-    monkeypatch.setattr("evalkit.study._launch._has_cuda", lambda: True)
+    monkeypatch.setattr("evalkit.study.launch._has_cuda", lambda: True)
     monkeypatch.delenv("EVALKIT_MIRROR", raising=False)
     file = tmp_path / "study.yaml"
     write_study(Study(name="trip", conditions=["lanczos"]), file)

@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from evalkit.errors import StudyError
-from evalkit.study import _notebooks
-from evalkit.study._progress import FILE
+from evalkit.study import notebooks as _notebooks
+from evalkit.study.progress import FILE
 
 
 @pytest.fixture

@@ -13,19 +13,18 @@ import oddities
 import pandas as pd
 import pytest
 
-from evalkit.claims import Verdict, evaluate
-from evalkit.images import pixel_sha256, read_image, resize, write_image
-from evalkit.metrics import Metric, metrics
-from evalkit.records import RecordStore
-from evalkit.report import write_report
-from evalkit.study import (
+from evalkit.article import Verdict, evaluate
+from evalkit.comparisons import (
     compare_metrics,
     compare_pathologies,
     compare_side_by_side,
     draw_pathologies,
-    open_run,
-    plan_rating,
 )
+from evalkit.images import pixel_sha256, read_image, resize, write_image
+from evalkit.metrics import Metric, metrics
+from evalkit.records import RecordStore
+from evalkit.report import write_report
+from evalkit.study import open_run, plan_rating
 from evalkit.tables import IMAGES, METRICS, PATHOLOGIES
 
 pytestmark = pytest.mark.slow
@@ -169,8 +168,8 @@ def test_a_bug_in_a_metric_costs_the_values_it_cannot_give(
     registry = dict(metrics())
     told = {"unit": "", "higher_is_better": True, "citation": "x:y", "needs": needs}
     registry[name] = Metric(name=name, compute=partial(fail_on, 48), **told)
-    for module in ("_compare", "_pathologies"):
-        monkeypatch.setattr(f"evalkit.study.{module}.metrics", lambda: registry)
+    for module in ("side_by_side", "pathologies"):
+        monkeypatch.setattr(f"evalkit.comparisons.{module}.metrics", lambda: registry)
     measure = compare_metrics if needs == "reference" else compare_pathologies
     with pytest.raises(KeyError):
         measure(run)
@@ -194,8 +193,8 @@ def test_want_of_memory_costs_one_picture(tmp_path, monkeypatch):
             raise MemoryError
         return read_image(path, **given)
 
-    monkeypatch.setattr("evalkit.study._compare.read_image", read)
-    monkeypatch.setattr("evalkit.study._pathologies.read_image", read)
+    monkeypatch.setattr("evalkit.comparisons.side_by_side.read_image", read)
+    monkeypatch.setattr("evalkit.comparisons.pathologies.read_image", read)
     for rows in (compare_metrics(run), compare_pathologies(run)):
         mine = rows[rows["source"] == "noise"]
         assert mine["note"].str.startswith("not enough memory").all()

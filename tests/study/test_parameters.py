@@ -3,7 +3,7 @@
 import pytest
 
 from evalkit.errors import StudyError
-from evalkit.study._parameters import (
+from evalkit.study.parameters import (
     check_given_cells,
     check_parameters,
     declared_parameters,

@@ -9,13 +9,13 @@ import time
 
 import pytest
 
-from evalkit.study import _progress
-from evalkit.study._progress import FILE, LOG, STEP, TOLD, Progress, follow, tell
+from evalkit.study import progress as _progress
+from evalkit.study.progress import FILE, LOG, STEP, TOLD, Progress, follow, tell
 
 FOLLOW = """
 import subprocess, sys
 from pathlib import Path
-from evalkit.study._progress import follow
+from evalkit.study.progress import follow
 run = Path(sys.argv[1])
 with subprocess.Popen([sys.executable, "-c", sys.argv[2]], cwd=run) as process:
     follow(process, run, print)

@@ -25,8 +25,8 @@ from evalkit.study import (
     restore,
     serve_rating,
 )
-from evalkit.study._rating import rated_outputs, ratings_digest
-from evalkit.study._run import open_run
+from evalkit.study.rating import rated_outputs, ratings_digest
+from evalkit.study.run_folder import open_run
 
 CONDITIONS = ["lanczos", "lanczos@scale=2", "bicubic"]
 

@@ -10,10 +10,11 @@ import torch
 import yaml
 from skimage import data
 
+from evalkit.comparisons import compare_metrics, compare_side_by_side
 from evalkit.images import write_image
 from evalkit.restorers.gpen import random_generator
-from evalkit.study import compare_metrics, compare_side_by_side, restore
-from evalkit.study._run import open_run
+from evalkit.study import restore
+from evalkit.study.run_folder import open_run
 from evalkit.tables import IMAGES
 from evalkit.weights import fetch
 

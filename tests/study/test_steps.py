@@ -6,17 +6,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from evalkit.comparisons import compare_metrics, compare_side_by_side
+from evalkit.experiments import measure_cost, summarise_cost
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.restorers import restorers
-from evalkit.study import (
-    compare_metrics,
-    compare_side_by_side,
-    measure_cost,
-    restore,
-    summarise_cost,
-)
-from evalkit.study._compute import Cells
-from evalkit.study._run import open_run
+from evalkit.study import restore
+from evalkit.study.run_folder import open_run
+from evalkit.study.runner import Cells
 from evalkit.tables import COST, METRICS, RATES, RECORDS
 
 

@@ -1,0 +1,214 @@
+"""Claims that a metric bears on: each output against its source, at its size.
+
+A claim is split into parts, each a quantity of the table ``pathologies`` and the range
+in which it puts it. The article's own pictures are not public, and one picture has no
+spread, so all of the run's pictures of people stand for its one. A part holds, or
+fails, when the whole bootstrap interval of the median over the pictures lies within, or
+without, that range. Judged on the runner ``upstream`` where it made pictures, else on
+``tuned``; for GPEN without its weights, on its authors' published outputs.
+"""
+
+from math import inf
+
+import numpy as np
+import pandas as pd
+
+from evalkit.article._evidence import (
+    Evaluator,
+    Evidence,
+    Judgement,
+    Verdict,
+    decide,
+    evaluator,
+    not_tested,
+)
+from evalkit.article._figures import GPEN, X4PLUS
+from evalkit.article._metric_parts import CLAIMS, PLASTIC, Part
+from evalkit.stats.bootstrap import median_interval
+from evalkit.tables import PATHOLOGIES
+
+CONDITIONS = {
+    GPEN: (f"{GPEN}@runner=upstream", GPEN, "outputs:gpen-official"),
+    X4PLUS: (f"{X4PLUS}@runner=upstream", X4PLUS),
+}
+"""The first that made a picture of people is judged."""
+
+PEOPLE = ("portrait", "aligned-face", "group")
+LEAST_SOURCES = 3
+"""With fewer the verdict is open, whatever the numbers."""
+
+WORDS = {
+    Verdict.REPRODUCED: "holds",
+    Verdict.CONTRADICTED: "fails",
+    Verdict.INCONCLUSIVE: "open",
+}
+FINE = ("texture_energy", "halo", "coherence_change")
+SHRUNK = "not seen at the source's size, which the larger output was brought to"
+HAIR_NOTE = "hair: the face's box, since it is not told without ParseNet"
+SECONDARY = "A metric is no judge of looks; the scores of people are."
+
+
+def _judge(claim: str) -> Evaluator:
+    restorer, parts = CLAIMS[claim]
+
+    @evaluator(claim)
+    def judge(evidence: Evidence) -> Judgement:
+        condition = _condition(evidence, restorer)
+        if condition is None:
+            return _missing(restorer)
+        found = [_part(evidence, condition, part) for part in parts]
+        verdicts = {verdict for verdict, _ in found}
+        told = "; ".join(text for _, text in found)
+        return Judgement(
+            verdicts.pop() if len(verdicts) == 1 else Verdict.INCONCLUSIVE,
+            told,
+            f"tables/pathologies.csv, {condition} on pictures of people: median and "
+            f"95 % interval over pictures. {_notes(evidence, parts)}{SECONDARY}",
+        )
+
+    return judge
+
+
+_q7, _q8, _q9, _q10, _q13, _q16, _q17, _q18, _q19 = map(_judge, CLAIMS)
+
+
+def _part(evidence: Evidence, condition: str, part: Part) -> tuple[Verdict, str]:
+    values = _values(evidence, condition, part.metric, part.region)
+    if part.against:
+        other = _condition(evidence, part.against)
+        values = (values - _values(evidence, other, part.metric, part.region)).dropna()
+    said = part.words
+    for metric, least in part.only:
+        base = _values(evidence, "source", metric).reindex(values.index)
+        values = values[base >= least]
+        said += f", {metric} of {least:g} or more"
+    if values.empty:
+        return Verdict.INCONCLUSIVE, f"{said}: none measured"
+    verdict = _verdict(values.abs() if part.either_way else values, part)
+    if verdict is _of_nothing(part) and _hides(evidence, condition, part.metric):
+        verdict, said = Verdict.INCONCLUSIVE, f"{said}, {SHRUNK}"
+    if part.region == "hair" and _hair_is_unknown(evidence):
+        verdict = Verdict.INCONCLUSIVE  # a box around the face decides nothing of hair
+    bound = f"at least {part.low:.2g}" if part.low > -inf else f"up to {part.high:.2g}"
+    sign = "either way, " if part.either_way else ""
+    return verdict, f"{said} ({sign}{bound}): {_told(values)}: {WORDS[verdict]}"
+
+
+def _verdict(values: pd.Series, part: Part) -> Verdict:
+    low, high = median_interval(values)
+    if part.sometimes:
+        return decide(holds=(values >= part.low).any(), fails=False)
+    if low is None or high is None or len(values) < LEAST_SOURCES:
+        return Verdict.INCONCLUSIVE
+    return decide(
+        holds=part.low <= low and high <= part.high,
+        fails=high < part.low or low > part.high,
+    )
+
+
+def _of_nothing(part: Part) -> Verdict:
+    """The verdict that says that there is nothing of what the part is about."""
+    is_none = part.low <= 0 <= part.high
+    return Verdict.REPRODUCED if is_none else Verdict.CONTRADICTED
+
+
+def _hides(evidence: Evidence, condition: str, metric: str) -> bool:
+    """Whether outputs were shrunk before something fine was sought in them."""
+    rows = evidence.table(PATHOLOGIES)
+    resampling = rows.loc[rows["condition"] == condition, "resampling"]
+    return metric in FINE and bool((resampling == "area").any())
+
+
+def _hair_is_unknown(evidence: Evidence) -> bool:
+    return not (evidence.table(PATHOLOGIES)["region"] == "hair").any()
+
+
+def _told(values: pd.Series) -> str:
+    low, high = median_interval(values)
+    spread = "" if low is None else f" [{low:.2f}, {high:.2f}]"
+    ends = f", from {values.min():.2f} to {values.max():.2f}" if len(values) > 1 else ""
+    return f"{values.median():.2f}{spread}{ends}, n = {len(values)}"
+
+
+def _condition(evidence: Evidence, restorer: str) -> str | None:
+    """The condition that stands for a restorer: the first that made such a picture."""
+    images = evidence.images
+    people = images.loc[images["kind"].isin(PEOPLE), "source"]
+    rows = evidence.table(PATHOLOGIES)
+    made = {*rows.loc[rows["source"].isin(people), "condition"]}
+    return next((name for name in CONDITIONS[restorer] if name in made), None)
+
+
+def _values(
+    evidence: Evidence,
+    condition: str | None,
+    metric: str,
+    region: str = "whole",
+    kinds: tuple[str, ...] = PEOPLE,
+) -> pd.Series:
+    """By source; the faces' boxes stand for hair that could not be told."""
+    rows, images = evidence.table(PATHOLOGIES), evidence.images
+    if region == "hair" and _hair_is_unknown(evidence):
+        region = "faces"
+    rows = rows[
+        (rows["condition"] == condition)
+        & (rows["metric"] == metric)
+        & (rows["region"] == region)
+        & rows["source"].isin(images.loc[images["kind"].isin(kinds), "source"])
+    ]
+    return rows.set_index("source")["value"].astype(float).dropna()
+
+
+def _notes(evidence: Evidence, parts: tuple[Part, ...]) -> str:
+    """How the regions were told, where ParseNet was not there to tell."""
+    rows = evidence.table(PATHOLOGIES)
+    regions = {part.region for part in parts}
+    used = rows[rows["region"].isin(regions)].dropna(subset=["note", "value"])
+    notes = {f"{row.region}: {row.note}" for row in used.itertuples()}
+    if "hair" in regions and _hair_is_unknown(evidence):
+        notes.add(HAIR_NOTE)
+    return "".join(f"{note[0].upper()}{note[1:]}. " for note in sorted(notes))
+
+
+def _missing(restorer: str) -> Judgement:
+    conditions = " or ".join(CONDITIONS[restorer])
+    return not_tested(f"tables/pathologies.csv has no one restored by {conditions}")
+
+
+@evaluator("D12")
+def _composed(evidence: Evidence) -> Judgement:
+    """Pictures degraded by a formula stand for composed ones: no set has those."""
+    condition, images = _condition(evidence, X4PLUS), evidence.images
+    if condition is None:
+        return _missing(X4PLUS)
+    kinds = tuple(images["kind"].dropna().unique())
+    texture = _values(evidence, condition, "texture_energy", kinds=kinds)
+    is_made = images.set_index("source")["is_synthetic"].reindex(texture.index)
+    made, real = (
+        texture[is_made.fillna(value=False) == flag] for flag in (True, False)
+    )
+    sorts = {"degraded by us": made, "as they came": real}
+    found = "; ".join(f"{name}: {_told(v)} dB" for name, v in sorts.items() if len(v))
+    told = (
+        f"tables/pathologies.csv, {condition}, energy of fine texture against the "
+        f"source's, median and interval over pictures: {found}. Pictures degraded by a "
+        "formula stand for composed ones. "
+    )
+    if min(len(made), len(real)) < LEAST_SOURCES:
+        why = f"At least {LEAST_SOURCES} of each sort are needed to compare them."
+        return Judgement(Verdict.INCONCLUSIVE, found, told + why)
+    low, high = _difference(made, real)
+    told += f"Difference of the medians: [{low:.2f}, {high:.2f}] dB. {SECONDARY}"
+    verdict = decide(holds=high <= PLASTIC, fails=low > PLASTIC)
+    return Judgement(verdict, found, told)
+
+
+def _difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
+    """Bootstrap interval of a difference of medians; see `median_interval`."""
+    rng = np.random.default_rng(0)
+    medians = [
+        np.median(rng.choice(values.to_numpy(), (2000, len(values))), axis=1)
+        for values in (one, other)
+    ]
+    low, high = np.quantile(medians[0] - medians[1], [0.025, 0.975])
+    return float(low), float(high)

@@ -1,0 +1,204 @@
+"""Claims that only people can judge: on the scores and choices of blind sessions.
+
+No metric enters a verdict here. Judged on the runner ``upstream``. The article's own
+pictures are not public, so a picture of the same kind stands for each; its scores come
+from three people and one picture and have no interval.
+"""
+
+import json
+from collections.abc import Collection
+
+import pandas as pd
+
+from evalkit import stats
+from evalkit.article._evidence import (
+    Evaluator,
+    Evidence,
+    Judgement,
+    Verdict,
+    decide,
+    evaluator,
+    not_tested,
+)
+from evalkit.article._figures import GPEN, X4PLUS
+from evalkit.article.measure import CLAIMED
+
+MARGIN = 0.5
+"""Half a mark: means no further apart say the same."""
+
+UPSTREAM = "@runner=upstream"
+NO_SCORE = "ratings.sqlite holds no score of"
+FAKE = ("plastic", "wax-figure", "not-a-real-person")
+"""Reasons, by their slugs in the rating page."""
+
+MEANS = {
+    "Q1": (GPEN, "portrait", "backlit"),
+    "Q2": (X4PLUS, "portrait", "backlit"),
+    "Q3": (GPEN, "building", "glass"),
+    "Q4": (X4PLUS, "building", "glass"),
+    "Q5": (GPEN, "text", "text"),
+    "Q6": (X4PLUS, "text", "text"),
+}
+"""Restorer, kind of picture, and a word in the name of the one that is most alike."""
+
+
+def _rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
+    """Answers that count, but for "can't tell"."""
+    return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
+
+
+def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:
+    """Scores of pictures of a kind: of those with `word` in the name, if there are."""
+    images = evidence.images
+    sources = images.loc[images["kind"] == kind, "source"]
+    scores = _rated(evidence, "condition", "score")
+    scores = scores[scores["source"].isin(sources)].astype({"score": float})
+    alike = scores[scores["source"].str.contains(word)]
+    return scores if alike.empty else alike
+
+
+def _mean(claim: str) -> Evaluator:
+    restorer, kind, word = MEANS[claim]
+    claimed = float(CLAIMED[claim])
+
+    @evaluator(claim)
+    def judge(evidence: Evidence) -> Judgement:
+        scores = _scores(evidence, kind, word)
+        scores = scores[scores["condition"] == restorer + UPSTREAM]
+        if scores.empty:
+            return not_tested(f"{NO_SCORE} {restorer}{UPSTREAM} on a {kind}")
+        row = stats.mean_opinion_scores(scores).iloc[0]
+        low, high = row["ci_low"], row["ci_high"]
+        names = ", ".join(sorted(set(scores["source"])))
+        return Judgement(
+            decide(
+                holds=low >= claimed - MARGIN and high <= claimed + MARGIN,
+                fails=high < claimed - MARGIN or low > claimed + MARGIN,
+            ),
+            f"{row['mos']:.2f} [{low:.2f}, {high:.2f}]",
+            f"ratings.sqlite: {len(scores)} scores of {restorer}{UPSTREAM} by "
+            f"{row['n_subjects']:g} subjects on {names}; the interval is held against "
+            f"{claimed:g} plus or minus {MARGIN:g}.",
+        )
+
+    return judge
+
+
+_q1, _q2, _q3, _q4, _q5, _q6 = map(_mean, MEANS)
+
+
+def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, int]:
+    """How many subjects gave one of the reasons, and how many there are."""
+    given = scores["tags"].map(json.loads).map(lambda tags: bool({*reasons} & {*tags}))
+    return scores.loc[given, "subject"].nunique(), scores["subject"].nunique()
+
+
+@evaluator("Q11")
+def _skin_protection(evidence: Evidence) -> Judgement:
+    scores = _scores(evidence, "portrait")
+    scores = scores[scores["condition"].str.startswith(GPEN)]
+    if scores.empty:
+        return not_tested(f"{NO_SCORE} {GPEN} on a portrait")
+    k, n = _with_reason(scores, FAKE)
+    found = f"{k} of {n} subjects call a face of ours fake"
+    told = f"ratings.sqlite: {found} (reasons: {', '.join(FAKE)}). "
+    why = "The switch that is claimed to prevent it is another program's."
+    return Judgement(Verdict.INCONCLUSIVE, found, told + why)
+
+
+@evaluator("Q12")
+def _without_a_face(evidence: Evidence) -> Judgement:
+    both = ("bicubic", GPEN + UPSTREAM)
+    scores = pd.concat([_scores(evidence, kind) for kind in ("building", "text")])
+    scores = scores[scores["condition"].isin(both)]
+    pairs = scores if scores.empty else stats.compare_conditions(scores)
+    if pairs.empty:
+        return not_tested(
+            f"{NO_SCORE} {both[1]} and of bicubic on one building or text"
+        )
+    row = pairs.iloc[0]
+    low, high = -row["ci_high"], -row["ci_low"]
+    found = f"{-row['difference']:+.2f} [{low:+.2f}, {high:+.2f}] against bicubic"
+    return Judgement(
+        decide(holds=high < 0, fails=high >= 0 and low > -MARGIN),
+        found,
+        f"ratings.sqlite: {found}, by {row['n_subjects']:g} subjects on "
+        f"{row['n_sources']:g} pictures of buildings and text. The original restores "
+        "the faces it finds and leaves the rest as it was.",
+    )
+
+
+@evaluator("Q15")
+def _eyes(evidence: Evidence) -> Judgement:
+    if _scores(evidence, "portrait").empty:
+        return not_tested(f"{NO_SCORE} a portrait")
+    told = "no picture is known to show shut eyes, and no reason offered is of eyes"
+    return Judgement(Verdict.NOT_TESTABLE, None, told)
+
+
+@evaluator("Q20")
+def _not_a_real_person(evidence: Evidence) -> Judgement:
+    scores = _scores(evidence, "portrait", "backlit")
+    scores = scores[scores["condition"] == X4PLUS + UPSTREAM]
+    if scores.empty:
+        return not_tested(f"{NO_SCORE} {X4PLUS}{UPSTREAM} on a portrait")
+    k, n = _with_reason(scores, FAKE[2:])
+    from scipy.stats import binomtest  # late: it takes a second
+
+    share = binomtest(k, n).proportion_ci()
+    return Judgement(
+        decide(holds=share.low > 0.5, fails=share.high < 2 / 3),
+        f"{k} of {n} subjects",
+        f"ratings.sqlite: {k} of {n} subjects give the reason {FAKE[2]}; the exact "
+        f"interval of that share is [{share.low:.2f}, {share.high:.2f}].",
+    )
+
+
+def _preferred(
+    evidence: Evidence, one: str, other: str
+) -> tuple[float, float, str] | None:
+    """How often `one` is chosen over `other`: its interval, and both in words."""
+    choices = _rated(evidence, "winner", "loser", "tied")
+    is_pair = choices[["winner", "loser"]].isin([one, other]).all(axis=1)
+    if not is_pair.any():
+        return None
+    choices = choices[is_pair].astype({"tied": bool})
+    from scipy.special import expit
+
+    fit = stats.bradley_terry(choices)
+    low, middle, high = expit(
+        2 * pd.Series([*fit.interval.loc[one], fit.strength[one]]).sort_values()
+    )
+    told = (
+        f"{one} over {other} in {middle:.0%} [{low:.0%}, {high:.0%}] of {len(choices)} "
+        f"choices by {choices['subject'].nunique()} subjects"
+    )
+    return float(low), float(high), told
+
+
+@evaluator("Q14")
+def _half_precision(evidence: Evidence) -> Judgement:
+    single, half = (f"{X4PLUS}@precision={p},runner=upstream" for p in ("fp32", "fp16"))
+    found = _preferred(evidence, single, half)
+    if found is None:
+        return not_tested(f"ratings.sqlite holds no choice between {single} and {half}")
+    low, high, told = found
+    verdict = decide(holds=0.4 <= low <= 0.5 <= high <= 0.6, fails=low > 0.5)
+    return Judgement(verdict, told, f"ratings.sqlite: {told}; none is 40 to 60 %.")
+
+
+@evaluator("G24")
+def _hybrid(evidence: Evidence) -> Judgement:
+    alone = (GPEN + UPSTREAM, X4PLUS + UPSTREAM)
+    found = [_preferred(evidence, "hybrid", other) for other in alone]
+    both = [one for one in found if one is not None]
+    if len(both) < 2:
+        return not_tested(
+            "ratings.sqlite holds no choice between hybrid and each alone"
+        )
+    told = "; ".join(one[2] for one in both)
+    verdict = decide(
+        holds=all(low > 0.5 for low, _, _ in both),
+        fails=any(high < 0.5 for _, high, _ in both),
+    )
+    return Judgement(verdict, told, f"ratings.sqlite: {told}.")

@@ -1,0 +1,197 @@
+"""What people complain of, measured on each output, and the maps that show where."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from evalkit.comparisons.regions import Region, face_regions
+from evalkit.comparisons.side_by_side import at_size_of, usable, value_of
+from evalkit.errors import attempt, of_each
+from evalkit.faces import detect
+from evalkit.figures import pathology_maps, save
+from evalkit.images import Picture, read_image
+from evalkit.metrics import metrics
+from evalkit.paths import file_name
+from evalkit.study.kept import replace_figures
+from evalkit.study.run_folder import Run
+from evalkit.tables import PATHOLOGIES
+
+BASE = "source"
+"""Stands for a condition: what the metrics of one picture say of the source."""
+
+MAPPED_KINDS = ("mixed", "group")
+
+
+def compare_pathologies(run: Run) -> pd.DataFrame:
+    """Every metric that needs the source, or nothing, on every output.
+
+    An output is first brought to its source's size, as in `compare_metrics`; what is
+    measured on it is what is left to see there. Where a picture shows faces, those
+    that take a mask are also told of the regions of `face_regions`.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.PATHOLOGIES`, also written to the run's tables.
+
+    """
+    quality = run.quality()
+    quality = quality[quality["outcome"] == "ok"]
+    rows: list[dict[str, Any]] = []
+    images = usable(run)
+    for picture in images[images["source"].isin(quality["source"])].to_dict("records"):
+        name = picture["source"]
+        seen, why = attempt(partial(_see, picture), name)
+        seen = seen or _Seen(None, {""}, {}, {})
+        told = {"source": name, "condition": BASE, "resampling": "none"}
+        source = seen.picture
+        alone = [source] if source is not None else []
+        rows += [told | row for row in _measured(alone, seen, name, why)]
+        mine = quality[quality["source"] == name]
+        for record in mine.to_dict("records"):
+            what = f"{record['condition']} of {name}"
+            pair, why_not = None, why
+            if source is not None:
+                path = run.path / record["output"]
+                pair, why_not = attempt(partial(_at_size, path, source), what)
+            told |= {"condition": record["condition"], "resampling": pair and pair[1]}
+            given = [pair[0], *alone] if pair else []
+            measured = _measured(given, seen, what, why_not, is_base=False)
+            rows += [told | row for row in measured]
+    return run.keep(PATHOLOGIES, rows)
+
+
+class _Seen(NamedTuple):
+    """A source, what it shows, its regions and how these were told."""
+
+    picture: Picture | None
+    shows: set[str]
+    regions: Mapping[str, Region]
+    notes: Mapping[str, str]
+
+
+def _see(row: Mapping[str, Any]) -> _Seen:
+    picture = read_image(Path(row["path"]))
+    faces = detect(picture)
+    regions, notes = face_regions(picture, faces)
+    shows = {"", *(["text"] if row["kind"] == "text" else [])}
+    return _Seen(picture, shows | ({"faces"} if faces else set()), regions, notes)
+
+
+def _at_size(path: Path, source: Picture) -> tuple[Picture, str]:
+    return at_size_of(read_image(path), source)
+
+
+def _measured(
+    given: Sequence[Picture],
+    seen: _Seen,
+    what: str,
+    why: str | None,
+    *,
+    is_base: bool = True,
+) -> Iterator[dict[str, Any]]:
+    """Rows of an output and its source; of the source alone where `is_base` is true.
+
+    Nothing is given where a file could not be read; `why` says so.
+    """
+    for metric in metrics().values():
+        if metric.needs not in ("nothing", "source") or (
+            is_base and metric.needs == "source"
+        ):
+            continue
+        own = given[: 2 if metric.needs == "source" else 1] or None
+        whole = value_of(metric, own, seen.shows, what, why)
+        yield {"region": "whole", **whole}
+        if is_base or not metric.takes_mask:
+            continue
+        for name, mask in seen.regions.items():
+            row = value_of(metric, own, seen.shows, what, why, mask=mask)
+            note = row["note"] or seen.notes.get(name)
+            yield {"region": name, **row, "note": note}
+
+
+def draw_pathologies(
+    run: Run, conditions: Sequence[str], sources: Sequence[str] = ()
+) -> list[Path]:
+    """Source and outputs with a map of each defect that has a place.
+
+    Parameters
+    ----------
+    run
+        Gets ``figures/60_maps_<source>.png`` and ``.pdf``.
+    conditions
+        In the order shown; those without an output are left out.
+    sources
+        Their names; empty for mixed scenes and groups, else the first.
+
+    Returns
+    -------
+    list of Path
+        The PNG files.
+
+    """
+    images = usable(run).set_index("source")
+    if not sources:
+        mapped = images.index[images["kind"].isin(MAPPED_KINDS)]
+        sources = (mapped if len(mapped) else images.index[:1]).tolist()
+    quality = run.quality(conditions)
+    quality = quality[quality["outcome"] == "ok"]
+
+    def draw(name: str) -> list[Path]:
+        made = quality[quality["source"] == name].set_index("condition")["output"]
+        source = read_image(Path(images.loc[name, "path"]))
+        outputs = {
+            condition: at_size_of(read_image(run.path / made[condition]), source)[0]
+            for condition in conditions
+            if condition in made
+        }
+        if not outputs:
+            return []
+        figure = _drawn(source, outputs, _whole(run, name))
+        return [save(figure, run.figures, f"60_maps_{file_name(name)}")]
+
+    drawn = of_each({name: partial(draw, name) for name in sources}, "map of defects")
+    files = [file for found in drawn.values() for file in found]
+    replace_figures(run, "maps", files)
+    return files
+
+
+def _whole(run: Run, source: str) -> pd.Series:
+    """The values over the whole picture, by condition and metric."""
+    rows = run.read(PATHOLOGIES)
+    rows = rows[(rows["source"] == source) & (rows["region"] == "whole")]
+    return rows.set_index(["condition", "metric"])["value"]
+
+
+def _drawn(
+    source: Picture, outputs: Mapping[str, Picture], values: pd.Series
+) -> Figure:
+    located = {name: metric for name, metric in metrics().items() if metric.where}
+    legends = {
+        name: (
+            str(metric.compute.__doc__).partition("\n")[0],
+            metric.where_unit or metric.unit,
+        )
+        for name, metric in located.items()
+    }
+    panels = {
+        condition: {
+            name: (
+                metric.where(output, source),
+                _told(values.get((condition, name)), metric.unit),
+            )
+            for name, metric in located.items()
+            if metric.where
+        }
+        for condition, output in outputs.items()
+    }
+    figure: Figure = pathology_maps(source, outputs, panels, legends)
+    return figure
+
+
+def _told(value: float | None, unit: str) -> str:
+    return "not measured" if pd.isna(value) else f"{value:.3f} {unit}"

@@ -1,0 +1,156 @@
+"""Where pictures would go, why, and what that would cost on this machine."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit import faces
+from evalkit.errors import ImageError, attempt
+from evalkit.images import Picture, n_pages, picture_files, picture_kind, read_image
+from evalkit.provenance import environment
+from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers.auto import FALLBACK, fallback_note
+from evalkit.study.run_folder import Run
+from evalkit.tables import COST
+
+MOSTLY_FACES = 0.9
+"""The article: of a folder's pictures, from which on all go to GPEN."""
+
+
+def route_pictures(
+    paths: Sequence[Path], run: Run | None, *, say: Callable[[str], None] = print
+) -> None:
+    """Say of each picture where it would go, why, and what that would cost.
+
+    Parameters
+    ----------
+    paths
+        Files, of which the first page counts; or folders, of which shares and sums
+        are said, too.
+    run
+        Whose table of costs the prediction is made from; None for no prediction.
+    say
+        Told every line.
+
+    Raises
+    ------
+    ImageError
+        There is no such file, or none that can be read; of several, one that cannot
+        be is said, and left out.
+
+    """
+    n_routed = 0
+    usable = {part.spec.name for part in plan_restorer("auto").parts}
+    costs = _costs(run) if run else {}
+    detector = faces.detector()
+    for path in paths:
+        if not path.exists():
+            raise ImageError(f"{path}: expected a picture or a folder, found nothing")
+        files = picture_files(path) if path.is_dir() else [path]
+        rows = [_route_file(file, detector, usable, costs, say) for file in files]
+        routed = [row for row in rows if row]
+        n_routed += len(routed)
+        if path.is_dir():
+            _say_folder(path, pd.DataFrame(routed), say)
+    if not n_routed:
+        told = ", ".join(map(str, paths))
+        raise ImageError(f"expected pictures, found none that can be read in {told}")
+
+
+def _route_file(
+    path: Path,
+    detector: faces.Detector,
+    usable: set[str],
+    costs: Mapping[str, Mapping[str, float]],
+    say: Callable[[str], None],
+) -> dict[str, Any] | None:
+    def see() -> tuple[Picture, int, dict[str, float]]:
+        picture = read_image(path)
+        is_pdf = float(picture_kind(path) == "pdf")
+        return picture, n_pages(path), look(picture, detector, is_pdf=is_pdf)
+
+    seen, why = attempt(see, str(path), lambda _: None)
+    if seen is None:
+        say(f"{path}: left out: {why}")
+        return None
+    picture, count, values = seen
+    decision = decide(values)
+    used = chosen = ROUTES[decision.route]
+    lines = [f"{path}: {chosen}", *decision.reasons]
+    if count > 1:
+        lines.append(f"decided on the first of {count} pages")
+    if chosen not in usable:
+        used = ROUTES[FALLBACK]
+        lines.append(fallback_note(decision.route))
+    megapixels = picture.shape[0] * picture.shape[1] / 1e6
+    cost = {"time_s": np.nan, "memory_mib": np.nan, **costs.get(used, {})}
+    cost["time_s"] *= megapixels
+    lines.append(f"{used} here: {_in_words(cost, megapixels)}")
+    say("\n    ".join(lines))
+    return {"chosen": chosen, "has_face": values["n_faces"] > 0, **cost}
+
+
+def _in_words(cost: Mapping[str, float], megapixels: float) -> str:
+    if np.isnan(cost["time_s"]):
+        return "cost unknown, no run at hand has measured it on this machine"
+    low, high = (megapixels * cost[bound] for bound in ("low", "high"))
+    return (
+        f"about {cost['time_s']:.3g} s ({low:.3g} to {high:.3g}), up to "
+        f"{cost['memory_mib']:.0f} MiB, by pictures of up to {cost['largest']:.2g} "
+        f"megapixels; this one has {megapixels:.2g}"
+    )
+
+
+def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) -> None:
+    if rows.empty:
+        say(f"{folder}: no picture that can be read")
+        return
+    shares = rows["chosen"].value_counts(normalize=True)
+    told = ", ".join(f"{share:.0%} {chosen}" for chosen, share in shares.items())
+    once = folder_route(float(rows["has_face"].mean()))
+    costs = rows.dropna(subset=["time_s"])
+    cost = f"{len(costs)} of {len(rows)} pictures have a known cost"
+    if len(costs):
+        cost += f": about {costs['time_s'].sum():.3g} s one after the other, up to "
+        cost += f"{costs['memory_mib'].max():.0f} MiB"
+    say(f"{folder}: {len(rows)} pictures: {told}")
+    say(f"    the article's rule for folders: {ROUTES[once] if once else 'by picture'}")
+    say(f"    {cost}")
+
+
+def folder_route(share_with_faces: float) -> str | None:
+    """The article's choice for a whole folder; None where it chooses by picture."""
+    if share_with_faces >= MOSTLY_FACES:
+        return "gpen"
+    return None if share_with_faces else "realesrgan"
+
+
+def _costs(run: Run) -> dict[str, dict[str, float]]:
+    """By restorer: seconds a megapixel of source, and the largest memory seen.
+
+    Of conditions on this machine with default settings; a scale changes the output's
+    size, not what the network does.
+    """
+    cost = run.read(COST)
+    if cost.empty:
+        return {}
+    plain = cost["condition"].map(lambda c: {*parse_condition(c)} <= {"name", "scale"})
+    cost = cost[plain & (cost["machine"] == environment()["machine"]["machine"])]
+    megapixels = cost["source_width_px"] * cost["source_height_px"] / 1e6
+    rates = cost["wall_time_s"] / megapixels
+    memory = cost["cuda_reserved_peak_mib"].fillna(cost["peak_rss_mib"])
+    columns = {"megapixels": megapixels, "rate": rates, "memory": memory}
+    names = cost["condition"].str.partition("@")[0]
+    by_name = pd.DataFrame(columns).astype(float).dropna().groupby(names)
+    found: dict[str, dict[str, float]] = by_name.agg(
+        time_s=("rate", "median"),
+        low=("rate", "min"),
+        high=("rate", "max"),
+        memory_mib=("memory", "max"),
+        largest=("megapixels", "max"),
+    ).to_dict("index")
+    return found

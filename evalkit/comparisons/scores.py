@@ -1,0 +1,257 @@
+"""What the panel of a run said: every statistic of its scores and choices."""
+
+from __future__ import annotations  # `stats` imports scipy when it is first used
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from evalkit import figures, stats
+from evalkit.errors import SettingError, TableError
+from evalkit.study.rating import article_scores, ratings_store
+from evalkit.study.run_folder import Run
+from evalkit.tables import (
+    IMAGES,
+    METRICS,
+    SCORES_METRICS,
+    SCORES_MOS,
+    SCORES_PAIRS,
+    SCORES_PANEL,
+    SCORES_QUALITY,
+    SCORES_SCREENING,
+    SCORES_STRENGTHS,
+    SCORES_SUBJECTS,
+)
+
+TABLES = (
+    SCORES_MOS,
+    SCORES_QUALITY,
+    SCORES_SUBJECTS,
+    SCORES_SCREENING,
+    SCORES_PAIRS,
+    SCORES_STRENGTHS,
+    SCORES_METRICS,
+    SCORES_PANEL,
+)
+
+
+class Answers(NamedTuple):
+    """What a panel answered, without training.
+
+    Attributes
+    ----------
+    scores, choices
+        As `evalkit.stats` takes them; without gold and trap.
+    checks
+        Columns ``subject, is_missed``: every answer to a gold or a trap.
+
+    """
+
+    scores: pd.DataFrame
+    choices: pd.DataFrame
+    checks: pd.DataFrame
+
+
+def read_answers(run: Run) -> Answers:
+    """Read the run's store of ratings; without one, every table is empty."""
+    store = ratings_store(run)
+    scores, choices = (
+        frame[~frame["is_training"]] for frame in (store.scores(), store.choices())
+    )
+    expected = pd.to_numeric(scores["expected"], errors="coerce")
+    tolerance = scores["role"].map({"gold": 1, "trap": 0})
+    missed = {
+        "scores": ((scores["score"] - expected).abs() > tolerance).fillna(True),
+        "choices": choices["choice"] != choices["expected"],
+    }
+    checks = pd.concat(
+        frame[["subject"]].assign(is_missed=missed[name])[frame["expected"].notna()]
+        for name, frame in (("scores", scores), ("choices", choices))
+    )
+    return Answers(
+        scores[scores["expected"].isna()], choices[choices["expected"].isna()], checks
+    )
+
+
+def analyse_scores(
+    run: Run, *, confidence: float = 0.95, say: Callable[[str], None] = print
+) -> dict[str, pd.DataFrame]:
+    """Every statistic of the panel's answers.
+
+    Parameters
+    ----------
+    run
+        Gets ``tables/scores_*.{csv,md}``; all of them empty where nobody has rated.
+    confidence
+        Coverage of every interval.
+    say
+        Told what could not be computed from these answers, and why.
+
+    Returns
+    -------
+    dict
+        The tables ``SCORES_*`` of `evalkit.tables`, by their names.
+
+    """
+    answers = read_answers(run)
+    found = {table.name: table.frame([]) for table in TABLES}
+    if len(answers.scores) + len(answers.choices) == 0:
+        say("Nobody has rated yet; notebook 70_rate says how to begin.")
+    if answers.scores["score"].notna().any():
+        found |= _of_scores(run, answers, confidence, say)
+    if len(answers.choices):
+        with _said("Bradley-Terry", say):
+            fit = stats.bradley_terry(answers.choices, confidence=confidence)
+            strengths = fit.interval.assign(
+                strength=fit.strength, is_regularised=fit.is_regularised
+            )
+            found |= _tables({SCORES_STRENGTHS.name: strengths})
+    for table in TABLES:
+        run.write(table, found[table.name])
+    return found
+
+
+@contextmanager
+def _said(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Too few answers for one statistic are no reason to withhold the others."""
+    try:
+        yield
+    except (SettingError, TableError) as error:
+        say(f"{what}: {error}")
+
+
+def _of_scores(
+    run: Run, answers: Answers, confidence: float, say: Callable[[str], None]
+) -> dict[str, pd.DataFrame]:
+    scores = answers.scores.dropna(subset=["score"]).astype({"score": float})
+    pairs = stats.compare_conditions(scores, confidence=confidence)
+    subjects = scores.groupby("subject").size().to_frame("n_scores")
+    subjects = subjects.join(stats.retest(scores))
+    kinds = run.read(IMAGES).set_index("source")["kind"]
+    parts = {"all": scores} | dict(iter(scores.groupby(scores["source"].map(kinds))))
+    mos = {
+        ("none", kind): stats.mean_opinion_scores(part, confidence=confidence)
+        for kind, part in parts.items()
+    }
+    frames = {SCORES_PAIRS.name: pairs}
+    notes = []
+    with _said("P.910", say):
+        model = stats.p910(scores, confidence=confidence)
+        screening = stats.screen(scores, answers.checks)
+        for method in screening.rejected:
+            mos[method, "all"] = screening.mos.loc[method]
+        notes = [screening.note] if screening.note else []
+        subjects = subjects.join(_by_model(model, screening))
+        quality = model.interval.loc["quality"].rename_axis(model.quality.index.names)
+        metrics = run.read(METRICS).pivot_table(
+            index=["source", "condition"], columns="metric", values="value"
+        )
+        frames |= {
+            SCORES_QUALITY.name: quality.assign(quality=model.quality),
+            SCORES_SCREENING.name: screening.log.set_index("subject"),
+            SCORES_METRICS.name: stats.metric_agreement(
+                model.quality, metrics, confidence=confidence
+            ),
+        }
+    frames[SCORES_SUBJECTS.name] = subjects
+    frames[SCORES_MOS.name] = _with_claims(pd.concat(mos, names=["method", "kind"]))
+    frames[SCORES_PANEL.name] = _panel(scores, len(pairs), confidence, notes, say)
+    return _tables(frames)
+
+
+def _tables(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Check frames whose index holds names; what a frame lacks is null."""
+    return {
+        table.name: table.checked(
+            frames[table.name].reset_index().reindex(columns=[*table.columns])
+        )
+        for table in TABLES
+        if table.name in frames
+    }
+
+
+def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
+    """Of each subject: bias, inconsistency, and by which method they are rejected."""
+    frame = pd.DataFrame({"bias": model.bias, "inconsistency": model.inconsistency})
+    for name in ("bias", "inconsistency"):
+        bounds = model.interval.loc[name].droplevel("condition")
+        frame = frame.join(bounds.add_prefix(f"{name}_"))
+    rejecting = {
+        subject: " and ".join(m for m, s in screening.rejected.items() if subject in s)
+        for subject in frame.index
+    }
+    return frame.assign(rejected_by=pd.Series(rejecting).replace("", None))
+
+
+def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
+    """Add the article's score of this restorer for this kind of picture, or null."""
+    claimed = article_scores()
+
+    def find(kind: str, condition: str) -> float | None:
+        for of_kind, restorer, value in claimed:
+            if kind == of_kind and condition.startswith(restorer):
+                return float(value)
+        return None
+
+    return mos.assign(claimed=[find(kind, name) for _, kind, name in mos.index])
+
+
+def _panel(
+    scores: pd.DataFrame,
+    n_pairs: int,
+    confidence: float,
+    notes: list[str],
+    say: Callable[[str], None],
+) -> pd.DataFrame:
+    """The panel as a whole: its size, its agreement, what it could have found."""
+    n_subjects, n_sources = scores["subject"].nunique(), scores["source"].nunique()
+    rows: dict[str, dict[str, Any]] = {
+        "subjects": {"value": n_subjects, "note": "; ".join(notes) or None},
+        "sources": {"value": n_sources},
+        "scores": {"value": len(scores)},
+        "Krippendorff's alpha, ordinal": {"value": stats.krippendorff_alpha(scores)},
+    }
+    correlations = stats.icc(scores, confidence=confidence)
+    for kind, row in correlations.rename(columns={"icc": "value"}).iterrows():
+        note = f"{row['n_stimuli']:g} stimuli scored by every subject"
+        rows[str(kind)] = {**row[["value", "low", "high"]], "note": note}
+    with _said("smallest detectable difference", say):
+        smallest = stats.smallest_detectable_difference(
+            n_subjects,
+            n_sources,
+            spread=stats.spread_of(scores),
+            n_comparisons=n_pairs,
+            confidence=confidence,
+        )
+        note = f"found by 4 of 5 such panels, among {n_pairs} comparisons"
+        rows["smallest detectable difference"] = {"value": smallest, "note": note}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:
+    """Save the figures of what `analyse_scores` found; return their PNG files.
+
+    Nothing is drawn of what nobody has answered.
+    """
+    answers = read_answers(run)
+    scores = answers.scores.dropna(subset=["score"])
+    made = {}
+    if len(scores):
+        made["80_scores"] = figures.score_distribution(scores)
+        mos = found[SCORES_MOS.name]
+        made["80_mos"] = figures.forest(mos[mos["method"] == "none"])
+        panel, metrics = found[SCORES_PANEL.name], found[SCORES_METRICS.name]
+        made["80_agreement"] = figures.agreement(panel, metrics)
+        if found[SCORES_SUBJECTS.name]["bias"].notna().any():
+            n_sources = scores["source"].nunique()
+            made["80_subjects"] = figures.subjects(
+                found[SCORES_SUBJECTS.name], n_sources
+            )
+    if len(answers.choices):
+        made["80_wins"] = figures.win_matrix(
+            stats.win_matrix(answers.choices), answers.choices
+        )
+    return [figures.save(figure, run.figures, name) for name, figure in made.items()]

@@ -1,0 +1,216 @@
+"""Outputs beside each other: metrics against references, side-by-side figures."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalkit.errors import attempt, of_each
+from evalkit.faces import detect
+from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
+from evalkit.images import Picture, read_image, resize
+from evalkit.metrics import Metric, metrics
+from evalkit.paths import file_name
+from evalkit.study.kept import replace_figures
+from evalkit.study.run_folder import Run, write_text
+from evalkit.tables import COST, IMAGES, METRICS
+
+
+def compare_metrics(run: Run) -> pd.DataFrame:
+    """Every metric that needs a reference, on every output that has one.
+
+    An output is first brought to the reference's size: by area when it is larger,
+    by Lanczos when it is smaller; the column ``resampling`` says which.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.METRICS`, also written to the run's tables.
+
+    """
+    images = run.read(IMAGES).set_index("source")
+    rows = []
+    for record in run.quality().to_dict("records"):
+        reference_path = images.loc[record["source"], "reference"]
+        if record["outcome"] != "ok" or pd.isna(reference_path):
+            continue
+        what = f"{record['condition']} of {record['source']}"
+        pair, why = attempt(
+            partial(_pair, run.path / record["output"], Path(reference_path)), what
+        )
+        shows = {"", images.loc[record["source"], "kind"]}
+        for metric in metrics().values():
+            if metric.needs == "reference":
+                row = value_of(metric, pair and pair[:2], shows, what, why)
+                told = {name: record[name] for name in ("condition", "source")}
+                rows.append(told | row | {"resampling": pair and pair[2]})
+    return run.keep(METRICS, rows)
+
+
+def _pair(output: Path, other: Path) -> tuple[Picture, Picture, str]:
+    """An output at the other picture's size, that picture, how it was resampled."""
+    picture = read_image(other)
+    resampled, how = at_size_of(read_image(output), picture)
+    return resampled, picture, how
+
+
+def value_of(
+    metric: Metric,
+    given: Sequence[Any] | None,
+    shows: set[str],
+    what: str,
+    why: str | None = None,
+    **region: Any,
+) -> dict[str, Any]:
+    """A metric's value as columns of a table; null, with a note, where it has none.
+
+    Parameters
+    ----------
+    metric
+        To be computed.
+    given
+        What its `compute` takes; None where that could not be had.
+    shows
+        What the picture shows, see `evalkit.metrics.Metric`.
+    what
+        Of which picture, see `evalkit.errors.attempt`.
+    why
+        Why nothing is given.
+    **region
+        The metric's ``mask``.
+
+    Returns
+    -------
+    dict
+        ``metric``, ``value``, ``unit``, ``higher_is_better`` and ``note``.
+
+    """
+    value, note = None, why
+    if given is not None and metric.shows not in shows:
+        note = f"the picture shows no {metric.shows}"
+    elif given is not None:
+        compute: Callable[[], float] = partial(metric.compute, *given, **region)
+        value, note = attempt(compute, f"{metric.name} of {what}")
+    if value is not None and math.isnan(value):
+        value, note = None, metric.nan_means or "nothing to measure"
+    elif value is not None and math.isinf(value):
+        note = "infinite: the two are equal"
+    return {
+        "metric": metric.name,
+        "value": value,
+        "unit": metric.unit,
+        "higher_is_better": metric.higher_is_better,
+        "note": note,
+    }
+
+
+def choose_crops(run: Run) -> dict[str, Crop]:
+    """The crop of each source that every figure and the report show.
+
+    The largest face where one is found, else the window with the most detail: see
+    `evalkit.figures.crop_box`. Written to ``crops.json``.
+    """
+
+    def choose(path: Path) -> Crop:
+        source = read_image(path)
+        return crop_box(source, [face.box for face in detect(source)])
+
+    paths = usable(run).set_index("source")["path"]
+    tasks = {source: partial(choose, Path(path)) for source, path in paths.items()}
+    crops = of_each(tasks, "crop")
+    write_text(run.path / "crops.json", json.dumps(crops))
+    return crops
+
+
+def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
+    """Each source's conditions at one size, and the same crop of each.
+
+    Parameters
+    ----------
+    run
+        Gets ``figures/60_<source>.png`` and ``.pdf``.
+    conditions
+        In the order shown, `MAX_CONDITIONS` at most in one figure. One without any
+        output, such as a restorer with random weights, is left out; a run that failed
+        is an empty frame with its reason.
+
+    Returns
+    -------
+    list of Path
+        The PNG files.
+
+    """
+    quality = run.quality(conditions)
+    cost = run.read(COST).set_index(["condition", "source"])
+    crops = choose_crops(run)
+
+    def draw(row: Mapping[str, Any]) -> list[Path]:
+        source = read_image(Path(row["path"]))
+        has_reference = pd.notna(row["reference"])
+        reference = read_image(Path(row["reference"])) if has_reference else None
+        mine = quality[quality["source"] == row["source"]].set_index("condition")
+        there = [condition for condition in conditions if condition in mine.index]
+        files = []
+        for first in range(0, max(1, len(there)), MAX_CONDITIONS):
+            part = there[first : first + MAX_CONDITIONS]
+            records = {name: mine.loc[name].to_dict() for name in part}
+            figure = side_by_side(
+                source,
+                {name: _shown(run, record) for name, record in records.items()},
+                crops[row["source"]],
+                {
+                    name: _caption(name, record, cost)
+                    for name, record in records.items()
+                },
+                reference=reference,
+            )
+            number = f"-{first // MAX_CONDITIONS + 1}" if first else ""
+            name = f"60_{file_name(row['source'])}{number}"
+            files.append(save(figure, run.figures, name))
+        return files
+
+    tasks = {
+        row["source"]: partial(draw, row)
+        for row in usable(run).to_dict("records")
+        if row["source"] in crops
+    }
+    figures = [file for files in of_each(tasks, "figure").values() for file in files]
+    replace_figures(run, "side by side", figures)
+    return figures
+
+
+def usable(run: Run) -> pd.DataFrame:
+    """The pictures of a run that can be read (`IMAGES`)."""
+    images = run.read(IMAGES)
+    return images[images["error"].isna()]
+
+
+def _shown(run: Run, record: Mapping[str, Any]) -> Path | str:
+    if record["outcome"] == "ok":
+        return run.path / str(record["output"])
+    return f"{record['outcome']}: {record['error']}"
+
+
+def _caption(condition: str, record: Mapping[str, Any], cost: pd.DataFrame) -> str:
+    """The cost of one output: the median warm run where timed, else this run."""
+    cell = (condition, record["source"])
+    timed = cost.loc[[cell]].iloc[0] if cell in cost.index else None
+    if timed is not None and pd.notna(timed["wall_time_s"]):
+        return f"{timed['wall_time_s']:.3g} s, {timed['peak_rss_mib']:.0f} MiB"
+    if record["outcome"] != "ok":
+        return ""
+    seconds, memory = record["wall_time_s"], record["peak_rss_mib"]
+    return f"{seconds:.3g} s (first run), {memory:.0f} MiB"
+
+
+def at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
+    """The output at the other's size, and how: ``none``, ``area`` or ``lanczos``."""
+    height, width = reference.shape[:2]
+    if output.shape[:2] == (height, width):
+        return output, "none"
+    is_larger = output.shape[0] * output.shape[1] > height * width
+    return resize(output, width, height), "area" if is_larger else "lanczos"

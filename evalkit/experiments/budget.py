@@ -1,0 +1,250 @@
+"""The memory budget: the least that each condition works in, and who fails first."""
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import pandas as pd
+
+from evalkit.errors import SettingError, UnknownNameError, WeightsError
+from evalkit.experiments.sweeps import resized
+from evalkit.profiling.budget import (
+    balloon,
+    budgets,
+    is_starved,
+    smallest_budget,
+    total_mib,
+)
+from evalkit.profiling.nvml import device_index
+from evalkit.restorers import condition_name, parse_condition, plan_restorer
+from evalkit.study.groups import newest
+from evalkit.study.run_folder import CELL, Run, with_newest_key
+from evalkit.study.runner import TIMEOUT_S, Cells
+from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
+
+LIMITED = "evalkit.experiments.limited:limited_cell"
+ASKED_MIB = 3072
+"""The article's question: 3 GB are left, who fails first?"""
+
+MOST = 0.9
+"""Of a device's memory: the balloon's own context needs some."""
+
+PATIENCE, LEAST_PATIENCE_S = 10.0, 60.0
+"""A trial may take so many times what it takes with room, and this at least."""
+
+
+def measure_budget(
+    run: Run,
+    condition: str,
+    images: pd.DataFrame,
+    *,
+    savers: Sequence[str] = (),
+    sizes_px: Sequence[int] = (),
+    highest_mib: int = 0,
+    resolution: float = 0.05,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Search the least memory in which a condition restores the first source.
+
+    Each trial is one cold run in a fresh process; if it fails, its record says how.
+
+    Parameters
+    ----------
+    run
+        Gets records of ``budget``; their value is the budget in MiB.
+    condition, images, say
+        As in `evalkit.study.restore`.
+    savers
+        Settings that may save it, as behind the ``@`` of a condition's name, each for
+        itself. What the restorer or this machine does not have is said and left out.
+    sizes_px
+        Longest sides to bring the source to; empty for its own size.
+    highest_mib
+        The largest budget; 0 for nine tenths of the device's memory, or the machine's.
+    resolution
+        By what share each budget is larger than the one before.
+
+    Returns
+    -------
+    DataFrame
+        Records of these trials (`evalkit.tables.RECORDS`).
+
+    """
+    first = images.head(1)
+    found = [RECORDS.frame([])]
+    for name in _variants(condition, savers, say):
+        trials = _Trials(run, name, highest_mib, resolution)
+        for image in [resized(run, first, px) for px in sizes_px] or [first]:
+            found += trials.search(image, say)
+    return pd.concat(found, ignore_index=True)
+
+
+def _variants(
+    condition: str, savers: Sequence[str], say: Callable[[str], None]
+) -> list[str]:
+    """The condition, and what each saver makes of it."""
+    given = parse_condition(condition)
+    names = [condition]
+    for saver in savers:
+        try:
+            name = condition_name(**given | parse_condition(f"{given['name']}@{saver}"))
+            plan_restorer(**parse_condition(name))
+        except (SettingError, UnknownNameError, WeightsError) as error:
+            say(f"{saver}: not for {condition} here: {error}")
+        else:
+            names.append(name)
+    return list(dict.fromkeys(names))
+
+
+class _InterruptedError(Exception):
+    """A trial that says neither that the budget is enough nor that it is not."""
+
+
+class _Trials(Cells):
+    """The trials of one condition: one cell in each budget."""
+
+    function = LIMITED
+    retries_failures = False  # how little fails is what they measure
+
+    def __init__(
+        self, run: Run, condition: str, highest_mib: int, resolution: float
+    ) -> None:
+        super().__init__(run, condition, "budget", n_warm=0)
+        self.arguments["device"] = self.device
+        most_mib = highest_mib or MOST * total_mib(self.device)
+        self._budgets = budgets(most_mib, ASKED_MIB, resolution)
+
+    def search(
+        self, image: pd.DataFrame, say: Callable[[str], None]
+    ) -> list[pd.DataFrame]:
+        """Find the smallest budget for the one source; return the trials."""
+        trials: list[pd.DataFrame] = []
+        self.arguments["timeout_s"] = TIMEOUT_S
+
+        def works(budget_mib: int) -> bool:
+            self.arguments["budget_mib"] = budget_mib
+            self.value = str(budget_mib)
+            trials.append(self.compute(image, lambda _: None))
+            trial = trials[-1].iloc[-1]
+            told = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
+            say(f"{self.condition}: {told}")
+            if trial["outcome"] == INTERRUPTED:
+                raise _InterruptedError
+            if len(trials) == 1 and trial["outcome"] == "ok":
+                roomy_s = float(trial["load_time_s"] + trial["wall_time_s"])
+                self.arguments["timeout_s"] = max(LEAST_PATIENCE_S, PATIENCE * roomy_s)
+            return bool(trial["outcome"] == "ok")
+
+        with suppress(_InterruptedError):  # the next study searches on from here
+            smallest_budget(works, self._budgets)
+        return trials
+
+    def start(
+        self,
+        row: Mapping[str, Any],
+        take: Callable[[dict[str, Any]], None],
+        **more: Any,
+    ) -> dict[str, Any]:
+        """See `Cells.start`; what names memory as its reason is ``oom``."""
+        with balloon(self.arguments["budget_mib"], self.device):
+            ended = super().start(row, take, **more)
+        if ended["outcome"] in ("error", "crash") and is_starved(ended["error"]):
+            ended["outcome"] = "oom"
+        return ended
+
+
+def summarise_budget(run: Run) -> pd.DataFrame:
+    """The smallest budget of each condition and source, and how it fails below.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.BUDGET`, also written to the run's tables.
+
+    """
+    records = with_newest_key(newest(run, "budget"), CELL)
+    budget_mib = records["value"].astype("Int64")
+    trials = records.assign(budget_mib=budget_mib).sort_values("budget_mib")
+    pictures = pd.concat([run.read(IMAGES), run.read(SOURCES)]).set_index("source")
+    longest_px = pictures[["width_px", "height_px"]].max(axis=1)
+    rows = []
+    for names, mine in trials.groupby(CELL, sort=False):
+        row = dict(zip(CELL, names, strict=True)) | _least(mine)
+        rows.append(row | {"longest_px": longest_px[row["source"]]})
+    return run.keep(BUDGET, rows)
+
+
+def _least(trials: pd.DataFrame) -> dict[str, Any]:
+    """What trials of one cell say, sorted by their budgets."""
+    roomy = trials.iloc[-1]
+    setting = json.loads(roomy["setting"])
+    is_on_cpu = device_index(setting.get("device", "cpu")) is None
+    found = {
+        "restorer": roomy["restorer"],
+        "setting": setting,
+        "limit": "data" if is_on_cpu else "cuda",
+        "weights_kind": roomy["weights_kind"],
+        "largest_mib": roomy["budget_mib"],
+        "n_trials": len(trials),
+        "roomy_wall_time_s": roomy["wall_time_s"],
+    }
+    is_ok = trials["outcome"] == "ok"
+    if is_ok.any():
+        least = trials[is_ok].iloc[0]
+        found["works_mib"] = least["budget_mib"]
+        found["wall_time_s"] = least["wall_time_s"]
+        found["same_output"] = least["output_sha256"] == roomy["output_sha256"]
+    if not is_ok.all():
+        most = trials[~is_ok].iloc[-1]
+        found["fails_mib"] = most["budget_mib"]
+        found |= most[["outcome", "error"]]
+    return found
+
+
+def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> str:
+    """One sentence: which condition fails first in so little, and what saves it.
+
+    As memory shrinks, the one that needs most fails first, on the largest pictures
+    tried. What saves it is the setting, with the fewest changes, by which its restorer
+    works in `asked_mib`; where none fails there, by which it needs less.
+
+    Parameters
+    ----------
+    budget
+        Table `evalkit.tables.BUDGET`, of one machine.
+    asked_mib
+        The budget in question.
+
+    """
+    rows = budget[budget["longest_px"] == budget["longest_px"].max()]
+    if rows.empty:
+        return "No budget has been measured yet."
+    rows = rows.assign(needs_mib=rows["works_mib"].astype(float).fillna(math.inf))
+    rows = rows.sort_values(["needs_mib", "condition"], ascending=[True, False])
+    first, n_failing = rows.iloc[-1], int((rows["needs_mib"] > asked_mib).sum())
+    below_mib = asked_mib + 1 if n_failing else first["needs_mib"]
+    saved = rows[
+        (rows["needs_mib"] < below_mib) & (rows["restorer"] == first["restorer"])
+    ]
+    given = set(parse_condition(first["condition"]).items())
+    changes = [set(parse_condition(c).items()) - given for c in saved["condition"]]
+    saver = "no setting that was tried"
+    if changes:
+        index = min(range(len(changes)), key=lambda i: len(changes[i]))
+        settings = ", ".join(f"{k}={v}" for k, v in sorted(changes[index]))
+        saver = f"{settings or 'the default'} ({_need(saved.iloc[index])})"
+    return (
+        f"In {asked_mib:,} MiB on pictures of {first['longest_px']} px (limit: "
+        f"{first['limit']}), {n_failing} of {len(rows)} conditions fail; "
+        f"{'first' if n_failing else 'with less, first'} {first['condition']} "
+        f"({first['outcome']}; it {_need(first)}), and {saver} "
+        f"{'saves it' if n_failing else 'lowers that'}."
+    )
+
+
+def _need(row: pd.Series) -> str:
+    if math.isinf(row["needs_mib"]):
+        return f"fails in all up to {row['largest_mib']:,} MiB"
+    return f"works from {row['needs_mib']:,.0f} MiB on"

@@ -1,0 +1,140 @@
+"""What one condition costs on the pictures of a study: times, memory, meters."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evalkit.experiments.floors import Rates
+from evalkit.experiments.stages import median_stages, restore_time_s
+from evalkit.stats.bootstrap import median_interval
+from evalkit.study.groups import arithmetic, choose
+from evalkit.study.run_folder import CELL, Run
+from evalkit.study.runner import Cells
+from evalkit.tables import COST, IMAGES
+
+
+def measure_cost(
+    run: Run,
+    condition: str,
+    images: pd.DataFrame,
+    *,
+    n_sources: int = 1,
+    repeats: int = 3,
+    seed: int = 0,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Time one condition: cold runs and warm runs of each source, in one process.
+
+    Then the device's rates, if they are not known, for `summarise_floors`. Runs are
+    cold until times are stable, at most a fifth of `repeats` after the first.
+
+    Parameters
+    ----------
+    run
+        Gets records of the experiment ``cost``.
+    condition, images, say
+        As in `restore`.
+    n_sources
+        The first sources of the table; 0 for all.
+    repeats
+        Warm runs of each source.
+    seed
+        Of the order of the sources, which is shuffled and kept by ``started_at``.
+
+    Returns
+    -------
+    DataFrame
+        As in `restore`, one row a run.
+
+    """
+    warm_up = {"max_warm_up": repeats // 5}
+    cells = Cells(run, condition, "cost", n_warm=repeats, arguments=warm_up)
+    records = cells.compute(choose(images, n_sources, seed), say)
+    if precision := cells.plan.resolved.get("precision"):
+        kind = arithmetic(precision, records)
+        # with the cores that the runs had: `make study` gives other steps fewer
+        Rates(run)(cells.machine, cells.device, kind, cells.preload)
+    return records
+
+
+def summarise_cost(run: Run) -> pd.DataFrame:
+    """Make the cost table of all cost records of the pictures at hand.
+
+    The median of the warm runs stands with the percentile bootstrap interval of
+    that median (confidence 0.95, 2,000 resamples); with fewer than 2 runs it is null.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.COST`, also written to the run's tables.
+
+    References
+    ----------
+    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+
+    """
+    images = run.read(IMAGES).set_index("source")
+    quality = run.quality().set_index(["condition", "source"])["output_sha256"]
+    rows = []
+    for names, cell in run.cost().groupby(CELL, sort=False):
+        row = dict(zip(CELL, names, strict=True))
+        for side in ("width_px", "height_px"):
+            row[f"source_{side}"] = images.loc[row["source"], side]
+        expected = quality.get((row["condition"], row["source"]))
+        rows.append(row | cost_of(cell, expected))
+    return run.keep(COST, rows)
+
+
+def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
+    """What the records of a cell say, by columns of the table ``cost``."""
+    ok = cell[cell["outcome"] == "ok"]
+    notes = ok["notes"].iloc[-1] if len(ok) else pd.NA
+    return {
+        "weights_kind": cell["weights_kind"].iloc[-1],
+        "n_runs": int((ok["phase"] == "warm").sum()),
+        "n_failed": len(cell) - len(ok),
+        **times_of(ok),
+        "stages_s": median_stages(ok[ok["phase"] == "warm"]),
+        "peak_rss_mib": ok["peak_rss_mib"].max(),
+        "cuda_reserved_peak_mib": ok["cuda_reserved_peak_mib"].max(),
+        "nvml_process_peak_mib": ok["nvml_process_peak_mib"].max(),
+        **meters_of(ok),
+        "tf32": ok["tf32"].iloc[-1] if len(ok) else None,
+        "same_as_quality": None
+        if quality_sha256 is None
+        else bool((ok["output_sha256"] == quality_sha256).all()),
+        "notes": json.loads(notes) if pd.notna(notes) else None,
+    }
+
+
+def meters_of(ok: pd.DataFrame) -> dict[str, Any]:
+    """Utilisation and power of the last warm series, whose last run tells all of it."""
+    warm = ok[ok["phase"] == "warm"]
+    if warm.empty:
+        return {}
+    last = warm.iloc[-1]
+    energy_j = last["energy_j"] / last["wall_time_s"] * warm["wall_time_s"].median()
+    names = ["gpu_busy_percent", "mean_power_w"]
+    return {**last[names], "energy_j": energy_j}
+
+
+def times_of(ok: pd.DataFrame) -> dict[str, float | None]:
+    """The times among them, of runs that ended ok; ``backends`` has them too."""
+    cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
+    times = warm["wall_time_s"].to_numpy(float)
+    low, high = median_interval(times)
+    return {
+        "cold_wall_time_s": _first(cold["wall_time_s"]),
+        "load_time_s": _first(cold["load_time_s"]),
+        "wall_time_s": float(np.median(times)) if len(times) else None,
+        "wall_time_low_s": low,
+        "wall_time_high_s": high,
+        "restore_time_s": restore_time_s(warm),
+    }
+
+
+def _first(column: pd.Series) -> float | None:
+    return float(column.iloc[0]) if column.notna().any() else None

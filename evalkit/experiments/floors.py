@@ -1,0 +1,198 @@
+"""Can this number be true: every figure of cost beside the least that is possible."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from evalkit.article import load_claims
+from evalkit.article._figures import (
+    BUSY,
+    COPY_GIB_S,
+    FIGURES,
+    MEMORY,
+    PEAK_TFLOP_S,
+    TIME,
+    UNITS,
+)
+from evalkit.errors import EvalkitError
+from evalkit.experiments.stages import median_stages, restore_time_s
+from evalkit.profiling.isolation import run_cell
+from evalkit.provenance import environment
+from evalkit.restorers import restorers
+from evalkit.restorers.engines.torch import pick_device
+from evalkit.stats.bootstrap import median_interval
+from evalkit.study.groups import GROUP, arithmetic, newest
+from evalkit.study.run_folder import Run
+from evalkit.tables import FLOORS, RATES
+
+TIMED = ("cost", "batch", "size", "tile", "precision", "scale", "cpu", "background")
+GPU_MEMORY = (
+    "cuda_reserved_peak_mib",
+    "nvml_process_peak_mib",
+    "nvml_device_delta_mib",
+)
+"""Columns of records; the first that is known counts."""
+
+OF_FIGURE = ("restorer", "quantity", "width_px", "height_px", "n_pictures")
+
+
+def summarise_floors(run: Run) -> pd.DataFrame:
+    """Put every measured and every claimed figure of cost beside its floor.
+
+    The floor of a time is that of the networks' operations at the device's rate (see
+    `evalkit.profiling.floors`), or of moving their weights, inputs and outputs once,
+    whichever is more; that of a memory is the weights with the inputs and outputs of
+    the largest operation (see `evalkit.restorers._work.count_work`). Rates are measured
+    after what they are compared with (see `evalkit.experiments.measure_cost`), else
+    here, and kept in the table ``rates``; for the article's GPU its maker's are taken.
+    A measured time under its floor tells of a rate measured on a busy machine, or of a
+    library that is faster than PyTorch.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.FLOORS`, also written to the run's tables.
+
+    """
+    rates, rows = Rates(run), list(_claimed())
+    for names, cell in newest(run, *TIMED).groupby(GROUP, dropna=False):
+        rows += _measured(dict(zip(GROUP, names, strict=True)), cell, rates)
+    return run.keep(FLOORS, rows)
+
+
+class Rates:
+    """Rates by machine, device and precision; this machine's are measured and kept."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._here = str(environment()["machine"]["machine"])
+        frame = run.read(RATES).set_index(list(RATES.key))
+        self._known: dict[Any, Any] = frame.to_dict("index")
+
+    def __call__(
+        self,
+        machine: str,
+        device: str,
+        precision: str,
+        preload: Sequence[str] = ("torch",),
+    ) -> Mapping[str, Any]:
+        """The columns of a row of ``rates``; nothing for another machine's.
+
+        `preload` is what a server of workers has imported that is running already.
+        """
+        if device.startswith("vulkan"):  # PyTorch has another name for it
+            device = pick_device("auto")
+        if precision == "none":  # a copy has none: any of the device's will do
+            names = [name for name in self._known if name[:2] == (machine, device)]
+            precision = names[0][2] if names else precision
+        key = (machine, device, precision)
+        if key not in self._known and machine == self._here:
+            self._known[key] = _measure(device, precision, preload)
+            rows = [
+                dict(zip(RATES.key, names, strict=True)) | known
+                for names, known in self._known.items()
+            ]
+            self._run.keep(RATES, rows)
+        rate: Mapping[str, Any] = self._known.get(key, {})
+        return rate
+
+
+def _measure(device: str, precision: str, preload: Sequence[str]) -> dict[str, Any]:
+    found: list[dict[str, Any]] = []
+    ended = run_cell(
+        "evalkit.profiling.floors:measure_rates",
+        {"device": device, "precision": precision},
+        on_message=found.append,
+        start_method="forkserver" if device == "cpu" else "spawn",
+        preload=preload,
+    )
+    if ended.outcome != "ok":
+        raise EvalkitError(f"no rate of {device}, {precision}: {ended.error}")
+    return found[0]
+
+
+def _measured(
+    told: dict[str, Any], cell: pd.DataFrame, rates: Rates
+) -> Iterable[dict[str, Any]]:
+    """The figures of one condition and source, under the setting of its records."""
+    ok = cell[cell["outcome"] == "ok"]
+    warm = ok[ok["phase"] == "warm"]
+    if warm.empty:
+        return
+    last = warm.iloc[-1]
+    setting, spec = json.loads(last["setting"]), restorers()[last["restorer"]]
+    device = str(setting.get("device", "cpu"))
+    told |= {"figure": "measured", "restorer": spec.name, "n_runs": len(warm)}
+    told |= {name: setting.get(name) for name in ("runner", "precision", "tile")}
+    if told["tile"] == "auto":  # on CUDA: notes say of each picture what was chosen
+        told["tile"] = None
+    told |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
+    value = told.pop("value")
+    told["n_pictures"] = int(value) if told["experiment"] == "batch" else 1
+    work = None
+    rate: Mapping[str, Any] = {}
+    if spec.work:
+        scale = setting.get("scale", 1 if setting.get("background") == "none" else 2)
+        for side in ("width_px", "height_px"):
+            told[side] = round(last[f"output_{side}"] / scale)
+        work = spec.work(setting, told["height_px"], told["width_px"])
+        rate = rates(told["machine"], device, arithmetic(work.precision, warm))
+    columns = ("peak_rss_mib",) if device == "cpu" else GPU_MEMORY
+    low, high = median_interval(warm["wall_time_s"].to_numpy(float))
+    parts = {"restore_time_s": restore_time_s(warm), "stages_s": median_stages(warm)}
+    values: dict[str, dict[str, Any]] = {
+        TIME: {
+            "value": warm["wall_time_s"].median(),
+            "low": low,
+            "high": high,
+            **parts,
+        },
+        BUSY: {"value": last["gpu_busy_percent"]},
+    }
+    for column in reversed(columns):
+        if ok[column].notna().any():
+            values[MEMORY] = {"value": ok[column].max(), "note": column}
+    for quantity, found in values.items():
+        if pd.notna(found["value"]):
+            yield _beside_floor({**told, "quantity": quantity, **found}, work, rate)
+
+
+def _claimed() -> Iterable[dict[str, Any]]:
+    """The article's figures: GPEN's of a picture with one face, no tiles."""
+    claims = {claim.id: claim for claim in load_claims()}
+    for name, figure in FIGURES.items():
+        spec, setting = restorers()[figure.restorer], figure.setting
+        assert spec.work, f"{spec.name} has a network"
+        work = spec.work(setting, figure.height_px, figure.width_px)
+        peak = PEAK_TFLOP_S[figure.precision]
+        rate = {"matrix_tflop_s": peak, "copy_gib_s": COPY_GIB_S}
+        row = {
+            **{key: setting[key] for key in ("runner", "device", "precision", "tile")},
+            **{key: getattr(figure, key) for key in OF_FIGURE},
+            "figure": name,
+            "value": figure.in_units(float(claims[name].claimed)),
+            "note": claims[name].caution,
+        }
+        yield _beside_floor(row, work, rate if figure.device == "cuda" else {})
+
+
+def _beside_floor(
+    row: dict[str, Any], work: Any, rate: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The row with its floor; null where the work or the rate is unknown."""
+    row["unit"] = UNITS[row["quantity"]]
+    if work:
+        row["operations_tflop"] = work.operations / 1e12
+        if row["quantity"] == MEMORY:
+            row["floor"] = work.coexisting_bytes / 2**20
+        elif row["quantity"] == TIME and rate:
+            seconds = [work.moved_bytes / 2**30 / rate["copy_gib_s"]]
+            if work.operations:
+                row["matrix_tflop_s"] = rate["matrix_tflop_s"]
+                seconds.append(row["operations_tflop"] / rate["matrix_tflop_s"])
+            row["floor"] = row["n_pictures"] * max(seconds)
+    if "floor" in row:
+        row["is_below"] = bool(row["value"] < row["floor"])
+    return row

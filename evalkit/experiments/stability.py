@@ -1,0 +1,195 @@
+"""Stability: many runs of one condition, whatever becomes of each of them."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from evalkit.profiling.experiments import Interval, failure_rate, slope
+from evalkit.records import SERIES
+from evalkit.study.groups import GROUP, choose, first_failure, newest
+from evalkit.study.interrupted import count_interrupted
+from evalkit.study.run_folder import Run
+from evalkit.study.runner import Cells
+from evalkit.tables import STABILITY
+
+PLAIN, FRESH = SERIES
+
+
+def measure_stability(
+    run: Run,
+    condition: str,
+    images: pd.DataFrame,
+    *,
+    n_runs: int = 50,
+    batch: int = 1,
+    fresh: bool = False,
+    seed: int = 0,
+    n_sources: int = 1,
+    timeout_s: float = 600.0,
+    say: Callable[[str], None] = print,
+) -> pd.DataFrame:
+    """Restore a source many times in a row, and record how each time ended.
+
+    A run that fails (out of memory, killed, hanging) ends its process and is a record;
+    the series goes on in a new process, whose first run is cold.
+
+    Parameters
+    ----------
+    run
+        Gets records of `PLAIN` or `FRESH`; their value is `batch`, null for 1.
+    condition, images, say
+        As in `evalkit.study.restore`.
+    n_runs
+        In a row; more later adds to those that are there.
+    batch
+        Copies of the picture in each run.
+    fresh
+        Each run in a process of its own.
+    seed, n_sources
+        As in `evalkit.experiments.measure_cost`.
+    timeout_s
+        Of one run, the first of a process with the loading.
+
+    Returns
+    -------
+    DataFrame
+        Records of this series, one row a run (`evalkit.tables.RECORDS`).
+
+    """
+    cells = _Series(
+        run,
+        condition,
+        FRESH if fresh else PLAIN,
+        str(batch) if batch > 1 else None,
+        n_warm=n_runs - 1,
+        arguments={
+            "batch": batch,
+            "max_warm_up": n_runs // 5,
+            "timeout_s": timeout_s,
+        },
+    )
+    cells.is_fresh = fresh
+    return cells.compute(choose(images, n_sources, seed), say)
+
+
+class _Series(Cells):
+    """Cells that go on after a run that failed."""
+
+    is_fresh = False
+
+    def _missing(self, there: pd.DataFrame) -> list[int]:
+        return sorted({*range(1, self.n_warm + 2)} - set(there["run"]))
+
+    def _is_complete(self, _row: Mapping[str, Any], there: pd.DataFrame) -> bool:
+        return not self._missing(there)
+
+    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
+        facts, outcomes = self._facts(row, key), Counter[str]()
+        missing = self._missing(there)
+        while missing:
+            runs = missing[:1] if self.is_fresh else list(missing)
+            n_done = 0
+
+            def take(found: dict[str, Any]) -> None:
+                nonlocal n_done
+                n_done += 1
+                self._keep(facts, found)
+
+            ended = self.start(row, take, runs=runs)
+            outcomes["ok"] += n_done
+            if n_done:
+                count_interrupted(self.run.interrupted, "ok")
+            if ended["outcome"] != "ok" and n_done < len(runs):
+                failed = {"run": runs[n_done], "phase": "warm" if n_done else "cold"}
+                self._keep(facts, {**ended, **failed})
+                outcomes[ended["outcome"]] += 1
+                count_interrupted(
+                    self.run.interrupted, f"{ended['outcome']}: {ended['error']}"
+                )
+                n_done += 1
+            missing = missing[n_done:]
+        return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n)
+
+
+def summarise_stability(run: Run) -> pd.DataFrame:
+    """One row for each series: failures, equality of outputs, leak, drift, heat.
+
+    Slopes are of the warm runs, each process at a level of its own (see
+    `evalkit.profiling.experiments.slope`); a series of fresh processes has none of
+    memory.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.STABILITY`, also written to the run's tables.
+
+    """
+    records = newest(run, PLAIN, FRESH)
+    quality = run.quality().set_index(["condition", "source"])["output_sha256"]
+    rows = []
+    for names, series in records.groupby(GROUP, sort=False, dropna=False):
+        told = dict(zip(GROUP, names, strict=True))
+        expected = quality.get((told["condition"], told["source"]))
+        rows.append(told | _summary(series.sort_values("run"), expected))
+    return run.keep(STABILITY, rows)
+
+
+def _summary(series: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
+    ok = series[series["outcome"] == "ok"]
+    failed = series.drop(ok.index)
+    is_fresh = series["experiment"].iloc[0] == FRESH
+    starts = series["load_time_s"].notna()  # the loading stands with the first run
+    starts |= (series["outcome"] != "ok") & (series["phase"] == "cold")
+    process = starts.astype(int).cumsum()
+    timed = ok if is_fresh else ok[ok["phase"] == "warm"]
+    outputs, rate = ok["output_sha256"], failure_rate(len(failed), len(series))
+    known = quality_sha256 is not None and len(ok) > 0
+    throttled = sorted(series["throttle_reasons"].dropna().unique())
+    return {
+        "weights_kind": series["weights_kind"].iloc[-1],
+        "n_runs": len(series),
+        "n_processes": process.nunique(),
+        "outcomes": dict(Counter(series["outcome"])),
+        "first_failed_run": failed["run"].iloc[0] if len(failed) else None,
+        "failure": first_failure(failed),
+        "failure_rate": rate.value,
+        "failure_low": rate.low,
+        "failure_high": rate.high,
+        "n_outputs": outputs.nunique() if len(ok) else None,
+        "same_as_quality": bool((outputs == quality_sha256).all()) if known else None,
+        "temperature_low_c": series["temperature_c"].min(),
+        "temperature_high_c": series["temperature_c"].max(),
+        "sm_clock_low_mhz": series["sm_clock_mhz"].min(),
+        "sm_clock_high_mhz": series["sm_clock_mhz"].max(),
+        "throttle_reasons": "; ".join(throttled) or None,
+        **_growth(timed, process[timed.index], is_fresh=is_fresh),
+    }
+
+
+def _growth(
+    timed: pd.DataFrame, process: pd.Series, *, is_fresh: bool
+) -> dict[str, float | None]:
+    """The slopes of time and, within processes, of memory."""
+    median = timed["wall_time_s"].median()
+    relative = 100 * timed["wall_time_s"] / median
+    by_nvml = timed["nvml_process_peak_mib"]
+    reserved = timed["cuda_reserved_peak_mib"]
+    slopes = {"drift{}_percent": _slope(relative, None if is_fresh else process)}
+    if not is_fresh:
+        slopes["rss_slope{}_mib"] = _slope(timed["peak_rss_mib"], process)
+        on_gpu = by_nvml if by_nvml.notna().any() else reserved
+        slopes["gpu_slope{}_mib"] = _slope(on_gpu, process)
+    found: dict[str, float | None] = {"wall_time_s": median}
+    for name, interval in slopes.items():
+        if interval is not None:
+            parts = zip(("", "_low", "_high"), interval, strict=True)
+            found |= {name.format(part): value for part, value in parts}
+    return found
+
+
+def _slope(column: pd.Series, process: pd.Series | None) -> Interval | None:
+    known = column.dropna()
+    groups = None if process is None else process[known.index].to_numpy()
+    return slope(known.to_numpy(float), groups)

@@ -1,0 +1,209 @@
+"""GPEN on faces that are cut out: the network, and what is done to its output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit import faces
+from evalkit.errors import OutOfMemoryError, OutputRejectedError
+from evalkit.faces import Mask
+from evalkit.faces.parser import Parser
+from evalkit.restorers._protocol import Call
+from evalkit.restorers.engines.levels import Then, Values, ends, library_of, to_levels
+from evalkit.restorers.engines.tiling import check_output
+from evalkit.restorers.engines.torch import Batch, Engine
+
+Crop: TypeAlias = NDArray[Any]
+"""Shape ``(S, S, 3)``, R, G, B, uint8 or uint16: one aligned face."""
+
+SMOOTHING = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) / 16
+
+
+@dataclass(kw_only=True)
+class FaceRestorer:
+    """GPEN's generator and what follows it; may be shared by threads.
+
+    Attributes
+    ----------
+    engine
+        The generator; takes and gives R, G, B in [-1, 1].
+    in_fp32
+        Makes the engine for a face of which the output is NaN, infinite or constant;
+        None where `engine` calculates in fp32 itself.
+    side
+        Of its faces, in pixels.
+    batch
+        Faces that go to the generator together.
+    parser
+        Makes the masks; None for the soft rectangle.
+    truncate
+        Cut the output down to levels, as upstream does, which darkens it by half a
+        level; else round.
+    skin_protection
+        See `protect_skin`.
+
+    """
+
+    engine: Engine
+    in_fp32: Callable[[], Engine] | None
+    side: int
+    batch: int
+    parser: Parser | None
+    truncate: bool
+    skin_protection: bool
+
+    def __call__(
+        self,
+        crops: Sequence[Crop],
+        call: Call,
+        notes: Sequence[list[str]] | None = None,
+    ) -> list[Crop]:
+        """Restore crops of `side` and of one dtype, which stays.
+
+        The stages are upload, network, download, parse and blend. Faces whose output is
+        none are done in fp32, and noted.
+
+        Parameters
+        ----------
+        crops
+            May be of several pictures.
+        call
+            Theirs.
+        notes
+            Of each crop's picture; None for those of `call`.
+
+        Raises
+        ------
+        OutOfMemoryError
+            Even one face at a time.
+        OutputRejectedError
+            Even in fp32.
+
+        """
+        dtype = crops[0].dtype
+        peak = np.float32(np.iinfo(dtype).max)
+        with call.watch("upload"):
+            stacked = np.stack(crops).transpose(0, 3, 1, 2)
+            batch = stacked.astype(np.float32) / peak * 2 - 1
+        levels_of = partial(to_levels, dtype=dtype, truncate=self.truncate)
+        then = partial(_finished, finish=None if self.skin_protection else levels_of)
+        told = notes or [call.notes] * len(crops)
+        restored = self._run_safely(batch, then, call, told)
+        if not self.skin_protection:
+            return restored
+        found = zip(crops, restored, strict=True)
+        return [levels_of(self._with_skin_of(crop, face, call)) for crop, face in found]
+
+    def mask(self, face: Crop, call: Call) -> Mask:
+        """Where a restored face is pasted, ``(side, side)``."""
+        classes = self._classes(face, call)
+        with call.watch("blend"):
+            if classes is None:
+                mask = faces.soft_rectangle()
+            else:
+                mask = faces.parsed_mask(classes)
+            resized: Mask = cv2.resize(mask, (self.side, self.side))
+        return resized
+
+    def _classes(self, face: Crop, call: Call) -> NDArray[np.uint8] | None:
+        if self.parser is None:
+            return None
+        with call.watch("parse"):
+            return self.parser(faces.as_rgb8(face))
+
+    def _with_skin_of(
+        self, crop: Crop, face: NDArray[np.float32], call: Call
+    ) -> NDArray[np.float32]:
+        classes = self._classes(np.rint(face * 255).astype(np.uint8), call)
+        with call.watch("blend"):
+            if classes is not None:
+                size = (self.side, self.side)
+                classes = cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST)
+            skin = faces.skin_of(faces.as_rgb8(crop), classes)
+            peak = np.float32(np.iinfo(crop.dtype).max)
+            source = np.asarray(crop / peak, np.float32)
+            return faces.protect_skin(source, face, skin)
+
+    def _run_safely(
+        self, batch: Batch, then: Then, call: Call, notes: Sequence[list[str]]
+    ) -> list[NDArray[Any]]:
+        """What `then` makes of each face, in fp32 where it is none."""
+        made = self._run(self.engine, batch, then, call, notes)
+        rejected: list[int] = []
+        for index, (crop, (extremes, _)) in enumerate(zip(batch, made, strict=True)):
+            try:
+                check_output(crop, extremes, crop.size)
+            except OutputRejectedError as error:
+                if self.in_fp32 is None:
+                    raise
+                rejected.append(index)
+                _tell([notes[index]], f"in fp32: {error} ({self.engine.name})")
+        if rejected and self.in_fp32:
+            told = [notes[index] for index in rejected]
+            again = self._run(self.in_fp32(), batch[rejected], then, call, told)
+            for index, found in zip(rejected, again, strict=True):
+                check_output(batch[index], found[0], batch[index].size)
+                made[index] = found
+        return [face for _, face in made]
+
+    def _run(
+        self,
+        engine: Engine,
+        batch: Batch,
+        then: Then,
+        call: Call,
+        notes: Sequence[list[str]],
+    ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
+        """Of each face the ends of the output, and what is made of it."""
+        try:
+            made = engine.start_then(batch, call.watch, then, "download")()
+        except OutOfMemoryError as error:
+            if len(batch) == 1:
+                raise
+            half = len(batch) // 2
+            _tell(notes, f"{half} faces at a time: {error}")
+        else:
+            return list(zip(made[::2], made[1::2], strict=True))
+        # only here: while the error lives, what the failed attempt held does
+        engine.make_room()
+        return [
+            face
+            for part in (slice(None, half), slice(half, None))
+            for face in self._run(engine, batch[part], then, call, notes[part])
+        ]
+
+
+def _finished(outputs: Values, finish: Callable[[Values], Values] | None) -> list[Any]:
+    """Of each face the ends of the output, then ``(S, S, 3)``, in [0, 1] or levels."""
+    made = []
+    for output in outputs:
+        library = library_of(output)
+        face = library.moveaxis(library.clip(output * 0.5 + 0.5, 0, 1), 0, -1)
+        made += [ends(output), finish(face) if finish else face]
+    return made
+
+
+def _tell(notes: Sequence[list[str]], note: str) -> None:
+    """Note it once for each picture."""
+    for told in notes:
+        if note not in told:
+            told.append(note)
+
+
+def smooth_small(face: Crop) -> Crop:
+    """What upstream does to a face that was small: the filter [1 2 1], both ways."""
+    smoothed: Crop = cv2.filter2D(face, -1, SMOOTHING)
+    return smoothed
+
+
+def mixed(face: Crop, crop: Crop, share: float) -> Crop:
+    """`share` of the one and the rest of the other, rounded."""
+    result: Crop = cv2.addWeighted(face, share, crop, 1 - share, 0)
+    return result

@@ -1,0 +1,300 @@
+"""GPEN on a picture: find the faces, restore them, paste them back."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit import faces
+from evalkit.faces import Detector, Face
+from evalkit.images import Picture
+from evalkit.machine.out_of_memory import oom_as_ours
+from evalkit.restorers._protocol import (
+    Call,
+    Cancel,
+    Plan,
+    Restored,
+    Restorer,
+    stop_if,
+)
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers.engines.tf32 import calculating_in, single_precision
+from evalkit.restorers.gpen.faces import Crop, FaceRestorer, mixed, smooth_small
+
+Rgb: TypeAlias = NDArray[Any]
+"""Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""
+
+BACKGROUND_SCALE = 2
+RECOMMENDED_SIDE = 1200
+SMALL_FACE = 100
+"""Shorter side of a face's box, pixels of the output, below which it is smoothed."""
+
+UPSTREAM_LONGEST, UPSTREAM_SHRUNK = 1500, 1000
+"""A picture with a longer side is shrunk to the other before upstream finds faces."""
+
+
+Background: TypeAlias = Callable[[Picture, Call], Picture]
+"""Enlarges a picture by `BACKGROUND_SCALE`; its channels and dtype stay."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Begun:
+    """A picture whose faces are to be restored.
+
+    Attributes
+    ----------
+    call
+        The picture's.
+    faces
+        Those that were found; one None where the picture is a face.
+    crop
+        Aligns one of them.
+    add
+        ``add(face, crop, restored)``: to be called for each of them.
+    end
+        Gives the picture then.
+
+    """
+
+    call: Call
+    faces: Sequence[Any]
+    crop: Callable[[Any], Crop]
+    add: Callable[[Any, Crop, Crop], None]
+    end: Callable[[], Picture]
+
+
+class GpenRestorer(Restorer):
+    """Both runners; ``upstream`` does what GPEN's own does, silent failures apart."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        *,
+        face_restorer: FaceRestorer,
+        detector: Detector,
+        background: Background | None,
+        notes: Sequence[str],
+    ) -> None:
+        super().__init__(plan, (*plan.notes, *notes))
+        self.face_restorer = face_restorer
+        self._detector = detector
+        self._background = background
+        self._scale = BACKGROUND_SCALE if background else 1
+        self._is_upstream = plan.resolved["runner"] == "upstream"
+        self._strength = plan.resolved["strength"] / 100
+
+    def _restore(self, image: Picture, call: Call) -> Picture:
+        return self._together([self._begin(image, call)])[0]
+
+    def _kind(self, image: Picture) -> object:
+        """On a GPU the tuned runner's faces of pictures of one dtype go together."""
+        is_alone = self._is_upstream or self.face_restorer.batch == 1
+        return None if is_alone else image.dtype
+
+    def _restore_group(
+        self, images: Sequence[Picture], cancel: Cancel | None, *, aligned: bool
+    ) -> list[Restored]:
+        """The network's time is shared by the number of faces."""
+        calls = [self._call(None, cancel, aligned=aligned) for _ in images]
+        with oom_as_ours(f"faces of {len(images)} pictures"):
+            begun = [self._begin(*both) for both in zip(images, calls, strict=True)]
+            made = self._together(begun)
+        return [
+            Restored(image=output, stages_s=call.watch.settled(), notes=call.notes)
+            for output, call in zip(made, calls, strict=True)
+        ]
+
+    def _begin(self, image: Picture, call: Call) -> Begun:
+        drops_bits = self._is_upstream and image.dtype == np.uint16
+        call.notes += _notes_on(image, drops_bits=drops_bits)
+        stop_if(call.cancel)
+        begin = self._one_face if call.aligned else self._whole_picture
+        if not drops_bits:
+            return begin(image, call)
+        begun = begin((image >> 8).astype(np.uint8), call)
+        return replace(
+            begun, end=lambda: begun.end().astype(np.uint16) * np.uint16(257)
+        )
+
+    def _together(self, pictures: Sequence[Begun]) -> list[Picture]:
+        """Restore the faces of pictures of one dtype, and end the pictures."""
+        waiting = [(picture, face) for picture in pictures for face in picture.faces]
+        for start in range(0, len(waiting), self.face_restorer.batch):
+            group = waiting[start : start + self.face_restorer.batch]
+            calls = [picture.call for picture, _ in group]
+            for call in calls:
+                stop_if(call.cancel)
+            crops = [picture.crop(face) for picture, face in group]
+            shared = replace(calls[0], watch=Stopwatch())
+            notes = [call.notes for call in calls]
+            restored = self.face_restorer(crops, shared, notes)
+            for stage, passed_s in shared.watch.settled().items():
+                for call in calls:
+                    call.watch.add(stage, passed_s / len(group))
+            for (picture, face), crop, pixels in zip(
+                group, crops, restored, strict=True
+            ):
+                picture.add(face, crop, pixels)
+        return [picture.end() for picture in pictures]
+
+    def _one_face(self, image: Picture, call: Call) -> Begun:
+        """The picture is a face: stretched to the network's square, and back."""
+        rgb, side = colours(image), self.face_restorer.side
+        restored: list[Crop] = []
+
+        def crop(_: Face | None) -> Crop:
+            return self._resized(rgb, side, side)
+
+        def add(_: Face | None, crop: Crop, face: Crop) -> None:
+            if self._is_upstream:
+                face = mixed(face, crop, self._strength)
+            restored.append(face)
+
+        def end() -> Picture:
+            (face,) = restored
+            if self._background:
+                after = replace(
+                    call, progress=lambda done, n: call.progress(done + 1, n + 1)
+                )
+                face = self._background(face, after)
+            else:
+                call.progress(1, 1)
+            height, width = (side * self._scale for side in image.shape[:2])
+            with call.watch("blend"):
+                face = self._resized(face, height, width)
+                if not self._is_upstream:
+                    original = self._resized(rgb, height, width)
+                    face = mixed(face, original, self._strength)
+                alpha = image[..., 3] if has_alpha(image) else None
+                if alpha is not None:
+                    alpha = self._resized(alpha, height, width)
+                return as_before(image, face, alpha)
+
+        return Begun(call=call, faces=[None], crop=crop, add=add, end=end)
+
+    def _whole_picture(self, image: Picture, call: Call) -> Begun:
+        rgb, side = colours(image), self.face_restorer.side
+        with call.watch("detect"):
+            if self._is_upstream:
+                height, width = (side * self._scale for side in image.shape[:2])
+                rgb = _resized(rgb, height, width, cv2.INTER_LINEAR)
+            found = self._find(rgb)
+        call.notes.append(self._told(found))
+        canvas = self._canvas(image, len(found), call)
+        background = colours(canvas)
+        composite = faces.Composite(background)
+        factor, done = canvas.shape[1] / rgb.shape[1], itertools.count(1)
+
+        def crop(face: Face) -> Crop:
+            with call.watch("detect"):
+                return faces.align(rgb, face.landmarks, side)[0]
+
+        def add(face: Face, crop: Crop, pixels: Crop) -> None:
+            mask = self.face_restorer.mask(pixels, call)
+            with call.watch("blend"):
+                if min(face.width, face.height) * factor < SMALL_FACE:
+                    pixels = smooth_small(pixels)
+                if self._is_upstream:
+                    pixels = mixed(pixels, crop, self._strength)
+                else:
+                    mask *= self._strength
+                # the first pixel reaches from -0.5 to 0.5
+                landmarks = (face.landmarks + 0.5) * factor - 0.5
+                composite.add(pixels, mask, faces.to_frame(landmarks, side))
+            n_before = call.n_before
+            call.progress(n_before + next(done), n_before + len(found))
+
+        def end() -> Picture:
+            if not found:
+                if not self._background:
+                    call.progress(1, 1)
+                return canvas
+            with call.watch("blend"):
+                alpha = canvas[..., 3] if has_alpha(canvas) else None
+                return as_before(image, composite.over(background), alpha)
+
+        return Begun(call=call, faces=found, crop=crop, add=add, end=end)
+
+    def _told(self, found: Sequence[Face]) -> str:
+        if found:
+            return f"faces found by {self._detector.name}: {len(found)}"
+        rest = (
+            "the background is restored" if self._background else "nothing is changed"
+        )
+        return f"no face found by {self._detector.name}: {rest}"
+
+    def _resized(self, picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+        """Resize as upstream does; ours averages areas where it shrinks."""
+        shrinks = height < picture.shape[0] and width < picture.shape[1]
+        how = cv2.INTER_AREA if shrinks and not self._is_upstream else cv2.INTER_LINEAR
+        return _resized(picture, height, width, how)
+
+    def _find(self, rgb: Rgb) -> list[Face]:
+        confidence = self.plan.resolved["confidence"]
+        picture = faces.as_rgb8(rgb)
+        doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
+        single = single_precision(self.plan.resolved)
+        with oom_as_ours(doing), calculating_in(single):
+            if not self._is_upstream:
+                return faces.find_faces(self._detector, picture, confidence)
+            is_long = max(picture.shape[:2]) > UPSTREAM_LONGEST
+            side = UPSTREAM_SHRUNK if is_long else UPSTREAM_LONGEST
+            return faces.find_at(
+                self._detector, picture, confidence, side, cv2.INTER_LINEAR
+            )
+
+    def _canvas(self, image: Picture, n_faces: int, call: Call) -> Picture:
+        """What the faces are pasted on: the picture, or what `background` makes."""
+        if self._background is None:
+            return image.copy()
+        of_background = replace(call, progress=call.of_background(n_faces))
+        return self._background(image, of_background)
+
+
+def _notes_on(image: Picture, *, drops_bits: bool) -> list[str]:
+    notes, longest = [], max(image.shape[:2])
+    if longest > RECOMMENDED_SIDE:
+        notes.append(
+            f"the longest side is {longest} px; GPEN's hint is a longest side "
+            f"{RECOMMENDED_SIDE}: above it memory and time grow"
+        )
+    if drops_bits:
+        notes.append("16 bits: worked on in 8, as upstream does")
+    elif image.dtype == np.uint16:
+        notes.append("16 bits are kept; upstream drops them to 8")
+    if image.ndim == 2:
+        notes.append("grey: the faces are made grey again; upstream gives colour")
+    if has_alpha(image):
+        notes.append("alpha is kept; upstream drops it")
+    return notes
+
+
+def has_alpha(image: Picture) -> bool:
+    """Whether its fourth channel is alpha."""
+    return image.shape[2:] == (4,)
+
+
+def colours(image: Picture) -> Rgb:
+    """Three colours of a grey or coloured picture, without alpha."""
+    if image.ndim == 2:
+        return np.repeat(image[..., None], 3, axis=2)
+    return np.ascontiguousarray(image[..., :3])
+
+
+def as_before(image: Picture, rgb: Rgb, alpha: NDArray[Any] | None) -> Picture:
+    """A restored picture with the channels that `image` has."""
+    if image.ndim == 2:
+        grey: Picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+        return grey
+    return rgb if alpha is None else np.dstack((rgb, alpha))
+
+
+def _resized(picture: NDArray[Any], height: int, width: int, how: int) -> NDArray[Any]:
+    resized: NDArray[Any] = cv2.resize(picture, (width, height), interpolation=how)
+    return resized

@@ -1,0 +1,193 @@
+"""Faces on a restored background: whose they are, how far they reach, what colour.
+
+Matrices are ``(3, 3)`` here and map pixel centres; a frame is that of a crop of
+`MASK_SIDE` pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from evalkit.errors import SettingError
+from evalkit.faces import MASK_SIDE, TEMPLATE, Mask, Matrix, as_rgb8
+from evalkit.images import picture_files, read_image
+from evalkit.restorers.gpen.faces import Crop
+from evalkit.restorers.outputs import join
+
+COARSE = 128
+"""Side at which faces are compared, pixels; of it, what is surely face:"""
+INNER = slice(28, 112), slice(28, 100)
+
+GRID = 32
+"""Points of a crop, each way, at which distances are taken."""
+
+ALIKE, LEAD = 0.9, 0.1
+"""Correlation from which two crops show one face, and its least lead over the next:
+Solvay's published faces have 0.95 to 1.00 with their own, up to 0.79 with others."""
+
+RAMP = 24
+"""Over how many pixels of 512, from the border inwards, a face is faded in."""
+
+SIGMA = COARSE / 8
+"""Over what distance colours are evened out, in pixels of a coarse face."""
+
+
+class Published(NamedTuple):
+    """A face before and after, ``(S, S, 3)``, R, G, B, uint8, as others made it."""
+
+    name: str
+    before: Crop
+    after: Crop
+
+
+def read_published(folder: Path) -> list[Published]:
+    """The pairs of aligned faces in a folder; other pictures are passed over.
+
+    Pictures twice as wide as high hold a face before, then after, as GPEN's own script
+    writes them. Of a square one, the face before has the stem that `join` gives it, in
+    the folder ``sources`` beside this one.
+    """
+    beside = folder.parent / "sources"
+    sources = {p.stem: p for p in picture_files(beside)} if beside.is_dir() else {}
+    pairs = []
+    for name, path in sorted(join(folder).items()):
+        both = as_rgb8(read_image(path))
+        if both.shape[0] == both.shape[1] and name in sources:
+            both = np.hstack((as_rgb8(read_image(sources[name])), both))
+        side = len(both)
+        if both.shape[1] == 2 * side:
+            pairs.append(Published(name, both[:, :side], both[:, side:]))
+    return pairs
+
+
+def assign(
+    published: Sequence[Published], crops: Sequence[Crop]
+) -> dict[int, Published]:
+    """Published faces by the index of the crop, uint8, `COARSE` wide, that shows them.
+
+    Raises
+    ------
+    SettingError
+        None of them is in the picture, or which one it is cannot be told.
+
+    """
+    n_pairs = len(published)
+    parts = [_grey(pair.before)[INNER] for pair in published]
+    likeness = [_best_match(_grey(crop), part) for part in parts for crop in crops]
+    scores = np.reshape(likeness, (n_pairs, len(crops)))
+    found: dict[int, Published] = {}
+    for index, pair in enumerate(published):
+        score = scores[index].max(initial=-1)
+        if score < ALIKE:
+            continue
+        best = int(scores[index].argmax())
+        rivals = [*np.delete(scores[index], best), *np.delete(scores[:, best], index)]
+        if score - max(rivals, default=-1) < LEAD:
+            raise SettingError(
+                f"{pair.name} is like face {best + 1} of this picture (correlation "
+                f"{score:.2f}), and another pair agrees too ({max(rivals):.2f}): "
+                f"expected a lead of {LEAD}; take one of the faces away"
+            )
+        found[best] = pair
+    if not found:
+        raise SettingError(
+            f"none of {n_pairs} published faces is one of the {len(crops)} in this "
+            f"picture: expected a correlation of {ALIKE}, the best is "
+            f"{scores.max(initial=-1):.2f}"
+        )
+    return found
+
+
+def lay_over(pair: Published, crop: Crop) -> tuple[float, Matrix]:
+    """The correlation of a face and our crop of it, and the matrix from our frame.
+
+    References
+    ----------
+    Evangelidis & Psarakis, Parametric image alignment using enhanced correlation
+    coefficient maximization, IEEE TPAMI 30(10), 2008, doi:10.1109/TPAMI.2008.113.
+
+    """
+    both, start = (_grey(pair.before), _grey(crop)), np.eye(2, 3, dtype=np.float32)
+    ends = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-6
+    score, back = cv2.findTransformECC(*both, start, cv2.MOTION_AFFINE, ends, None, 5)
+    there = np.linalg.inv(np.vstack((back, (0, 0, 1))))
+    factor = MASK_SIDE / COARSE
+    return score, scaling(factor) @ there @ scaling(1 / factor)
+
+
+def faded(mask: Mask, own: Matrix, others: Sequence[Matrix]) -> Mask:
+    """A crop's mask without a hard border, and without what belongs to other faces.
+
+    A pixel belongs to the face whose centre is nearest, each measured in its own frame.
+    """
+    wide = cv2.GaussianBlur(mask, (0, 0), RAMP / 2 * len(mask) / MASK_SIDE)
+    ramp = np.clip(2 * wide - 1, 0, 1)
+    if not others:
+        return np.asarray(ramp, np.float32)
+    y, x = (np.mgrid[:GRID, :GRID] + 0.5) * (MASK_SIDE / GRID) - 0.5
+    points = np.stack((x, y, np.ones_like(x))).reshape(3, -1)
+    there = np.stack(others) @ np.linalg.inv(own) @ points
+    centre = TEMPLATE.mean(axis=0)[:, None]
+    mine = np.linalg.norm(points[:2] - centre, axis=0)
+    lead = np.linalg.norm(there[:, :2] - centre, axis=1).min(axis=0) - mine
+    lead = cv2.resize(lead.reshape(GRID, GRID), mask.shape[::-1])
+    share = np.clip(lead / (2 * RAMP) + 0.5, 0, 1)
+    return np.asarray(ramp * share, np.float32)
+
+
+def match_colour(face: Crop, around: Crop, mask: Mask) -> Crop:
+    """Give a face the colours of what it will lie on, along the border of its mask.
+
+    The low frequencies of the difference in CIE Lab, D65, are taken where the mask
+    rises from 0 to 1, carried on inwards, and added.
+    """
+    peak = np.float32(np.iinfo(face.dtype).max)
+    lab, lab_around = (
+        cv2.cvtColor(picture.astype(np.float32) / peak, cv2.COLOR_RGB2Lab)
+        for picture in (face, around)
+    )
+    border = resized(mask * (1 - mask), COARSE)[..., None] + np.float32(1e-4)
+    change = cv2.GaussianBlur(resized(lab_around - lab, COARSE) * border, (0, 0), SIGMA)
+    weight = cv2.GaussianBlur(border, (0, 0), SIGMA)[..., None]
+    lab += resized(change / weight, len(face))
+    levels = np.clip(cv2.cvtColor(lab, cv2.COLOR_Lab2RGB), 0, 1) * peak
+    return np.asarray(np.rint(levels), face.dtype)
+
+
+def scaling(factor: float) -> Matrix:
+    """Enlarges by `factor`; the first pixel reaches from -0.5 to 0.5."""
+    shift = (factor - 1) / 2
+    return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])
+
+
+def sized(frame: Matrix, side: int) -> Matrix:
+    """A frame as `faces.to_frame` has it for crops of `side`."""
+    return np.diag((side / MASK_SIDE, side / MASK_SIDE, 1)) @ frame
+
+
+def warped(picture: NDArray[Any], matrix: Matrix, side: int) -> Crop:
+    """The crop of `side` that a matrix leads to, black outside the picture."""
+    crop: Crop = cv2.warpAffine(picture, matrix[:2], (side, side))
+    return crop
+
+
+def resized(square: NDArray[Any], side: int) -> NDArray[Any]:
+    """A square of another size; areas are averaged where it shrinks."""
+    how = cv2.INTER_AREA if side < len(square) else cv2.INTER_LINEAR
+    made: NDArray[Any] = cv2.resize(square, (side, side), interpolation=how)
+    return made
+
+
+def _grey(face: Crop) -> Crop:
+    grey: Crop = cv2.cvtColor(resized(face, COARSE), cv2.COLOR_RGB2GRAY)
+    return grey
+
+
+def _best_match(plane: Crop, part: Crop) -> float:
+    return float(cv2.matchTemplate(plane, part, cv2.TM_CCOEFF_NORMED).max())

@@ -1,0 +1,306 @@
+"""The hybrid on a picture: decide on each face, restore the rest, lay faces over it."""
+
+from __future__ import annotations
+
+import gc
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+import psutil
+
+from evalkit import faces
+from evalkit.faces import MASK_SIDE, Composite, Detector, Face, Mask, Matrix
+from evalkit.faces.parser import Parser
+from evalkit.features import sharpness
+from evalkit.images import Picture
+from evalkit.machine.out_of_memory import oom_as_ours
+from evalkit.restorers._protocol import (
+    Call,
+    Plan,
+    Restored,
+    Restorer,
+    stop_if,
+)
+from evalkit.restorers._stopwatch import Stopwatch
+from evalkit.restorers.engines.tf32 import calculating_in, single_precision
+from evalkit.restorers.engines.torch import Batch, Engine
+from evalkit.restorers.gpen.faces import Crop, FaceRestorer
+from evalkit.restorers.gpen.pipeline import (
+    GpenRestorer,
+    Rgb,
+    as_before,
+    colours,
+    has_alpha,
+)
+from evalkit.restorers.hybrid import faces as laying
+from evalkit.restorers.hybrid.faces import Published, scaling, sized, warped
+
+Result = TypeVar("Result")
+
+SOUGHT_FROM = 0.5
+"""Confidence from which a face is mentioned, though it be left alone."""
+
+FACE = slice(90, 460), slice(106, 406)
+"""Rows and columns of a crop of 512 px that the face itself fills."""
+
+
+class Given(Engine):
+    """In the place of GPEN's generator: a face that others restored."""
+
+    def __init__(self, pair: Published) -> None:
+        super().__init__(pair.name)
+        levels = pair.after.transpose(2, 0, 1)[None].astype(np.float32)
+        self._output = levels / np.float32(127.5) - np.float32(1)
+
+    def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:  # noqa: ARG002
+        """See `Engine.start`."""
+        return lambda: self._output
+
+
+class Canvas(NamedTuple):
+    """A picture, its restored background, and the faces to lie on that."""
+
+    source: Rgb
+    enlarged: Rgb
+    frames: Mapping[int, Matrix]
+    composite: Composite
+
+    @property
+    def shrinking(self) -> Matrix:
+        """From the background to the picture."""
+        return scaling(self.source.shape[1] / self.enlarged.shape[1])
+
+    def add(self, k: int, frame: Matrix, face: Crop, mask: Mask, share: float) -> None:
+        """Lay `share` of the face of that number over the picture."""
+        side = len(face)
+        there = sized(frame, side) @ self.shrinking
+        others = [other for n, other in self.frames.items() if n != k]
+        mask = laying.faded(mask, frame, others)
+        face = laying.match_colour(face, warped(self.enlarged, there, side), mask)
+        # linear interpolation leaves pixels out where a face shrinks by more than two,
+        # and softens one that has its size already: Solvay's published faces came to
+        # lie with 0.65 of the detail that the published picture has, at twice with all
+        shown = 2 * math.ceil(side / math.sqrt(np.linalg.det(there)))
+        if shown < side:
+            face, mask = laying.resized(face, shown), laying.resized(mask, shown)
+            there = scaling(shown / side) @ there
+        self.composite.add(face, mask * share, there[:2])
+
+
+class Parts:
+    """The restorers of a plan; under ``memory_mib`` loaded only when one is needed."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plans, self._settings = plan.parts, plan.resolved
+        self._loaded: dict[int, Restorer] = {}
+        if self._settings["memory_mib"] is None:
+            self._loaded = {n: p.load() for n, p in enumerate(plan.parts)}
+
+    def use(
+        self, n: int, image: Picture, call: Call, work: Callable[[Restorer], Result]
+    ) -> Result:
+        """Let part `n` work; let it go if the other would not fit beside it."""
+        plan, other = self._plans[n], self._plans[1 - n]
+        part = self._loaded.get(n) or plan.load()
+        self._loaded[n] = part  # of two that threads load at once, one is forgotten
+        result = work(part)
+        del part
+        held_mib, allowed_mib = self._held_mib(), self._settings["memory_mib"]
+        note = f"{plan.spec.name}: {held_mib:.0f} MiB held when done"
+        if allowed_mib is not None:
+            count = other.spec.work if 1 - n not in self._loaded else None
+            done = count(other.resolved, *image.shape[:2]) if count else None
+            more_mib = done.coexisting_bytes / 2**20 if done else 0
+            note += f", {more_mib:.0f} to come at least, {allowed_mib:g} allowed"
+            if held_mib + more_mib > allowed_mib:
+                self._loaded.pop(n, None)
+                gc.collect()
+                note += f": let go, {self._held_mib():.0f} left"
+        call.notes.append(note)
+        return result
+
+    def _held_mib(self) -> float:
+        """By this process; on a GPU, by torch's tensors."""
+        device = self._settings["device"]
+        if device == "cpu":
+            return float(psutil.Process().memory_info().rss) / 2**20
+        import torch
+
+        torch.cuda.empty_cache()
+        return torch.cuda.memory_allocated(device) / 2**20
+
+
+class Hybrid(Restorer):
+    """See `evalkit.restorers.hybrid`; a face's number is its place among those found.
+
+    A plan's parts are those of the faces and of the background. Faces are restored
+    where `published` is None; else these are pasted, with masks by `parser`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        detector: Detector,
+        published: Sequence[Published] | None,
+        parser: Parser | None,
+    ) -> None:
+        super().__init__(plan)
+        self._parts = Parts(plan)
+        self._detector, self._published, self._parser = detector, published, parser
+
+    def _restore(self, image: Picture, call: Call) -> Picture:
+        rgb = colours(image)
+        with call.watch("detect"):
+            found = [_whole(rgb)] if call.aligned else self._find(rgb)
+            pairs = self._pairs(rgb, found)
+            chosen = self._choose(rgb, found, pairs, call.notes)
+        output = self._enlarge(image, len(chosen), call)
+        if chosen:
+            least = self.plan.resolved["confidence"]
+            sure = [k for k, face in enumerate(found) if not face.confidence < least]
+            frames = {k: _frame(found[k]) for k in sure}
+            enlarged = colours(output)
+            canvas = Canvas(rgb, enlarged, frames, Composite(enlarged))
+
+            def work(part: Restorer) -> None:
+                self._lay(part, chosen, pairs, canvas, call)
+
+            self._parts.use(0, image, call, work)
+            with call.watch("blend"):
+                alpha = output[..., 3] if has_alpha(output) else None
+                output = as_before(image, canvas.composite.over(enlarged), alpha)
+        call.notes = list(dict.fromkeys(call.notes))
+        return output
+
+    def _find(self, rgb: Rgb) -> list[Face]:
+        least = min(SOUGHT_FROM, self.plan.resolved["confidence"])
+        doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
+        single = single_precision(self.plan.resolved)
+        with oom_as_ours(doing), calculating_in(single):
+            return faces.find_faces(self._detector, faces.as_rgb8(rgb), least)
+
+    def _pairs(self, rgb: Rgb, found: Sequence[Face]) -> dict[int, Published]:
+        if self._published is None:
+            return {}
+        picture, side = faces.as_rgb8(rgb), laying.COARSE
+        crops = [warped(picture, sized(_frame(face), side), side) for face in found]
+        return laying.assign(self._published, crops)
+
+    def _choose(
+        self,
+        rgb: Rgb,
+        found: Sequence[Face],
+        pairs: Mapping[int, Published],
+        notes: list[str],
+    ) -> list[int]:
+        """The faces to restore; what is done with each goes to the notes."""
+        told, chosen = defaultdict(list), []
+        for k, face in enumerate(found):
+            against = self._reason_against(rgb, face)
+            if against is None and self._published is not None and k not in pairs:
+                against = "no published face is this one"
+            if against is None:
+                chosen.append(k)
+            (left, top, *_), pair = face.box, pairs.get(k)
+            text = f"{face.width:.0f}x{face.height:.0f} at {left:.0f},{top:.0f}"
+            told[against].append(f"{text} ({pair.name})" if pair else text)
+        for against, which in told.items():
+            done = f"left to the background, {against}" if against else "restored"
+            notes.append(f"faces {done}: {len(which)}, in px: {'; '.join(which)}")
+        return chosen
+
+    def _reason_against(self, rgb: Rgb, face: Face) -> str | None:
+        limits = self.plan.resolved
+        if face.confidence < limits["confidence"]:  # the cascade's is NaN
+            return f"confidence under {limits['confidence']:g}"
+        if min(face.width, face.height) < limits["least_face_px"]:
+            return f"shorter side under {limits['least_face_px']:g} px"
+        crop = warped(rgb, _frame(face), MASK_SIDE)
+        if sharpness(crop[FACE]) >= limits["sharp_enough"]:
+            return f"sharpness {limits['sharp_enough']:g} or more"
+        return None
+
+    def _enlarge(self, image: Picture, n_faces: int, call: Call) -> Picture:
+        progress = call.of_background(n_faces)
+
+        def work(part: Restorer) -> Restored:
+            return part.restore(image, progress=progress, cancel=call.cancel)
+
+        made = self._parts.use(1, image, call, work)
+        _add_stages(call, "background", made.stages_s)
+        call.notes += [f"background: {note}" for note in made.notes]
+        return made.image
+
+    def _lay(
+        self,
+        part: Restorer,
+        chosen: Sequence[int],
+        pairs: Mapping[int, Published],
+        canvas: Canvas,
+        call: Call,
+    ) -> None:
+        """Restore the faces, or look them up, and lay them over the background."""
+        apart, step = replace(call, watch=Stopwatch()), 1
+        if isinstance(part, GpenRestorer):
+            call.notes += part.notes
+            restorer, step = part.face_restorer, part.face_restorer.batch
+        for start in range(0, len(chosen), step):
+            stop_if(call.cancel)
+            group = chosen[start : start + step]
+            frames = [canvas.frames[k] for k in group]
+            if pairs:
+                restorer, frames[0] = self._given(
+                    pairs[group[0]], frames[0], canvas, call
+                )
+            crops = [self._crop(canvas, frame, restorer.side) for frame in frames]
+            made = restorer(crops, apart)
+            for k, frame, face in zip(group, frames, made, strict=True):
+                mask = restorer.mask(face, apart)
+                with apart.watch("blend"):
+                    share = self.plan.resolved["strength"] / 100
+                    canvas.add(k, frame, face, mask, share)
+            done = call.n_before + start + len(group)
+            call.progress(done, call.n_before + len(chosen))
+        _add_stages(call, "faces", apart.watch.stages_s)
+
+    def _given(
+        self, pair: Published, frame: Matrix, canvas: Canvas, call: Call
+    ) -> tuple[FaceRestorer, Matrix]:
+        """What gives a published face, and the frame that it was aligned to."""
+        crop = faces.as_rgb8(warped(canvas.source, frame, MASK_SIDE))
+        likeness, there = laying.lay_over(pair, crop)
+        call.notes.append(f"{pair.name}: correlation {likeness:.3f} with the source")
+        restorer = FaceRestorer(
+            engine=Given(pair),
+            in_fp32=None,
+            side=len(pair.after),
+            batch=1,
+            parser=self._parser,
+            truncate=False,
+            skin_protection=self.plan.resolved["skin_protection"],
+        )
+        return restorer, there @ frame
+
+    def _crop(self, canvas: Canvas, frame: Matrix, side: int) -> Crop:
+        if self.plan.resolved["crop_from"] == "source":
+            return warped(canvas.source, sized(frame, side), side)
+        return warped(canvas.enlarged, sized(frame, side) @ canvas.shrinking, side)
+
+
+def _whole(rgb: Rgb) -> Face:
+    """The face of a picture that is one aligned face."""
+    height, width = rgb.shape[:2]
+    landmarks = faces.TEMPLATE * (width / MASK_SIDE, height / MASK_SIDE)
+    return Face((0, 0, width, height), 1.0, landmarks, "aligned")
+
+
+def _frame(face: Face) -> Matrix:
+    return np.vstack((faces.to_frame(face.landmarks, MASK_SIDE), (0, 0, 1)))
+
+
+def _add_stages(call: Call, whose: str, stages_s: Mapping[str, float]) -> None:
+    call.watch.stages_s |= {f"{whose} {n}": passed for n, passed in stages_s.items()}

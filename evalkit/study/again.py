@@ -1,0 +1,100 @@
+"""What the next study tries again, and the notebooks that do it."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from evalkit.paths import file_name
+from evalkit.provenance import machine
+from evalkit.restorers import parse_condition
+from evalkit.study.groups import GROUP, attempts
+from evalkit.study.run_folder import Run
+from evalkit.tables import FAILURES, IMAGES, INTERRUPTED
+
+NOTEBOOKS = {
+    "quality": "20_restore",
+    "stability": "40_stability",
+    "stability-fresh": "40_stability",
+    "budget": "40_stability",
+    "concurrency": "40_stability",
+    "backend": "50_backends",
+    "backend-gate": "50_backends",
+}
+"""By experiment; the others are parts of ``30_cost``."""
+
+FAILURE_IS_RESULT = ("budget", "concurrency")
+"""Experiments that ask how much fails; see `Cells.retries_failures`."""
+
+
+def step_name(condition: str) -> str:
+    """Of a condition in the names of notebooks: Snakemake reads braces as wildcards."""
+    return file_name(condition).translate(str.maketrans("{}", "()"))
+
+
+def interrupted(run: Run) -> pd.DataFrame:
+    """The records of what the machine ended, and nothing took the place of."""
+    found = _without_result(run)
+    return found[found["outcome"] == INTERRUPTED]
+
+
+def failed(run: Run, before: str) -> pd.DataFrame:
+    """The records of what failed before that time (ISO 8601, UTC) and need not have.
+
+    Without pictures that cannot be read, and experiments whose result is a failure.
+    """
+    found, images = _without_result(run), run.read(IMAGES)
+    is_failed = found["outcome"].isin(FAILURES)
+    is_failed &= found["started_at"].fillna("") < before
+    is_failed &= ~found["source"].isin(images.loc[images["error"].notna(), "source"])
+    return found[is_failed & ~found["experiment"].isin(FAILURE_IS_RESULT)]
+
+
+def _without_result(run: Run) -> pd.DataFrame:
+    """The newest records of this machine that are not ok; others are not its own."""
+    found = attempts(run)
+    found = found[found["outcome"] != "ok"]
+    return found[found["machine"] == machine()["machine"]] if len(found) else found
+
+
+def executed_notebooks(
+    run: Run, records: pd.DataFrame, conditions: Iterable[str]
+) -> list[str]:
+    """The notebooks that compute these records, below the run folder.
+
+    Of an experiment that varies a setting: those of all conditions of its restorer.
+    """
+    names = {name: parse_condition(name)["name"] for name in conditions}
+    files = set()
+    for record in records.to_dict("records"):
+        step = NOTEBOOKS.get(record["experiment"], "30_cost")
+        if step == "50_backends":
+            found = (run.path / "notebooks").glob(f"{step}-*.ipynb")
+            files |= {f"notebooks/{file.name}" for file in found}
+        files |= {
+            f"notebooks/{step}-{step_name(name)}.ipynb"
+            for name, restorer in names.items()
+            if restorer == record["restorer"] and step != "50_backends"
+        }
+    return sorted(file for file in files if (run.path / file).is_file())
+
+
+def what_is_left(run: Run, before: str) -> list[str]:
+    """What to tell whoever started the study at that time, in a line each."""
+    lost, found = interrupted(run), failed(run, before)
+    lines = []
+    if len(lost):
+        lines.append(
+            f"{_cells(lost)} interrupted by the machine: {lost['error'].iloc[0]}; run "
+            "it again to have them"
+        )
+    if len(found):
+        lines.append(
+            f"{_cells(found)} left failed by earlier runs and not tried again; evalkit "
+            "study --retry does"
+        )
+    return lines
+
+
+def _cells(records: pd.DataFrame) -> str:
+    n = len(records.drop_duplicates(GROUP))
+    return f"{n} cell was" if n == 1 else f"{n} cells were"

@@ -1,0 +1,286 @@
+"""study.yaml: what a study compares, checked and resolved."""
+
+import hashlib
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from evalkit.errors import EvalkitError, StudyError, did_you_mean
+from evalkit.errors.schema import problems, shown
+from evalkit.imagesets import imagesets
+from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
+from evalkit.restorers import condition_name, parse_condition
+from evalkit.study.yaml import read_yaml
+
+Experiment = Literal[
+    "batch",
+    "size",
+    "tile",
+    "precision",
+    "scale",
+    "background",
+    "cpu",
+    "rotating",
+    "stability",
+    "budget",
+    "concurrency",
+    "backends",
+]
+"""What can be measured beyond the cost of one picture."""
+
+RESERVED = ("latest", "adhoc")
+"""What the newest run is called, and the run of notebooks without a study."""
+
+MAX_NAME = 100
+"""Letters of a study's name: a folder's, and in the names of others' files."""
+
+_FOLDERS: dict[tuple[Path, str], str] = {}
+"""The folder of pictures that has a name in a folder of runs, for this process: of the
+runs to come, as ``study.yaml`` says it of those that are there."""
+
+
+class Rating(BaseModel):
+    """What the rating sessions are planned for.
+
+    Attributes
+    ----------
+    conditions
+        Of the study's, those that people rate; all of them when empty.
+    mode
+        ``acr`` (1 to 5), ``ab`` (which of two) or ``both``.
+    subjects
+        Sessions planned from the start; more can be added.
+    minutes
+        That a session may take.
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    conditions: list[str] = []
+    mode: Literal["acr", "ab", "both"] = "acr"
+    subjects: StrictInt = Field(default=3, ge=1, le=10_000)
+    minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
+
+
+def _name_condition(condition: Any) -> str:
+    """A condition's name; a `ValueError` says what is wrong with it."""
+    try:
+        if isinstance(condition, str):
+            settings = parse_condition(condition)
+            return condition_name(settings.pop("name"), **settings)
+        is_mapping = isinstance(condition, dict) and "name" not in condition
+        if (
+            is_mapping
+            and isinstance(condition.get("restorer"), str)
+            and all(isinstance(key, str) for key in condition)
+        ):
+            settings = {k: v for k, v in condition.items() if k != "restorer"}
+            return condition_name(condition["restorer"], **settings)
+    except EvalkitError as error:
+        raise ValueError(str(error)) from error
+    raise ValueError(
+        "must be a condition's name or {restorer: ..., setting: ...}; found "
+        f"{shown(condition)}"
+    )
+
+
+class Study(BaseModel):
+    """One study.
+
+    Attributes
+    ----------
+    name
+        Of the run folder: at most 100 lower case letters, digits, hyphens; not
+        ``latest``, ``adhoc`` or a device of Windows.
+    images
+        ``auto``, the name of an image set, or a folder.
+    recursive
+        Whether subfolders of that folder are read, too.
+    conditions
+        Names of conditions, as `condition_name` writes them.
+    repeats
+        Timed runs of each cell; ``auto`` is 50 where there is CUDA, 3 elsewhere.
+    experiments
+        Beyond the cost of one picture: names of `Experiment`; ``auto`` is
+        ``stability`` where there is CUDA, none elsewhere.
+    seed
+        Of every order that is shuffled.
+    rating
+        See `Rating`.
+    accept
+        Licence notices that the reader acknowledges.
+
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    images: str = "auto"
+    recursive: bool = Field(default=False, strict=True)
+    conditions: list[Annotated[str, BeforeValidator(_name_condition)]] = Field(
+        min_length=1
+    )
+    repeats: Annotated[StrictInt, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
+    experiments: list[Experiment] | Literal["auto"] = "auto"
+    seed: StrictInt = Field(default=0, ge=0, lt=2**63)
+    rating: Rating = Rating()
+    accept: list[Literal["gpen"]] = []
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if name in RESERVED or FORBIDDEN.search(name) or len(name) > MAX_NAME:
+            raise ValueError(
+                f"must be at most {MAX_NAME} letters, digits and hyphens, and none of "
+                f"{', '.join(RESERVED)}, con, nul and other names of devices; found "
+                f"{shown(name)}"
+            )
+        return name
+
+    @field_validator("conditions")
+    @classmethod
+    def _check_conditions(cls, conditions: list[str]) -> list[str]:
+        repeated = sorted({name for name in conditions if conditions.count(name) > 1})
+        if repeated:
+            raise ValueError(f"given twice: {', '.join(repeated)}")
+        return conditions
+
+    @field_validator("rating")
+    @classmethod
+    def _check_rated(cls, rating: Rating, info: ValidationInfo) -> Rating:
+        known = info.data.get("conditions", rating.conditions)
+        unknown = sorted(set(rating.conditions) - set(known))
+        if unknown:
+            raise ValueError(f"conditions that are not the study's: {unknown}")
+        return rating
+
+
+def read_study(path: Path) -> Study:
+    """Read and check a study file.
+
+    Raises
+    ------
+    StudyError
+        As `read_yaml`; an unknown key, a value of the wrong kind, an unknown restorer
+        or setting: with the key, what was expected and found.
+
+    """
+    content = read_yaml(path)
+    try:
+        return Study.model_validate(content)
+    except ValidationError as error:
+        told = "; ".join(problems(error, content, Study))
+        raise StudyError(f"{path}: {told}") from error
+
+
+def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
+    """Replace every ``auto`` by what it means on this machine.
+
+    Parameters
+    ----------
+    study
+        As read.
+    images
+        A folder or a set that takes the place of the study's; a folder's name is
+        added to the study's, and a digest of its path where letters of that name are
+        lost, or a run of the name holds the pictures of another folder.
+    has_cuda
+        Whether PyTorch can use a CUDA device.
+
+    Raises
+    ------
+    StudyError
+        Images that are neither a set nor a folder, or a path that is not UTF-8.
+
+    """
+    name, chosen = study.name, images or study.images
+    if chosen == "auto":
+        chosen = "article" if has_cuda else "quick"
+    elif chosen not in imagesets():
+        folder = Path(chosen).expanduser().resolve()
+        if not folder.is_dir():
+            raise StudyError(
+                f"images: expected auto, a set ({', '.join(imagesets())}) or a folder; "
+                f"found {chosen!r}{did_you_mean(chosen, ['auto', *imagesets()])}"
+            )
+        chosen = str(folder)
+        _check_text(folder)
+        if images:
+            name = _name_for(study.name, folder)
+    repeats = study.repeats
+    if repeats == "auto":
+        repeats = 50 if has_cuda else 3
+    experiments = study.experiments
+    if experiments == "auto":
+        experiments = ["stability"] if has_cuda else []
+    found = {"name": name, "images": chosen, "repeats": repeats}
+    return study.model_copy(update={**found, "experiments": experiments})
+
+
+def _name_for(name: str, folder: Path) -> str:
+    """The name of a study of a folder: ``<name>-<folder>``, with a digest if needed."""
+    letters = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
+    digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
+    told, key = f"{name}-{letters}", (runs_dir(), f"{name}-{letters}")
+    is_whole = letters and folder.name.isascii() and len(told) <= MAX_NAME
+    if is_whole and (_owner(told) or _FOLDERS.get(key, str(folder))) == str(folder):
+        _FOLDERS[key] = str(folder)
+        return told
+    room = MAX_NAME - len(digest) - 1
+    return f"{told[:room].strip('-')}-{digest}"
+
+
+def check_owner(study: Study) -> None:
+    """Refuse to mix the pictures of two folders in one run.
+
+    Raises
+    ------
+    StudyError
+        The run of that name holds those of another folder, which is still there.
+
+    """
+    owner = Path(_owner(study.name) or study.images)
+    if owner != Path(study.images) and owner.is_absolute() and owner.is_dir():
+        raise StudyError(
+            f"{runs_dir() / study.name} holds the pictures of {owner}, and images is "
+            f"{study.images}: give this study another name"
+        )
+
+
+def _owner(name: str) -> str | None:
+    """The images of the run of a name, where there is one."""
+    file = runs_dir() / name / "study.yaml"
+    return str(read_yaml(file).get("images")) if file.is_file() else None
+
+
+def _check_text(path: Path) -> None:
+    """Refuse a path that no table can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise StudyError(
+            f"expected a folder whose path is UTF-8, found {str(path)!a}: rename it"
+        ) from error
+
+
+def write_study(study: Study, path: Path) -> None:
+    """Write a study atomically, and only when it differs from what is there."""
+    text = yaml.safe_dump(study.model_dump(), sort_keys=False, allow_unicode=True)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        with atomic_path(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")

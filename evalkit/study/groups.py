@@ -1,0 +1,44 @@
+"""Records by what a row of a summary stands for, and which of them count."""
+
+import numpy as np
+import pandas as pd
+
+from evalkit.restorers.engines.tf32 import SINGLE
+from evalkit.study.run_folder import CELL, Run, with_newest_key
+from evalkit.tables import INTERRUPTED
+
+GROUP = ["experiment", "value", *CELL]
+"""What a row of a summary stands for."""
+
+
+def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
+    """The first sources, or all for 0, in an order shuffled by the seed."""
+    chosen = images.head(n_sources) if n_sources else images
+    return chosen.sample(frac=1, random_state=np.random.default_rng(seed))
+
+
+def newest(run: Run, *experiments: str) -> pd.DataFrame:
+    """Those of `attempts` that are results: the machine did not interrupt them."""
+    found = attempts(run, *experiments)
+    return found[found["outcome"] != INTERRUPTED]
+
+
+def attempts(run: Run, *experiments: str) -> pd.DataFrame:
+    """Records of experiments, or all for none, of the pictures at hand.
+
+    Cells of code, weights or pictures that have changed since are left out.
+    """
+    return with_newest_key(run.at_hand(*experiments), GROUP)
+
+
+def arithmetic(precision: str, records: pd.DataFrame) -> str:
+    """What a setting's `precision` was in these records: ``tf32`` for some ``fp32``."""
+    is_tf32 = records["tf32"].eq(other=True).any()
+    return "tf32" if precision in SINGLE and is_tf32 else precision
+
+
+def first_failure(failed: pd.DataFrame) -> str | None:
+    """Outcome and error of the first of these records; None if there is none."""
+    for record in failed.to_dict("records"):
+        return f"{record['outcome']}: {record['error']}"
+    return None

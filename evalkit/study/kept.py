@@ -1,0 +1,190 @@
+"""Files that belong to a picture: whose they are, and what leaves with it."""
+
+import json
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from evalkit.errors import ImageError
+from evalkit.images import pixel_sha256, read_image
+from evalkit.records import Cell, made_at_hand, plain_records
+from evalkit.study.run_folder import Run, write_text
+from evalkit.tables import IMAGES, SOURCES
+
+if TYPE_CHECKING:
+    from evalkit.study.runner import Cells
+
+
+def holds(run: Run, records: pd.DataFrame, cell: pd.DataFrame) -> bool:
+    """Whether the file that a cell's last record names holds an output of the cell.
+
+    `records` are all of the run. A name keeps its file when its picture changes, so
+    where another output was ever written to it, its pixels are compared.
+    """
+    file = cell["output"].iloc[-1]
+    if not (run.path / file).is_file():
+        return False
+    written = records.loc[records["output"] == file, "output_sha256"].dropna()
+    if written.isin(cell["output_sha256"]).all():
+        return True
+    return digest_of(run.path / file) in set(cell["output_sha256"])
+
+
+def take_same_bytes(
+    cells: "Cells",
+    missing: Sequence[Mapping[str, Any]],
+    keys: Mapping[str, str],
+    records: pd.DataFrame,
+    say: Callable[[str], None],
+) -> bool:
+    """Take what is missing from the same bytes under another name, if it is there.
+
+    All outputs are put aside before the first is replaced: names may have been swapped.
+
+    Parameters
+    ----------
+    cells, missing, keys
+        What is computed; rows of `evalkit.tables.IMAGES`; the key of each source.
+    records
+        All of the run.
+    say
+        Told of each source in one line.
+
+    Returns
+    -------
+    bool
+        Whether anything was taken.
+
+    """
+    if not missing or cells.plan.spec.takes_names:
+        return False
+    run, taken = cells.run, []
+    with TemporaryDirectory(dir=run.path, prefix=".taken-") as folder:
+        for number, row in enumerate(missing):
+            name, key = row["source"], keys[row["source"]]
+            same = records[records["key"] == key]
+            names = same.loc[same["source"] != name, "source"].unique()
+            found = [cells.mine(same, n, key, *cells.beside) for n in names]
+            theirs = max(found, key=len, default=same.head(0))
+            if theirs.empty or pd.notna(row["error"]):
+                continue
+            own, file = cells.mine(same, name, key), None
+            if cells.keeps_outputs and (theirs["outcome"] == "ok").all():
+                wanted = theirs if own.empty else own
+                file = _copy_of(run, same, wanted, Path(folder, str(number)))
+                if file is None:
+                    continue
+            taken.append((row, theirs, file, cells.target(row, own)))
+        for row, theirs, file, target in taken:
+            other = theirs["source"].iloc[0]
+            say(f"  {row['source']}: taken from {other}, which is the same bytes")
+            path = run.path / target if target else None
+            if path:
+                path.unlink(missing_ok=True)
+            _take_over(run, row, theirs, target)
+            if path and file:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file.replace(path)
+    return bool(taken)
+
+
+def _take_over(
+    run: Run, row: Mapping[str, Any], theirs: pd.DataFrame, target: str | None
+) -> None:
+    """Keep another name's records under this one, too."""
+    known, new = run.records.cells(), []
+    for record in plain_records(theirs):
+        notes = [*(record["notes"] or []), f"same bytes as {record['source']}"]
+        record |= {"study": run.name, "source": row["source"], "notes": notes}
+        record["base_source"] = row.get("base_source")
+        if record["output"] is not None:
+            record["output"] = target
+        if Cell(*(record[name] for name in Cell._fields)) not in known:
+            new.append(record)
+    run.records.append(new)
+
+
+def _copy_of(
+    run: Run, records: pd.DataFrame, cell: pd.DataFrame, path: Path
+) -> Path | None:
+    """Copy an output of `cell` to `path` from where one of `records` says it is.
+
+    Returns
+    -------
+    Path
+        `path`; None where no file of these records is the picture that they tell of.
+
+    """
+    for file in records["output"].dropna().unique():
+        if digest_of(run.path / file) in set(cell["output_sha256"].dropna()):
+            return Path(shutil.copyfile(run.path / file, path))
+    return None
+
+
+def digest_of(path: Path) -> str | None:
+    """Of a picture's pixels, as in ``output_sha256``; None where there is none."""
+    try:
+        return pixel_sha256(read_image(path))
+    except ImageError:
+        return None
+
+
+def remove_strays(
+    run: Run,
+    folder: Path,
+    say: Callable[[str], None],
+    also_kept: Iterable[str] = (),
+) -> None:
+    """Remove files below a folder of the run that are of no picture at hand.
+
+    Outside a study, where another set may be looked at in between, they are only said.
+    Nothing is known to be a stray before the run has a table of its pictures.
+
+    Parameters
+    ----------
+    folder
+        ``outputs``, ``sources``, or a folder in one of them.
+    also_kept
+        More paths below the run folder that are no strays.
+
+    """
+    images = run.read(IMAGES)
+    if images.empty:
+        return
+    made = made_at_hand(run.read(SOURCES), images)
+    kept = {*run.at_hand()["output"].dropna(), *made["path"], *also_kept}
+    strays = [
+        path
+        for path in sorted(folder.rglob("[!.]*"))
+        if path.is_file() and path.relative_to(run.path).as_posix() not in kept
+    ]
+    if not strays:
+        return
+    is_study = run.study is not None
+    names = ", ".join(path.name for path in strays[:5])
+    more = f" and {len(strays) - 5} more" if strays[5:] else ""
+    say(
+        f"{'removed' if is_study else 'kept'}, of pictures that are not there any more:"
+        f" {names}{more} in {folder.relative_to(run.path)}"
+    )
+    for path in strays if is_study else []:
+        path.unlink()
+
+
+def replace_figures(run: Run, step: str, files: Iterable[Path]) -> None:
+    """Say which PNG files a step has drawn, and remove those that it drew before.
+
+    ``figures.json`` has the names, without suffix, of each step that draws one figure a
+    picture.
+    """
+    listed = run.path / "figures.json"
+    drawn = json.loads(listed.read_text(encoding="utf-8")) if listed.is_file() else {}
+    before, drawn[step] = drawn.get(step, []), [file.stem for file in files]
+    write_text(listed, json.dumps(drawn, ensure_ascii=False, indent=1))
+    for name in set(before).difference(*drawn.values()):
+        for suffix in (".png", ".pdf"):
+            (run.figures / f"{name}{suffix}").unlink(missing_ok=True)

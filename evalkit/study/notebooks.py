@@ -1,0 +1,118 @@
+"""Notebooks executed by papermill, strictly; as a program, the Snakefile's step."""
+
+import atexit
+import gc
+import json
+import os
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from traitlets.config import Config
+
+from evalkit.errors import EvalkitError, StudyError
+from evalkit.errors.told import told_in_a_line
+from evalkit.imports import import_modules
+from evalkit.paths import atomic_path
+from evalkit.profiling.parents import die_with_parent
+from evalkit.study.parameters import check_parameters, notebook_path
+from evalkit.study.progress import STEP, tell
+
+KERNELS = Config(
+    {
+        "KernelManager": {"transport_encryption": "auto"},
+        "NotebookClient": {
+            "shutdown_kernel": "immediate",
+            "extra_arguments": ["--log-level=ERROR"],
+        },
+    }
+)
+"""TCP between papermill and a kernel: parallel runs clash over IPC sockets (papermill
+#511); encrypted where the kernel can, since any local user may connect. What a kernel
+has to keep is on the disk before its last cell ends: no need to wait for its leave.
+One whose parent was stopped would say so, after the line that ends the study."""
+
+
+FIRST_STEP = "10_images"
+"""Once its notebook has run, a study has pictures: ``latest`` may point at it."""
+
+STEP_OF = ("condition", "network")
+"""The parameters that tell apart the steps of one notebook."""
+
+
+def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
+    """Execute a notebook by papermill, refusing what it does not declare.
+
+    Raises
+    ------
+    StudyError
+        An undeclared parameter, or a cell that failed; the executed notebook is
+        kept beside `output` with the suffix ``.failed.ipynb``.
+    KeyboardInterrupt
+        Ctrl-C reached the kernel, too.
+
+    """
+    import_modules(["papermill"])
+    import papermill
+
+    check_parameters(name, parameters)
+    source = notebook_path(name)
+    with atomic_path(output) as temporary:
+        try:
+            papermill.execute_notebook(
+                # papermill fills in a path's braces
+                *(re.sub("[{}]", r"\g<0>\g<0>", str(p)) for p in (source, temporary)),
+                parameters=parameters,
+                cwd=str(output.parent),
+                kernel_name="python3",
+                config=KERNELS,
+                progress_bar=False,
+            )
+        except papermill.PapermillExecutionError as error:
+            if error.ename == "KeyboardInterrupt":
+                raise KeyboardInterrupt from error
+            failed = output.with_suffix(".failed.ipynb")
+            temporary.rename(failed)
+            raise StudyError(
+                f"{name} stopped: {error.ename}: {error.evalue}; see {failed}"
+            ) from error
+    output.with_suffix(".failed.ipynb").unlink(missing_ok=True)
+
+
+def point_latest(run_dir: Path) -> None:
+    """Let ``latest``, beside the run folder, point at it."""
+    temporary = run_dir.with_name(f".latest-{os.getpid()}")
+    temporary.symlink_to(run_dir.name, target_is_directory=True)
+    temporary.replace(run_dir.with_name("latest"))
+
+
+def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
+    """As `run_notebook`, telling of it; see `evalkit.study.progress`."""
+    given = (str(parameters[key]) for key in STEP_OF if key in parameters)
+    os.environ[STEP] = " ".join([name, *given])
+    # the libraries of a kernel keep to the threads that Snakemake gives a step;
+    # OpenCV alone has a variable of its own
+    if threads := os.environ.get("OMP_NUM_THREADS"):
+        os.environ.setdefault("OPENCV_FOR_THREADS_NUM", threads)
+    tell(begins=True)
+    try:
+        run_notebook(name, output, parameters)
+    except Exception as error:
+        is_ours = isinstance(error, EvalkitError)
+        tell(error=str(error) if is_ours else f"{name} stopped: {error!r}")
+        raise
+    if name == FIRST_STEP:
+        point_latest(output.parent.parent)
+    tell(ends=True)
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    atexit.register(gc.freeze)  # as in `evalkit.cli.main`
+    # papermill imports jsonschema, which builds a grammar of addresses for 0.8 s in
+    # every step, and pyarrow, for Hadoop's files, 0.2 s; notebooks have neither, and
+    # both go on without
+    sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
+    with told_in_a_line():
+        run_step(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))

@@ -1,0 +1,167 @@
+"""One run folder: its study, its tables, its records, its outputs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from evalkit.imagesets import left_out, prepare
+from evalkit.imagesets.folder import UNKNOWN_KIND
+from evalkit.paths import atomic_path, file_name, runs_dir
+from evalkit.records import RecordStore, at_hand
+from evalkit.study.looks import look_at, with_kinds
+from evalkit.study.yaml import read_yaml
+from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table, as_markdown
+
+CELL = ["condition", "source", "machine"]
+"""What is measured together: one condition's runs on one picture."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes
+    ----------
+    path
+        The folder.
+    allow_busy
+        Whether to time on a GPU that other processes use, too. Records of such runs
+        say so in their notes.
+
+    """
+
+    path: Path
+    allow_busy: bool = False
+
+    @property
+    def name(self) -> str:
+        """The study's name, which is the folder's."""
+        return self.path.name
+
+    @property
+    def study(self) -> dict[str, Any] | None:
+        """The keys of the resolved study; None for a folder filled by hand.
+
+        `Study` checked them when they were written; importing pydantic to do so again
+        would cost each step a fifth of a second.
+        """
+        file = self.path / "study.yaml"
+        return read_yaml(file) if file.is_file() else None
+
+    @cached_property
+    def records(self) -> RecordStore:
+        """The records of every experiment."""
+        return RecordStore(self.path)
+
+    @cached_property
+    def interrupted(self) -> list[str]:
+        """What interrupted the last cells of this step, one after the other."""
+        return []
+
+    @property
+    def figures(self) -> Path:
+        """Where figures go."""
+        return self.path / "figures"
+
+    def images(self, images: str) -> pd.DataFrame:
+        """Prepare an image set or a folder; keep its table; return it (`IMAGES`).
+
+        The router tells the kinds of a folder's pictures that nobody has told.
+        """
+        frame = prepare(images, recursive=self.is_recursive)
+        unknown = frame[frame["error"].isna() & (frame["kind"] == UNKNOWN_KIND)]
+        if len(unknown):
+            looks = look_at(unknown, self.read(LOOKS))
+            self.write(LOOKS, looks)
+            frame = with_kinds(frame, looks)
+        self.write(IMAGES, frame)
+        return frame
+
+    def left_out(self, images: str) -> str:
+        """What of a folder is not read, in lines; empty for nothing."""
+        return "\n".join(left_out(images, recursive=self.is_recursive))
+
+    @property
+    def is_recursive(self) -> bool:
+        """Whether the study reads subfolders, too."""
+        return bool(self.study and self.study.get("recursive"))
+
+    def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
+        """Write a table as CSV, to compute with, and as Markdown, to read."""
+        path = table.write(frame, self.path / "tables", part)
+        path.with_suffix(".md").write_text(as_markdown(frame), encoding="utf-8")
+
+    def keep(
+        self, table: Table, rows: list[dict[str, Any]], part: str = ""
+    ) -> pd.DataFrame:
+        """Make a table of rows, write it, return it."""
+        frame = table.frame(rows)
+        self.write(table, frame, part)
+        return frame
+
+    def read(self, table: Table, part: str = "") -> pd.DataFrame:
+        """Read a table; empty when it has not been written."""
+        path = table.path(self.path / "tables", part)
+        return table.read(path) if path.is_file() else table.frame([])
+
+    def output_path(self, condition: str, source: str) -> Path:
+        """Where the output of a source under a condition lies."""
+        return self.path / "outputs" / file_name(condition) / f"{file_name(source)}.png"
+
+    def quality(self, conditions: Iterable[str] | None = None) -> pd.DataFrame:
+        """The records that say how outputs were made, for the pictures at hand."""
+        records = self.at_hand("quality")
+        if conditions is not None:
+            records = records[records["condition"].isin(list(conditions))]
+        # a picture or a setting that changed has a newer record under the same name
+        newest = records.drop_duplicates(["condition", "source"], keep="last")
+        return newest[newest["outcome"] != INTERRUPTED]
+
+    def cost(self) -> pd.DataFrame:
+        """The records that say what the pictures at hand cost, of the newest settings.
+
+        Cells of code, weights or pictures that have changed since stay in the
+        records, and are left out here.
+        """
+        newest = with_newest_key(self.at_hand("cost"), CELL)
+        return newest[newest["outcome"] != INTERRUPTED]
+
+    def at_hand(self, *experiments: str) -> pd.DataFrame:
+        """The records of experiments, or all for none, of the pictures at hand.
+
+        See `evalkit.records.at_hand`; those that were made to be measured count, too.
+        """
+        records = at_hand(self.records.read(), self.read(IMAGES), self.read(SOURCES))
+        if not experiments:
+            return records
+        return records[records["experiment"].isin(experiments)]
+
+
+def with_newest_key(records: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """Of each group of records those with the newest code, weights and setting."""
+    newest = records.groupby(by, dropna=False)["key"].transform("last")
+    return records[records["key"] == newest]
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file atomically; see `evalkit.paths.atomic_path`."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def open_run(run_dir: str = "") -> Run:
+    """Open a run folder, making it when it is new.
+
+    Parameters
+    ----------
+    run_dir
+        The folder; empty for ``adhoc`` in `evalkit.paths.runs_dir`.
+
+    """
+    path = Path(run_dir).expanduser().resolve() if run_dir else runs_dir() / "adhoc"
+    path.mkdir(parents=True, exist_ok=True)
+    return Run(path)

@@ -1,0 +1,244 @@
+"""Claims of cost, on made-up tables: absolute on the article's GPU, else as ratios."""
+
+import pytest
+
+from evalkit.article import Evidence, evaluators, load_claims
+from evalkit.article.measure import CLAIMED
+from evalkit.tables import FLOORS
+
+H200 = [{"name": "NVIDIA H200", "memory_mib": 143771}]
+NUMBERS = [*range(1, 5), *range(7, 22), *range(25, 29)]
+ABOUT_GPUS = [*(f"G{number}" for number in NUMBERS), "D13"]
+GPEN = {"restorer": "gpen-512", "condition": "gpen-512@runner=upstream"}
+X4PLUS = {"restorer": "realesrgan-x4plus", "condition": "x4plus"}
+CELL = {
+    "figure": "measured",
+    "experiment": "cost",
+    "source": "s0",
+    "machine": "test-2c",
+    "runner": "upstream",
+    "device": "cuda",
+    "precision": "fp32",
+    "tile": 0,
+    "width_px": 1024,
+    "height_px": 768,
+    "n_pictures": 1,
+}
+TIME, MEMORY = {"quantity": "wall time"}, {"quantity": "peak memory"}
+
+
+def judge(run, claim):
+    return evaluators()[claim].judge(Evidence(run.path))
+
+
+@pytest.fixture
+def rows():
+    return []
+
+
+@pytest.fixture
+def add(run, rows):
+    """Add a row of the table ``floors``."""
+
+    def write(*parts, **more):
+        row = dict(CELL)
+        for part in parts:
+            row |= part
+        rows.append(row | more)
+        FLOORS.write(FLOORS.frame(rows), run.path / "tables")
+
+    return write
+
+
+@pytest.fixture
+def other_gpu(run, gpu):
+    run.environment(gpu | {"machine": gpu["machine"] | {"gpus": H200}})
+
+
+def test_every_claim_of_kind_measure_has_a_judge():
+    measured = {claim.id for claim in load_claims() if claim.kind == "measure"}
+    assert measured - {"D1", "D2"} <= set(evaluators())
+
+
+@pytest.mark.parametrize("claim", [*ABOUT_GPUS, "G5", "G6", "G22", "G23"])
+def test_an_empty_run_tests_nothing(run, claim):
+    verdict, found, evidence = judge(run, claim)
+    assert verdict == "not yet tested"
+    assert found is None
+    assert evidence
+
+
+@pytest.mark.parametrize("claim", ABOUT_GPUS)
+def test_a_claim_about_a_gpu_is_not_testable_without_one(run, cpu_only, claim):
+    run.environment(cpu_only)
+    assert judge(run, claim)[0] == "not testable here"
+
+
+@pytest.mark.parametrize("claim", ABOUT_GPUS)
+def test_a_gpu_alone_is_no_test(run, gpu, claim):
+    run.environment(gpu)
+    assert judge(run, claim)[0] == "not yet tested"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(18.4, "reproduced"), (22.9, "reproduced"), (0.2, "contradicted")],
+)
+def test_on_the_articles_gpu_a_figure_counts_as_it_stands(
+    run, gpu, add, seconds, verdict
+):
+    run.environment(gpu)
+    add(GPEN, TIME, value=seconds)
+    found = judge(run, "G2")
+    assert found[:2] == (verdict, f"{seconds:g}")
+    assert "18.4" in found[2]
+    assert "our layers ran in place of the CUDA extensions" in found[2]
+
+
+@pytest.mark.parametrize(
+    ("gpen_s", "x4plus_s", "verdict"),
+    [
+        (1.84, 1.23, "reproduced"),  # the article's ratio, ten times as fast
+        (3.0, 1.0, "inconclusive"),  # its order, and another ratio
+        (1.0, 2.0, "contradicted"),  # the other order
+    ],
+)
+def test_on_another_gpu_the_ratio_to_another_figure_counts(
+    run, other_gpu, add, gpen_s, x4plus_s, verdict
+):
+    add(GPEN, TIME, value=gpen_s)
+    add(X4PLUS, TIME, value=x4plus_s)
+    assert judge(run, "G2")[0] == verdict
+    assert judge(run, "G11")[0] == verdict
+
+
+def test_an_order_that_the_interval_leaves_open_contradicts_nothing(
+    run, other_gpu, add
+):
+    add(GPEN, TIME, value=0.9, low=0.8, high=1.3)
+    add(X4PLUS, TIME, value=1.0, low=0.9, high=1.1)
+    assert judge(run, "G2")[0] == "inconclusive"
+
+
+def test_a_figure_with_nothing_to_compare_it_with_is_inconclusive(run, other_gpu, add):
+    add(GPEN, TIME, value=18.4)
+    assert judge(run, "G2")[:2] == ("inconclusive", "18.4")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"runner": "tuned"},
+        {"precision": "fp16"},
+        {"tile": 400},
+        {"width_px": 1023},
+        {"machine": "elsewhere"},
+        {"experiment": "background"},
+    ],
+)
+def test_another_cell_is_not_that_of_the_claim(run, gpu, add, other):
+    run.environment(gpu)
+    add(GPEN, TIME, value=18.4, **other)
+    assert judge(run, "G2")[0] == "not yet tested"
+
+
+def test_an_upright_picture_is_as_large_as_a_lying_one(run, gpu, add):
+    run.environment(gpu)
+    add(GPEN, TIME, value=18.4, width_px=768, height_px=1024)
+    assert judge(run, "G2")[0] == "reproduced"
+
+
+def test_a_claim_below_its_floor_is_contradicted_by_it(run, other_gpu, add):
+    add(X4PLUS, MEMORY, value=6500)
+    add(GPEN, MEMORY, value=6500 / 1.5)
+    assert judge(run, "G10")[0] == "reproduced"  # as a ratio
+    floor = {"figure": "G10", "value": 4915.2, "floor": 6207.7, "is_below": True}
+    add(X4PLUS, MEMORY, floor, unit="MiB", condition=None)
+    verdict, _, evidence = judge(run, "G10")
+    assert verdict == "contradicted"
+    assert "below its floor, 6208 MiB" in evidence
+
+
+def test_the_floor_is_told_without_a_gpu_too(run, cpu_only, add):
+    run.environment(cpu_only)
+    floor = {"figure": "G10", "value": 4915.2, "floor": 6207.7, "is_below": True}
+    add(X4PLUS, MEMORY, floor, unit="MiB", condition=None)
+    verdict, _, evidence = judge(run, "G10")
+    assert verdict == "not testable here"
+    assert "it is below its floor, 6208 MiB" in evidence
+
+
+def test_the_cpu_mode_is_measured_without_a_gpu(run, cpu_only, gpu, add):
+    add(GPEN, TIME, value=213.6, device="cpu")
+    run.environment(cpu_only)
+    assert judge(run, "G6")[:2] == ("inconclusive", "213.6")
+    no_gpu = gpu["machine"] | {"gpus": []}
+    run.environment(gpu | {"machine": no_gpu})  # the article's CPU
+    assert judge(run, "G6")[0] == "reproduced"
+
+
+def test_five_pictures_are_compared_with_one(run, other_gpu, add):
+    add(X4PLUS, TIME, value=1.0)
+    add(X4PLUS, TIME, value=4.8, n_pictures=5, experiment="batch")
+    assert judge(run, "G13")[0] == "reproduced"  # 58.7 over 12.3 is 4.77
+
+
+@pytest.mark.parametrize(
+    ("half", "verdict"), [(0.65, "reproduced"), (0.3, "inconclusive")]
+)
+def test_savings_of_half_precision_are_ratios(run, other_gpu, add, half, verdict):
+    for quantity in (TIME, MEMORY):
+        add(X4PLUS, quantity, value=10.0, experiment="precision")
+        add(X4PLUS, quantity, value=10 * half, precision="fp16", condition="half")
+    assert judge(run, "G17")[:2] == (verdict, f"{half:g}")
+    assert judge(run, "G18")[0] == verdict
+
+
+@pytest.mark.parametrize("longer", [2.0, 3.0])
+def test_twice_and_three_times_longer_both_pass(run, other_gpu, add, longer):
+    add(GPEN, TIME, value=1.0)
+    for side, value in ((1280, 99), (1281, longer), (4096, 99)):
+        large = {"width_px": side, "height_px": side // 2, "source": f"s0@{side}px"}
+        add(GPEN, TIME, large, experiment="size", value=value)
+    assert judge(run, "G8")[:2] == ("reproduced", f"{longer:g}")
+
+
+@pytest.mark.parametrize(
+    ("growth", "verdict"),
+    [(1.0, "contradicted"), (1.6384, "inconclusive"), (3.2, "reproduced")],
+)
+def test_d13_a_jump_is_more_than_the_pixels_grow(run, other_gpu, add, growth, verdict):
+    """From 1200 to 1536 px the pixels grow 1.6384 times."""
+    for quantity in (TIME, MEMORY):
+        for side, value in ((600, 0.1), (1200, 1.0), (1536, growth + 1e-9)):
+            size = {"width_px": side, "height_px": side, "source": f"s0@{side}px"}
+            add(GPEN, quantity, size, experiment="size", value=value)
+    assert judge(run, "D13")[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict"),
+    [(5.0, "contradicted"), (4.5, "inconclusive"), (3.0, "reproduced")],
+)
+def test_g28_a_batch_is_worth_it_if_its_pictures_are_faster(
+    run, other_gpu, add, seconds, verdict
+):
+    add(GPEN, TIME, value=1.0)
+    add(GPEN, TIME, value=seconds, n_pictures=5, experiment="batch")
+    assert judge(run, "G28")[0] == verdict
+
+
+def test_g29_a_fifth_of_the_card_is_not_close_to_its_limit(run):
+    assert judge(run, "G29")[:2] == ("contradicted", "20% of the card")
+
+
+def test_the_claimed_numbers_are_those_of_the_register():
+    assert (CLAIMED["G1"], CLAIMED["G17"], CLAIMED["D13"]) == (3.2, 35, 1200)
+
+
+def test_what_restore_and_its_stages_took_on_a_gpu_is_told(run, gpu, add):
+    run.environment(gpu)
+    parts = {"restore_time_s": 0.25, "stages_s": {"network": 0.2, "encode": 0.7}}
+    add(GPEN, TIME, value=1.0, **parts)
+    told = judge(run, "G2")[2]
+    assert "restore() 0.25 s; stages, s: encode 0.7, network 0.2" in told

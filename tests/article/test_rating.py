@@ -1,0 +1,159 @@
+"""Verdicts on planted answers of simulated subjects."""
+
+import json
+import sqlite3
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evalkit.article import load_claims
+
+GPEN, X4PLUS = "gpen-512@runner=upstream", "realesrgan-x4plus@runner=upstream"
+SOURCES = {
+    "portrait-backlit": "portrait",
+    "portrait-jpeg": "portrait",
+    "building-glass-facade": "building",
+    "text-page": "text",
+    "group-family": "group",
+}
+RATING = [claim.id for claim in load_claims() if claim.kind == "rating"]
+
+
+@pytest.fixture
+def rated(run):
+    """``rated(scores=..., choices=...)``: as a ratings store shows them."""
+    run.images(*({"source": name, "kind": kind} for name, kind in SOURCES.items()))
+
+    def write(**views: pd.DataFrame):
+        with sqlite3.connect(run.path / "ratings.sqlite") as database:
+            for name, frame in views.items():
+                defaults = {"role": "system", "is_training": 0, "tags": "[]"}
+                defaults = {k: v for k, v in defaults.items() if k not in frame}
+                frame.assign(**defaults).to_sql(name, database, index=False)
+        database.close()
+        return run
+
+    return write
+
+
+def scores(source, condition, marks, tags=(), **columns) -> pd.DataFrame:
+    """One subject a mark."""
+    rows = {
+        "subject": [f"s{i:02}" for i in range(len(marks))],
+        "source": source,
+        "condition": condition,
+        "score": marks,
+        "tags": json.dumps(tags),
+    }
+    return pd.DataFrame(rows | columns)
+
+
+def choices(one, other, n_won, n) -> pd.DataFrame:
+    won = np.random.default_rng(0).permutation(n) < n_won
+    rows = {
+        "subject": [f"s{i % 10:02}" for i in range(n)],
+        "source": [f"p{i // 10}" for i in range(n)],
+        "winner": np.where(won, one, other),
+        "loser": np.where(won, other, one),
+        "tied": 0,
+    }
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize("claim", RATING)
+def test_without_scores_nothing_is_tested_whatever_metrics_say(run, claim):
+    run.metric(99.0)
+    verdict, found, evidence = run.judge(claim)
+    assert verdict == "not yet tested"
+    assert pd.isna(found)
+    assert "ratings.sqlite holds no" in evidence
+
+
+@pytest.mark.parametrize(
+    ("marks", "verdict"),
+    [
+        ([5, 5, 4, 5, 5, 4, 5, 5, 5, 4] * 2, "reproduced"),  # mean 4.7
+        ([3, 2, 3, 4, 3, 2, 3, 3] * 2, "contradicted"),
+        ([5, 2, 5, 4], "inconclusive"),
+        ([5], "inconclusive"),
+    ],
+)
+def test_a_mean_is_held_against_the_articles(rated, marks, verdict):
+    run = rated(scores=scores("portrait-backlit", GPEN, marks))
+    found = run.judge("Q1")
+    assert found[0] == verdict
+    assert found[1].startswith(f"{np.mean(marks):.2f} ")
+    assert "portrait-backlit" in found[2]
+    assert run.judge("Q2")[0] == "not yet tested"
+
+
+def test_the_picture_most_alike_is_taken_and_training_and_checks_are_not(rated):
+    other = scores("portrait-jpeg", X4PLUS, [1, 1, 1])
+    training = scores("portrait-backlit", X4PLUS, [1, 1, 1], is_training=1)
+    gold = scores("portrait-backlit", X4PLUS, [1, 1, 1], role="gold")
+    counted = scores("portrait-backlit", X4PLUS, [3, 4, 3])
+    frames = pd.concat([other, training, gold, counted])
+    run = rated(scores=frames.fillna({"role": "system", "is_training": 0}))
+    assert run.judge("Q2")[1].startswith("3.33 ")
+
+
+def test_gpen_without_a_face_is_held_against_the_anchor(rated):
+    marks = np.array([4, 3, 4, 4, 3, 4])
+    worse = [
+        scores("building-glass-facade", "bicubic", marks),
+        scores("building-glass-facade", GPEN, marks - [2, 1, 2, 3, 2, 2]),
+    ]
+    assert rated(scores=pd.concat(worse)).judge("Q12")[0] == "reproduced"
+
+
+def test_an_unchanged_picture_contradicts_that_gpen_degrades_it(rated):
+    marks = [4, 3, 4, 4, 3, 4]
+    alike = [scores("text-page", name, marks) for name in ("bicubic", GPEN)]
+    assert rated(scores=pd.concat(alike)).judge("Q12")[0] == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("n_giving", "verdict"),
+    [(18, "reproduced"), (2, "contradicted"), (10, "inconclusive")],
+)
+def test_reasons_are_counted_by_subject(rated, n_giving, verdict):
+    given = scores("portrait-backlit", X4PLUS, [3] * 20)
+    given.loc[: n_giving - 1, "tags"] = '["not-a-real-person", "plastic"]'
+    found = rated(scores=given).judge("Q20")
+    assert found[:2] == (verdict, f"{n_giving} of 20 subjects")
+
+
+def test_another_programs_switch_stays_open_and_eyes_cannot_be_tested(rated):
+    run = rated(scores=scores("portrait-jpeg", GPEN, [3, 4], ["wax-figure"]))
+    assert run.judge("Q11")[:2] == (
+        "inconclusive",
+        "2 of 2 subjects call a face of ours fake",
+    )
+    assert run.judge("Q15")[0] == "not testable here"
+
+
+@pytest.mark.parametrize(
+    ("n_won", "verdict"),
+    [(160, "contradicted"), (100, "reproduced"), (112, "inconclusive")],
+)
+def test_precision_is_judged_on_blind_choices(rated, n_won, verdict):
+    single, half = (
+        f"realesrgan-x4plus@precision={p},runner=upstream" for p in ("fp32", "fp16")
+    )
+    run = rated(choices=choices(single, half, n_won, 200))
+    assert run.judge("Q14")[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("n_won", "verdict"),
+    [(90, "reproduced"), (10, "contradicted"), (52, "inconclusive")],
+)
+def test_the_hybrid_must_win_against_each_alone(rated, n_won, verdict):
+    both = [choices("hybrid", GPEN, 90, 100), choices("hybrid", X4PLUS, n_won, 100)]
+    assert rated(choices=pd.concat(both)).judge("G24")[0] == verdict
+
+
+def test_the_hybrid_against_one_only_is_not_tested(rated):
+    run = rated(choices=choices("hybrid", GPEN, 90, 100))
+    assert run.judge("G24")[0] == "not yet tested"

@@ -1,0 +1,108 @@
+import re
+
+import pytest
+import yaml
+
+from evalkit.article._register import load_article, load_claims, read_claims
+from evalkit.errors import TableError, UnknownNameError
+
+IDS = [
+    *(f"S{n}" for n in range(1, 9)),
+    *(f"Q{n}" for n in range(1, 22)),
+    *(f"G{n}" for n in range(1, 30)),
+    *(f"D{n}" for n in range(1, 14)),
+    *(f"R{n}" for n in range(1, 10)),
+]
+
+GOOD = {
+    "id": "X1",
+    "section": "1",
+    "subject": "gpen",
+    "setting": "any",
+    "quantity": "time",
+    "claimed": 1.5,
+    "kind": "measure",
+    "test": "profile",
+}
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(*claims, article=None):
+        path = tmp_path / "claims.yaml"
+        path.write_text(
+            yaml.safe_dump({"article": article, "claims": list(claims)}),
+            encoding="utf-8",
+        )
+        return path
+
+    return write
+
+
+def test_every_claim_is_there_once_and_in_order():
+    assert [claim.id for claim in load_claims()] == IDS
+
+
+def test_numbers_are_numbers():
+    claimed = {claim.id: claim.claimed for claim in load_claims()}
+    # read from the article's tables by hand
+    assert (claimed["G1"], claimed["G2"], claimed["G9"]) == (3.2, 18.4, 0)
+    assert (claimed["Q1"], claimed["Q6"], claimed["D2"]) == (4.7, 4.6, 1.8)
+    assert (claimed["S3"], claimed["S6"], claimed["G20"]) == (3, 50, 94)
+    assert claimed["G21"] == "at least 3"
+
+
+def test_text_is_one_line_without_loose_spaces():
+    for claim in load_claims():
+        for text in (claim.setting, claim.quantity, claim.test, claim.caution or "x"):
+            assert re.fullmatch(r"\S+( \S+)*", text), claim.id
+
+
+def test_the_article_is_named_with_its_machine():
+    article = load_article()
+    assert article.author == "张小明"
+    assert article.title.startswith("GPEN与Real-ESRGAN对比评测")
+    assert article.machine["python"] == "Python 3.10.12"
+    assert "4090" in article.machine["gpu"]
+
+
+def test_a_good_claim_is_read(write):
+    (claim,) = read_claims(write(GOOD))
+    assert (claim.id, claim.claimed, claim.unit) == ("X1", 1.5, None)
+
+
+def test_an_unknown_key_is_refused(write):
+    with pytest.raises(UnknownNameError, match=r"claim X1 'verdikt'; known: caution"):
+        read_claims(write(GOOD | {"verdikt": "reproduced"}))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"section": 2.1}, "section expected text, got 2.1"),
+        ({"claimed": True}, "claimed expected text or a number, got True"),
+        ({"claimed": None}, "claimed expected text or a number, got None"),
+        ({"caution": ""}, "caution expected text, got ''"),
+        ({"kind": "opinion"}, "kind expected protocol, rating"),
+    ],
+)
+def test_a_wrong_value_is_refused(write, change, message):
+    with pytest.raises(TableError, match=message):
+        read_claims(write(GOOD | change))
+
+
+def test_a_missing_field_is_refused(write):
+    with pytest.raises(TableError, match="claim X1: missing test"):
+        read_claims(write({k: v for k, v in GOOD.items() if k != "test"}))
+
+
+def test_a_claim_given_twice_is_refused(write):
+    with pytest.raises(TableError, match="given twice: X1"):
+        read_claims(write(GOOD, GOOD))
+
+
+def test_a_file_of_another_layout_is_refused(tmp_path):
+    path = tmp_path / "claims.yaml"
+    path.write_text("claims: []\n", encoding="utf-8")
+    with pytest.raises(TableError, match="expected the keys article and claims"):
+        read_claims(path)

@@ -1,0 +1,146 @@
+"""Claims of many runs, on made-up tables."""
+
+import pytest
+
+from evalkit.article import Evidence, evaluators
+from evalkit.tables import BUDGET, CONCURRENCY, STABILITY
+
+GPEN, X4PLUS = "gpen-512@runner=upstream", "realesrgan-x4plus@runner=upstream"
+
+
+def judge(run, claim):
+    return evaluators()[claim].judge(Evidence(run.path))
+
+
+@pytest.fixture
+def run(run, gpu):
+    run.environment(gpu)
+    return run
+
+
+@pytest.fixture
+def write(run):
+    def write_rows(table, *rows):
+        filled = [{"source": "s0", "machine": "m"} | row for row in rows]
+        table.write(table.frame(filled), run.path / "tables")
+
+    return write_rows
+
+
+def series(condition, experiment="stability", n_runs=50, **more):
+    known = {"failure_rate": 0.0, "failure_high": 0.07, "n_runs": n_runs}
+    return {"condition": condition, "experiment": experiment, **known, **more}
+
+
+def test_fifty_single_runs_and_fifty_batches_without_failure_are_reproduced(run, write):
+    write(STABILITY, series(GPEN), series(GPEN, value="5"))
+    verdict, found, evidence = judge(run, "G9")
+    assert (verdict, found) == ("reproduced", "0 of 100")
+    assert "7.0%" in evidence
+
+
+def test_one_series_or_a_short_one_is_not_enough(run, write):
+    write(STABILITY, series(GPEN))
+    assert judge(run, "G9").verdict == "inconclusive"
+    write(STABILITY, series(GPEN, n_runs=49), series(GPEN, value="5"))
+    assert judge(run, "G9").verdict == "inconclusive"
+
+
+def test_a_failure_contradicts_a_claim_of_none(run, write):
+    failed = series(X4PLUS, failure_rate=0.02)
+    write(STABILITY, failed, series(f"{X4PLUS},precision=fp32"))
+    assert judge(run, "G26")[:2] == ("contradicted", "1 of 100")
+
+
+def test_another_runner_or_the_cpu_is_not_the_claims(run, write):
+    others = ("gpen-512", "gpen-512@device=cpu,runner=upstream", X4PLUS)
+    write(STABILITY, *(series(condition) for condition in others))
+    assert judge(run, "G9").verdict == "not yet tested"
+
+
+def batches(**more):
+    return series(X4PLUS, value="5", **more)
+
+
+def test_a_late_lack_of_memory_is_what_the_article_saw(run, write):
+    write(STABILITY, batches(first_failed_run=37, failure="oom: CUDA out of memory"))
+    verdict, found, _ = judge(run, "G14")
+    assert (verdict, found) == ("reproduced", "run 37: oom: CUDA out of memory")
+
+
+@pytest.mark.parametrize(
+    ("first", "failure"), [(1, "oom: CUDA out of memory"), (37, "crash: SIGSEGV")]
+)
+def test_another_failure_is_not(run, write, first, failure):
+    write(STABILITY, batches(first_failed_run=first, failure=failure))
+    assert judge(run, "G14").verdict == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict"),
+    [(1.0, "contradicted"), (600.0, "inconclusive"), (None, "inconclusive")],
+)
+def test_memory_that_does_not_grow_cannot_run_out_at_run_37(run, write, slope, verdict):
+    """From 6.2 to 24 GB in 36 steps: 506 MiB a run."""
+    write(STABILITY, batches(gpu_slope_high_mib=slope))
+    found = judge(run, "G14")
+    assert found[:2] == (verdict, "no failure")
+    assert "506" in found.evidence
+
+
+def instances(condition, n, **more):
+    known = {"n_ok": n, "memory_mib": 1000.0 * n, "memory_total_mib": 24564.0}
+    return {"condition": condition, "n_instances": n, **known, **more}
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        ({}, "reproduced"),
+        ({"n_ok": 2}, "contradicted"),
+        ({"memory_mib": 25000.0, "memory_total_mib": 80000.0}, "contradicted"),
+        ({"n_ok": 2, "memory_total_mib": 8000.0}, "inconclusive"),  # a smaller card
+        ({"memory_total_mib": None}, "reproduced"),  # measured on another machine
+        ({"n_ok": 2, "memory_total_mib": None}, "inconclusive"),
+    ],
+)
+def test_three_instances_must_fit_in_24_gb(run, write, more, verdict):
+    write(CONCURRENCY, instances(GPEN, 1), instances(GPEN, 3, **more))
+    assert judge(run, "G21").verdict == verdict
+
+
+def test_two_instances_say_nothing_of_three(run, write):
+    write(CONCURRENCY, instances(GPEN, 2))
+    assert judge(run, "G21").verdict == "not yet tested"
+
+
+@pytest.mark.parametrize(
+    ("speedup", "verdict"),
+    [(1.05, "reproduced"), (1.2, "inconclusive"), (1.6, "contradicted")],
+)
+def test_one_instance_is_best_if_more_bring_nothing(run, write, speedup, verdict):
+    more = instances(X4PLUS, 2, speedup=speedup)
+    write(CONCURRENCY, instances(X4PLUS, 1, speedup=1.0), more)
+    assert judge(run, "G27").verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("gpen_mib", "verdict", "first"),
+    [(3100, "reproduced", "realesrgan-x4plus"), (2000, "contradicted", "realesr")],
+)
+def test_who_needs_more_than_is_left_fails_first(run, write, gpen_mib, verdict, first):
+    common = {"limit": "cuda", "longest_px": 1024}
+    saved = f"{X4PLUS.replace('@', '@precision=fp16,')},tile=128"
+    needs = ((GPEN, gpen_mib), (X4PLUS, 7000), (saved, 900))
+    rows = [{"condition": name, "works_mib": mib, **common} for name, mib in needs]
+    write(BUDGET, *rows)
+    found = judge(run, "G25")
+    assert found.verdict == verdict
+    assert found.found.startswith(first)
+    assert "7000 MiB" in found.evidence
+
+
+def test_a_budget_of_ram_does_not_answer_for_a_gpu(run, write):
+    common = {"limit": "data", "longest_px": 1024, "works_mib": 900}
+    write(BUDGET, *({"condition": name, **common} for name in (GPEN, X4PLUS)))
+    assert judge(run, "G25").verdict == "not yet tested"

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+
+from evalkit.article import _installed
+from evalkit.images import write_image
+
+SETTING = {"runner": "upstream", "tile": 0}
+
+
+def pair(run, single, half, **columns):
+    """Outputs of one picture in fp32 and fp16, with their quality records."""
+    for precision, value in (("fp32", single), ("fp16", half)):
+        picture = np.full((10, 10, 3), 100, np.uint8)
+        picture[0, 0, 0] = value
+        (run.path / "outputs").mkdir(exist_ok=True)
+        write_image(run.path / "outputs" / f"{precision}.png", picture)
+        known = {"restorer": "realesrgan-x4plus", "source_sha256": "ab"}
+        setting = SETTING | {"precision": precision}
+        output = f"outputs/{precision}.png"
+        run.record(
+            "quality", **(known | {"setting": setting, "output": output} | columns)
+        )
+
+
+def test_d3_both_can_tile_and_no_sweep_says_whether_that_suffices(run):
+    verdict, found, evidence = run.judge("D3")
+    assert verdict == "inconclusive"
+    assert "--tile_size" in found
+    assert "Tile size, 0 for no tile during testing. Default: 0" in evidence
+
+
+def test_d4_every_factor_is_taken(run):
+    verdict, found, evidence = run.judge("D4")
+    assert verdict == "reproduced"
+    assert "Lanczos" in found
+    assert "can be 2, 3, 4. default=4" in evidence
+
+
+def test_d5_half_precision_is_the_default(run):
+    verdict, found, evidence = run.judge("D5")
+    assert (verdict, found) == (
+        "contradicted",
+        "fp16 is the script's default; it has --fp32 and no --fp16",
+    )
+    assert "half=False" in evidence
+
+
+def test_q21_without_both_precisions_only_the_default_is_decided(run):
+    verdict, found, evidence = run.judge("Q21")
+    assert verdict == "contradicted"
+    assert found == "x4plus is already the default; fp16 against fp32: not in this run"
+    assert "Default: RealESRGAN_x4plus" in evidence
+    assert "default=realesr-animevideov3" in evidence
+
+
+def test_q21_tells_the_loss_between_the_precisions(run):
+    pair(run, 100, 103)
+    # one of 300 values is 3 off: 10 log10(255^2 / (9 / 300)) = 63.36 dB
+    found = run.judge("Q21")[1]
+    assert "lowest PSNR 63.4 dB, at most 3 of 255 levels (pictures: 1)" in found
+
+
+def test_q21_equal_pictures_have_no_loss(run):
+    pair(run, 100, 100)
+    assert "no pixel differs (pictures: 1)" in run.judge("Q21")[1]
+
+
+def test_q21_says_when_the_weights_were_in_half_precision_from_the_start(run):
+    pair(run, 100, 100, weights_kind="package")
+    assert "stored in fp16" in run.judge("Q21")[1]
+
+
+def test_q21_does_not_pair_other_restorers_or_failed_runs(run):
+    pair(run, 100, 103, restorer="realesrgan-x4plus-anime")
+    pair(run, 100, 103, outcome="rejected")
+    assert "not in this run" in run.judge("Q21")[1]
+
+
+@pytest.mark.parametrize("claim", ["D3", "D4", "D5", "Q21"])
+def test_a_readme_that_says_something_else_decides_nothing(run, monkeypatch, claim):
+    monkeypatch.setattr(_installed, "readme", lambda: "nothing about options")
+    verdict, _, evidence = run.judge(claim)
+    assert verdict == "inconclusive"
+    assert "read the new version" in evidence

@@ -1,0 +1,92 @@
+"""What is said of pictures before they are restored: choice, reasons, cost."""
+
+import pytest
+from typer.testing import CliRunner
+
+from evalkit.cli import app
+from evalkit.comparisons import route_pictures
+from evalkit.comparisons.routing import folder_route
+from evalkit.errors import ImageError
+from evalkit.images import write_image
+from evalkit.provenance import environment
+from evalkit.study import open_run
+from evalkit.tables import COST
+
+
+@pytest.fixture
+def folder(tmp_path, astronaut):
+    folder = tmp_path / "album"
+    folder.mkdir()
+    write_image(folder / "cloth.png", astronaut[400:450, 300:400])
+    write_image(folder / "face.png", astronaut[:256, 100:356])
+    (folder / "broken.jpg").write_bytes(b"no picture")
+    return folder
+
+
+def said(paths, run=None) -> str:
+    lines: list[str] = []
+    route_pictures(paths, run, say=lines.append)
+    return "\n".join(lines)
+
+
+def test_each_picture_gets_its_choice_and_reasons_and_a_folder_its_shares(folder):
+    told = said([folder])
+    assert (
+        f"{folder / 'cloth.png'}: realesrgan-x4plus\n    rule 3 of 8, no face" in told
+    )
+    assert f"{folder / 'face.png'}: gpen-512\n    rule 7 of 8, portrait" in told
+    assert "gpen-512 was chosen, and realesrgan-x4plus is used" in told
+    assert f"{folder / 'broken.jpg'}: left out:" in told
+    assert "2 pictures: 50% " in told
+    assert "the article's rule for folders: by picture" in told
+    assert "0 of 2 pictures have a known cost" in told
+
+
+def test_costs_are_predicted_from_this_machines_records_by_area(folder, tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    here = str(environment()["machine"]["machine"])
+    name = "realesrgan-x4plus"
+    rows = [  # condition, machine, side, seconds, memory: 10, 20 and 30 s a megapixel
+        (name, here, 1000, 10.0, 700.0),
+        (f"{name}@scale=2", here, 500, 5.0, 900.0),
+        (name, here, 100, 0.3, 100.0),
+        (f"{name}@runner=upstream", here, 100, 99.0, 9999.0),
+        (name, "another machine", 100, 99.0, 9999.0),
+    ]
+    columns = ("condition", "machine", "source_width_px", "wall_time_s", "peak_rss_mib")
+    frame = [dict(zip(columns, row, strict=True)) for row in rows]
+    for n, row in enumerate(frame):
+        row |= {"source": f"s{n}", "source_height_px": row["source_width_px"]}
+    run.write(COST, COST.frame(frame))
+    told = said([folder], run)
+    assert "about 0.1 s (0.05 to 0.15), up to 900 MiB" in told  # 100x50 px
+    seconds = 20 * (100 * 50 + 256 * 256) / 1e6
+    assert f"about {seconds:.3g} s one after the other, up to 900 MiB" in told
+
+
+def test_a_pdf_is_a_document_whatever_it_shows(tmp_path, astronaut):
+    from PIL import Image
+
+    pages = [Image.fromarray(astronaut[:256, 100:356])] * 2
+    pages[0].save(tmp_path / "face.pdf", save_all=True, append_images=pages[1:])
+    told = said([tmp_path / "face.pdf"])
+    assert "rule 1 of 8, document: is_pdf 1 > 0" in told
+    assert "decided on the first of 2 pages" in told
+
+
+def test_a_file_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(ImageError, match=r"gone\.png: expected a picture"):
+        said([tmp_path / "gone.png"])
+
+
+@pytest.mark.parametrize(
+    ("share", "route"), [(1, "gpen"), (0.9, "gpen"), (0.89, None), (0, "realesrgan")]
+)
+def test_the_articles_rule_for_folders(share, route):
+    assert folder_route(share) == route
+
+
+def test_the_command_says_the_same(folder):
+    result = CliRunner().invoke(app, ["route", str(folder)])
+    assert result.exit_code == 0, result.output
+    assert result.output.strip() == said([folder]).strip()

@@ -1,0 +1,149 @@
+"""The memory budget: each trial is a record, the table has what the trials showed."""
+
+from pathlib import Path
+
+import pytest
+
+from evalkit.experiments import budget as _budget
+from evalkit.experiments import measure_budget, summarise_budget, which_fails_first
+from evalkit.profiling.budget import budgets
+from evalkit.study.run_folder import open_run
+from evalkit.tables import BUDGET
+
+
+@pytest.fixture
+def run(tmp_path):
+    return open_run(str(tmp_path / "run"))
+
+
+@pytest.fixture
+def planted(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setattr(_budget._Trials, "function", "limited_cells:needing_600")
+    monkeypatch.setattr(_budget, "LEAST_PATIENCE_S", 1.0)
+
+
+def test_the_planted_budget_is_found_and_each_trial_is_a_record(run, album, planted):
+    records = measure_budget(
+        run, "lanczos", run.images(str(album)), highest_mib=5000, say=lambda _: None
+    )
+    assert len(records) == records["value"].nunique() <= 9
+    (row,) = summarise_budget(run).to_dict("records")
+    tried = budgets(5000, 3072, 0.05)
+    assert row["works_mib"] == min(mib for mib in tried if mib >= 600)
+    assert row["fails_mib"] == max(mib for mib in tried if mib < 600)
+    assert (row["outcome"], row["limit"]) == ("oom", "data")
+    assert row["largest_mib"] == tried[-1]
+    assert row["n_trials"] == len(records)
+    assert row["longest_px"] == 64
+    assert row["same_output"] is True
+
+
+@pytest.mark.parametrize(
+    ("highest_mib", "outcome"), [(250, "error"), (350, "crash"), (550, "oom")]
+)
+def test_what_works_in_no_budget_says_how_it_failed(
+    run, album, planted, highest_mib, outcome
+):
+    measure_budget(run, "lanczos", run.images(str(album)), highest_mib=highest_mib)
+    (row,) = summarise_budget(run).to_dict("records")
+    assert row["outcome"] == outcome
+    assert row["n_trials"] == 1
+    assert BUDGET.read(run.path / "tables" / "budget.csv")["works_mib"].isna().all()
+
+
+def test_a_trial_that_hangs_is_a_timeout_and_the_search_goes_on(run, album, planted):
+    images, said = run.images(str(album)), []
+    measure_budget(
+        run, "lanczos", images, highest_mib=5000, resolution=0.3, say=said.append
+    )
+    outcomes = run.records.read().set_index("value")["outcome"]
+    hanging = [str(mib) for mib in budgets(5000, 3072, 0.3) if 400 <= mib < 500]
+    assert outcomes[hanging].tolist() == ["timeout"]
+    assert summarise_budget(run)["works_mib"].tolist() == [
+        min(mib for mib in budgets(5000, 3072, 0.3) if mib >= 600)
+    ]
+    assert any(line.endswith("timeout") for line in said)
+
+
+def test_a_real_restorer_fails_below_its_budget_and_nothing_is_tried_twice(run, album):
+    images = run.images(str(album))
+    options = {"highest_mib": 4000, "sizes_px": [32, 512], "say": lambda _: None}
+    first = measure_budget(run, "lanczos", images, **options)
+    again = measure_budget(run, "lanczos", images, **options)
+    assert again.equals(first)
+    assert len(run.records.read()) == len(first)
+    table = summarise_budget(run).set_index("longest_px")
+    assert (table["fails_mib"] < table["works_mib"]).all()
+    assert (table["works_mib"] < table["largest_mib"]).all()
+    assert (table["outcome"] == "oom").all()
+    assert table["works_mib"][32] <= table["works_mib"][512]
+    assert list(table["source"]) == [f"{images['source'][0]}@{n}px" for n in (32, 512)]
+
+
+def test_savers_are_tried_and_what_a_restorer_lacks_is_left_out(run, album, planted):
+    said = []
+    measure_budget(
+        run,
+        "lanczos",
+        run.images(str(album)),
+        savers=["scale=2", "tile=64"],
+        highest_mib=5000,
+        say=said.append,
+    )
+    assert set(summarise_budget(run)["condition"]) == {"lanczos", "lanczos@scale=2"}
+    assert any("tile=64" in line and "lanczos has no tile" in line for line in said)
+
+
+def table(*rows):
+    common = {
+        "source": "a",
+        "machine": "m",
+        "limit": "cuda",
+        "longest_px": 1024,
+        "outcome": "oom",
+        "largest_mib": 20000,
+    }
+    names = ("condition", "works_mib")
+    told = [dict(zip(names, row, strict=True)) for row in rows]
+    return BUDGET.frame(
+        [{**common, "restorer": r["condition"].split("@")[0], **r} for r in told]
+    )
+
+
+PLUS = "realesrgan-x4plus"
+
+
+def test_the_neediest_fails_first_and_the_smallest_change_saves_it():
+    found = table(
+        ("gpen-512", 3500),
+        (f"{PLUS}@runner=upstream", 9000),
+        (f"{PLUS}@runner=upstream,tile=200", 2500),
+        (f"{PLUS}@precision=fp16,runner=upstream,tile=200", 1500),
+    )
+    assert which_fails_first(found) == (
+        "In 3,072 MiB on pictures of 1024 px (limit: cuda), 2 of 4 conditions fail; "
+        f"first {PLUS}@runner=upstream (oom; it works from 9,000 MiB on), and tile=200 "
+        "(works from 2,500 MiB on) saves it."
+    )
+
+
+def test_what_works_nowhere_fails_first_and_nothing_may_save_it():
+    found = which_fails_first(table(("gpen-512", 3500), (PLUS, None)))
+    assert f"first {PLUS} (oom; it fails in all up to 20,000 MiB)" in found
+    assert found.endswith("no setting that was tried saves it.")
+
+
+def test_where_none_fails_the_first_with_less_is_named():
+    found = which_fails_first(table((PLUS, 2000), (f"{PLUS}@tile=64", 1200)))
+    assert "0 of 2 conditions fail; with less, first realesrgan-x4plus (oom" in found
+    assert found.endswith("and tile=64 (works from 1,200 MiB on) lowers that.")
+
+
+def test_the_default_can_be_what_saves():
+    found = which_fails_first(table((PLUS, 2000), (f"{PLUS}@tile=0", 5000)))
+    assert "and the default (works from 2,000 MiB on) saves it" in found
+
+
+def test_without_trials_there_is_no_answer():
+    assert which_fails_first(table()) == "No budget has been measured yet."

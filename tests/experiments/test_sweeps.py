@@ -1,0 +1,147 @@
+"""Experiments of cost: one thing varied, everything recorded, one table."""
+
+from pathlib import Path
+
+import pytest
+
+from evalkit.errors import UnknownNameError
+from evalkit.experiments import (
+    measure_cost,
+    measure_experiment,
+    summarise_experiments,
+    trace_memory,
+)
+from evalkit.experiments.sweeps import VALUES, resized
+from evalkit.images import read_image
+from evalkit.paths import SHIPPED
+from evalkit.study import restore
+from evalkit.study.run_folder import open_run
+from evalkit.study.runner import Cells
+
+ANIME = "realesrgan-animevideo-x4"
+TRIED = {
+    "batch": [1, 3],
+    "size": [32, 48],
+    "tile": [0, 48],
+    "precision": ["fp32"],
+    "scale": [2],
+    "background": ["none"],
+    "cpu": ["cpu"],
+}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return open_run(str(tmp_path / "run"))
+
+
+@pytest.fixture
+def plant(monkeypatch):
+    def choose(name):
+        monkeypatch.syspath_prepend(Path(__file__).parents[1] / "study")
+        monkeypatch.setattr(Cells, "function", f"series_cells:{name}")
+
+    return choose
+
+
+@pytest.mark.slow
+def test_every_experiment_runs_on_a_cpu_and_stands_in_one_table(run, album, capsys):
+    images = run.images(str(album))
+    restore(run, ANIME, images.head(1))
+    measure_cost(run, ANIME, images, repeats=2)
+    for name, values in TRIED.items():
+        measure_experiment(run, name, ANIME, images, values=values, repeats=2)
+    table = summarise_experiments(run)
+    assert (table["n_failed"] == 0).all(), table["failure"].dropna().tolist()
+    assert (table["n_runs"] == 2).all()
+    values = table.groupby("experiment")
+    found = {name: list(part["value"].dropna()) for name, part in values}
+    for name in ("batch", "size", "tile", "scale", "precision", "cpu"):
+        assert found[name] == list(map(str, TRIED[name]))
+    assert "background" not in found
+    assert "background none: not for realesrgan" in capsys.readouterr().out
+    table = table.set_index(["experiment", "value"])
+    batch = table.loc[("batch", "3")]
+    assert batch["per_picture_s"] == pytest.approx(batch["wall_time_s"] / 3)
+    assert batch["same_as_quality"]
+    assert table.loc[("scale", "2"), "output_width_px"] == 2 * images["width_px"][0]
+    assert (
+        table["seams_db"].notna().sum() == 1
+    )  # of the tile that is none there is none
+
+
+def test_nothing_is_measured_twice(run, album):
+    images, said = run.images(str(album)), []
+    for _ in range(2):
+        measure_experiment(
+            run, "size", "lanczos", images, values=[32], repeats=1, say=said.append
+        )
+    assert said[-1].endswith("1 of 1 sources already there, 0 to compute")
+
+
+def test_an_unknown_experiment_is_refused(run, album):
+    with pytest.raises(UnknownNameError, match=r"unknown experiment 'sizes'.*batch"):
+        measure_experiment(run, "sizes", "lanczos", run.images(str(album)))
+
+
+def test_sources_of_another_size_keep_their_proportion_and_have_their_own_digest(
+    run, album
+):
+    images = run.images(str(album))
+    smaller = resized(run, images, 32).set_index("source")
+    assert smaller.loc["cup@32px", ["width_px", "height_px"]].tolist() == [32, 24]
+    assert read_image(smaller.loc["cup@32px", "path"]).shape == (24, 32, 3)
+    assert not set(smaller["sha256"]) & set(images["sha256"])
+
+
+def test_a_run_is_cold_until_times_are_stable(run, album, plant):
+    plant("timed")
+    records = measure_cost(run, "lanczos", run.images(str(album)), repeats=12)
+    cold = records.loc[records["phase"] == "cold", "wall_time_s"]
+    assert list(cold) == [2.0, 1.5, 1.0]  # 12 repeats allow 2 runs of warm-up
+    assert (records["phase"] == "warm").sum() == 12
+
+
+def test_planted_bimodal_times_are_shown_and_every_value_is_kept(run, album, plant):
+    from evalkit import figures
+
+    plant("timed")
+    records = measure_cost(run, "lanczos", run.images(str(album)), repeats=14)
+    row = summarise_experiments(run).iloc[0]
+    # 14 runs: 0.61**14 + 14 * 0.39 * 0.61**13 < 0.01, and 0.62 is over it
+    assert (row["percentile"], row["percentile_s"]) == (61, 1.5)
+    axes = figures.wall_times(records).axes[0]
+    shown = [
+        x for line in axes.lines for x in line.get_xdata() if line.get_marker() == "o"
+    ]
+    assert sorted(shown) == [1.0] * 8 + [1.5] * 6
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("remembering", 2.0), ("steady", 1.0)])
+def test_a_restorer_that_remembers_pictures_is_caught(run, album, plant, name, ratio):
+    plant(name)
+    images = run.images(str(album))
+    measure_experiment(run, "rotating", "lanczos", images, repeats=5)
+    (row,) = summarise_experiments(run).to_dict("records")
+    assert row["rotating_ratio"] == ratio
+    assert row["is_cached"] == (name == "remembering")
+
+
+def test_every_experiment_is_named_in_the_notebook_that_offers_them():
+    notebook = (SHIPPED / "notebooks" / "30_cost.ipynb").read_text(encoding="utf-8")
+    assert [name for name in VALUES if f"`{name}`" not in notebook] == []
+
+
+def test_a_failed_value_is_a_row_with_its_reason(run, album):
+    (album / "cup.png").write_bytes(b"no picture")
+    measure_experiment(run, "batch", "lanczos", run.images(str(album)), values=[2])
+    (row,) = summarise_experiments(run).to_dict("records")
+    assert (row["n_runs"], row["n_failed"]) == (0, 1)
+    assert "cup.png" in row["failure"]
+
+
+def test_memory_over_time_has_the_stages(run, album):
+    samples = trace_memory(run, ANIME, run.images(str(album)))
+    assert samples["time_s"].is_monotonic_increasing
+    assert samples["stage"].iloc[0] == "load"
+    assert samples["rss_mib"].max() > 50
