@@ -72,3 +72,13 @@ def astronaut() -> np.ndarray:
     from skimage import data
 
     return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def strangers(tmp_path_factory) -> Path:
+    """The run folder of a study of odd pictures and names, see `strangers.py`."""
+    from strangers import study_once
+
+    folder = tmp_path_factory.getbasetemp()
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    return study_once((folder.parent if workers else folder) / "strangers")
