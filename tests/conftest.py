@@ -83,3 +83,13 @@ def album(tmp_path) -> Path:
     write_image(folder / "face.png", data.astronaut()[60:124, 190:254])
     write_image(folder / "cup.png", data.coffee()[100:148, 200:264])
     return folder
+
+
+@pytest.fixture(scope="session")
+def strangers(tmp_path_factory) -> Path:
+    """The run folder of a study of odd pictures and names, see `strangers.py`."""
+    from strangers import study_once
+
+    folder = tmp_path_factory.getbasetemp()
+    workers = "PYTEST_XDIST_WORKER" in os.environ
+    return study_once((folder.parent if workers else folder) / "strangers")

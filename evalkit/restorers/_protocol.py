@@ -296,7 +296,8 @@ class Restorer(ABC):
     ) -> list[Restored]:
         """Restore several pictures, at once where the restorer can.
 
-        Progress counts pictures. The rest is as in `restore`.
+        Progress counts pictures, of which those that go together end together. The
+        rest is as in `restore`.
         """
         groups: dict[object, list[int]] = {}
         for index, image in enumerate(images):

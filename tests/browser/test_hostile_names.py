@@ -1,60 +1,13 @@
 """An album whose names, texts and profiles are code: no notebook, no report runs it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
-from skimage import data
+from strangers import BROKEN_CODE, CODE
 
 pytestmark = pytest.mark.slow
 
-RUN = "document.title=`hacked`"
-NAMES = [
-    f'x"><svg onload={RUN}>y',
-    f"<img src=x onerror={RUN}>",
-    f"'onmouseover={RUN} x='",
-    f"[a](javascript:{RUN})",
-    "{{7*7}} $(touch hacked) `touch hacked`",
-    "=1+1|a|b",
-]
-BROKEN = f"<iframe onload={RUN}> broken"
 NOTEBOOKS = ("10_images", "20_restore-lanczos", "60_compare", "70_rate", "90_verdict")
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    """The run folder of a study of such an album."""
-    folder = tmp_path_factory.mktemp("hostile")
-    album = folder / "album"
-    album.mkdir()
-    told = PngImagePlugin.PngInfo()
-    told.add_text("Description", NAMES[0])
-    exif = Image.Exif()
-    exif[0x010E] = exif[0x013B] = NAMES[0]
-    for number, name in enumerate(NAMES):
-        picture = np.roll(data.astronaut()[60:124, 190:254], 9 * number, axis=1)
-        image = Image.fromarray(picture)
-        profile = NAMES[0].encode()  # broken, and what it says is told in a warning
-        image.save(album / f"{name}.png", pnginfo=told, exif=exif, icc_profile=profile)
-    (album / f"{BROKEN}.png").write_bytes(b"\x89PNG\r\n")
-    study = folder / "hostile.yaml"
-    study.write_text(
-        "name: hostile\nconditions: [lanczos]\nrepeats: 1\n", encoding="utf-8"
-    )
-    command = [sys.executable, "-m", "evalkit.cli", "study", str(study)]
-    subprocess.run(
-        [*command, "--images", str(album)],
-        env={**os.environ, "EVALKIT_RUNS": str(folder / "runs")},
-        cwd=folder,
-        check=True,
-        timeout=580,
-    )
-    (found,) = (path for path in (folder / "runs").glob("hostile-*") if path.is_dir())
-    return found
 
 
 def html_of(run: Path, notebook: str) -> str:
@@ -93,7 +46,7 @@ def wrongs_of(page, file: Path) -> list[str]:
     return [*wrong, *bad, *handlers]
 
 
-@pytest.mark.parametrize("name", NAMES[:4])
+@pytest.mark.parametrize("name", CODE[:4])
 def test_a_name_that_is_not_escaped_would_be_noticed(name, page, tmp_path):
     file = tmp_path / "raw.html"
     link = name.replace("[a](", '<a href="').rstrip(")") + '">'
@@ -102,34 +55,34 @@ def test_a_name_that_is_not_escaped_would_be_noticed(name, page, tmp_path):
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
-def test_an_executed_notebook_runs_no_name(run, notebook, page, tmp_path):
+def test_an_executed_notebook_runs_no_name(strangers, notebook, page, tmp_path):
     file = tmp_path / "notebook.html"
-    file.write_text(html_of(run, notebook), encoding="utf-8")
+    file.write_text(html_of(strangers, notebook), encoding="utf-8")
     assert wrongs_of(page, file) == []
     assert page.title() == "quiet"
 
 
-def test_the_report_runs_no_name(run, page):
-    assert wrongs_of(page, run / "report.html") == []
+def test_the_report_runs_no_name(strangers, page):
+    assert wrongs_of(page, strangers / "report.html") == []
     shown = page.inner_text("body")
-    for name in [*NAMES, BROKEN]:
+    for name in [*CODE, BROKEN_CODE]:
         assert name in shown
 
 
-def test_the_notebooks_show_the_names_as_they_are(run, page, tmp_path):
+def test_the_notebooks_show_the_names_as_they_are(strangers, page, tmp_path):
     file = tmp_path / "notebook.html"
-    file.write_text(html_of(run, "10_images"), encoding="utf-8")
+    file.write_text(html_of(strangers, "10_images"), encoding="utf-8")
     page.goto(file.as_uri())
     cells = page.eval_on_selector_all("td", "cells => cells.map(c => c.textContent)")
-    for name in [*NAMES, BROKEN]:
+    for name in [*CODE, BROKEN_CODE]:
         assert name in cells
 
 
-def test_the_markdown_tables_keep_their_columns(run):
+def test_the_markdown_tables_keep_their_columns(strangers):
     import markdown_it
 
-    files = {*(run / "tables").glob("*.md")}
-    for file in files - {run / "tables" / "article.md"}:  # of our own words
+    files = {*(strangers / "tables").glob("*.md")}
+    for file in files - {strangers / "tables" / "article.md"}:  # of our own words
         parser = markdown_it.MarkdownIt("commonmark").enable("table")
         tokens = parser.parse(file.read_text(encoding="utf-8"))
         inline = [child for t in tokens if t.type == "inline" for child in t.children]
@@ -138,5 +91,5 @@ def test_the_markdown_tables_keep_their_columns(run):
         assert tokens[-1].type == "table_close"
 
 
-def test_no_name_ran_in_a_shell(run):
-    assert not list(run.parents[1].rglob("hacked"))
+def test_no_name_ran_in_a_shell(strangers):
+    assert not list(strangers.parents[1].rglob("hacked"))

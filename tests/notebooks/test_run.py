@@ -56,12 +56,12 @@ def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
     if notebook.stem == "50_backends":
         arguments += ["-p", "network", "realesrgan-animevideo-x4"]
         arguments += ["-p", "longest_px", "40"]
-    if notebook.stem in ("20_restore", "30_cost"):
+    if notebook.stem == "20_restore":
         arguments += ["-p", "condition", "realesrgan-animevideo-x4"]
-    if notebook.stem == "40_stability":
+    if notebook.stem in ("30_cost", "40_stability"):
         arguments += ["-p", "condition", "lanczos"]
     if notebook.stem in ("60_compare", "70_rate"):
-        arguments += ["-y", "conditions: [lanczos, realesrgan-animevideo-x4]"]
+        arguments += ["-y", "conditions: [lanczos, bicubic]"]
     done = papermill(notebook, tmp_path, *arguments)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (Path(os.environ["EVALKIT_RUNS"]) / "adhoc").is_dir()

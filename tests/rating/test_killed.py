@@ -16,7 +16,7 @@ from evalkit.rating import Session, Store
 
 HERE = Path(__file__).parent
 some_kills = pytest.mark.parametrize(
-    "n_kills", [5, pytest.param(100, marks=pytest.mark.soak)]
+    "n_kills", [3, pytest.param(100, marks=pytest.mark.soak)]
 )
 
 

@@ -13,8 +13,8 @@ from evalkit.errors import OutOfMemoryError
 from evalkit.records.keys import record_key
 from evalkit.restorers import load_restorer, plan_restorer, restorers
 from evalkit.restorers._protocol import Call
-from evalkit.restorers.engines.canvas import SEAM, Tiling
-from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.canvas import SEAM, Canvas, Job, Tiling
+from evalkit.restorers.engines.tiling import Pass, _blended, restore_tiled
 from evalkit.restorers.engines.torch import Engine
 from evalkit.restorers.gpen.background import REALESRNET
 from evalkit.restorers.realesrgan.network import (
@@ -106,8 +106,7 @@ def test_a_tile_needs_3_gib_at_most_and_a_larger_one_more(network, precision):
     side = network.auto_tile("cuda:0", precision)
     assert side % TILE_STEP == side % network.step == 0
     needed = [
-        (tile + 2 * network.margin_px + SEAM) ** 2
-        * (network.peak_values * VALUE_BYTES[precision])
+        (tile + 2 * network.margin_px + SEAM) ** 2 * network._px_bytes(precision)
         for tile in (side, side + TILE_STEP)
     ]
     assert needed[0] <= 3 * GIB < needed[1]
@@ -159,6 +158,24 @@ def test_the_peak_is_that_of_the_networks_tensors(network):
         module(source)
     assert network.peak_values == pytest.approx(held.peak / 64**2, rel=0.09)
     assert network.peak_values >= held.peak / 64**2
+
+
+def test_what_an_output_becomes_on_the_device_is_counted():
+    """More than a compact network itself takes in fp16."""
+    network, side = NETWORKS["realesrgan-animevideo-x4"], 64
+    tiling = network.tiling("cuda:0", 0)
+    canvas = Canvas(np.zeros((side, side, 3), np.uint16), tiling)
+    output = torch.zeros(1, 3, 4 * side, 4 * side, dtype=torch.float16)
+    with torch.inference_mode(), Held([output]) as held:
+        values = output.float()
+        levels = [
+            part.contiguous() for part in _blended([canvas], [Job(0, 0, 0)], values)
+        ]
+    taken = output.nbytes + 4 * held.peak
+    assert levels[1].shape == (4 * side, 4 * side, 3)
+    assert taken > network.peak_values * VALUE_BYTES["fp16"] * side**2
+    room = network.fit(Device(1, "fp16", network), side, side)[0].room_px
+    assert taken / side**2 == pytest.approx(GIB / room, rel=1e-4)
 
 
 def test_the_article_s_picture_needs_about_5_gib_in_fp16():

@@ -11,7 +11,9 @@ import psutil
 import pytest
 
 from evalkit.images import read_image, write_image
+from evalkit.rating import Session
 from evalkit.records import RecordStore
+from evalkit.study import open_run, ratings_store
 
 EVALKIT = [sys.executable, "-m", "evalkit.cli"]
 
@@ -34,7 +36,9 @@ def runs() -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, runs):
+def test_a_study_is_made_then_nothing_then_only_what_is_new_or_rated(
+    album, study_file, runs
+):
     told = study(study_file, "--images", album)
     run = runs / "mine-album"
     lines = told.splitlines()
@@ -73,6 +77,21 @@ def test_a_study_is_made_then_nothing_then_only_what_is_new(album, study_file, r
     assert "new" in (run / "tables" / "images.csv").read_text(encoding="utf-8")
     pdfs = {pdf.stem for pdf in run.glob("figures/*.pdf")}
     assert pdfs == {png.stem for png in run.glob("figures/*.png")}
+
+    def changed_at() -> dict[str, float]:
+        files = [*(run / "notebooks").iterdir(), run / "report.html"]
+        return {file.name: file.stat().st_mtime for file in files}
+
+    before = changed_at()
+    store = ratings_store(open_run(str(run)))
+    session = Session(store, "s01", run / "rating" / "stimuli")
+    item = session.handle({"type": "start"})["item"]["id"]
+    score = {"item": item, "attempt": "1", "value": 2, "seconds": 1.0}
+    session.handle({"type": "answer", **score})
+    study(study_file, "--images", album)
+    after = changed_at()
+    changed = {name for name in before if after[name] != before[name]}
+    assert changed == {"80_scores.ipynb", "90_verdict.ipynb", "report.html"}
 
 
 def descendants(pid: int) -> list[psutil.Process]:

@@ -1,7 +1,6 @@
 """Rating in a run folder: planned of what was made, served by the command, resumed."""
 
 import json
-import os
 import re
 import shutil
 import signal
@@ -16,7 +15,6 @@ from skimage import data
 
 from evalkit.errors import StudyError
 from evalkit.images import write_image
-from evalkit.rating import Session
 from evalkit.study import (
     detectable_difference,
     plan_rating,
@@ -210,28 +208,3 @@ def test_the_commands_export_import_and_delete(run, tmp_path):
     assert ratings_store(run).scores().empty
     assert evalkit("import", file, run.path) == "1 new answers\n"
     assert len(ratings_store(run).scores()) == 1
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_new_scores_make_their_analysis_and_the_report_stale_and_only_those(
-    album, tmp_path
-):
-    (album / "face.png").unlink()
-    file = tmp_path / "mine.yaml"
-    file.write_text("name: mine\nconditions: [lanczos]\nrepeats: 1\n", encoding="utf-8")
-
-    def study() -> dict[str, float]:
-        command = [sys.executable, "-m", "evalkit.cli", "study", str(file)]
-        subprocess.run([*command, "--images", str(album)], check=True)
-        files = [*(run.path / "notebooks").iterdir(), run.path / "report.html"]
-        return {file.name: file.stat().st_mtime for file in files}
-
-    run = open_run(f"{os.environ['EVALKIT_RUNS']}/mine-album")
-    before = study()
-    store = ratings_store(run)
-    session = Session(store, "s01", run.path / "rating" / "stimuli")
-    session.handle(answer(session.handle({"type": "start"}), 2))
-    after = study()
-    changed = {name for name in before if after[name] != before[name]}
-    assert changed == {"80_scores.ipynb", "90_verdict.ipynb", "report.html"}

@@ -26,6 +26,10 @@ CUDA_BATCH_PX = 512 * 512
 
 VALUE_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
 
+LEVEL_BYTES = 4 + 4 + 2 + 2
+"""What a value of the output becomes on the device, all of it at once: float32, that
+clipped, uint16, and that laid out by pixels. See `evalkit.restorers.engines.canvas`."""
+
 TILE_STEP = 32
 """On CUDA a tile's side is a multiple of it, so that a little more or less of free
 memory makes no other tiles."""
@@ -119,7 +123,12 @@ class Network:
         )
 
     def _px_bytes(self, precision: str) -> int:
-        return self.peak_values * VALUE_BYTES[precision]
+        """A source pixel's, at the worst moment of the network, or of its output."""
+        value_bytes = VALUE_BYTES[precision]
+        n_outputs = 3 * self.scale**2
+        return max(
+            self.peak_values * value_bytes, n_outputs * (value_bytes + LEVEL_BYTES)
+        )
 
     def tiling(self, device: str, tile: int | str) -> Tiling:
         """How the tuned runner cuts a picture; ``auto`` as if memory sufficed."""
