@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from evalkit import faces
 from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._routing import ROUTES, decide, look
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 
@@ -39,7 +39,7 @@ class Auto(Restorer):
         self._loaded: dict[str, Restorer] = {}
         self._lock = threading.Lock()
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         single = single_precision(self.plan.resolved)
         with call.watch("route"), calculating_in(single):
             route, _, (rule, *seen) = decide(look(image, self._detector))

@@ -11,7 +11,7 @@ from evalkit.errors import SettingError, TableError, UnknownNameError
 from evalkit.images import SUFFIXES, Picture, picture_files, read_image
 from evalkit.paths import imageset_dir
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 
 PAIRS = "pairs.csv"
 
@@ -23,7 +23,7 @@ class Outputs(Restorer):
         super().__init__(plan)
         self._by_source = join(Path(plan.resolved["folder"]))
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         name = self.parameters["name"]
         if call.source is None:
             raise SettingError(

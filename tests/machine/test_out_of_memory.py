@@ -25,7 +25,7 @@ from evalkit.profiling import isolation
 from evalkit.profiling._worker import _describe
 from evalkit.profiling.budget import is_starved
 from evalkit.restorers import load_restorer, plan_restorer
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.canvas import Tiling
 from evalkit.restorers.engines.tiling import Pass, restore_tiled
 from evalkit.restorers.engines.torch import Engine
@@ -143,7 +143,7 @@ class Device(Engine):
 
 
 def call():
-    return Call(progress=lambda done, total: None, cancel=lambda: False)
+    return Context(progress=lambda done, total: None, cancel=lambda: False)
 
 
 def in_tiles(error):

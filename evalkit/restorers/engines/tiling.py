@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.restorers._protocol import Call, stop_if
+from evalkit.restorers._protocol import Context, stop_if
 from evalkit.restorers.engines.canvas import Canvas, Job, Planes, Tiling
 from evalkit.restorers.engines.levels import Finish, Values, ends
 from evalkit.restorers.engines.torch import Batch, Engine
@@ -66,7 +66,7 @@ class Pass:
 
 
 def restore_tiled(
-    sources: Sequence[Picture], step: Pass, call: Call
+    sources: Sequence[Picture], step: Pass, call: Context
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one size with a network that sees windows of them.
 
@@ -140,7 +140,7 @@ def _attempt(
     engine: Engine,
     tiling: Tiling,
     n_together: int,
-    call: Call,
+    call: Context,
 ) -> list[Picture]:
     canvases = [Canvas(source, tiling) for source in sources]
     started: deque[tuple[list[Job], Batch, Finish]] = deque()

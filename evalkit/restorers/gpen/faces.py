@@ -15,7 +15,7 @@ from evalkit import faces
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.faces import Mask
 from evalkit.faces.parser import Parser
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.levels import Then, Values, ends, library_of, to_levels
 from evalkit.restorers.engines.tiling import check_output
 from evalkit.restorers.engines.torch import Batch, Engine
@@ -62,7 +62,7 @@ class FaceRestorer:
     def __call__(
         self,
         crops: Sequence[Crop],
-        call: Call,
+        call: Context,
         notes: Sequence[list[str]] | None = None,
     ) -> list[Crop]:
         """Restore crops of `side` and of one dtype, which stays.
@@ -101,7 +101,7 @@ class FaceRestorer:
         found = zip(crops, restored, strict=True)
         return [levels_of(self._with_skin_of(crop, face, call)) for crop, face in found]
 
-    def mask(self, face: Crop, call: Call) -> Mask:
+    def mask(self, face: Crop, call: Context) -> Mask:
         """Where a restored face is pasted, ``(side, side)``."""
         classes = self._classes(face, call)
         with call.watch("blend"):
@@ -112,14 +112,14 @@ class FaceRestorer:
             resized: Mask = cv2.resize(mask, (self.side, self.side))
         return resized
 
-    def _classes(self, face: Crop, call: Call) -> NDArray[np.uint8] | None:
+    def _classes(self, face: Crop, call: Context) -> NDArray[np.uint8] | None:
         if self.parser is None:
             return None
         with call.watch("parse"):
             return self.parser(faces.as_rgb8(face))
 
     def _with_skin_of(
-        self, crop: Crop, face: NDArray[np.float32], call: Call
+        self, crop: Crop, face: NDArray[np.float32], call: Context
     ) -> NDArray[np.float32]:
         classes = self._classes(np.rint(face * 255).astype(np.uint8), call)
         with call.watch("blend"):
@@ -132,7 +132,7 @@ class FaceRestorer:
             return faces.protect_skin(source, face, skin)
 
     def _run_safely(
-        self, batch: Batch, then: Then, call: Call, notes: Sequence[list[str]]
+        self, batch: Batch, then: Then, call: Context, notes: Sequence[list[str]]
     ) -> list[NDArray[Any]]:
         """What `then` makes of each face, in fp32 where it is none."""
         made = self._run(self.engine, batch, then, call, notes)
@@ -158,7 +158,7 @@ class FaceRestorer:
         engine: Engine,
         batch: Batch,
         then: Then,
-        call: Call,
+        call: Context,
         notes: Sequence[list[str]],
     ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Of each face the ends of the output, and what is made of it."""

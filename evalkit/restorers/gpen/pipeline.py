@@ -16,8 +16,8 @@ from evalkit.faces import Detector, Face
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
-    Call,
     Cancel,
+    Context,
     Plan,
     Restored,
     Restorer,
@@ -39,7 +39,7 @@ UPSTREAM_LONGEST, UPSTREAM_SHRUNK = 1500, 1000
 """A picture with a longer side is shrunk to the other before upstream finds faces."""
 
 
-Background: TypeAlias = Callable[[Picture, Call], Picture]
+Background: TypeAlias = Callable[[Picture, Context], Picture]
 """Enlarges a picture by `BACKGROUND_SCALE`; its channels and dtype stay."""
 
 
@@ -62,7 +62,7 @@ class Begun:
 
     """
 
-    call: Call
+    call: Context
     faces: Sequence[Any]
     crop: Callable[[Any], Crop]
     add: Callable[[Any, Crop, Crop], None]
@@ -89,7 +89,7 @@ class GpenRestorer(Restorer):
         self._is_upstream = plan.resolved["runner"] == "upstream"
         self._strength = plan.resolved["strength"] / 100
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         return self._together([self._begin(image, call)])[0]
 
     def _kind(self, image: Picture) -> object:
@@ -110,7 +110,7 @@ class GpenRestorer(Restorer):
             for output, call in zip(made, calls, strict=True)
         ]
 
-    def _begin(self, image: Picture, call: Call) -> Begun:
+    def _begin(self, image: Picture, call: Context) -> Begun:
         drops_bits = self._is_upstream and image.dtype == np.uint16
         call.notes += _notes_on(image, drops_bits=drops_bits)
         stop_if(call.cancel)
@@ -143,7 +143,7 @@ class GpenRestorer(Restorer):
                 picture.add(face, crop, pixels)
         return [picture.end() for picture in pictures]
 
-    def _one_face(self, image: Picture, call: Call) -> Begun:
+    def _one_face(self, image: Picture, call: Context) -> Begun:
         """The picture is a face: stretched to the network's square, and back."""
         rgb, side = colours(image), self.face_restorer.side
         restored: list[Crop] = []
@@ -178,7 +178,7 @@ class GpenRestorer(Restorer):
 
         return Begun(call=call, faces=[None], crop=crop, add=add, end=end)
 
-    def _whole_picture(self, image: Picture, call: Call) -> Begun:
+    def _whole_picture(self, image: Picture, call: Context) -> Begun:
         rgb, side = colours(image), self.face_restorer.side
         with call.watch("detect"):
             if self._is_upstream:
@@ -249,7 +249,7 @@ class GpenRestorer(Restorer):
                 self._detector, picture, confidence, side, cv2.INTER_LINEAR
             )
 
-    def _canvas(self, image: Picture, n_faces: int, call: Call) -> Picture:
+    def _canvas(self, image: Picture, n_faces: int, call: Context) -> Picture:
         """What the faces are pasted on: the picture, or what `background` makes."""
         if self._background is None:
             return image.copy()

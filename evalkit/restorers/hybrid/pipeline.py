@@ -19,7 +19,7 @@ from evalkit.features import sharpness
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
-    Call,
+    Context,
     Plan,
     Restored,
     Restorer,
@@ -101,7 +101,7 @@ class Parts:
             self._loaded = {n: p.load() for n, p in enumerate(plan.parts)}
 
     def use(
-        self, n: int, image: Picture, call: Call, work: Callable[[Restorer], Result]
+        self, n: int, image: Picture, call: Context, work: Callable[[Restorer], Result]
     ) -> Result:
         """Let part `n` work; let it go if the other would not fit beside it."""
         plan, other = self._plans[n], self._plans[1 - n]
@@ -152,7 +152,7 @@ class Hybrid(Restorer):
         self._parts = Parts(plan)
         self._detector, self._published, self._parser = detector, published, parser
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         rgb = colours(image)
         with call.watch("detect"):
             found = [_whole(rgb)] if call.aligned else self._find(rgb)
@@ -224,7 +224,7 @@ class Hybrid(Restorer):
             return f"sharpness {limits['sharp_enough']:g} or more"
         return None
 
-    def _enlarge(self, image: Picture, n_faces: int, call: Call) -> Picture:
+    def _enlarge(self, image: Picture, n_faces: int, call: Context) -> Picture:
         progress = call.of_background(n_faces)
 
         def work(part: Restorer) -> Restored:
@@ -241,7 +241,7 @@ class Hybrid(Restorer):
         chosen: Sequence[int],
         pairs: Mapping[int, Published],
         canvas: Canvas,
-        call: Call,
+        call: Context,
     ) -> None:
         """Restore the faces, or look them up, and lay them over the background."""
         apart, step = replace(call, watch=Stopwatch()), 1
@@ -268,7 +268,7 @@ class Hybrid(Restorer):
         _add_stages(call, "faces", apart.watch.stages_s)
 
     def _given(
-        self, pair: Published, frame: Matrix, canvas: Canvas, call: Call
+        self, pair: Published, frame: Matrix, canvas: Canvas, call: Context
     ) -> tuple[FaceRestorer, Matrix]:
         """What gives a published face, and the frame that it was aligned to."""
         crop = faces.as_rgb8(warped(canvas.source, frame, MASK_SIDE))
@@ -302,5 +302,5 @@ def _frame(face: Face) -> Matrix:
     return np.vstack((faces.to_frame(face.landmarks, MASK_SIDE), (0, 0, 1)))
 
 
-def _add_stages(call: Call, whose: str, stages_s: Mapping[str, float]) -> None:
+def _add_stages(call: Context, whose: str, stages_s: Mapping[str, float]) -> None:
     call.watch.stages_s |= {f"{whose} {n}": passed for n, passed in stages_s.items()}

@@ -12,8 +12,8 @@ from evalkit.errors import EvalkitError, SettingError, WeightsError
 from evalkit.images import Picture
 from evalkit.provenance import versions
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Work, count_work
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._work import CostBound, count_work
 from evalkit.restorers.ncnn.child import Task
 from evalkit.restorers.ncnn.pictures import (
     as_rgb8,
@@ -88,7 +88,7 @@ class NcnnRealESRGAN(Restorer):
         super().__init__(plan)
         self._backend = backend
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         if image.dtype == np.uint16:
             call.notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
         with call.watch("prepare"):
@@ -172,7 +172,7 @@ def build(plan: Plan) -> Restorer:
     return NcnnRealESRGAN(plan, backend)
 
 
-def work(name: str, settings: Settings, height: int, width: int) -> Work:
+def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`."""
     network, precision = NETWORKS[name], settings["precision"].split()[0]
     tiles = in_tiles(network, settings["tile"], height, width, mirrors=True)

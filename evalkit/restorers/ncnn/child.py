@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import EvalkitError, KilledError, OutOfMemoryError
 from evalkit.machine.out_of_memory import sign_in
-from evalkit.restorers._protocol import Call, stop_if
+from evalkit.restorers._protocol import Context, stop_if
 
 Rgb8 = NDArray[np.uint8]
 """Shape ``(height, width, 3)``, R, G, B, sRGB-encoded, uint8."""
@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
     picture: Rgb8
     tile: int
-    call: Call
+    call: Context
 
     @property
     def n_tiles(self) -> int:

@@ -9,7 +9,7 @@ from evalkit.errors import PackageMissingError, SettingError
 from evalkit.imports.basicsr import missing
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Work, count_work
+from evalkit.restorers._work import CostBound, count_work
 from evalkit.restorers.engines.torch import MakeEngine, pick_device, pick_precision
 from evalkit.restorers.realesrgan.network import CITATION, NETWORKS
 from evalkit.restorers.realesrgan.work import batches_of
@@ -124,7 +124,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     return TunedRealESRGAN(plan, passes, notes)
 
 
-def work(name: str, settings: Settings, height: int, width: int) -> Work:
+def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`; of two possible second passes the lesser counts.
 
     The upstream runner with tiles holds source and output besides.

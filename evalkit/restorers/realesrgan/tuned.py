@@ -13,8 +13,8 @@ from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
-    Call,
     Cancel,
+    Context,
     Plan,
     Progress,
     Restored,
@@ -76,7 +76,7 @@ def load_pass(
 
 
 def enlarge(
-    images: Sequence[Picture], step: Pass, call: Call, *, alpha: str
+    images: Sequence[Picture], step: Pass, call: Context, *, alpha: str
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one shape and dtype once; see `restore_tiled`.
 
@@ -111,7 +111,7 @@ class TunedRealESRGAN(Restorer):
         super().__init__(plan, [*notes, *plan.notes])
         self._passes = tuple(passes)
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         return self._together([image], call, self._passes)[0]
 
     def _kind(self, image: Picture) -> object:
@@ -149,7 +149,7 @@ class TunedRealESRGAN(Restorer):
         ]
 
     def _together(
-        self, images: Sequence[Picture], call: Call, passes: Sequence[Pass]
+        self, images: Sequence[Picture], call: Context, passes: Sequence[Pass]
     ) -> list[Picture]:
         settings, planned = self.plan.resolved, self._windows(images)
         pictures = list(images)

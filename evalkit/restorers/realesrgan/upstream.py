@@ -16,7 +16,7 @@ import numpy as np
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
+from evalkit.restorers._protocol import Context, Plan, Restorer, stop_if
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 from evalkit.restorers.realesrgan.work import TILE_PAD
@@ -54,7 +54,7 @@ class UpstreamRealESRGAN(Restorer):
         super().__init__(plan, (runs, *plan.notes))
         self._upsampler = _upsampler(settings, module, network_scale)
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, call: Context) -> Picture:
         settings = self.plan.resolved
         has_alpha = image.shape[2:] == (4,) and settings["alpha"] == "network"
         n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
@@ -115,7 +115,7 @@ def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> An
 
 
 def _guarded(
-    model: Callable[[torch.Tensor], torch.Tensor], call: Call, n_tiles: int
+    model: Callable[[torch.Tensor], torch.Tensor], call: Context, n_tiles: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The network, raising what `RealESRGANer` does not catch, counting its tiles."""
     import torch
