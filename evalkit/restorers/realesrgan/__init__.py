@@ -84,7 +84,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         resolved={**settings, **told},
         weights=weights,
         notes=tuple(notes),
-        preload=(f"{__name__}.basicsr",) if runner == "upstream" else (),
+        preload=(f"{__name__}.upstream",) if runner == "upstream" else (),
     )
 
 
@@ -104,9 +104,11 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     n_own = 1 if denoise_strength == 1 else 2
     own, second = plan.weights[:n_own], plan.weights[n_own:]
     if settings["runner"] == "upstream":
-        from evalkit.restorers.realesrgan.basicsr import upstream_module
         from evalkit.restorers.realesrgan.network import load_module
-        from evalkit.restorers.realesrgan.upstream import UpstreamRealESRGAN
+        from evalkit.restorers.realesrgan.upstream import (
+            UpstreamRealESRGAN,
+            upstream_module,
+        )
 
         module = load_module(network, own, denoise_strength, upstream_module)
         return UpstreamRealESRGAN(plan, module, network.scale)

@@ -1,4 +1,9 @@
-"""RealESRGANer as the package has it, its failures made errors from outside."""
+"""RealESRGANer as the package has it, its failures made errors from outside.
+
+Its packages take seconds to import: this module brings them once for all forked workers
+of ``upstream``, and is imported nowhere else. The networks of the tuned runner are in
+`evalkit.restorers.realesrgan.modules`.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,23 @@ import numpy as np
 
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
+from evalkit.imports.basicsr import import_basicsr
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import Context, Plan, Restorer, stop_if
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 from evalkit.restorers.realesrgan.work import TILE_PAD
 
+import_basicsr()
+
+from basicsr.archs.rrdbnet_arch import RRDBNet  # noqa: E402
+from realesrgan import utils  # noqa: E402
+from realesrgan.archs.srvgg_arch import SRVGGNetCompact  # noqa: E402
+
 if TYPE_CHECKING:
     import torch
+
+    from evalkit.restorers.realesrgan.network import Network
 
 PRE_PAD = 0
 """Default of upstream's script ``inference_realesrgan.py``, as is tile 0."""
@@ -87,6 +101,24 @@ class UpstreamRealESRGAN(Restorer):
         return restored
 
 
+def upstream_module(network: Network) -> torch.nn.Module:
+    """The network as Real-ESRGAN's packages define it, not yet trained."""
+    features = network.n_features
+    if network.n_blocks:
+        module: torch.nn.Module = RRDBNet(
+            num_in_ch=3,
+            num_out_ch=3,
+            scale=network.scale,
+            num_feat=features,
+            num_block=network.n_blocks,
+        )
+        return module.eval()
+    module = SRVGGNetCompact(
+        num_feat=features, num_conv=network.n_convolutions, upscale=network.scale
+    )
+    return module.eval()
+
+
 def _on_the_host(output: torch.Tensor) -> torch.Tensor:
     """What `RealESRGANer.enhance` does next, and finds done."""
     return output.float().cpu()
@@ -95,8 +127,6 @@ def _on_the_host(output: torch.Tensor) -> torch.Tensor:
 def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:
     """A `RealESRGANer`; it takes weights only from a file with the key ``params``."""
     import torch
-
-    from evalkit.restorers.realesrgan.basicsr import utils
 
     vars(utils)["print"] = _log  # each tile, and 16 bits, are printed
     with tempfile.TemporaryDirectory() as folder:
