@@ -264,14 +264,14 @@ class Restorer(ABC):
 
         """
         check_picture(image)
-        call = self._call(progress, cancel, aligned=aligned, source=source)
-        stop_if(call.cancel)
+        context = self._context(progress, cancel, aligned=aligned, source=source)
+        stop_if(context.cancel)
         with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
-            output = self._restore(image, call)
-        stages_s = call.watch.settled()
-        return Restored(image=output, stages_s=stages_s, notes=call.notes)
+            output = self._restore(image, context)
+        stages_s = context.watch.settled()
+        return Restored(image=output, stages_s=stages_s, notes=context.notes)
 
-    def _call(
+    def _context(
         self,
         progress: Progress | None,
         cancel: Cancel | None,

@@ -20,14 +20,14 @@ OPTIONS = {
 class Interpolation(Restorer):
     """OpenCV's enlargement, on the sRGB values; colours count by their alpha."""
 
-    def _restore(self, image: Picture, call: Context) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         scale = self.plan.resolved["scale"]
         height, width = image.shape[:2]
-        with call.watch("resize"):
+        with context.watch("resize"):
             output = _enlarge(
                 image, int(width * scale), int(height * scale), self.plan.spec.name
             )
-        call.progress(1, 1)
+        context.progress(1, 1)
         return output
 
 

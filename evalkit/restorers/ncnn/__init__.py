@@ -88,23 +88,23 @@ class NcnnRealESRGAN(Restorer):
         super().__init__(plan)
         self._backend = backend
 
-    def _restore(self, image: Picture, call: Context) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         if image.dtype == np.uint16:
-            call.notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
-        with call.watch("prepare"):
+            context.notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
+        with context.watch("prepare"):
             colours = as_rgb8(image)
         height, width = colours.shape[:2]
         tile = self.plan.resolved["tile"] or max(SMALLEST_SIDE, height, width)
-        task = Task(at_least(colours, SMALLEST_SIDE), tile, call)
+        task = Task(at_least(colours, SMALLEST_SIDE), tile, context)
         output, stages_s = self._backend(task)
-        with call.watch("blend"):
+        with context.watch("blend"):
             output = output[: height * SCALE, : width * SCALE]
             if self.plan.resolved["device_name"].startswith(SOFTWARE):
                 output, notes = unwrapped(output, colours)
-                call.notes += notes
+                context.notes += notes
             check_tiles(output, colours, tile)
             restored = as_source(output, image, self.plan.resolved["scale"])
-        call.watch.stages_s |= stages_s
+        context.watch.stages_s |= stages_s
         return restored
 
 

@@ -68,18 +68,18 @@ class UpstreamRealESRGAN(Restorer):
         super().__init__(plan, (runs, *plan.notes))
         self._upsampler = _upsampler(settings, module, network_scale)
 
-    def _restore(self, image: Picture, call: Context) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         settings = self.plan.resolved
         has_alpha = image.shape[2:] == (4,) and settings["alpha"] == "network"
         n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
-        call.watch = Stopwatch(_synchronize(settings["device"]))
+        context.watch = Stopwatch(_synchronize(settings["device"]))
         upsampler = copy.copy(self._upsampler)
         # what another restorer sets meanwhile, in another thread, is not for this one
         network = calculating_in(self._single)(upsampler.model)
-        upsampler.model = _guarded(network, call, n_tiles)
+        upsampler.model = _guarded(network, context, n_tiles)
         # what the watch gives for `with` decorates a function as well
-        upsampler.pre_process = call.watch("upload")(upsampler.pre_process)
-        upsampler.post_process = call.watch("download")(
+        upsampler.pre_process = context.watch("upload")(upsampler.pre_process)
+        upsampler.post_process = context.watch("download")(
             lambda post_process=upsampler.post_process: _on_the_host(post_process())
         )
         try:
@@ -93,11 +93,11 @@ class UpstreamRealESRGAN(Restorer):
             raise OutputRejectedError(f"RealESRGANer failed: {error}") from error
         if output.dtype != image.dtype:
             output = output.astype(np.uint16) * np.uint16(257)
-            call.notes.append(
+            context.notes.append(
                 "upstream takes 16 bits without a value over 256 for 8 bits"
             )
         restored = _with_red_and_blue_swapped(output)
-        call.watch.add_rest("blend")
+        context.watch.add_rest("blend")
         return restored
 
 
@@ -145,7 +145,7 @@ def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> An
 
 
 def _guarded(
-    model: Callable[[torch.Tensor], torch.Tensor], call: Context, n_tiles: int
+    model: Callable[[torch.Tensor], torch.Tensor], context: Context, n_tiles: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The network, raising what `RealESRGANer` does not catch, counting its tiles."""
     import torch
@@ -154,10 +154,10 @@ def _guarded(
 
     def run(tile: torch.Tensor) -> torch.Tensor:
         nonlocal done
-        stop_if(call.cancel)
+        stop_if(context.cancel)
         try:
             with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"):
-                with call.watch("network"):
+                with context.watch("network"):
                     output = model(tile)
                 is_finite = torch.isfinite(output).all()
         except RuntimeError as error:
@@ -165,7 +165,7 @@ def _guarded(
         if not is_finite:
             raise OutputRejectedError("the network's output holds NaN or infinity")
         done += 1
-        call.progress(done, n_tiles)
+        context.progress(done, n_tiles)
         return output
 
     return run
