@@ -1,17 +1,5 @@
 """evalkit: loaders, profilers and steps of a study of image restorers."""
 
-from evalkit.imports import lazy
+from evalkit.imports import attach_stub
 
-__getattr__, __all__ = lazy(
-    {
-        "faces": "evalkit.faces",
-        "imagesets": "evalkit.imagesets",
-        "load_restorer": "evalkit.restorers",
-        "metrics": "evalkit.metrics",
-        "read_image": "evalkit.images",
-        "restorers": "evalkit.restorers",
-        "stats": "evalkit.stats",
-        "study": "evalkit.study",
-        "write_image": "evalkit.images",
-    }
-)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__)

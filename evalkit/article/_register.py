@@ -1,18 +1,20 @@
 """The register of claims, ``data/claims.yaml``, checked as it is read."""
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Literal, TypeAlias
 
-import yaml
+from pydantic import StrictFloat, StrictInt
 
-from evalkit.errors import TableError, UnknownNameError
+from evalkit.errors import TableError
+from evalkit.errors.yaml import read_registry, refuse_repeated
 from evalkit.paths import data_file
 
-KINDS = ("protocol", "rating", "metric", "measure", "upstream", "offer", "rule")
+Kind: TypeAlias = Literal[
+    "protocol", "rating", "metric", "measure", "upstream", "offer", "rule"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +38,7 @@ class Claim:
     unit
         Of `claimed`; None where it has none.
     kind
-        One of `KINDS`; the head of ``data/claims.yaml`` explains them.
+        The head of ``data/claims.yaml`` explains each.
     test
         How this project tests it.
     caution
@@ -49,8 +51,8 @@ class Claim:
     subject: str
     setting: str
     quantity: str
-    claimed: str | int | float
-    kind: str
+    claimed: str | StrictInt | StrictFloat
+    kind: Kind
     test: str
     unit: str | None = None
     caution: str | None = None
@@ -79,7 +81,12 @@ class Article:
     machine: Mapping[str, str]
 
 
-T = TypeVar("T", Claim, Article)
+@dataclass(frozen=True, slots=True)
+class _Register:
+    __pydantic_config__ = {"extra": "forbid", "str_min_length": 1}  # noqa: RUF012
+
+    article: Article
+    claims: tuple[Claim, ...]
 
 
 @cache
@@ -88,10 +95,9 @@ def load_claims() -> tuple[Claim, ...]:
 
     Raises
     ------
-    UnknownNameError
-        A key that is not a field of `Claim`.
     TableError
-        A missing field, a value of the wrong type, an unknown kind, a repeated id.
+        An unknown key, a missing field, a value of the wrong type, an unknown kind, a
+        repeated id.
 
     """
     return read_claims(data_file("claims.yaml"))
@@ -99,62 +105,16 @@ def load_claims() -> tuple[Claim, ...]:
 
 def read_claims(path: Path) -> tuple[Claim, ...]:
     """Read every claim of a file, as `load_claims` does of ``data/claims.yaml``."""
-    claims = tuple(_make(Claim, entry) for entry in _read(path)["claims"])
-    for claim in claims:
-        _check(claim)
-    ids = [claim.id for claim in claims]
-    repeated = sorted({id_ for id_ in ids if ids.count(id_) > 1})
-    if repeated:
-        raise TableError(f"{path}: claims given twice: {', '.join(repeated)}")
+    claims = _read(path).claims
+    refuse_repeated(path, (claim.id for claim in claims), TableError)
     return claims
 
 
 @cache
 def load_article() -> Article:
     """Read the identity and the machine of the article from ``data/claims.yaml``."""
-    entry = dict(_read(data_file("claims.yaml"))["article"])
-    return _make(Article, entry | {"machine": MappingProxyType(entry["machine"])})
+    return _read(data_file("claims.yaml")).article
 
 
-def _read(path: Path) -> dict[str, Any]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or set(content) != {"article", "claims"}:
-        raise TableError(f"{path}: expected the keys article and claims")
-    return content
-
-
-def _make(kind: type[T], entry: Mapping[str, Any]) -> T:
-    name = f"{kind.__name__.lower()} {entry.get('id', '')}".strip()
-    known = {field.name: field for field in fields(kind)}
-    for key in entry:
-        if key not in known:
-            raise UnknownNameError(f"field of {name}", key, known)
-    missing = [
-        field.name
-        for field in known.values()
-        if field.default is MISSING and field.name not in entry
-    ]
-    if missing:
-        raise TableError(f"{name}: missing {', '.join(missing)}")
-    return kind(**entry)
-
-
-def _check(claim: Claim) -> None:
-    """Raise `TableError` for a value that is not what its field expects."""
-    for field in fields(claim):
-        value = getattr(claim, field.name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        if isinstance(value, str) and value:
-            continue
-        if value is None and field.default is None:
-            continue
-        if is_number and field.name == "claimed":
-            continue
-        expected = "text or a number" if field.name == "claimed" else "text"
-        raise TableError(
-            f"claim {claim.id}: {field.name} expected {expected}, got {value!r}"
-        )
-    if claim.kind not in KINDS:
-        raise TableError(
-            f"claim {claim.id}: kind expected {', '.join(KINDS)}, got {claim.kind!r}"
-        )
+def _read(path: Path) -> _Register:
+    return read_registry(path, _Register, "a register of claims", TableError)

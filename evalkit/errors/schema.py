@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING, Any, get_args
 
 from evalkit.errors import did_you_mean
 
 if TYPE_CHECKING:
-    from pydantic import BaseModel, ValidationError
+    from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
 LONGEST_SHOWN = 80
@@ -43,7 +44,7 @@ EXPECTED = {
 
 
 def problems(
-    error: "ValidationError", content: Any, model: "type[BaseModel] | None" = None
+    error: "ValidationError", content: Any, model: type | None = None
 ) -> list[str]:
     """One sentence for each place in `content` that is not as it must be.
 
@@ -54,14 +55,14 @@ def problems(
     content
         What it was given.
     model
-        Whose keys are named where one is unknown.
+        Whose keys are named where one is unknown: of pydantic, or a dataclass.
 
     """
     by_place: dict[tuple[Any, ...], list[ErrorDetails]] = {}
     for found in error.errors(include_url=False):
         by_place.setdefault(_place(found, content), []).append(found)
     return [
-        _sentence(place, found, model)
+        _sentence(place, _written(place, content, model), found, model)
         for place, found in by_place.items()
         # a branch of a union that was not meant
         if not any(len(place) < len(o) and o[: len(place)] == place for o in by_place)
@@ -98,11 +99,11 @@ def _place(found: "ErrorDetails", content: Any) -> tuple[Any, ...]:
 
 def _sentence(
     place: tuple[Any, ...],
+    where: str,
     found: "list[ErrorDetails]",
-    model: "type[BaseModel] | None",
+    model: type | None,
 ) -> str:
     kinds = {each["type"] for each in found}
-    where = _written(place)
     if "missing" in kinds:
         return f"{where} is missing"
     if kinds & {*UNKNOWN_KEY}:
@@ -129,16 +130,33 @@ def _expected(found: "ErrorDetails") -> str:
     return template.format(**found.get("ctx", {})) if template else "of another kind"
 
 
-def _written(place: tuple[Any, ...]) -> str:
-    """As in ``rating.conditions[2]``."""
-    parts = [f"[{p}]" if isinstance(p, int) else f".{p}" for p in place]
-    return "".join(parts).removeprefix(".")
+def _written(place: tuple[Any, ...], content: Any, model: type | None) -> str:
+    """As in ``rating.conditions[2]``; ``claims[S1].kind`` where the model has an id."""
+    written = ""
+    for depth, part in enumerate(place, 1):
+        inner = content[part] if isinstance(content, list) else content.get(part)
+        content = inner if isinstance(inner, dict | list) else {}
+        if isinstance(part, int):
+            names = {"id", "name"} & {*_keys(model, place[:depth])}
+            label = next((content[name] for name in names if name in content), part)
+            written += f"[{label}]"
+        else:
+            written += f".{part}"
+    return written.removeprefix(".")
 
 
-def _keys(model: "type[BaseModel] | None", place: tuple[Any, ...]) -> Mapping[str, Any]:
+def _keys(model: Any, place: tuple[Any, ...]) -> Mapping[str, Any]:
     """The fields of the model at that place; nothing where there is none."""
     for part in place:
-        field = model.model_fields.get(part) if model else None
-        inner: Any = field.annotation if field else None
-        model = inner if hasattr(inner, "model_fields") else None
-    return model.model_fields if model else {}
+        if isinstance(part, int):
+            model = next(iter(get_args(model)), None)
+        else:
+            model = _fields(model).get(part)
+    return _fields(model)
+
+
+def _fields(model: Any) -> Mapping[str, Any]:
+    """What each field of a model is; nothing where it is none."""
+    if hasattr(model, "model_fields"):
+        return {name: field.annotation for name, field in model.model_fields.items()}
+    return {f.name: f.type for f in fields(model)} if is_dataclass(model) else {}

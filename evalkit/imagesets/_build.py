@@ -163,13 +163,14 @@ def _files_hold(entry: dict[str, Any]) -> bool:
 
 
 def _recipe_key(recipe: Recipe) -> str:
-    told = json.dumps([dict(recipe.facts), recipe.inputs, _code()], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()
+    maker = getattr(recipe.make, "func", recipe.make).__module__  # also of a partial
+    facts = [dict(recipe.facts), recipe.inputs, _code(maker)]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 @cache
-def _code() -> list[str]:
-    """What, beside a recipe, decides the bytes: this code and the libraries."""
+def _code(maker: str) -> list[str]:
+    """What, beside a recipe, decides the bytes: its code, ours and the libraries."""
     own = [digest(source) for source in sorted(Path(__file__).parent.glob("*.py"))]
     libraries = [f"{library} {found}" for library, found in versions(LIBRARIES).items()]
-    return [code_digest(["evalkit.images"]), *own, *libraries]
+    return [code_digest(["evalkit.images", maker]), *own, *libraries]

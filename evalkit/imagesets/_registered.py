@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import yaml
-
+from evalkit.errors import ImageError
+from evalkit.errors.yaml import read_registry, refuse_repeated
 from evalkit.paths import cache_dir, data_file
 from evalkit.weights import fetch_file
 
@@ -77,9 +77,28 @@ class RegisteredPicture:
         return {"source": source, "is_synthetic": False, **known, **changes}
 
 
+@dataclass(frozen=True, slots=True)
+class _Registry:
+    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
+
+    pictures: tuple[RegisteredPicture, ...]
+
+
 @cache
 def registered() -> Mapping[str, RegisteredPicture]:
     """Every registered picture by name, in the order of the file."""
-    entries = yaml.safe_load(data_file("images.yaml").read_text(encoding="utf-8"))
-    pictures = [RegisteredPicture(**entry) for entry in entries]
-    return MappingProxyType({picture.name: picture for picture in pictures})
+    return read_pictures(data_file("images.yaml"))
+
+
+def read_pictures(path: Path) -> Mapping[str, RegisteredPicture]:
+    """The pictures of a file such as ``data/images.yaml``.
+
+    Raises
+    ------
+    ImageError
+        An unknown key, a wrong value, a name given twice.
+
+    """
+    read = read_registry(path, _Registry, "a registry of pictures", ImageError)
+    refuse_repeated(path, (picture.name for picture in read.pictures), ImageError)
+    return MappingProxyType({picture.name: picture for picture in read.pictures})

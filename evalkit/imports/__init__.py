@@ -1,13 +1,15 @@
 """Names that are imported when they are first used (PEP 562)."""
 
 import gc
-import importlib
-from collections.abc import Callable, Iterable, Mapping
-from types import ModuleType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import lazy_loader
 
-def import_modules(names: Iterable[str]) -> list[ModuleType]:
+
+@contextmanager
+def without_collector() -> Iterator[None]:
     """Import without the garbage collector, which takes a fifth of the time.
 
     What modules make stays: there is next to nothing to collect.
@@ -15,24 +17,26 @@ def import_modules(names: Iterable[str]) -> list[ModuleType]:
     is_collecting = gc.isenabled()
     gc.disable()
     try:
-        return [importlib.import_module(name) for name in names]
+        yield
     finally:
         if is_collecting:
             gc.enable()
 
 
-def lazy(names: Mapping[str, str]) -> tuple[Callable[[str], Any], list[str]]:
-    """Make a package's ``__getattr__`` and ``__all__``.
+def attach_stub(package: str, file: str) -> tuple[Callable[[str], Any], Any, list[str]]:
+    """Make a package's ``__getattr__``, ``__dir__`` and ``__all__`` of its stub.
 
-    Of each name the module that it comes from; the module itself where that ends in
-    the name.
+    As `lazy_loader.attach_stub`, which knows the names from the ``__init__.pyi`` beside
+    `file`; but without the garbage collector, and with the names in the error.
     """
+    attach, list_names, names = lazy_loader.attach_stub(package, file)
 
     def find(name: str) -> Any:
         if name not in names:
-            raise AttributeError(f"no such name: {name!r}; known: {', '.join(names)}")
-        (module,) = import_modules([names[name]])
-        is_module = module.__name__.rpartition(".")[2] == name
-        return module if is_module else getattr(module, name)
+            raise AttributeError(
+                f"no such name in {package}: {name!r}; known: {', '.join(names)}"
+            )
+        with without_collector():
+            return attach(name)
 
-    return find, sorted(names)
+    return find, list_names, names

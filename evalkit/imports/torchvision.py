@@ -1,10 +1,11 @@
 """torchvision, made lighter."""
 
+import importlib
 import sys
 import types
 from typing import Any
 
-from evalkit.imports import import_modules
+from evalkit.imports import without_collector
 
 
 def import_torchvision() -> None:
@@ -26,7 +27,8 @@ def import_torchvision() -> None:
     stand_ins = {module.__name__: module for module in (compiler, utils)}
     sys.modules.update(stand_ins)
     try:
-        import_modules(["torchvision"])
+        with without_collector():
+            importlib.import_module("torchvision")
     finally:
         for name in stand_ins:
             del sys.modules[name]

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import importlib
 import json
 import os
 import select
@@ -13,7 +14,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit.imports import import_modules
+from evalkit.imports import without_collector
 from evalkit.machine.cgroup import oom_kills
 from evalkit.profiling._worker import DUMP_SIGNAL, work
 from evalkit.profiling.memory import max_rss_mib, process_peak_rss_mib
@@ -58,7 +59,9 @@ def serve(control: int, parent: int, preload: list[str]) -> None:
 
     Requests come from the socket with the descriptor `control`.
     """
-    import_modules(preload)
+    with without_collector():
+        for name in preload:
+            importlib.import_module(name)
     gc.freeze()  # a worker's collector leaves these pages shared
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     requests = socket.socket(fileno=control)

@@ -62,10 +62,10 @@ def record_key(
 def code_digest(modules: Iterable[str]) -> str:
     """SHA-256, in hexadecimal, of modules' source text and all they use of evalkit.
 
-    Imports are followed through the text, inside functions too, and so are modules
-    whose whole name is a text of its own, for a later import; but for
-    `WITHOUT_PICTURES`. In another package than evalkit those of that package are
-    followed, too. A restorer that is loaded by its name must be given as one of
+    Imports are followed through the text and through a package's stub, inside functions
+    too, and so are modules whose whole name is a text of its own, for a later import;
+    but for `WITHOUT_PICTURES`. In another package than evalkit those of that package
+    are followed, too. A restorer that is loaded by its name must be given as one of
     `modules` (dotted names).
 
     Raises
@@ -101,7 +101,9 @@ def _read(
 ) -> tuple[str, tuple[str, ...]]:
     """The digest of a file, and the modules that it imports and that may matter."""
     text = path.read_text(encoding="utf-8")
-    imported = sorted(set(_imports(ast.parse(text, str(path)), package)))
+    stub = path.with_suffix(".pyi")  # of a package that lazily imports what it names
+    lazy = stub.read_text(encoding="utf-8") if stub.is_file() else ""
+    imported = sorted(set(_imports(ast.parse(f"{text}\n{lazy}", str(path)), package)))
     return hashlib.sha256(text.encode()).hexdigest(), tuple(imported)
 
 

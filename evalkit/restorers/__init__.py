@@ -8,24 +8,37 @@ from urllib.parse import quote, unquote
 
 from evalkit.discover import discover
 from evalkit.errors import SettingError, UnknownNameError
-from evalkit.restorers._options import COMMON_OPTIONS
+from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import (
+    Cancel,
+    Context,
     Plan,
+    Progress,
     Restored,
     Restorer,
     RestorerSpec,
+    Settings,
+    stop_if,
 )
+from evalkit.restorers._work import CostBound
 
 __all__ = [
+    "Cancel",
+    "Context",
+    "CostBound",
+    "Option",
     "Plan",
+    "Progress",
     "Restored",
     "Restorer",
     "RestorerSpec",
+    "Settings",
     "condition_name",
     "load_restorer",
     "parse_condition",
     "plan_restorer",
     "restorers",
+    "stop_if",
 ]
 
 

@@ -13,7 +13,7 @@ from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.weights import WeightsInUse
 
 if TYPE_CHECKING:
-    from evalkit.restorers._work import Work
+    from evalkit.restorers._work import CostBound
 
 Settings: TypeAlias = Mapping[str, Any]
 """Every setting of a restorer by name, JSON-able."""
@@ -61,7 +61,9 @@ class Plan:
     def modules(self) -> list[str]:
         """Those whose text, with what they import, decides what is made."""
         inner = [module for part in self.parts for module in part.modules]
-        return [self.spec.build.__module__, *inner]
+        makers = (self.spec.plan, self.spec.build)
+        # a partial says that it is of functools
+        return [*(getattr(m, "func", m).__module__ for m in makers), *inner]
 
     @property
     def weights_kind(self) -> str:
@@ -133,7 +135,7 @@ class RestorerSpec:
     licence: str
     plan: Callable[["RestorerSpec", Settings], Plan]
     build: Callable[[Plan], "Restorer"]
-    work: Callable[[Settings, int, int], "Work"] | None = None
+    work: Callable[[Settings, int, int], "CostBound"] | None = None
     takes_names: bool = False
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()
@@ -170,7 +172,7 @@ class Restored:
 
 
 @dataclass(slots=True, kw_only=True)
-class Call:
+class Context:
     """What belongs to one call, so that threads share nothing that changes.
 
     Attributes
@@ -262,22 +264,22 @@ class Restorer(ABC):
 
         """
         check_picture(image)
-        call = self._call(progress, cancel, aligned=aligned, source=source)
-        stop_if(call.cancel)
+        context = self._context(progress, cancel, aligned=aligned, source=source)
+        stop_if(context.cancel)
         with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
-            output = self._restore(image, call)
-        stages_s = call.watch.settled()
-        return Restored(image=output, stages_s=stages_s, notes=call.notes)
+            output = self._restore(image, context)
+        stages_s = context.watch.settled()
+        return Restored(image=output, stages_s=stages_s, notes=context.notes)
 
-    def _call(
+    def _context(
         self,
         progress: Progress | None,
         cancel: Cancel | None,
         *,
         aligned: bool = False,
         source: str | None = None,
-    ) -> Call:
-        return Call(
+    ) -> Context:
+        return Context(
             progress=progress or (lambda _done, _total: None),
             cancel=cancel or (lambda: False),
             aligned=aligned,
@@ -332,8 +334,14 @@ class Restorer(ABC):
         raise NotImplementedError
 
     @abstractmethod
-    def _restore(self, image: Picture, call: Call) -> Picture:
-        """The output; its stages and notes are added to those of `call`."""
+    def _restore(self, image: Picture, context: Context) -> Picture:
+        """Make the output, with the dtype of `image`, which must stay as it is.
+
+        ``context.progress(done, total)`` must be called after each tile, face or
+        picture, and last with both numbers equal, even where there is one step only.
+        ``with context.watch("network"):`` counts the seconds of a stage;
+        ``context.notes`` takes notes; ``stop_if(context.cancel)`` goes between steps.
+        """
 
 
 def stop_if(cancel: Cancel) -> None:

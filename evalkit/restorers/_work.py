@@ -31,7 +31,7 @@ class Batches(NamedTuple):
     n_batches: float = 1.0
 
 
-class Work(NamedTuple):
+class CostBound(NamedTuple):
     """A lower bound of what a restorer does for one picture.
 
     Attributes
@@ -55,7 +55,7 @@ class Work(NamedTuple):
 
 def count_work(
     batches: Iterable[Batches], precision: str, held_values: float = 0
-) -> Work:
+) -> CostBound:
     """Count the work of networks run one after another, without running them.
 
     Parameters
@@ -85,7 +85,9 @@ def count_work(
         weights[network] = counted[3]
     n_weights = sum(weights.values())
     held = held_values * torch_dtype(precision).itemsize
-    return Work(precision, operations, n_weights + largest + held, n_weights + moved)
+    return CostBound(
+        precision, operations, n_weights + largest + held, n_weights + moved
+    )
 
 
 @cache

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from evalkit import faces
 from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._routing import ROUTES, decide, look
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 
@@ -39,28 +39,28 @@ class Auto(Restorer):
         self._loaded: dict[str, Restorer] = {}
         self._lock = threading.Lock()
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         single = single_precision(self.plan.resolved)
-        with call.watch("route"), calculating_in(single):
+        with context.watch("route"), calculating_in(single):
             route, _, (rule, *seen) = decide(look(image, self._detector))
-        call.notes += [f"route {route}: {rule}", *seen]
+        context.notes += [f"route {route}: {rule}", *seen]
         if ROUTES[route] not in self._plans:
-            call.notes.append(fallback_note(route))
+            context.notes.append(fallback_note(route))
             route = FALLBACK
         if route == "gpen":
-            with call.watch("enlarge"):
+            with context.watch("enlarge"):
                 scale = self.plan.resolved["scale"]
                 height, width = (round(scale * side) for side in image.shape[:2])
                 image = resize(image, width, height)
         made = self._load(ROUTES[route]).restore(
             image,
-            aligned=call.aligned,
-            source=call.source,
-            progress=call.progress,
-            cancel=call.cancel,
+            aligned=context.aligned,
+            source=context.source,
+            progress=context.progress,
+            cancel=context.cancel,
         )
-        call.watch.stages_s |= made.stages_s
-        call.notes += made.notes
+        context.watch.stages_s |= made.stages_s
+        context.notes += made.notes
         return made.image
 
     def _load(self, name: str) -> Restorer:

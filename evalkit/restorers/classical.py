@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from evalkit.images import Picture
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Work
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._work import CostBound
 
 OPTIONS = {
     "scale": Option(
@@ -20,14 +20,14 @@ OPTIONS = {
 class Interpolation(Restorer):
     """OpenCV's enlargement, on the sRGB values; colours count by their alpha."""
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         scale = self.plan.resolved["scale"]
         height, width = image.shape[:2]
-        with call.watch("resize"):
+        with context.watch("resize"):
             output = _enlarge(
                 image, int(width * scale), int(height * scale), self.plan.spec.name
             )
-        call.progress(1, 1)
+        context.progress(1, 1)
         return output
 
 
@@ -53,10 +53,10 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     return Plan(spec=spec, requested=settings, resolved=settings)
 
 
-def work(settings: Settings, height: int, width: int) -> Work:
+def work(settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`: a grey picture of 8 bits, read, and its output, made."""
     n_bytes = height * width * (1 + settings["scale"] ** 2)
-    return Work("none", 0, n_bytes, n_bytes)
+    return CostBound("none", 0, n_bytes, n_bytes)
 
 
 def _entry(name: str, citation: str) -> RestorerSpec:

@@ -11,7 +11,7 @@ from evalkit.errors import SettingError, TableError, UnknownNameError
 from evalkit.images import SUFFIXES, Picture, picture_files, read_image
 from evalkit.paths import imageset_dir
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 
 PAIRS = "pairs.csv"
 
@@ -23,18 +23,18 @@ class Outputs(Restorer):
         super().__init__(plan)
         self._by_source = join(Path(plan.resolved["folder"]))
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         name = self.parameters["name"]
-        if call.source is None:
+        if context.source is None:
             raise SettingError(
                 f"{name} needs the source's name, restore(image, source='stem'); "
                 f"known: {', '.join(sorted(self._by_source))}"
             )
-        path = _find(name, call.source, self._by_source)
-        with call.watch("decode"):
+        path = _find(name, context.source, self._by_source)
+        with context.watch("decode"):
             output = _with_dtype(read_image(path), image.dtype)
-        call.progress(1, 1)
-        call.notes.append(f"made by others: {path.name}, SHA-256 {_digest(path)}")
+        context.progress(1, 1)
+        context.notes.append(f"made by others: {path.name}, SHA-256 {_digest(path)}")
         return output
 
 

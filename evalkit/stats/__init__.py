@@ -5,24 +5,25 @@ package finds them and offers their names, all loaded at the first use. `confide
 the coverage of an interval; `n_resamples` and `seed` are those of its bootstrap.
 """
 
-import importlib
-import pkgutil
+import sys
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from evalkit.discover import discover_names
+
 
 @cache
-def _statistics() -> dict[str, Any]:
-    names = [info.name for info in pkgutil.iter_modules(__path__)]
-    modules = [importlib.import_module(f"{__name__}.{name}") for name in names]
-    return {
-        name: getattr(module, name) for module in modules for name in module.__all__
-    }
+def _statistics() -> Mapping[str, Any]:
+    return discover_names(sys.modules[__name__])
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__") or name not in _statistics():
-        raise AttributeError(f"no such name in {__name__}: {name!r}")
+    if name.startswith("__"):  # Python asks for these; no statistic is meant
+        raise AttributeError(name)
+    if name not in _statistics():
+        known = ", ".join(_statistics())
+        raise AttributeError(f"no such name in {__name__}: {name!r}; known: {known}")
     return _statistics()[name]
 
 

@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.errors.told import told_in_a_line
-from evalkit.imports import import_modules
+from evalkit.imports import without_collector
 from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study.parameters import check_parameters, notebook_path
@@ -53,8 +53,8 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
         Ctrl-C reached the kernel, too.
 
     """
-    import_modules(["papermill"])
-    import papermill
+    with without_collector():
+        import papermill
 
     check_parameters(name, parameters)
     source = notebook_path(name)

@@ -8,7 +8,6 @@ change to the package.
 
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +15,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from evalkit.errors import WeightsError
-from evalkit.errors.schema import problems
+from evalkit.errors.yaml import read_registry, refuse_repeated
 from evalkit.paths import data_file
 
 
@@ -36,8 +35,6 @@ class RegisteredFile:
         Where size and digest come from, and what is peculiar.
 
     """
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
     file: str
     size_bytes: int | None
@@ -70,8 +67,6 @@ class CarriedWeights:
 
     """
 
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
-
     package: str
     param: RegisteredFile
     bin: RegisteredFile
@@ -101,8 +96,6 @@ class WeightsFile:
         The package that defines the network, where it is not ours.
 
     """
-
-    __pydantic_config__ = {"extra": "forbid"}  # noqa: RUF012
 
     name: str
     network: str
@@ -160,21 +153,8 @@ def _merged() -> tuple[dict[str, WeightsFile], dict[str, str]]:
 
 @cache
 def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> _Registry:
-    import yaml
-    from pydantic import TypeAdapter, ValidationError
-
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        read = TypeAdapter(_Registry).validate_python(content)
-    except ValidationError as error:
-        told = "; ".join(problems(error, content))
-        raise WeightsError(f"{path} is not a registry of weights: {told}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise WeightsError(f"{path} is not a registry of weights: {error}") from error
-    counted = Counter(entry.name for entry in read.weights)
-    twice = sorted(name for name, count in counted.items() if count > 1)
-    if twice:
-        raise WeightsError(f"{path} names twice: {', '.join(twice)}")
+    read = read_registry(path, _Registry, "a registry of weights", WeightsError)
+    refuse_repeated(path, (entry.name for entry in read.weights), WeightsError)
     return read
 
 

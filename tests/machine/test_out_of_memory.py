@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
+from evalkit.imports.basicsr import missing
 from evalkit.machine.out_of_memory import (
     PATTERNS,
     SAID,
@@ -25,11 +26,10 @@ from evalkit.profiling import isolation
 from evalkit.profiling._worker import _describe
 from evalkit.profiling.budget import is_starved
 from evalkit.restorers import load_restorer, plan_restorer
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.canvas import Tiling
 from evalkit.restorers.engines.tiling import Pass, restore_tiled
 from evalkit.restorers.engines.torch import Engine
-from evalkit.restorers.realesrgan.upstream import _guarded
 
 IMPOSSIBLE_BYTES = 2**60
 
@@ -143,7 +143,7 @@ class Device(Engine):
 
 
 def call():
-    return Call(progress=lambda done, total: None, cancel=lambda: False)
+    return Context(progress=lambda done, total: None, cancel=lambda: False)
 
 
 def in_tiles(error):
@@ -166,32 +166,40 @@ def test_the_tile_does_not_halve_for_another_error():
         in_tiles(OTHERS[0])
 
 
+@pytest.fixture
+def guarded(need):
+    need(not missing("realesrgan", "this test"), missing("realesrgan", "this test"))
+    from evalkit.restorers.realesrgan.upstream import _guarded
+
+    return _guarded
+
+
 @pytest.mark.parametrize("error", RAISED, ids=NAMES)
-def test_a_starved_upstream_is_out_of_memory_and_not_rejected(error):
+def test_a_starved_upstream_is_out_of_memory_and_not_rejected(guarded, error):
     def network(tile):
         raise error
 
     with pytest.raises(OutOfMemoryError) as caught:
-        _guarded(network, call(), 1)(torch.zeros(1, 3, 4, 4))
+        guarded(network, call(), 1)(torch.zeros(1, 3, 4, 4))
     assert _describe(caught.value)[0] == "oom"
 
 
-def test_a_failing_upstream_is_rejected():
+def test_a_failing_upstream_is_rejected(guarded):
     def network(tile):
         raise OTHERS[1]
 
     with pytest.raises(OutputRejectedError) as caught:
-        _guarded(network, call(), 1)(torch.zeros(1, 3, 4, 4))
+        guarded(network, call(), 1)(torch.zeros(1, 3, 4, 4))
     assert _describe(caught.value)[0] == "rejected"
 
 
-def test_upstreams_output_is_looked_at_inside_the_guard(monkeypatch):
+def test_upstreams_output_is_looked_at_inside_the_guard(guarded, monkeypatch):
     def starved(output):
         raise RAISED[0]
 
     monkeypatch.setattr(torch, "isfinite", starved)
     with pytest.raises(OutOfMemoryError):
-        _guarded(lambda tile: tile, call(), 1)(torch.zeros(1, 3, 4, 4))
+        guarded(lambda tile: tile, call(), 1)(torch.zeros(1, 3, 4, 4))
 
 
 @pytest.mark.parametrize("code", [1, 3, -6])

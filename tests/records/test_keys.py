@@ -72,7 +72,9 @@ def package(tmp_path, monkeypatch):
         "downloads.py": "",
         "paths.py": "",
         "report/__init__.py": "",
-        "__init__.py": "lazy({'read_image': 'evalkit.images', 'x': 'evalkit.report'})",
+        "__init__.py": "__getattr__ = attach_stub(__name__, __file__)",
+        "__init__.pyi": "from .images import read_image as read_image\n"
+        "from . import report as report\n",
     }.items():
         path = tmp_path / name
         path.parent.mkdir(exist_ok=True)

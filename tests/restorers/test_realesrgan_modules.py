@@ -13,7 +13,7 @@ from evalkit.restorers.realesrgan.network import NETWORKS, build_module
 @torch.inference_mode()
 def test_our_networks_are_upstreams_to_the_bit(need, name):
     need(not missing("basicsr", "this test"), missing("basicsr", "this test"))
-    from evalkit.restorers.realesrgan.basicsr import upstream_module
+    from evalkit.restorers.realesrgan.upstream import upstream_module
 
     network = replace(NETWORKS[name], n_blocks=min(2, NETWORKS[name].n_blocks))
     ours, theirs = build_module(network), upstream_module(network)

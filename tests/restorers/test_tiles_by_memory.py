@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from evalkit.errors import OutOfMemoryError
 from evalkit.records.keys import record_key
 from evalkit.restorers import load_restorer, plan_restorer, restorers
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.canvas import SEAM, Canvas, Job, Tiling
 from evalkit.restorers.engines.tiling import Pass, _blended, restore_tiled
 from evalkit.restorers.engines.torch import Engine
@@ -64,7 +64,7 @@ def gradient(height, width):
 
 
 def call():
-    return Call(progress=lambda done, total: None, cancel=lambda: False)
+    return Context(progress=lambda done, total: None, cancel=lambda: False)
 
 
 def made(device, height, width, **more):

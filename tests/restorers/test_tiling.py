@@ -6,7 +6,7 @@ import torch
 from scipy import ndimage
 
 from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.canvas import SEAM, Tiling
 from evalkit.restorers.engines.tiling import Pass, restore_tiled
 from evalkit.restorers.engines.torch import Engine
@@ -41,7 +41,7 @@ def blurred(batch):
 def run(sources, engine, *, in_fp32=None, progress=None, cancel=None, **tiling):
     tiling = {"scale": 2, "tile": 0, "margin": RADIUS, **tiling}
     step = Pass(engine=engine, tiling=Tiling(**tiling), in_fp32=in_fp32)
-    call = Call(
+    call = Context(
         progress=progress or (lambda done, total: None),
         cancel=cancel or (lambda: False),
     )

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from evalkit.errors import OutOfMemoryError, SettingError
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines import torch as _torch
 from evalkit.restorers.engines.canvas import Tiling
 from evalkit.restorers.engines.tiling import Pass, restore_tiled
@@ -231,7 +231,7 @@ def test_what_leaves_a_gpu_is_levels(queued, precision, dtype):
 
     def restored(engine, **tiling):
         step = Pass(engine=engine, tiling=Tiling(**tiling), in_fp32=None)
-        call = Call(progress=lambda *_: None, cancel=lambda: False)
+        call = Context(progress=lambda *_: None, cancel=lambda: False)
         made, _ = restore_tiled(sources, step, call)
         return np.stack(made).astype(int), set(call.watch.stages_s)
 

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.restorers._protocol import Call, stop_if
+from evalkit.restorers._protocol import Context, stop_if
 from evalkit.restorers.engines.canvas import Canvas, Job, Planes, Tiling
 from evalkit.restorers.engines.levels import Finish, Values, ends
 from evalkit.restorers.engines.torch import Batch, Engine
@@ -66,7 +66,7 @@ class Pass:
 
 
 def restore_tiled(
-    sources: Sequence[Picture], step: Pass, call: Call
+    sources: Sequence[Picture], step: Pass, context: Context
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one size with a network that sees windows of them.
 
@@ -80,7 +80,7 @@ def restore_tiled(
         Each ``(H, W)`` or ``(H, W, 3)``, uint8 or uint16, of one height and width.
     step
         The network, and how they are cut for it.
-    call
+    context
         Its watch gets the stages upload, network, download and blend; windows are
         counted.
 
@@ -108,7 +108,7 @@ def restore_tiled(
     while True:
         try:
             with oom_as_ours(f"a picture of {width}x{height} px"):
-                return _attempt(sources, engine, tiling, n_together, call), notes
+                return _attempt(sources, engine, tiling, n_together, context), notes
         except OutOfMemoryError as error:
             tile = math.ceil(min(tiling.tile or longest, longest) / 2)
             if n_together > 1:
@@ -140,7 +140,7 @@ def _attempt(
     engine: Engine,
     tiling: Tiling,
     n_together: int,
-    call: Call,
+    context: Context,
 ) -> list[Picture]:
     canvases = [Canvas(source, tiling) for source in sources]
     started: deque[tuple[list[Job], Batch, Finish]] = deque()
@@ -151,21 +151,23 @@ def _attempt(
         nonlocal done
         jobs, batch, finish = started.popleft()
         made = finish()
-        with call.watch("blend"):
+        with context.watch("blend"):
             found = zip(jobs, batch, made[::2], made[1::2], strict=True)
             for job, window, extremes, levels in found:
                 check_output(window, extremes, window.size * tiling.scale**2)
                 canvases[job.picture].write(job, levels)
         done += len(jobs)
-        call.progress(done, total)
+        context.progress(done, total)
 
     for jobs in _batches(canvases, tiling.batch_px, n_together):
-        stop_if(call.cancel)
-        with call.watch("upload"):
+        stop_if(context.cancel)
+        with context.watch("upload"):
             batch = np.stack(
                 [_window(sources[j.picture], canvases[0], j) for j in jobs]
             )
-        finish = engine.start_then(batch, call.watch, partial(_blended, canvases, jobs))
+        finish = engine.start_then(
+            batch, context.watch, partial(_blended, canvases, jobs)
+        )
         started.append((jobs, batch, finish))
         if len(started) > engine.n_ahead:
             collect()

@@ -15,7 +15,7 @@ from evalkit import faces
 from evalkit.errors import RandomWeightsWarning, SettingError, WeightsError
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Batches, Work, count_work
+from evalkit.restorers._work import Batches, CostBound, count_work
 from evalkit.restorers.engines.tf32 import SINGLE
 from evalkit.restorers.engines.torch import (
     Engine,
@@ -196,7 +196,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     )
 
 
-def work(name: str, settings: Settings, height: int, width: int) -> Work:
+def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`: for one face. A picture without any takes less.
 
     What finds and parses faces is left out.

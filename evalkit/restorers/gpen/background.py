@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.errors import WeightsError
 from evalkit.images import Picture
-from evalkit.restorers._protocol import Call, Plan, Restorer, Settings
+from evalkit.restorers._protocol import Context, Plan, Restorer, Settings
 from evalkit.restorers._work import Batches
 from evalkit.restorers.engines.canvas import Tiling
 from evalkit.restorers.engines.tf32 import single_precision
@@ -108,11 +108,11 @@ def load_background(plan: Plan) -> Background | None:
 
 
 def _by_restorer(restorer: Restorer) -> Background:
-    def enlarge(image: Picture, call: Call) -> Picture:
-        made = restorer.restore(image, progress=call.progress, cancel=call.cancel)
+    def enlarge(image: Picture, context: Context) -> Picture:
+        made = restorer.restore(image, progress=context.progress, cancel=context.cancel)
         for stage, passed_s in made.stages_s.items():
-            call.watch.add(stage, passed_s)
-        call.notes += [f"background: {note}" for note in made.notes]
+            context.watch.add(stage, passed_s)
+        context.notes += [f"background: {note}" for note in made.notes]
         return made.image
 
     return enlarge
@@ -131,9 +131,9 @@ def _load_realesrnet(found: WeightsInUse, settings: Settings) -> Pass:
 
 
 def _by_network(step: Pass) -> Background:
-    def enlarge(image: Picture, call: Call) -> Picture:
-        outputs, notes = enlarge_all([image], step, call, alpha="interpolate")
-        call.notes += [f"background: {note}" for note in (step.engine.name, *notes)]
+    def enlarge(image: Picture, context: Context) -> Picture:
+        outputs, notes = enlarge_all([image], step, context, alpha="interpolate")
+        context.notes += [f"background: {note}" for note in (step.engine.name, *notes)]
         return outputs[0]
 
     return enlarge

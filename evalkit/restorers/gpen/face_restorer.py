@@ -15,7 +15,7 @@ from evalkit import faces
 from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.faces import Mask
 from evalkit.faces.parser import Parser
-from evalkit.restorers._protocol import Call
+from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.levels import Then, Values, ends, library_of, to_levels
 from evalkit.restorers.engines.tiling import check_output
 from evalkit.restorers.engines.torch import Batch, Engine
@@ -62,7 +62,7 @@ class FaceRestorer:
     def __call__(
         self,
         crops: Sequence[Crop],
-        call: Call,
+        context: Context,
         notes: Sequence[list[str]] | None = None,
     ) -> list[Crop]:
         """Restore crops of `side` and of one dtype, which stays.
@@ -74,10 +74,10 @@ class FaceRestorer:
         ----------
         crops
             May be of several pictures.
-        call
+        context
             Theirs.
         notes
-            Of each crop's picture; None for those of `call`.
+            Of each crop's picture; None for those of `context`.
 
         Raises
         ------
@@ -89,22 +89,24 @@ class FaceRestorer:
         """
         dtype = crops[0].dtype
         peak = np.float32(np.iinfo(dtype).max)
-        with call.watch("upload"):
+        with context.watch("upload"):
             stacked = np.stack(crops).transpose(0, 3, 1, 2)
             batch = stacked.astype(np.float32) / peak * 2 - 1
         levels_of = partial(to_levels, dtype=dtype, truncate=self.truncate)
         then = partial(_finished, finish=None if self.skin_protection else levels_of)
-        told = notes or [call.notes] * len(crops)
-        restored = self._run_safely(batch, then, call, told)
+        told = notes or [context.notes] * len(crops)
+        restored = self._run_safely(batch, then, context, told)
         if not self.skin_protection:
             return restored
         found = zip(crops, restored, strict=True)
-        return [levels_of(self._with_skin_of(crop, face, call)) for crop, face in found]
+        return [
+            levels_of(self._with_skin_of(crop, face, context)) for crop, face in found
+        ]
 
-    def mask(self, face: Crop, call: Call) -> Mask:
+    def mask(self, face: Crop, context: Context) -> Mask:
         """Where a restored face is pasted, ``(side, side)``."""
-        classes = self._classes(face, call)
-        with call.watch("blend"):
+        classes = self._classes(face, context)
+        with context.watch("blend"):
             if classes is None:
                 mask = faces.soft_rectangle()
             else:
@@ -112,17 +114,17 @@ class FaceRestorer:
             resized: Mask = cv2.resize(mask, (self.side, self.side))
         return resized
 
-    def _classes(self, face: Crop, call: Call) -> NDArray[np.uint8] | None:
+    def _classes(self, face: Crop, context: Context) -> NDArray[np.uint8] | None:
         if self.parser is None:
             return None
-        with call.watch("parse"):
+        with context.watch("parse"):
             return self.parser(faces.as_rgb8(face))
 
     def _with_skin_of(
-        self, crop: Crop, face: NDArray[np.float32], call: Call
+        self, crop: Crop, face: NDArray[np.float32], context: Context
     ) -> NDArray[np.float32]:
-        classes = self._classes(np.rint(face * 255).astype(np.uint8), call)
-        with call.watch("blend"):
+        classes = self._classes(np.rint(face * 255).astype(np.uint8), context)
+        with context.watch("blend"):
             if classes is not None:
                 size = (self.side, self.side)
                 classes = cv2.resize(classes, size, interpolation=cv2.INTER_NEAREST)
@@ -132,10 +134,10 @@ class FaceRestorer:
             return faces.protect_skin(source, face, skin)
 
     def _run_safely(
-        self, batch: Batch, then: Then, call: Call, notes: Sequence[list[str]]
+        self, batch: Batch, then: Then, context: Context, notes: Sequence[list[str]]
     ) -> list[NDArray[Any]]:
         """What `then` makes of each face, in fp32 where it is none."""
-        made = self._run(self.engine, batch, then, call, notes)
+        made = self._run(self.engine, batch, then, context, notes)
         rejected: list[int] = []
         for index, (crop, (extremes, _)) in enumerate(zip(batch, made, strict=True)):
             try:
@@ -147,7 +149,7 @@ class FaceRestorer:
                 _tell([notes[index]], f"in fp32: {error} ({self.engine.name})")
         if rejected and self.in_fp32:
             told = [notes[index] for index in rejected]
-            again = self._run(self.in_fp32(), batch[rejected], then, call, told)
+            again = self._run(self.in_fp32(), batch[rejected], then, context, told)
             for index, found in zip(rejected, again, strict=True):
                 check_output(batch[index], found[0], batch[index].size)
                 made[index] = found
@@ -158,12 +160,12 @@ class FaceRestorer:
         engine: Engine,
         batch: Batch,
         then: Then,
-        call: Call,
+        context: Context,
         notes: Sequence[list[str]],
     ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Of each face the ends of the output, and what is made of it."""
         try:
-            made = engine.start_then(batch, call.watch, then, "download")()
+            made = engine.start_then(batch, context.watch, then, "download")()
         except OutOfMemoryError as error:
             if len(batch) == 1:
                 raise
@@ -176,7 +178,7 @@ class FaceRestorer:
         return [
             face
             for part in (slice(None, half), slice(half, None))
-            for face in self._run(engine, batch[part], then, call, notes[part])
+            for face in self._run(engine, batch[part], then, context, notes[part])
         ]
 
 

@@ -16,8 +16,8 @@ from evalkit.faces import Detector, Face
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
-    Call,
     Cancel,
+    Context,
     Plan,
     Restored,
     Restorer,
@@ -39,7 +39,7 @@ UPSTREAM_LONGEST, UPSTREAM_SHRUNK = 1500, 1000
 """A picture with a longer side is shrunk to the other before upstream finds faces."""
 
 
-Background: TypeAlias = Callable[[Picture, Call], Picture]
+Background: TypeAlias = Callable[[Picture, Context], Picture]
 """Enlarges a picture by `BACKGROUND_SCALE`; its channels and dtype stay."""
 
 
@@ -49,7 +49,7 @@ class Begun:
 
     Attributes
     ----------
-    call
+    context
         The picture's.
     faces
         Those that were found; one None where the picture is a face.
@@ -62,7 +62,7 @@ class Begun:
 
     """
 
-    call: Call
+    context: Context
     faces: Sequence[Any]
     crop: Callable[[Any], Crop]
     add: Callable[[Any, Crop, Crop], None]
@@ -89,8 +89,8 @@ class GpenRestorer(Restorer):
         self._is_upstream = plan.resolved["runner"] == "upstream"
         self._strength = plan.resolved["strength"] / 100
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
-        return self._together([self._begin(image, call)])[0]
+    def _restore(self, image: Picture, context: Context) -> Picture:
+        return self._together([self._begin(image, context)])[0]
 
     def _kind(self, image: Picture) -> object:
         """On a GPU the tuned runner's faces of pictures of one dtype go together."""
@@ -101,23 +101,25 @@ class GpenRestorer(Restorer):
         self, images: Sequence[Picture], cancel: Cancel | None, *, aligned: bool
     ) -> list[Restored]:
         """The network's time is shared by the number of faces."""
-        calls = [self._call(None, cancel, aligned=aligned) for _ in images]
+        contexts = [self._context(None, cancel, aligned=aligned) for _ in images]
         with oom_as_ours(f"faces of {len(images)} pictures"):
-            begun = [self._begin(*both) for both in zip(images, calls, strict=True)]
+            begun = [self._begin(*both) for both in zip(images, contexts, strict=True)]
             made = self._together(begun)
         return [
-            Restored(image=output, stages_s=call.watch.settled(), notes=call.notes)
-            for output, call in zip(made, calls, strict=True)
+            Restored(
+                image=output, stages_s=context.watch.settled(), notes=context.notes
+            )
+            for output, context in zip(made, contexts, strict=True)
         ]
 
-    def _begin(self, image: Picture, call: Call) -> Begun:
+    def _begin(self, image: Picture, context: Context) -> Begun:
         drops_bits = self._is_upstream and image.dtype == np.uint16
-        call.notes += _notes_on(image, drops_bits=drops_bits)
-        stop_if(call.cancel)
-        begin = self._one_face if call.aligned else self._whole_picture
+        context.notes += _notes_on(image, drops_bits=drops_bits)
+        stop_if(context.cancel)
+        begin = self._one_face if context.aligned else self._whole_picture
         if not drops_bits:
-            return begin(image, call)
-        begun = begin((image >> 8).astype(np.uint8), call)
+            return begin(image, context)
+        begun = begin((image >> 8).astype(np.uint8), context)
         return replace(
             begun, end=lambda: begun.end().astype(np.uint16) * np.uint16(257)
         )
@@ -127,23 +129,23 @@ class GpenRestorer(Restorer):
         waiting = [(picture, face) for picture in pictures for face in picture.faces]
         for start in range(0, len(waiting), self.face_restorer.batch):
             group = waiting[start : start + self.face_restorer.batch]
-            calls = [picture.call for picture, _ in group]
-            for call in calls:
-                stop_if(call.cancel)
+            contexts = [picture.context for picture, _ in group]
+            for context in contexts:
+                stop_if(context.cancel)
             crops = [picture.crop(face) for picture, face in group]
-            shared = replace(calls[0], watch=Stopwatch())
-            notes = [call.notes for call in calls]
+            shared = replace(contexts[0], watch=Stopwatch())
+            notes = [context.notes for context in contexts]
             restored = self.face_restorer(crops, shared, notes)
             for stage, passed_s in shared.watch.settled().items():
-                for call in calls:
-                    call.watch.add(stage, passed_s / len(group))
+                for context in contexts:
+                    context.watch.add(stage, passed_s / len(group))
             for (picture, face), crop, pixels in zip(
                 group, crops, restored, strict=True
             ):
                 picture.add(face, crop, pixels)
         return [picture.end() for picture in pictures]
 
-    def _one_face(self, image: Picture, call: Call) -> Begun:
+    def _one_face(self, image: Picture, context: Context) -> Begun:
         """The picture is a face: stretched to the network's square, and back."""
         rgb, side = colours(image), self.face_restorer.side
         restored: list[Crop] = []
@@ -160,13 +162,13 @@ class GpenRestorer(Restorer):
             (face,) = restored
             if self._background:
                 after = replace(
-                    call, progress=lambda done, n: call.progress(done + 1, n + 1)
+                    context, progress=lambda done, n: context.progress(done + 1, n + 1)
                 )
                 face = self._background(face, after)
             else:
-                call.progress(1, 1)
+                context.progress(1, 1)
             height, width = (side * self._scale for side in image.shape[:2])
-            with call.watch("blend"):
+            with context.watch("blend"):
                 face = self._resized(face, height, width)
                 if not self._is_upstream:
                     original = self._resized(rgb, height, width)
@@ -176,28 +178,28 @@ class GpenRestorer(Restorer):
                     alpha = self._resized(alpha, height, width)
                 return as_before(image, face, alpha)
 
-        return Begun(call=call, faces=[None], crop=crop, add=add, end=end)
+        return Begun(context=context, faces=[None], crop=crop, add=add, end=end)
 
-    def _whole_picture(self, image: Picture, call: Call) -> Begun:
+    def _whole_picture(self, image: Picture, context: Context) -> Begun:
         rgb, side = colours(image), self.face_restorer.side
-        with call.watch("detect"):
+        with context.watch("detect"):
             if self._is_upstream:
                 height, width = (side * self._scale for side in image.shape[:2])
                 rgb = _resized(rgb, height, width, cv2.INTER_LINEAR)
             found = self._find(rgb)
-        call.notes.append(self._told(found))
-        canvas = self._canvas(image, len(found), call)
+        context.notes.append(self._told(found))
+        canvas = self._canvas(image, len(found), context)
         background = colours(canvas)
         composite = faces.Composite(background)
         factor, done = canvas.shape[1] / rgb.shape[1], itertools.count(1)
 
         def crop(face: Face) -> Crop:
-            with call.watch("detect"):
+            with context.watch("detect"):
                 return faces.align(rgb, face.landmarks, side)[0]
 
         def add(face: Face, crop: Crop, pixels: Crop) -> None:
-            mask = self.face_restorer.mask(pixels, call)
-            with call.watch("blend"):
+            mask = self.face_restorer.mask(pixels, context)
+            with context.watch("blend"):
                 if min(face.width, face.height) * factor < SMALL_FACE:
                     pixels = smooth_small(pixels)
                 if self._is_upstream:
@@ -207,19 +209,19 @@ class GpenRestorer(Restorer):
                 # the first pixel reaches from -0.5 to 0.5
                 landmarks = (face.landmarks + 0.5) * factor - 0.5
                 composite.add(pixels, mask, faces.to_frame(landmarks, side))
-            n_before = call.n_before
-            call.progress(n_before + next(done), n_before + len(found))
+            n_before = context.n_before
+            context.progress(n_before + next(done), n_before + len(found))
 
         def end() -> Picture:
             if not found:
                 if not self._background:
-                    call.progress(1, 1)
+                    context.progress(1, 1)
                 return canvas
-            with call.watch("blend"):
+            with context.watch("blend"):
                 alpha = canvas[..., 3] if has_alpha(canvas) else None
                 return as_before(image, composite.over(background), alpha)
 
-        return Begun(call=call, faces=found, crop=crop, add=add, end=end)
+        return Begun(context=context, faces=found, crop=crop, add=add, end=end)
 
     def _told(self, found: Sequence[Face]) -> str:
         if found:
@@ -249,11 +251,11 @@ class GpenRestorer(Restorer):
                 self._detector, picture, confidence, side, cv2.INTER_LINEAR
             )
 
-    def _canvas(self, image: Picture, n_faces: int, call: Call) -> Picture:
+    def _canvas(self, image: Picture, n_faces: int, context: Context) -> Picture:
         """What the faces are pasted on: the picture, or what `background` makes."""
         if self._background is None:
             return image.copy()
-        of_background = replace(call, progress=call.of_background(n_faces))
+        of_background = replace(context, progress=context.of_background(n_faces))
         return self._background(image, of_background)
 
 

@@ -12,7 +12,7 @@ from evalkit import faces
 from evalkit.errors import SettingError
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Work
+from evalkit.restorers._work import CostBound
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.restorers.gpen import OPTIONS as GPEN_OPTIONS
 from evalkit.restorers.gpen import PARSER
@@ -142,14 +142,14 @@ def build(plan: Plan) -> Restorer:
     return Hybrid(plan, detector, published, parser)
 
 
-def work(settings: Settings, height: int, width: int) -> Work:
+def work(settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`: the background and one face, one after the other."""
     from evalkit.restorers import restorers
 
     parts: list[dict[str, Any]] = [settings["background"], settings["faces"]]
     counts = [(restorers()[part["name"]].work, part) for part in parts]
     done = [count(part, height, width) for count, part in counts if count]
-    return Work(
+    return CostBound(
         done[0].precision if done else "none",
         sum(each.operations for each in done),
         max((each.coexisting_bytes for each in done), default=0),

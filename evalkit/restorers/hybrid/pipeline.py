@@ -19,7 +19,7 @@ from evalkit.features import sharpness
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
-    Call,
+    Context,
     Plan,
     Restored,
     Restorer,
@@ -101,7 +101,11 @@ class Parts:
             self._loaded = {n: p.load() for n, p in enumerate(plan.parts)}
 
     def use(
-        self, n: int, image: Picture, call: Call, work: Callable[[Restorer], Result]
+        self,
+        n: int,
+        image: Picture,
+        context: Context,
+        work: Callable[[Restorer], Result],
     ) -> Result:
         """Let part `n` work; let it go if the other would not fit beside it."""
         plan, other = self._plans[n], self._plans[1 - n]
@@ -120,7 +124,7 @@ class Parts:
                 self._loaded.pop(n, None)
                 gc.collect()
                 note += f": let go, {self._held_mib():.0f} left"
-        call.notes.append(note)
+        context.notes.append(note)
         return result
 
     def _held_mib(self) -> float:
@@ -152,13 +156,13 @@ class Hybrid(Restorer):
         self._parts = Parts(plan)
         self._detector, self._published, self._parser = detector, published, parser
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         rgb = colours(image)
-        with call.watch("detect"):
-            found = [_whole(rgb)] if call.aligned else self._find(rgb)
+        with context.watch("detect"):
+            found = [_whole(rgb)] if context.aligned else self._find(rgb)
             pairs = self._pairs(rgb, found)
-            chosen = self._choose(rgb, found, pairs, call.notes)
-        output = self._enlarge(image, len(chosen), call)
+            chosen = self._choose(rgb, found, pairs, context.notes)
+        output = self._enlarge(image, len(chosen), context)
         if chosen:
             least = self.plan.resolved["confidence"]
             sure = [k for k, face in enumerate(found) if not face.confidence < least]
@@ -167,13 +171,13 @@ class Hybrid(Restorer):
             canvas = Canvas(rgb, enlarged, frames, Composite(enlarged))
 
             def work(part: Restorer) -> None:
-                self._lay(part, chosen, pairs, canvas, call)
+                self._lay(part, chosen, pairs, canvas, context)
 
-            self._parts.use(0, image, call, work)
-            with call.watch("blend"):
+            self._parts.use(0, image, context, work)
+            with context.watch("blend"):
                 alpha = output[..., 3] if has_alpha(output) else None
                 output = as_before(image, canvas.composite.over(enlarged), alpha)
-        call.notes = list(dict.fromkeys(call.notes))
+        context.notes = list(dict.fromkeys(context.notes))
         return output
 
     def _find(self, rgb: Rgb) -> list[Face]:
@@ -224,15 +228,15 @@ class Hybrid(Restorer):
             return f"sharpness {limits['sharp_enough']:g} or more"
         return None
 
-    def _enlarge(self, image: Picture, n_faces: int, call: Call) -> Picture:
-        progress = call.of_background(n_faces)
+    def _enlarge(self, image: Picture, n_faces: int, context: Context) -> Picture:
+        progress = context.of_background(n_faces)
 
         def work(part: Restorer) -> Restored:
-            return part.restore(image, progress=progress, cancel=call.cancel)
+            return part.restore(image, progress=progress, cancel=context.cancel)
 
-        made = self._parts.use(1, image, call, work)
-        _add_stages(call, "background", made.stages_s)
-        call.notes += [f"background: {note}" for note in made.notes]
+        made = self._parts.use(1, image, context, work)
+        _add_stages(context, "background", made.stages_s)
+        context.notes += [f"background: {note}" for note in made.notes]
         return made.image
 
     def _lay(
@@ -241,20 +245,20 @@ class Hybrid(Restorer):
         chosen: Sequence[int],
         pairs: Mapping[int, Published],
         canvas: Canvas,
-        call: Call,
+        context: Context,
     ) -> None:
         """Restore the faces, or look them up, and lay them over the background."""
-        apart, step = replace(call, watch=Stopwatch()), 1
+        apart, step = replace(context, watch=Stopwatch()), 1
         if isinstance(part, GpenRestorer):
-            call.notes += part.notes
+            context.notes += part.notes
             restorer, step = part.face_restorer, part.face_restorer.batch
         for start in range(0, len(chosen), step):
-            stop_if(call.cancel)
+            stop_if(context.cancel)
             group = chosen[start : start + step]
             frames = [canvas.frames[k] for k in group]
             if pairs:
                 restorer, frames[0] = self._given(
-                    pairs[group[0]], frames[0], canvas, call
+                    pairs[group[0]], frames[0], canvas, context
                 )
             crops = [self._crop(canvas, frame, restorer.side) for frame in frames]
             made = restorer(crops, apart)
@@ -263,17 +267,17 @@ class Hybrid(Restorer):
                 with apart.watch("blend"):
                     share = self.plan.resolved["strength"] / 100
                     canvas.add(k, frame, face, mask, share)
-            done = call.n_before + start + len(group)
-            call.progress(done, call.n_before + len(chosen))
-        _add_stages(call, "faces", apart.watch.stages_s)
+            done = context.n_before + start + len(group)
+            context.progress(done, context.n_before + len(chosen))
+        _add_stages(context, "faces", apart.watch.stages_s)
 
     def _given(
-        self, pair: Published, frame: Matrix, canvas: Canvas, call: Call
+        self, pair: Published, frame: Matrix, canvas: Canvas, context: Context
     ) -> tuple[FaceRestorer, Matrix]:
         """What gives a published face, and the frame that it was aligned to."""
         crop = faces.as_rgb8(warped(canvas.source, frame, MASK_SIDE))
         likeness, there = laying.lay_over(pair, crop)
-        call.notes.append(f"{pair.name}: correlation {likeness:.3f} with the source")
+        context.notes.append(f"{pair.name}: correlation {likeness:.3f} with the source")
         restorer = FaceRestorer(
             engine=Given(pair),
             in_fp32=None,
@@ -302,5 +306,5 @@ def _frame(face: Face) -> Matrix:
     return np.vstack((faces.to_frame(face.landmarks, MASK_SIDE), (0, 0, 1)))
 
 
-def _add_stages(call: Call, whose: str, stages_s: Mapping[str, float]) -> None:
-    call.watch.stages_s |= {f"{whose} {n}": passed for n, passed in stages_s.items()}
+def _add_stages(context: Context, whose: str, stages_s: Mapping[str, float]) -> None:
+    context.watch.stages_s |= {f"{whose} {n}": passed for n, passed in stages_s.items()}

@@ -12,8 +12,8 @@ from evalkit.errors import EvalkitError, SettingError, WeightsError
 from evalkit.images import Picture
 from evalkit.provenance import versions
 from evalkit.restorers._options import Option
-from evalkit.restorers._protocol import Call, Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Work, count_work
+from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
+from evalkit.restorers._work import CostBound, count_work
 from evalkit.restorers.ncnn.child import Task
 from evalkit.restorers.ncnn.pictures import (
     as_rgb8,
@@ -88,23 +88,23 @@ class NcnnRealESRGAN(Restorer):
         super().__init__(plan)
         self._backend = backend
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         if image.dtype == np.uint16:
-            call.notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
-        with call.watch("prepare"):
+            context.notes.append("16 bits reduced to 8: ncnn's Real-ESRGAN has no more")
+        with context.watch("prepare"):
             colours = as_rgb8(image)
         height, width = colours.shape[:2]
         tile = self.plan.resolved["tile"] or max(SMALLEST_SIDE, height, width)
-        task = Task(at_least(colours, SMALLEST_SIDE), tile, call)
+        task = Task(at_least(colours, SMALLEST_SIDE), tile, context)
         output, stages_s = self._backend(task)
-        with call.watch("blend"):
+        with context.watch("blend"):
             output = output[: height * SCALE, : width * SCALE]
             if self.plan.resolved["device_name"].startswith(SOFTWARE):
                 output, notes = unwrapped(output, colours)
-                call.notes += notes
+                context.notes += notes
             check_tiles(output, colours, tile)
             restored = as_source(output, image, self.plan.resolved["scale"])
-        call.watch.stages_s |= stages_s
+        context.watch.stages_s |= stages_s
         return restored
 
 
@@ -172,7 +172,7 @@ def build(plan: Plan) -> Restorer:
     return NcnnRealESRGAN(plan, backend)
 
 
-def work(name: str, settings: Settings, height: int, width: int) -> Work:
+def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`."""
     network, precision = NETWORKS[name], settings["precision"].split()[0]
     tiles = in_tiles(network, settings["tile"], height, width, mirrors=True)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import EvalkitError, KilledError, OutOfMemoryError
 from evalkit.machine.out_of_memory import sign_in
-from evalkit.restorers._protocol import Call, stop_if
+from evalkit.restorers._protocol import Context, stop_if
 
 Rgb8 = NDArray[np.uint8]
 """Shape ``(height, width, 3)``, R, G, B, sRGB-encoded, uint8."""
@@ -35,7 +35,7 @@ class Task(NamedTuple):
 
     picture: Rgb8
     tile: int
-    call: Call
+    context: Context
 
     @property
     def n_tiles(self) -> int:
@@ -75,12 +75,12 @@ class Child:
         """Tell the progress until `wait`, which takes `POLL_S`, returns something."""
         n_before, n_told = self._n_tiles, 0
         while (result := wait()) is None:
-            stop_if(task.call.cancel)
+            stop_if(task.context.cancel)
             while n_told < min(self._n_tiles - n_before, task.n_tiles):
                 n_told += 1
-                task.call.progress(n_told, task.n_tiles)
+                task.context.progress(n_told, task.n_tiles)
         for done in range(n_told + 1, task.n_tiles + 1):
-            task.call.progress(done, task.n_tiles)
+            task.context.progress(done, task.n_tiles)
         return result
 
     def said(self) -> list[str]:

@@ -9,7 +9,7 @@ from evalkit.errors import PackageMissingError, SettingError
 from evalkit.imports.basicsr import missing
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._work import Work, count_work
+from evalkit.restorers._work import CostBound, count_work
 from evalkit.restorers.engines.torch import MakeEngine, pick_device, pick_precision
 from evalkit.restorers.realesrgan.batches import batches_of
 from evalkit.restorers.realesrgan.network import CITATION, NETWORKS
@@ -84,7 +84,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         resolved={**settings, **told},
         weights=weights,
         notes=tuple(notes),
-        preload=(f"{__name__}.basicsr",) if runner == "upstream" else (),
+        preload=(f"{__name__}.upstream",) if runner == "upstream" else (),
     )
 
 
@@ -104,9 +104,11 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     n_own = 1 if denoise_strength == 1 else 2
     own, second = plan.weights[:n_own], plan.weights[n_own:]
     if settings["runner"] == "upstream":
-        from evalkit.restorers.realesrgan.basicsr import upstream_module
         from evalkit.restorers.realesrgan.network import load_module
-        from evalkit.restorers.realesrgan.upstream import UpstreamRealESRGAN
+        from evalkit.restorers.realesrgan.upstream import (
+            UpstreamRealESRGAN,
+            upstream_module,
+        )
 
         module = load_module(network, own, denoise_strength, upstream_module)
         return UpstreamRealESRGAN(plan, module, network.scale)
@@ -124,7 +126,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     return TunedRealESRGAN(plan, passes, notes)
 
 
-def work(name: str, settings: Settings, height: int, width: int) -> Work:
+def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
     """See `RestorerSpec.work`; of two possible second passes the lesser counts.
 
     The upstream runner with tiles holds source and output besides.

@@ -13,8 +13,8 @@ from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
-    Call,
     Cancel,
+    Context,
     Plan,
     Progress,
     Restored,
@@ -76,13 +76,13 @@ def load_pass(
 
 
 def enlarge(
-    images: Sequence[Picture], step: Pass, call: Call, *, alpha: str
+    images: Sequence[Picture], step: Pass, context: Context, *, alpha: str
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one shape and dtype once; see `restore_tiled`.
 
     Parameters
     ----------
-    images, step, call
+    images, step, context
         As there; `images` may have an alpha channel.
     alpha
         ``network``: as a grey picture through the network, unless it has one value;
@@ -94,10 +94,10 @@ def enlarge(
     alphas: list[Any] = [image[..., 3] for image in images] if has_alpha else []
     sources: list[Any] = [image[..., :3] if has_alpha else image for image in images]
     given = sources + alphas if by_network else sources
-    outputs, notes = restore_tiled(given, step, call)
+    outputs, notes = restore_tiled(given, step, context)
     if not has_alpha:
         return outputs, notes
-    with call.watch("blend"):
+    with context.watch("blend"):
         if not by_network:
             outputs += [_interpolated(plane, step.tiling.scale) for plane in alphas]
         both = zip(outputs[: len(images)], outputs[len(images) :], strict=True)
@@ -111,8 +111,8 @@ class TunedRealESRGAN(Restorer):
         super().__init__(plan, [*notes, *plan.notes])
         self._passes = tuple(passes)
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
-        return self._together([image], call, self._passes)[0]
+    def _restore(self, image: Picture, context: Context) -> Picture:
+        return self._together([image], context, self._passes)[0]
 
     def _kind(self, image: Picture) -> object:
         """On a GPU pictures of one size go together."""
@@ -131,35 +131,35 @@ class TunedRealESRGAN(Restorer):
         The stage times of a picture are its share of the group's. Each goes alone if
         one needs fp32.
         """
-        call = self._call(None, cancel)
+        context = self._context(None, cancel)
         passes = [replace(step, in_fp32=None) for step in self._passes]
         height, width = images[0].shape[:2]
         made: list[Picture] = []
         try:
             with oom_as_ours(f"{len(images)} pictures of {width}x{height} px"):
-                made = self._together(images, call, passes)
+                made = self._together(images, context, passes)
         except OutputRejectedError:
             pass  # while the error lives, what the failed attempt held does
         if not made:
             return [self.restore(image, cancel=cancel) for image in images]
-        share_s = {n: s / len(made) for n, s in call.watch.settled().items()}
+        share_s = {n: s / len(made) for n, s in context.watch.settled().items()}
         return [
-            Restored(image=output, stages_s=dict(share_s), notes=list(call.notes))
+            Restored(image=output, stages_s=dict(share_s), notes=list(context.notes))
             for output in made
         ]
 
     def _together(
-        self, images: Sequence[Picture], call: Call, passes: Sequence[Pass]
+        self, images: Sequence[Picture], context: Context, passes: Sequence[Pass]
     ) -> list[Picture]:
         settings, planned = self.plan.resolved, self._windows(images)
         pictures = list(images)
         for number, step in enumerate(passes):
             before, after = sum(planned[:number]), sum(planned[number + 1 :])
-            part = replace(call, progress=_within(call.progress, before, after))
+            part = replace(context, progress=_within(context.progress, before, after))
             pictures, notes = enlarge(pictures, step, part, alpha=settings["alpha"])
-            call.notes += notes
+            context.notes += notes
         height, width = (int(side * settings["scale"]) for side in images[0].shape[:2])
-        with call.watch("blend"):
+        with context.watch("blend"):
             return [_lanczos(picture, height, width) for picture in pictures]
 
     def _windows(self, images: Sequence[Picture]) -> list[int]:

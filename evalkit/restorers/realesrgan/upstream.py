@@ -1,4 +1,9 @@
-"""RealESRGANer as the package has it, its failures made errors from outside."""
+"""RealESRGANer as the package has it, its failures made errors from outside.
+
+Its packages take seconds to import: this module brings them once for all forked workers
+of ``upstream``, and is imported nowhere else. The networks of the tuned runner are in
+`evalkit.restorers.realesrgan.modules`.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,23 @@ import numpy as np
 
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
+from evalkit.imports.basicsr import import_basicsr
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
+from evalkit.restorers._protocol import Context, Plan, Restorer, stop_if
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 from evalkit.restorers.realesrgan.batches import TILE_PAD
 
+import_basicsr()
+
+from basicsr.archs.rrdbnet_arch import RRDBNet  # noqa: E402
+from realesrgan import utils  # noqa: E402
+from realesrgan.archs.srvgg_arch import SRVGGNetCompact  # noqa: E402
+
 if TYPE_CHECKING:
     import torch
+
+    from evalkit.restorers.realesrgan.network import Network
 
 PRE_PAD = 0
 """Default of upstream's script ``inference_realesrgan.py``, as is tile 0."""
@@ -54,18 +68,18 @@ class UpstreamRealESRGAN(Restorer):
         super().__init__(plan, (runs, *plan.notes))
         self._upsampler = _upsampler(settings, module, network_scale)
 
-    def _restore(self, image: Picture, call: Call) -> Picture:
+    def _restore(self, image: Picture, context: Context) -> Picture:
         settings = self.plan.resolved
         has_alpha = image.shape[2:] == (4,) and settings["alpha"] == "network"
         n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
-        call.watch = Stopwatch(_synchronize(settings["device"]))
+        context.watch = Stopwatch(_synchronize(settings["device"]))
         upsampler = copy.copy(self._upsampler)
         # what another restorer sets meanwhile, in another thread, is not for this one
         network = calculating_in(self._single)(upsampler.model)
-        upsampler.model = _guarded(network, call, n_tiles)
+        upsampler.model = _guarded(network, context, n_tiles)
         # what the watch gives for `with` decorates a function as well
-        upsampler.pre_process = call.watch("upload")(upsampler.pre_process)
-        upsampler.post_process = call.watch("download")(
+        upsampler.pre_process = context.watch("upload")(upsampler.pre_process)
+        upsampler.post_process = context.watch("download")(
             lambda post_process=upsampler.post_process: _on_the_host(post_process())
         )
         try:
@@ -79,12 +93,30 @@ class UpstreamRealESRGAN(Restorer):
             raise OutputRejectedError(f"RealESRGANer failed: {error}") from error
         if output.dtype != image.dtype:
             output = output.astype(np.uint16) * np.uint16(257)
-            call.notes.append(
+            context.notes.append(
                 "upstream takes 16 bits without a value over 256 for 8 bits"
             )
         restored = _with_red_and_blue_swapped(output)
-        call.watch.add_rest("blend")
+        context.watch.add_rest("blend")
         return restored
+
+
+def upstream_module(network: Network) -> torch.nn.Module:
+    """The network as Real-ESRGAN's packages define it, not yet trained."""
+    features = network.n_features
+    if network.n_blocks:
+        module: torch.nn.Module = RRDBNet(
+            num_in_ch=3,
+            num_out_ch=3,
+            scale=network.scale,
+            num_feat=features,
+            num_block=network.n_blocks,
+        )
+        return module.eval()
+    module = SRVGGNetCompact(
+        num_feat=features, num_conv=network.n_convolutions, upscale=network.scale
+    )
+    return module.eval()
 
 
 def _on_the_host(output: torch.Tensor) -> torch.Tensor:
@@ -95,8 +127,6 @@ def _on_the_host(output: torch.Tensor) -> torch.Tensor:
 def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> Any:
     """A `RealESRGANer`; it takes weights only from a file with the key ``params``."""
     import torch
-
-    from evalkit.restorers.realesrgan.basicsr import utils
 
     vars(utils)["print"] = _log  # each tile, and 16 bits, are printed
     with tempfile.TemporaryDirectory() as folder:
@@ -115,7 +145,7 @@ def _upsampler(settings: Any, module: torch.nn.Module, network_scale: int) -> An
 
 
 def _guarded(
-    model: Callable[[torch.Tensor], torch.Tensor], call: Call, n_tiles: int
+    model: Callable[[torch.Tensor], torch.Tensor], context: Context, n_tiles: int
 ) -> Callable[[torch.Tensor], torch.Tensor]:
     """The network, raising what `RealESRGANer` does not catch, counting its tiles."""
     import torch
@@ -124,10 +154,10 @@ def _guarded(
 
     def run(tile: torch.Tensor) -> torch.Tensor:
         nonlocal done
-        stop_if(call.cancel)
+        stop_if(context.cancel)
         try:
             with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"):
-                with call.watch("network"):
+                with context.watch("network"):
                     output = model(tile)
                 is_finite = torch.isfinite(output).all()
         except RuntimeError as error:
@@ -135,7 +165,7 @@ def _guarded(
         if not is_finite:
             raise OutputRejectedError("the network's output holds NaN or infinity")
         done += 1
-        call.progress(done, n_tiles)
+        context.progress(done, n_tiles)
         return output
 
     return run

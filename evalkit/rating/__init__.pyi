@@ -1,0 +1,11 @@
+from ._exchange import export_csv as export_csv, import_csv as import_csv
+from ._fairness import find_unfair as find_unfair, without as without
+from .plan import Item as Item, plan_session as plan_session
+from .server import rating_app as rating_app, serve as serve
+from .session import Session as Session
+from .stimuli import (
+    Stimulus as Stimulus,
+    name_stimuli as name_stimuli,
+    write_stimuli as write_stimuli,
+)
+from .store import Store as Store

@@ -1,0 +1,28 @@
+from .config import (
+    Study as Study,
+    read_study as read_study,
+    resolve_study as resolve_study,
+)
+from .doctor import (
+    Finding as Finding,
+    diagnose as diagnose,
+    summarise as summarise,
+    weights_named as weights_named,
+)
+from .launch import run_study as run_study
+from .notebooks import run_notebook as run_notebook
+from .parameters import declared_parameters as declared_parameters
+from .rating import (
+    detectable_difference as detectable_difference,
+    plan_rating as plan_rating,
+    rate as rate,
+    ratings_store as ratings_store,
+    serve_rating as serve_rating,
+)
+from .run_folder import Run as Run, open_run as open_run
+from .steps import (
+    begin as begin,
+    close_records as close_records,
+    record_environment as record_environment,
+    restore as restore,
+)
