@@ -12,12 +12,12 @@ from tempfile import TemporaryDirectory
 import pandas as pd
 
 from evalkit.article._installed import NCNN, SCRIPT, documented_options
+from evalkit.article._tables import COMMANDS
 from evalkit.experiments.backends import GATE_DB, Row, Say, compute, one_picture
 from evalkit.images import Picture, read_image, write_image
 from evalkit.metrics.psnr import psnr
 from evalkit.study.run_folder import Run
 from evalkit.study.runner import TIMEOUT_S
-from evalkit.tables import COMMANDS
 
 PROGRAM = "realesrgan-ncnn-vulkan"
 AS_PRINTED = f"{PROGRAM} -i input.png -o output.png -s 4"
@@ -57,7 +57,7 @@ def try_commands(
     Returns
     -------
     DataFrame
-        Table `evalkit.tables.COMMANDS`, also written to the run's tables.
+        Table `COMMANDS`, also written to the run's tables.
 
     """
     picture = one_picture(run, images, longest_px)

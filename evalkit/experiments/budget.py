@@ -26,7 +26,7 @@ from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 
 LIMITED = "evalkit.experiments.limited:limited_cell"
 ASKED_MIB = 3072
-"""The article's question: 3 GB are left, who fails first?"""
+"""Where 3 GB are left, who fails first?"""
 
 MOST = 0.9
 """Of a device's memory: the balloon's own context needs some."""

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.article._evidence import Evidence, Judgement, Verdict, evaluator
+from evalkit.article._evidence import Evaluator, Evidence, Judgement, Verdict
 from evalkit.article._figures import X4PLUS
 from evalkit.article._installed import (
     NCNN,
@@ -30,7 +30,6 @@ from evalkit.images import read_image
 from evalkit.imports.basicsr import missing
 
 
-@evaluator("D3")
 def _tile_option(_: Evidence) -> Judgement:
     """Both programs can tile; whether that ends out-of-memory needs a tile sweep."""
     tile = documented_options(SCRIPT).get("--tile")
@@ -49,7 +48,6 @@ def _tile_option(_: Evidence) -> Judgement:
     )
 
 
-@evaluator("D4")
 def _scale_factors(_: Evidence) -> Judgement:
     """Every factor is taken; what the network does not enlarge is interpolated."""
     options = documented_options(SCRIPT)
@@ -71,7 +69,6 @@ def _scale_factors(_: Evidence) -> Judgement:
     )
 
 
-@evaluator("D5")
 def _default_precision(_: Evidence) -> Judgement:
     """Half precision is the script's default; the claimed switch does not exist."""
     options = documented_options(SCRIPT)
@@ -89,7 +86,6 @@ def _default_precision(_: Evidence) -> Judgement:
     )
 
 
-@evaluator("Q21")
 def _x4plus_in_half_precision(evidence: Evidence) -> Judgement:
     """Two parts: which model is the default, and what half precision changes.
 
@@ -172,3 +168,11 @@ def _precision_pairs(evidence: Evidence) -> list[tuple[dict[Hashable, Any], ...]
         if {"fp32", "fp16"} <= pair.keys()
         and all((evidence.run / pair[p]["output"]).is_file() for p in ("fp32", "fp16"))
     ]
+
+
+ENTRIES = (
+    Evaluator("D3", _tile_option),
+    Evaluator("D4", _scale_factors),
+    Evaluator("D5", _default_precision),
+    Evaluator("Q21", _x4plus_in_half_precision),
+)

@@ -1,0 +1,127 @@
+"""Published comparisons of restorers, to stand beside ours: found by entry points.
+
+A package names each of its own in the group ``evalkit.published``. Where none is
+installed, what a run measured stands alone.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from evalkit.errors import EvalkitError
+from evalkit.restorers._routing import Rule
+
+GROUP = "evalkit.published"
+
+
+class PublishedScore(NamedTuple):
+    """A mean opinion score.
+
+    Attributes
+    ----------
+    kind
+        Of the pictures (`evalkit.tables.IMAGES`).
+    restorer
+        What the names of its conditions begin with.
+    mos
+        From 1 to 5.
+
+    """
+
+    kind: str
+    restorer: str
+    mos: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedFigure:
+    """A figure of cost.
+
+    Attributes
+    ----------
+    name
+        In the column ``figure`` of `evalkit.tables.FLOORS`: a claim's id.
+    restorer, setting
+        The settings that the work depends on; ``runner``, ``device``, ``precision``
+        and ``tile`` among them.
+    quantity, value
+        One of `evalkit.experiments.floors.UNITS`, and the number in its unit.
+    width_px, height_px, n_pictures
+        Of a picture; and how many a call has.
+    rate
+        ``matrix_tflop_s`` and ``copy_gib_s`` of the device; empty where unknown.
+    note
+        What a reader must know; None for nothing.
+
+    """
+
+    name: str
+    restorer: str
+    setting: Mapping[str, Any]
+    quantity: str
+    value: float
+    width_px: int
+    height_px: int
+    n_pictures: int
+    rate: Mapping[str, float]
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PublishedComparison:
+    """What others have published: each part may be lacking.
+
+    Attributes
+    ----------
+    name
+        Of the entry point.
+    claims
+        A file of claims, as ``data/claims.yaml``.
+    judges
+        The module whose ``ENTRIES`` judge them, or a package of such modules.
+    scores, figures
+        To stand beside a panel's and a run's.
+    rules
+        Its advice as the rules of a router.
+    folder_route
+        Gives the route for a whole folder, of the share of its pictures that have a
+        face; None where each picture has its own.
+
+    """
+
+    name: str
+    claims: Path | None = None
+    judges: str = ""
+    scores: tuple[PublishedScore, ...] = ()
+    figures: tuple[PublishedFigure, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    folder_route: Callable[[float], str | None] | None = None
+
+
+@cache
+def published() -> Mapping[str, PublishedComparison]:
+    """Every installed comparison, by the name of its entry point.
+
+    Raises
+    ------
+    EvalkitError
+        An entry point that is no `PublishedComparison`.
+
+    """
+    comparisons = {point.name: point.load() for point in entry_points(group=GROUP)}
+    for name, comparison in comparisons.items():
+        if not isinstance(comparison, PublishedComparison):
+            raise EvalkitError(
+                f"entry point {name} of {GROUP}: expected a PublishedComparison, found "
+                f"{comparison!r}"
+            )
+    return MappingProxyType(comparisons)
+
+
+def published_scores() -> list[PublishedScore]:
+    """Every published mean score."""
+    return [score for each in published().values() for score in each.scores]
