@@ -1,8 +1,7 @@
 """What the article claims, and what a run of ours says to each claim."""
 
-import importlib
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -27,7 +26,6 @@ from evalkit.article._register import (
 )
 from evalkit.article._summary import summarise_article
 from evalkit.article.published import ARTICLE
-from evalkit.discover import discover
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.study.published import PublishedComparison, published
 from evalkit.tables import VERDICTS
@@ -65,20 +63,12 @@ def evaluators(comparison: PublishedComparison = ARTICLE) -> Mapping[str, Evalua
     """
     claims = {claim.id for claim in claims_of(comparison)}
     judges: dict[str, Evaluator] = {}
-    for judge in _entries(comparison.judges) if claims else ():
+    for judge in comparison.judges():
         if judge.name not in claims or judge.name in judges:
             problem = "is judged twice" if judge.name in claims else "is no claim"
-            raise EvalkitError(f"{comparison.judges}: {judge.name} {problem}")
+            raise EvalkitError(f"{comparison.name}: claim {judge.name} {problem}")
         judges[judge.name] = judge
     return MappingProxyType(judges)
-
-
-def _entries(name: str) -> Iterable[Evaluator]:
-    module = importlib.import_module(name)
-    if hasattr(module, "__path__"):
-        return discover(module, Evaluator).values()
-    entries: tuple[Evaluator, ...] = module.ENTRIES
-    return entries
 
 
 @cache

@@ -1,5 +1,7 @@
 """The article as a published comparison: its scores, figures of cost and advice."""
 
+from evalkit.article import judges
+from evalkit.article._evidence import Evaluator
 from evalkit.article._figures import (
     CLAIMED,
     COPY_GIB_S,
@@ -9,6 +11,7 @@ from evalkit.article._figures import (
     Figure,
 )
 from evalkit.article._register import load_claims
+from evalkit.discover import discover
 from evalkit.paths import data_file
 from evalkit.restorers._routing import DOCUMENT, NO_FACE, Rule, Test
 from evalkit.study.published import (
@@ -63,9 +66,11 @@ def _figure(claim: str, figure: Figure) -> PublishedFigure:
 ARTICLE = PublishedComparison(
     name="article",
     claims=data_file("claims.yaml"),
-    judges="evalkit.article.judges",
+    judges=lambda: discover(judges, Evaluator).values(),
     scores=tuple(_score(claim, kind) for claim, (_, kind, _) in MEANS.items()),
     figures=tuple(_figure(*item) for item in FIGURES.items()),
     rules=RULES,
     folder_route=folder_route,
 )
+
+ENTRIES = (ARTICLE,)

@@ -1,21 +1,18 @@
 """Published comparisons of restorers, to stand beside ours: found by entry points.
 
-A package names each of its own in the group ``evalkit.published``. Where none is
-installed, what a run measured stands alone.
+They are the ``ENTRIES`` of modules in the group of this package (`evalkit.discover`).
+Where none is installed, what a run measured stands alone.
 """
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from evalkit.errors import EvalkitError
+from evalkit.discover import discover
 from evalkit.restorers._routing import Rule
-
-GROUP = "evalkit.published"
 
 
 class PublishedScore(NamedTuple):
@@ -78,11 +75,11 @@ class PublishedComparison:
     Attributes
     ----------
     name
-        Of the entry point.
+        In tables, and behind "the" in a sentence.
     claims
         A file of claims, as ``data/claims.yaml``.
     judges
-        The module whose ``ENTRIES`` judge them, or a package of such modules.
+        Gives the judge of each claim that is judged: its ``name`` is the claim's id.
     scores, figures
         To stand beside a panel's and a run's.
     rules
@@ -95,7 +92,7 @@ class PublishedComparison:
 
     name: str
     claims: Path | None = None
-    judges: str = ""
+    judges: Callable[[], Iterable[Any]] = tuple
     scores: tuple[PublishedScore, ...] = ()
     figures: tuple[PublishedFigure, ...] = ()
     rules: tuple[Rule, ...] = ()
@@ -104,22 +101,8 @@ class PublishedComparison:
 
 @cache
 def published() -> Mapping[str, PublishedComparison]:
-    """Every installed comparison, by the name of its entry point.
-
-    Raises
-    ------
-    EvalkitError
-        An entry point that is no `PublishedComparison`.
-
-    """
-    comparisons = {point.name: point.load() for point in entry_points(group=GROUP)}
-    for name, comparison in comparisons.items():
-        if not isinstance(comparison, PublishedComparison):
-            raise EvalkitError(
-                f"entry point {name} of {GROUP}: expected a PublishedComparison, found "
-                f"{comparison!r}"
-            )
-    return MappingProxyType(comparisons)
+    """Every installed comparison by name."""
+    return discover(sys.modules[__name__], PublishedComparison)
 
 
 def published_scores() -> list[PublishedScore]:
