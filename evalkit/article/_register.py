@@ -79,7 +79,28 @@ class Article:
     machine: Mapping[str, str]
 
 
-T = TypeVar("T", Claim, Article)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What was read of a program that the claims are about.
+
+    Attributes
+    ----------
+    name
+        Of the program, or of a class.
+    source, read
+        Where, with the version, and on what day.
+    facts
+        Its options with their descriptions, by every spelling; or what its methods do.
+
+    """
+
+    name: str
+    source: str
+    read: str
+    facts: Mapping[str, str]
+
+
+T = TypeVar("T", Claim, Article, Program)
 
 
 @cache
@@ -116,9 +137,17 @@ def load_article() -> Article:
     return _make(Article, entry | {"machine": MappingProxyType(entry["machine"])})
 
 
+@cache
+def load_programs() -> Mapping[str, Program]:
+    """Read what ``data/claims.yaml`` says of programs, by name."""
+    entries = _read(data_file("claims.yaml"))["programs"]
+    return {entry["name"]: _make(Program, entry) for entry in entries}
+
+
 def _read(path: Path) -> dict[str, Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if not isinstance(content, dict) or set(content) != {"article", "claims"}:
+    keys = {"article", "claims"}
+    if not isinstance(content, dict) or set(content) - {"programs"} != keys:
         raise TableError(f"{path}: expected the keys article and claims")
     return content
 
