@@ -9,7 +9,6 @@ from types import MappingProxyType
 
 import pandas as pd
 
-from evalkit.article._commands import try_commands
 from evalkit.article._evidence import (
     SQLITE,
     Evaluator,
@@ -43,7 +42,6 @@ __all__ = [
     "load_article",
     "load_claims",
     "summarise_article",
-    "try_commands",
 ]
 
 UNJUDGED = Judgement(

@@ -2,9 +2,14 @@
 
 import pytest
 
-from evalkit.article import try_commands
-from evalkit.article._commands import AS_PRINTED, GPEN_OPTIONS, PROGRAM, _parsed
 from evalkit.article._register import load_programs
+from evalkit.article.commands import (
+    AS_PRINTED,
+    GPEN_OPTIONS,
+    PROGRAM,
+    _parsed,
+    try_commands,
+)
 from evalkit.study.run_folder import open_run
 
 NAMED = f"{AS_PRINTED} -n realesrgan-x4plus"
