@@ -1,6 +1,8 @@
 """The article as a published comparison; a second one; and none at all."""
 
 import sys
+import tomllib
+from importlib.metadata import entry_points
 
 import pandas as pd
 import pytest
@@ -11,6 +13,7 @@ from evalkit.article.published import folder_route
 from evalkit.comparisons.scores import _with_claims
 from evalkit.errors import EvalkitError, TableError
 from evalkit.experiments import summarise_floors
+from evalkit.paths import CLONE
 from evalkit.study import open_run
 from evalkit.study.published import PublishedComparison, published, published_scores
 from evalkit.tables import IMAGES
@@ -127,6 +130,13 @@ def test_without_an_entry_point_what_was_measured_stands_alone(
     assert summarise_floors(run).empty
     index = pd.MultiIndex.from_tuples([("none", "portrait", "gpen-512")])
     assert _with_claims(pd.DataFrame({"mos": [4.0]}, index))["claimed"].isna().all()
+
+
+def test_what_pyproject_offers_is_installed():
+    text = (CLONE / "pyproject.toml").read_text(encoding="utf-8")
+    for group, points in tomllib.loads(text)["project"]["entry-points"].items():
+        installed = {point.name: point.value for point in entry_points(group=group)}
+        assert points.items() <= installed.items(), "set up anew: make study or test"
 
 
 @pytest.mark.parametrize(
