@@ -55,6 +55,33 @@ def test_arrows_point_down():
     assert not wrong
 
 
+ALLOWED = {
+    ("records/keys.py", 'for room in ("article", "comparisons", "experiments", '),
+    ("study/config.py", 'chosen = "article" if has_cuda else "quick"'),
+}
+"""The name of a room, and that of an image set."""
+
+
+def test_outside_its_room_and_the_report_the_article_is_data_only():
+    texts = [
+        p for p in PACKAGE.rglob("*") if p.suffix not in (".pyc", "") and p.is_file()
+    ]
+    lines = [
+        (path.relative_to(PACKAGE).as_posix(), line.strip())
+        for path in texts
+        if path.relative_to(PACKAGE).parts[0] not in ("article", "report")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "article" in line.lower()
+    ]
+    allowed = [
+        (path, line)
+        for path, line in lines
+        if any(path == p and line.startswith(start) for p, start in ALLOWED)
+    ]
+    assert lines == allowed
+    assert len(lines) == len(ALLOWED)
+
+
 def test_no_private_module_stands_outside_a_room():
     own = {"__init__", "__main__"}
     assert {path.stem for path in PACKAGE.glob("_*.py")} == own

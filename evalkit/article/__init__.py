@@ -1,7 +1,6 @@
 """What the article claims, and what a run of ours says to each claim."""
 
-import importlib
-import pkgutil
+from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cache
@@ -16,10 +15,18 @@ from evalkit.article._evidence import (
     Evidence,
     Judgement,
     Verdict,
-    evaluator,
 )
-from evalkit.article._register import Article, Claim, load_article, load_claims
+from evalkit.article._register import (
+    Article,
+    Claim,
+    load_article,
+    load_claims,
+    read_claims,
+)
+from evalkit.article._summary import summarise_article
+from evalkit.article.published import ARTICLE
 from evalkit.errors import EvalkitError, StudyError
+from evalkit.study.published import PublishedComparison, published
 from evalkit.tables import VERDICTS
 
 __all__ = [
@@ -31,10 +38,10 @@ __all__ = [
     "Verdict",
     "article_values",
     "evaluate",
-    "evaluator",
     "evaluators",
     "load_article",
     "load_claims",
+    "summarise_article",
 ]
 
 UNJUDGED = Judgement(
@@ -43,33 +50,33 @@ UNJUDGED = Judgement(
 
 
 @cache
-def evaluators() -> Mapping[str, Evaluator]:
-    """Every evaluator of this package's modules, by the claim it judges.
+def evaluators(comparison: PublishedComparison = ARTICLE) -> Mapping[str, Evaluator]:
+    """The judges of a comparison's claims, by claim.
 
     Raises
     ------
     EvalkitError
-        An evaluator of a claim that does not exist, or two of the same claim.
+        A judge of a claim that does not exist, or two of the same claim.
 
     """
-    known = {claim.id for claim in load_claims()}
-    found: dict[str, Evaluator] = {}
-    for info in sorted(pkgutil.iter_modules(__path__), key=lambda info: info.name):
-        if info.name.startswith("_"):
-            continue
-        module = importlib.import_module(f"{__name__}.{info.name}")
-        for entry in vars(module).values():
-            if not isinstance(entry, Evaluator):
-                continue
-            if entry.claim not in known or entry.claim in found:
-                problem = "is judged twice" if entry.claim in known else "is no claim"
-                raise EvalkitError(f"{module.__name__}: {entry.claim} {problem}")
-            found[entry.claim] = entry
-    return MappingProxyType(found)
+    claims = {claim.id for claim in claims_of(comparison)}
+    judges: dict[str, Evaluator] = {}
+    for judge in comparison.judges():
+        if judge.name not in claims or judge.name in judges:
+            problem = "is judged twice" if judge.name in claims else "is no claim"
+            raise EvalkitError(f"{comparison.name}: claim {judge.name} {problem}")
+        judges[judge.name] = judge
+    return MappingProxyType(judges)
+
+
+@cache
+def claims_of(comparison: PublishedComparison) -> tuple[Claim, ...]:
+    """The claims of a comparison; none where it has no file of them."""
+    return read_claims(comparison.claims) if comparison.claims else ()
 
 
 def evaluate(run: Path) -> pd.DataFrame:
-    """Judge every claim on what one run folder holds.
+    """Judge every claim, of the article and of others, on what a run folder holds.
 
     Parameters
     ----------
@@ -80,19 +87,25 @@ def evaluate(run: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Table `evalkit.tables.VERDICTS`, in the order of the claims.
+        Table `evalkit.tables.VERDICTS`, in the order of the claims; those of other
+        installed comparisons (`evalkit.study.published`) follow.
 
     Raises
     ------
     StudyError
         There is no such folder.
+    TableError
+        Two comparisons name a claim alike.
 
     """
     if not run.is_dir():
         raise StudyError(f"expected a run folder, found none at {run}")
-    evidence, judges = Evidence(run), evaluators()
+    evidence = Evidence(run)
+    comparisons = {ARTICLE.name: ARTICLE, **published()}.values()
+    claims = [claim for each in comparisons for claim in claims_of(each)]
+    judges = ChainMap(*(dict(evaluators(each)) for each in comparisons))
     rows = []
-    for claim in load_claims():
+    for claim in claims:
         judge = judges.get(claim.id)
         judgement = judge.judge(evidence) if judge else UNJUDGED
         facts = {k: v for k, v in asdict(claim).items() if k in VERDICTS.columns}

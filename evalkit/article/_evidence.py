@@ -210,32 +210,15 @@ class Evaluator:
 
     Attributes
     ----------
-    claim
+    name
         The claim's id.
     judge
         A pure function of the evidence.
 
     """
 
-    claim: str
+    name: str
     judge: Callable[[Evidence], Judgement]
-
-
-def evaluator(claim: str) -> Callable[[Callable[[Evidence], Judgement]], Evaluator]:
-    """Make the decorated function the judge of `claim`.
-
-    A module of this package needs nothing more to have its evaluators found.
-
-    Examples
-    --------
-    >>> @evaluator("S6")
-    ... def _stability(evidence: Evidence) -> Judgement:
-    ...     return not_tested("records.jsonl has no stability run")
-    >>> _stability.claim
-    'S6'
-
-    """
-    return lambda judge: Evaluator(claim, judge)
 
 
 def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
@@ -248,8 +231,6 @@ def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
     return Judgement(Verdict.NOT_TESTABLE, None, told.strip())
 
 
-def gpu_evaluator(claim: str) -> Callable[[Callable[[Evidence], Judgement]], Evaluator]:
-    """As `evaluator`, for a judge that is asked only where there is a GPU."""
-    return lambda judge: Evaluator(
-        claim, lambda evidence: without_gpu(evidence) or judge(evidence)
-    )
+def on_gpu(judge: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judgement]:
+    """Ask the decorated judge only where there is a GPU."""
+    return lambda evidence: without_gpu(evidence) or judge(evidence)

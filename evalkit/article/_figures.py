@@ -1,14 +1,18 @@
-"""The article's figures of cost: of which cell of a study each of them is."""
+"""The article's figures: of which cell of a study, or score of a panel, each is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from evalkit.article._register import load_claims
+from evalkit.experiments.floors import BUSY, MEMORY, TIME
+
 GPEN, X4PLUS = "gpen-512", "realesrgan-x4plus"
 
-TIME, MEMORY, BUSY = "wall time", "peak memory", "GPU busy"
-UNITS = {TIME: "s", MEMORY: "MiB", BUSY: "%"}
-"""Quantities, and the units in which the table ``floors`` has them."""
+CLAIMED = {claim.id: claim.claimed for claim in load_claims()}
+
+SAME = 1.25
+"""The article gives one value without a spread: within this factor ours is the same."""
 
 SINGLE = ("cost", "precision", "cpu")
 """Experiments of one picture as it is, under a condition's settings or some of them."""
@@ -36,7 +40,7 @@ class Figure:
         article gives no precision but for FP16; it tells FP16 from the rest, so the
         rest is taken for fp32.
     quantity
-        One of `UNITS`.
+        One of `evalkit.experiments.floors.UNITS`.
     against
         The claim with which its ratio is compared on another machine.
     width_px, height_px
@@ -65,7 +69,7 @@ class Figure:
         }
 
     def in_units(self, claimed: float) -> float:
-        """The claimed number in the unit of `UNITS`; GB are read as GiB, the larger."""
+        """The claimed number in the quantity's unit; GB are read as GiB, the larger."""
         return claimed * 1024 if self.quantity == MEMORY else claimed
 
 
@@ -101,3 +105,14 @@ SERIES: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "G26": (X4PLUS, (1,)),
 }
 """Restorer and pictures of a run's batch, of the claims on failures in a series."""
+
+MEANS: Mapping[str, tuple[str, str, str]] = {
+    "Q1": (GPEN, "portrait", "backlit"),
+    "Q2": (X4PLUS, "portrait", "backlit"),
+    "Q3": (GPEN, "building", "glass"),
+    "Q4": (X4PLUS, "building", "glass"),
+    "Q5": (GPEN, "text", "text"),
+    "Q6": (X4PLUS, "text", "text"),
+}
+"""Restorer, kind of picture, and a word in the name of the one that is most alike, of
+the claims that are mean scores."""

@@ -81,12 +81,34 @@ class Article:
     machine: Mapping[str, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Program:
+    """What was read of a program that the claims are about.
+
+    Attributes
+    ----------
+    name
+        Of the program, or of a class.
+    source, read
+        Where, with the version, and on what day.
+    facts
+        Its options with their descriptions, by every spelling; or what its methods do.
+
+    """
+
+    name: str
+    source: str
+    read: str
+    facts: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class _Register:
     __pydantic_config__ = {"extra": "forbid", "str_min_length": 1}  # noqa: RUF012
 
     article: Article
     claims: tuple[Claim, ...]
+    programs: tuple[Program, ...] = ()
 
 
 @cache
@@ -114,6 +136,13 @@ def read_claims(path: Path) -> tuple[Claim, ...]:
 def load_article() -> Article:
     """Read the identity and the machine of the article from ``data/claims.yaml``."""
     return _read(data_file("claims.yaml")).article
+
+
+@cache
+def load_programs() -> Mapping[str, Program]:
+    """Read what ``data/claims.yaml`` says of programs, by name."""
+    programs = _read(data_file("claims.yaml")).programs
+    return {program.name: program for program in programs}
 
 
 def _read(path: Path) -> _Register:

@@ -6,10 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.article import load_article, load_claims
-from evalkit.article._figures import FIGURES, MEMORY, SERIES, SINGLE, TABLES
+from evalkit.article._figures import FIGURES, SERIES, SINGLE, TABLES
+from evalkit.article._register import load_article, load_claims
+from evalkit.article._tables import ARTICLE
+from evalkit.experiments.floors import MEMORY
 from evalkit.study.run_folder import Run, write_text
-from evalkit.tables import ARTICLE, FLOORS, STABILITY, literal
+from evalkit.tables import FLOORS, STABILITY, literal
 
 NUMBERS = ["value", "low", "high", "floor"]
 OF_CLAIM = ("subject", "setting", "quantity", "unit")
@@ -24,7 +26,7 @@ def summarise_article(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Table `evalkit.tables.ARTICLE`, also written to the run's tables; there
+        Table `ARTICLE`, also written to the run's tables; there
         ``article.md`` has the three tables' own form, for people.
 
     """
@@ -74,7 +76,7 @@ def _series(claim: str, series: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def article_markdown(article: pd.DataFrame) -> str:
-    """The table `evalkit.tables.ARTICLE` as Markdown, a table for each section.
+    """The table `ARTICLE` as Markdown, a table for each section.
 
     A figure of the article below its floor is bold. GB of the article are read as GiB,
     which ours are.

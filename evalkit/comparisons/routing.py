@@ -14,11 +14,9 @@ from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers._routing import ROUTES, decide, look
 from evalkit.restorers.auto import FALLBACK, fallback_note
+from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import COST
-
-MOSTLY_FACES = 0.9
-"""The article: of a folder's pictures, from which on all go to GPEN."""
 
 
 def route_pictures(
@@ -111,22 +109,19 @@ def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) ->
         return
     shares = rows["chosen"].value_counts(normalize=True)
     told = ", ".join(f"{share:.0%} {chosen}" for chosen, share in shares.items())
-    once = folder_route(float(rows["has_face"].mean()))
     costs = rows.dropna(subset=["time_s"])
     cost = f"{len(costs)} of {len(rows)} pictures have a known cost"
     if len(costs):
         cost += f": about {costs['time_s'].sum():.3g} s one after the other, up to "
         cost += f"{costs['memory_mib'].max():.0f} MiB"
     say(f"{folder}: {len(rows)} pictures: {told}")
-    say(f"    the article's rule for folders: {ROUTES[once] if once else 'by picture'}")
+    share = float(rows["has_face"].mean())
+    for name, comparison in published().items():
+        if comparison.folder_route:
+            once = comparison.folder_route(share)
+            chosen = ROUTES[once] if once else "by picture"
+            say(f"    the {name}'s rule for folders: {chosen}")
     say(f"    {cost}")
-
-
-def folder_route(share_with_faces: float) -> str | None:
-    """The article's choice for a whole folder; None where it chooses by picture."""
-    if share_with_faces >= MOSTLY_FACES:
-        return "gpen"
-    return None if share_with_faces else "realesrgan"
 
 
 def _costs(run: Run) -> dict[str, dict[str, float]]:

@@ -11,7 +11,8 @@ import pandas as pd
 
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
-from evalkit.study.rating import article_scores, ratings_store
+from evalkit.study.published import published_scores
+from evalkit.study.rating import ratings_store
 from evalkit.study.run_folder import Run
 from evalkit.tables import (
     IMAGES,
@@ -187,8 +188,8 @@ def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
 
 
 def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
-    """Add the article's score of this restorer for this kind of picture, or null."""
-    claimed = article_scores()
+    """Add the published score of this restorer for this kind of picture, or null."""
+    claimed = published_scores()
 
     def find(kind: str, condition: str) -> float | None:
         for of_kind, restorer, value in claimed:

@@ -26,7 +26,7 @@ from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 
 LIMITED = "evalkit.experiments.limited:limited_cell"
 ASKED_MIB = 3072
-"""The article's question: 3 GB are left, who fails first?"""
+"""Where 3 GB are left, who fails first?"""
 
 MOST = 0.9
 """Of a device's memory: the balloon's own context needs some."""
@@ -203,48 +203,41 @@ def _least(trials: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> str:
-    """One sentence: which condition fails first in so little, and what saves it.
-
-    As memory shrinks, the one that needs most fails first, on the largest pictures
-    tried. What saves it is the setting, with the fewest changes, by which its restorer
-    works in `asked_mib`; where none fails there, by which it needs less.
+def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> pd.DataFrame:
+    """Conditions by the memory that they need: with less, the first row fails first.
 
     Parameters
     ----------
     budget
-        Table `evalkit.tables.BUDGET`, of one machine.
+        Table `evalkit.tables.BUDGET`, of one machine; its largest pictures count.
     asked_mib
         The budget in question.
 
+    Returns
+    -------
+    DataFrame
+        Columns ``condition, limit, longest_px, works_mib, largest_mib, outcome``, as in
+        `budget`; ``fails``, in `asked_mib`; and ``saved_by``, the settings in which a
+        condition that works there, or that at least needs less, differs from the first
+        row's, if it is of the same restorer: empty for the default, else null.
+
     """
     rows = budget[budget["longest_px"] == budget["longest_px"].max()]
-    if rows.empty:
-        return "No budget has been measured yet."
-    rows = rows.assign(needs_mib=rows["works_mib"].astype(float).fillna(math.inf))
-    rows = rows.sort_values(["needs_mib", "condition"], ascending=[True, False])
-    first, n_failing = rows.iloc[-1], int((rows["needs_mib"] > asked_mib).sum())
-    below_mib = asked_mib + 1 if n_failing else first["needs_mib"]
-    saved = rows[
-        (rows["needs_mib"] < below_mib) & (rows["restorer"] == first["restorer"])
-    ]
-    given = set(parse_condition(first["condition"]).items())
-    changes = [set(parse_condition(c).items()) - given for c in saved["condition"]]
-    saver = "no setting that was tried"
-    if changes:
-        index = min(range(len(changes)), key=lambda i: len(changes[i]))
-        settings = ", ".join(f"{k}={v}" for k, v in sorted(changes[index]))
-        saver = f"{settings or 'the default'} ({_need(saved.iloc[index])})"
-    return (
-        f"In {asked_mib:,} MiB on pictures of {first['longest_px']} px (limit: "
-        f"{first['limit']}), {n_failing} of {len(rows)} conditions fail; "
-        f"{'first' if n_failing else 'with less, first'} {first['condition']} "
-        f"({first['outcome']}; it {_need(first)}), and {saver} "
-        f"{'saves it' if n_failing else 'lowers that'}."
-    )
-
-
-def _need(row: pd.Series) -> str:
-    if math.isinf(row["needs_mib"]):
-        return f"fails in all up to {row['largest_mib']:,} MiB"
-    return f"works from {row['needs_mib']:,.0f} MiB on"
+    need_mib = rows["works_mib"].astype(float).fillna(math.inf)
+    rows = rows.assign(need_mib=need_mib, fails=need_mib > asked_mib, saved_by=None)
+    rows = rows.sort_values(["need_mib", "condition"], ascending=[False, True])
+    if len(rows):
+        first = rows.iloc[0]
+        below_mib = asked_mib + 1 if first["fails"] else first["need_mib"]
+        saves = rows["need_mib"] < below_mib
+        saves &= rows["restorer"] == first["restorer"]
+        theirs = set(parse_condition(first["condition"]).items())
+        rows.loc[saves, "saved_by"] = [
+            ", ".join(
+                f"{name}={value}"
+                for name, value in sorted(set(parse_condition(c).items()) - theirs)
+            )
+            for c in rows.loc[saves, "condition"]
+        ]
+    columns = ["condition", "limit", "longest_px", "works_mib", "largest_mib"]
+    return rows[[*columns, "outcome", "fails", "saved_by"]].reset_index(drop=True)

@@ -22,6 +22,11 @@ GATED = "evalkit.experiments.limited:gated_cell"
 GAIN = 1.1
 """So many times the throughput are worth more instances, or batches in their place."""
 
+OF_WAY = (
+    *("n_instances", "n_pictures", "gain", "outcome", "memory_mib"),
+    *("memory_total_mib", "memory_kind", "gpu_busy_percent"),
+)
+
 
 def measure_concurrency(
     run: Run,
@@ -163,8 +168,10 @@ def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
     return found
 
 
-def advise_concurrency(concurrency: pd.DataFrame, experiments: pd.DataFrame) -> str:
-    """Which resource is used up first, and what to do: instances, batches, neither.
+def advise_concurrency(
+    concurrency: pd.DataFrame, experiments: pd.DataFrame
+) -> pd.DataFrame:
+    """Ways to restore more pictures at once; the simplest that gains most is the best.
 
     Parameters
     ----------
@@ -173,51 +180,28 @@ def advise_concurrency(concurrency: pd.DataFrame, experiments: pd.DataFrame) -> 
     experiments
         Table `evalkit.tables.EXPERIMENTS`, for batches of the same.
 
+    Returns
+    -------
+    DataFrame
+        A row for each number of instances, then for each of pictures in a batch:
+        ``n_instances, n_pictures``, ``gain`` (pictures in a time over those of one
+        instance with one picture; null where an instance failed), ``outcome,
+        memory_mib, memory_total_mib, memory_kind, gpu_busy_percent`` of instances, and
+        ``is_best`` of the first row within a factor of `GAIN` of the largest gain.
+        None is the best where one instance alone did not work.
+
     """
-    if concurrency.empty:
-        return "Instances beside each other have not been measured yet."
-    same = (concurrency[CELL] == concurrency[CELL].iloc[-1]).all(axis=1)
-    rows = concurrency[same].set_index("n_instances").sort_index()
-    fitting = rows[rows["n_ok"] == rows.index]
-    if 1 not in fitting.index:
-        return "One instance alone did not work, or was not tried."
-    speedup = fitting["speedup"].astype(float)
-    n, best = fitting.index.max(), speedup.index[speedup * GAIN >= speedup.max()][0]
-    if best < n:
-        first = f"Computing is used up first, by {best} of the {n} instances that fit"
-    elif n < rows.index.max():
-        failure = rows.loc[rows.index > n, "outcome"].iloc[0]
-        first = (
-            f"Room is used up first: {n} instances fit, with more there is {failure}"
-        )
-    else:
-        first = f"Nothing is used up by {n} instances, the most that were tried"
-    most, busy = fitting.loc[n], fitting.loc[best, "gpu_busy_percent"]
-    total = (
-        f"{most['memory_total_mib']:,.0f}" if most.notna()["memory_total_mib"] else "?"
-    )
-    evidence = (
-        f"{n} take {most['memory_mib']:,.0f} of {total} MiB, {most['memory_kind']}"
-    )
-    if pd.notna(busy):
-        evidence += f"; with {best}, NVML's utilisation is {busy:.0f} %"
-    gain, n_pictures = _batches(rows.iloc[0], experiments)
-    choice = f"{best} instances" if best > 1 else "one instance"
-    if gain >= GAIN * speedup[best]:
-        choice = f"one instance with batches of {n_pictures}"
-    batches = f"batches up to {gain:.2f}" if n_pictures else "batches not measured"
-    return (
-        f"{first} ({evidence}). Best is {choice}: more instances make up to "
-        f"{speedup.max():.2f} times the pictures of one, {batches}."
-    )
-
-
-def _batches(row: pd.Series, experiments: pd.DataFrame) -> tuple[float, int]:
-    """The best throughput of batches over that of single pictures, and its size."""
-    same = (experiments[CELL] == row[CELL]).all(axis=1)
-    is_batch = experiments["experiment"] == "batch"
-    rates = experiments[same & is_batch].set_index("value")["pictures_per_s"]
-    rates = rates.dropna().astype(float)
-    if "1" not in rates.index or len(rates) < 2:
-        return 1.0, 0
-    return float(rates.max() / rates["1"]), int(rates.idxmax())
+    cell = concurrency[CELL].tail(1)
+    beside = concurrency.merge(cell).sort_values("n_instances", ignore_index=True)
+    worked = beside["n_ok"] == beside["n_instances"]
+    beside = beside.assign(n_pictures=1, gain=beside["speedup"].where(worked))
+    batches = experiments[experiments["experiment"] == "batch"].merge(cell)
+    rate, n_pictures = batches["pictures_per_s"], batches["value"].astype("Int64")
+    gain = rate / rate[n_pictures == 1].max()
+    batches = pd.DataFrame({"n_instances": 1, "n_pictures": n_pictures, "gain": gain})
+    batches = batches[n_pictures > 1].dropna().sort_values("n_pictures")
+    ways = pd.concat([beside, batches], ignore_index=True)[list(OF_WAY)]
+    gains = ways["gain"].astype(float)
+    alone = gains[(ways["n_instances"] == 1) & (ways["n_pictures"] == 1)]
+    is_good = (gains * GAIN >= gains.max()) & alone.notna().any()
+    return ways.assign(is_best=is_good & (is_good.cumsum() == 1))

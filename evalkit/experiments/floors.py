@@ -6,16 +6,6 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.article import load_claims
-from evalkit.article._figures import (
-    BUSY,
-    COPY_GIB_S,
-    FIGURES,
-    MEMORY,
-    PEAK_TFLOP_S,
-    TIME,
-    UNITS,
-)
 from evalkit.errors import EvalkitError
 from evalkit.experiments.stages import median_stages, restore_time_s
 from evalkit.profiling.isolation import run_cell
@@ -24,6 +14,7 @@ from evalkit.restorers import restorers
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study.groups import GROUP, arithmetic, newest
+from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import FLOORS, RATES
 
@@ -35,18 +26,23 @@ GPU_MEMORY = (
 )
 """Columns of records; the first that is known counts."""
 
-OF_FIGURE = ("restorer", "quantity", "width_px", "height_px", "n_pictures")
+TIME, MEMORY, BUSY = "wall time", "peak memory", "GPU busy"
+UNITS = {TIME: "s", MEMORY: "MiB", BUSY: "%"}
+"""Quantities, and the units in which the table ``floors`` has them."""
+
+OF_SETTING = ("runner", "device", "precision", "tile")
+OF_FIGURE = ("restorer", "quantity", "value", "width_px", "height_px", "n_pictures")
 
 
 def summarise_floors(run: Run) -> pd.DataFrame:
-    """Put every measured and every claimed figure of cost beside its floor.
+    """Put every measured and every published figure of cost beside its floor.
 
     The floor of a time is that of the networks' operations at the device's rate (see
     `evalkit.profiling.floors`), or of moving their weights, inputs and outputs once,
     whichever is more; that of a memory is the weights with the inputs and outputs of
     the largest operation (see `evalkit.restorers._work.count_work`). Rates are measured
     after what they are compared with (see `evalkit.experiments.measure_cost`), else
-    here, and kept in the table ``rates``; for the article's GPU its maker's are taken.
+    here, and kept in the table ``rates``; a published figure names its device's.
     A measured time under its floor tells of a rate measured on a busy machine, or of a
     library that is faster than PyTorch.
 
@@ -56,7 +52,7 @@ def summarise_floors(run: Run) -> pd.DataFrame:
         Table `evalkit.tables.FLOORS`, also written to the run's tables.
 
     """
-    rates, rows = Rates(run), list(_claimed())
+    rates, rows = Rates(run), list(_published())
     for names, cell in newest(run, *TIMED).groupby(GROUP, dropna=False):
         rows += _measured(dict(zip(GROUP, names, strict=True)), cell, rates)
     return run.keep(FLOORS, rows)
@@ -159,23 +155,19 @@ def _measured(
             yield _beside_floor({**told, "quantity": quantity, **found}, work, rate)
 
 
-def _claimed() -> Iterable[dict[str, Any]]:
-    """The article's figures: GPEN's of a picture with one face, no tiles."""
-    claims = {claim.id: claim for claim in load_claims()}
-    for name, figure in FIGURES.items():
-        spec, setting = restorers()[figure.restorer], figure.setting
+def _published() -> Iterable[dict[str, Any]]:
+    """The figures of published comparisons."""
+    for figure in (f for each in published().values() for f in each.figures):
+        spec = restorers()[figure.restorer]
         assert spec.work, f"{spec.name} has a network"
-        work = spec.work(setting, figure.height_px, figure.width_px)
-        peak = PEAK_TFLOP_S[figure.precision]
-        rate = {"matrix_tflop_s": peak, "copy_gib_s": COPY_GIB_S}
         row = {
-            **{key: setting[key] for key in ("runner", "device", "precision", "tile")},
-            **{key: getattr(figure, key) for key in OF_FIGURE},
-            "figure": name,
-            "value": figure.in_units(float(claims[name].claimed)),
-            "note": claims[name].caution,
+            **{name: figure.setting[name] for name in OF_SETTING},
+            **{name: getattr(figure, name) for name in OF_FIGURE},
+            "figure": figure.name,
+            "note": figure.note,
         }
-        yield _beside_floor(row, work, rate if figure.device == "cuda" else {})
+        work = spec.work(figure.setting, figure.height_px, figure.width_px)
+        yield _beside_floor(row, work, figure.rate)
 
 
 def _beside_floor(

@@ -63,7 +63,7 @@ def forest(mos: pd.DataFrame) -> Figure:
     """Mean opinion scores with their intervals, by kind of picture.
 
     Circles are means, lines their intervals over subjects and sources, diamonds the
-    article's scores.
+    published scores.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def forest(mos: pd.DataFrame) -> Figure:
             mec=INK,
             ms=7,
             zorder=1.5,
-            label="the article's",
+            label="published",
         )
     for y, row in enumerate(mos.itertuples()):
         told = f"{row.mos:.2f}   {row.n_subjects} x {row.n_sources}"

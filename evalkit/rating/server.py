@@ -48,7 +48,7 @@ HEADERS = {
 
 
 def rating_app(
-    store: Store, stimuli: Path, article: Mapping[str, float | str] | None = None
+    store: Store, stimuli: Path, published: Mapping[str, float | str] | None = None
 ) -> Starlette:
     """Make the ASGI application that serves sessions to whoever has a link.
 
@@ -62,7 +62,7 @@ def rating_app(
                 subject = store.subject_of(request.path_params["secret"])
                 if subject is None:
                     return _refusal(404)
-                session = Session(store, subject, stimuli, article)
+                session = Session(store, subject, stimuli, published)
                 return answer(session, request.path_params, body)
             except UnknownNameError:
                 return _refusal(404)

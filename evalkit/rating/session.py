@@ -97,8 +97,8 @@ class Session:
         A pseudonym.
     stimuli
         The folder that `evalkit.rating.write_stimuli` filled.
-    article
-        By condition, what is claimed elsewhere; shown at the end.
+    published
+        By condition, what is published elsewhere; shown at the end.
 
     """
 
@@ -107,10 +107,10 @@ class Session:
         store: Store,
         subject: str,
         stimuli: Path,
-        article: Mapping[str, float | str] | None = None,
+        published: Mapping[str, float | str] | None = None,
     ) -> None:
         self._store, self._subject = store, subject
-        self._stimuli, self._article = stimuli, article or {}
+        self._stimuli, self._published = stimuli, published or {}
 
     def view(self) -> dict[str, Any]:
         """All that the screen needs, and nothing that tells a condition or a role."""
@@ -217,14 +217,14 @@ class Session:
         }
 
     def _reveal(self, connection: sa.Connection) -> dict[str, Any]:
-        """Means by condition: the subject's, everybody's and the article's.
+        """Means by condition: the subject's, everybody's and the published.
 
         Of pairs the share won, a tie counting half.
         """
         rows = connection.execute(sa.text(REVEAL), {"subject": self._subject})
         return {
             "rows": [
-                {**row, "article": self._article.get(row["condition"])}
+                {**row, "published": self._published.get(row["condition"])}
                 for row in rows.mappings()
             ]
         }

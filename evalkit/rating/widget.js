@@ -471,13 +471,13 @@ function render({ model, el }) {
   const main = (key, event) =>
     command("main", t(key), "↵", ["Enter"], () => tell({ type: event }));
 
-  /** Means of scores; of pairs, which the article has none of, the share won. */
+  /** Means of scores; of pairs, of which none are published, the share won. */
   function revealTable(kind, rows) {
     const shown = (value) => {
       if (value === null || typeof value === "string") return value ?? "–";
       return kind === "acr" ? value.toFixed(1) : `${Math.round(100 * value)} %`;
     };
-    const columns = ["yours", "panel", ...(kind === "acr" ? ["article"] : [])];
+    const columns = ["yours", "panel", ...(kind === "acr" ? ["published"] : [])];
     const names = columns.map((column) => t(`reveal.${column}`));
     const line = (tag, cells) => h("tr", {}, ...cells.map((text) => h(tag, {}, text)));
     const lines = rows.map((row) =>

@@ -13,7 +13,15 @@ from evalkit.stats.bootstrap import tails
 COMPARED = ["n_subjects", "n_sources", "difference", "ci_low", "ci_high"]
 COMPARED += ["p", "p_holm", "effect_size", "superiority"]
 
-__all__ = ["compare_conditions", "holm", "mean_opinion_scores", "paired_differences"]
+DIFFERENCE = ["difference", "ci_low", "ci_high"]
+
+__all__ = [
+    "compare_conditions",
+    "compare_with",
+    "holm",
+    "mean_opinion_scores",
+    "paired_differences",
+]
 
 
 def mean_opinion_scores(
@@ -169,6 +177,24 @@ def compare_conditions(
     names = pd.MultiIndex.from_tuples(rows, names=["condition", "other"])
     frame = pd.DataFrame(list(rows.values()), names, COMPARED)
     return frame.assign(p_holm=holm(frame["p"]))
+
+
+def compare_with(
+    ratings: pd.DataFrame, condition: str, *, confidence: float = 0.95
+) -> pd.DataFrame:
+    """One condition's mean score less each other's, on what both were scored for.
+
+    Returns
+    -------
+    DataFrame
+        As `compare_conditions`, from `condition` to each; index ``other``.
+
+    """
+    pairs = compare_conditions(ratings, confidence=confidence)
+    turned = pairs.swaplevel()
+    turned[DIFFERENCE] = -pairs[["difference", "ci_high", "ci_low"]].to_numpy()
+    both = pd.concat([pairs, turned])
+    return both[both.index.get_level_values(0) == condition].droplevel(0)
 
 
 def holm(p: pd.Series) -> pd.Series:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.article import load_claims
 from evalkit.errors import StudyError
 from evalkit.rating import (
     Session,
@@ -22,6 +21,7 @@ from evalkit.rating import (
     without,
     write_stimuli,
 )
+from evalkit.study.published import published_scores
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import IMAGES
 
@@ -30,16 +30,6 @@ ANCHOR = "bicubic"
 
 LONGEST_DAYS = 3650
 """That a link may be good for."""
-
-ARTICLE = dict.fromkeys(("Q1", "Q2"), "portrait")
-ARTICLE |= dict.fromkeys(("Q3", "Q4"), "building") | dict.fromkeys(("Q5", "Q6"), "text")
-"""The claims that are mean scores, and the kind of picture each is about."""
-
-
-def article_scores() -> list[tuple[str, str, Any]]:
-    """The article's mean scores: each with its kind of picture and its restorer."""
-    claims = [claim for claim in load_claims() if claim.id in ARTICLE]
-    return [(ARTICLE[claim.id], claim.subject, claim.claimed) for claim in claims]
 
 
 def ratings_store(run: Run) -> Store:
@@ -228,7 +218,7 @@ def rate(run: Run, subject: str = "", *, say: Callable[[str], None] = print) -> 
 
     add_subjects(run, [subject])
     return RatingWidget(
-        Session(ratings_store(run), subject, _stimuli(run), _article(run))
+        Session(ratings_store(run), subject, _stimuli(run), _published(run))
     )
 
 
@@ -287,7 +277,7 @@ def serve_rating(
         done = f"{row['state']}, {row['answered']} of {row['items']}"
         say(f"{subject}  {root}/{store.link(str(subject), days)}/  {done}")
     say("Each link is for one person. Press Ctrl+C to stop; nothing is lost.")
-    serve(rating_app(store, _stimuli(run), _article(run)), listener)
+    serve(rating_app(store, _stimuli(run), _published(run)), listener)
 
 
 def _plan(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -329,10 +319,10 @@ def _stimuli(run: Run) -> Path:
     return run.path / "rating" / "stimuli"
 
 
-def _article(run: Run) -> dict[str, str]:
-    """The article's mean scores by condition, each with its kind of picture."""
+def _published(run: Run) -> dict[str, str]:
+    """The published mean scores by condition, each with its kind of picture."""
     conditions = _settings(run)["conditions"]
-    scores = article_scores()
+    scores = published_scores()
     found = {
         condition: ", ".join(
             f"{kind} {score}"

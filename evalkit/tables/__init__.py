@@ -1,10 +1,8 @@
 """Every table of the study: its columns, types, units and key."""
 
 from evalkit.tables._cost import (
-    ARTICLE,
     BACKENDS,
     BUDGET,
-    COMMANDS,
     CONCURRENCY,
     EXPERIMENTS,
     FLOORS,
@@ -49,10 +47,8 @@ from evalkit.tables._table import (
 )
 
 __all__ = [
-    "ARTICLE",
     "BACKENDS",
     "BUDGET",
-    "COMMANDS",
     "CONCURRENCY",
     "COST",
     "COUNT",

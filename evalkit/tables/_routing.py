@@ -34,18 +34,17 @@ ROUTING = Table(
         "wanted": TEXT,  # route by eye; null where nobody has judged
         "route": TEXT,  # gpen, hybrid, realesrgan; before any fallback
         "rule": TEXT,
-        "route_fitted": TEXT,  # with limits fitted to all other pictures
-        "route_article": TEXT,  # by the article's rules, picture by picture
-        "route_folder": TEXT,  # by the article's, once for all pictures of a kind
+        "published": TEXT,  # by router of a published comparison: its route
         **SEEN,
     },
     key=("source",),
+    json_columns=frozenset({"published"}),
 )
 
 ROUTING_CONFUSION = Table(
     name="routing_confusion",
     columns={
-        "router": TEXT,  # route, route_fitted, route_article, route_folder
+        "router": TEXT,  # route: ours; else a published one
         "kind": TEXT,  # of source; all
         "wanted": TEXT,
         "route": TEXT,

@@ -13,7 +13,7 @@ SCORES_MOS = Table(
         "mos": NUMBER,
         "ci_low": NUMBER,  # over subjects and sources; null for one subject
         "ci_high": NUMBER,
-        "claimed": NUMBER,  # the article's, of this kind and restorer
+        "claimed": NUMBER,  # published, of this kind and restorer
     },
     key=("method", "kind", "condition"),
 )

@@ -2,9 +2,14 @@
 
 import pytest
 
-from evalkit.article import try_commands
-from evalkit.article._commands import AS_PRINTED, GPEN_OPTIONS, PROGRAM, _parsed
-from evalkit.article._installed import NCNN, SCRIPT, documented_options
+from evalkit.article._register import load_programs
+from evalkit.article.commands import (
+    AS_PRINTED,
+    GPEN_OPTIONS,
+    PROGRAM,
+    _parsed,
+    try_commands,
+)
 from evalkit.study.run_folder import open_run
 
 NAMED = f"{AS_PRINTED} -n realesrgan-x4plus"
@@ -25,7 +30,7 @@ def test_without_the_program_our_restorer_runs_its_default(run, album, monkeypat
     monkeypatch.setenv("PATH", "")
     table = attempt(run, album)
     printed, named = table.loc[AS_PRINTED], table.loc[NAMED]
-    assert "default=realesr-animevideov3" in documented_options(NCNN)["-n"]
+    assert "default=realesr-animevideov3" in load_programs()[PROGRAM].facts["-n"]
     assert printed["network"] == "realesrgan-animevideo-x4"
     assert named["network"] == "realesrgan-x4plus"
     assert "not on the PATH" in printed["tried"]
@@ -60,7 +65,8 @@ def test_the_program_is_run_and_its_output_tells_its_network(
 
 
 def test_real_esrgans_script_refuses_fp16_as_argparse_does():
-    row = _parsed("inference_realesrgan.py --fp16", documented_options(SCRIPT), "")
+    options = load_programs()["inference_realesrgan.py"].facts
+    row = _parsed("inference_realesrgan.py --fp16", options, "")
     assert row["exit_code"] == 2
     assert "unrecognized arguments: --fp16" in row["does"]
 

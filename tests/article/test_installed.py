@@ -1,20 +1,81 @@
-"""What is read of the installed package is what the package does when it runs."""
+"""What the claims' data says of programs is what the installed package says and does.
 
+Its README, carried as the distribution's description, lists the options of programs
+that are not in the wheel; its class is read as a syntax tree, and run.
+"""
+
+import ast
 import inspect
+import re
+from importlib.metadata import metadata, version
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from evalkit.article._installed import (
-    NCNN,
-    SCRIPT,
-    class_method,
-    defaults,
-    documented_options,
-    swallows_errors,
-)
-from evalkit.errors import EvalkitError
+from evalkit.article._register import load_programs
+from evalkit.paths import package_dir
+
+SCRIPT, NCNN, METHODS = load_programs().values()
+
+
+@pytest.fixture(autouse=True)
+def realesrgan(need):
+    need(package_dir("realesrgan"), "pip install realesrgan, on Python 3.12 or older")
+
+
+def documented_options(usage: str) -> dict[str, str]:
+    """The options that the README lists behind `usage`, by every spelling."""
+    readme = str(metadata("realesrgan").json["description"])
+    _, _, rest = readme.partition(usage)
+    options = {}
+    for line in rest.partition("```")[0].splitlines():
+        if listed := re.match(r"\s*((?:--?\w+,?\s+)+)(.*)", line):
+            for name in re.findall(r"--?\w+", listed[1]):
+                options[name] = " ".join(listed[2].split())
+    return options
+
+
+def class_method(name: str) -> ast.FunctionDef:
+    text = (package_dir("realesrgan") / "utils.py").read_text(encoding="utf-8")
+    (method,) = (
+        method
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.ClassDef) and node.name == "RealESRGANer"
+        for method in node.body
+        if isinstance(method, ast.FunctionDef) and method.name == name
+    )
+    return method
+
+
+def swallows_errors(method: ast.FunctionDef) -> bool:
+    """Whether a method catches an error and then neither raises nor returns."""
+    return any(
+        isinstance(handler, ast.ExceptHandler)
+        and not any(
+            isinstance(node, ast.Raise | ast.Return) for node in ast.walk(handler)
+        )
+        for handler in ast.walk(method)
+    )
+
+
+@pytest.mark.parametrize("program", [SCRIPT, NCNN, METHODS], ids=lambda p: p.name)
+def test_what_is_installed_is_of_the_version_that_was_read(program):
+    assert program.source.endswith(f"realesrgan {version('realesrgan')}")
+
+
+@pytest.mark.parametrize("program", [SCRIPT, NCNN], ids=lambda p: p.name)
+def test_options_are_those_of_the_readme(program):
+    usage = f"Usage: {'python ' * program.name.endswith('.py')}{program.name}"
+    assert program.facts == documented_options(usage)
+
+
+def test_options_are_found_by_every_spelling():
+    assert SCRIPT.facts["-s"] == SCRIPT.facts["--outscale"]
+    assert SCRIPT.facts["--fp32"].endswith("Default: fp16 (half precision).")
+    assert "-j" in NCNN.facts
+    assert "-j" not in SCRIPT.facts
+    assert "--fp16" not in SCRIPT.facts
 
 
 @pytest.fixture(scope="module")
@@ -27,28 +88,18 @@ def upsampler():
     return RealESRGANer
 
 
-def test_options_are_found_by_every_spelling():
-    options = documented_options(SCRIPT)
-    assert options["-s"] == options["--outscale"]
-    assert options["--fp32"].endswith("Default: fp16 (half precision).")
-    assert "-j" in documented_options(NCNN)
-    assert "-j" not in options
+def test_the_class_has_the_defaults_that_were_read(upsampler):
+    told = METHODS.facts["__init__"]
+    default = inspect.signature(upsampler.__init__).parameters["half"].default
+    assert told == f"has half={default} as its default"
 
 
-def test_defaults_are_those_of_the_class(upsampler):
-    for name in ("__init__", "enhance"):
-        parameters = inspect.signature(getattr(upsampler, name)).parameters.values()
-        expected = {
-            p.name: p.default
-            for p in parameters
-            if p.default is not inspect.Parameter.empty
-        }
-        assert defaults(class_method(name)) == expected
-
-
-def test_a_method_that_is_not_there_is_said():
-    with pytest.raises(EvalkitError, match=r"RealESRGANer\.upscale"):
-        class_method("upscale")
+def test_lanczos_brings_the_output_to_its_scale():
+    method = class_method("enhance")
+    assert "outscale" in [parameter.arg for parameter in method.args.args]
+    (filter_name,) = re.findall(r"cv2\.(\w+)", METHODS.facts["enhance"])
+    used = {node.attr for node in ast.walk(method) if isinstance(node, ast.Attribute)}
+    assert filter_name in used
 
 
 @pytest.mark.parametrize("outscale", [2, 4, 8])

@@ -5,7 +5,6 @@ from typer.testing import CliRunner
 
 from evalkit.cli import app
 from evalkit.comparisons import route_pictures
-from evalkit.comparisons.routing import folder_route
 from evalkit.errors import ImageError
 from evalkit.images import write_image
 from evalkit.provenance import environment
@@ -77,13 +76,6 @@ def test_a_pdf_is_a_document_whatever_it_shows(tmp_path, astronaut):
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.png: expected a picture"):
         said([tmp_path / "gone.png"])
-
-
-@pytest.mark.parametrize(
-    ("share", "route"), [(1, "gpen"), (0.9, "gpen"), (0.89, None), (0, "realesrgan")]
-)
-def test_the_articles_rule_for_folders(share, route):
-    assert folder_route(share) == route
 
 
 def test_the_command_says_the_same(folder):

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from evalkit.experiments import budget as _budget
@@ -115,35 +116,46 @@ PLUS = "realesrgan-x4plus"
 
 
 def test_the_neediest_fails_first_and_the_smallest_change_saves_it():
-    found = table(
-        ("gpen-512", 3500),
-        (f"{PLUS}@runner=upstream", 9000),
-        (f"{PLUS}@runner=upstream,tile=200", 2500),
-        (f"{PLUS}@precision=fp16,runner=upstream,tile=200", 1500),
+    found = which_fails_first(
+        table(
+            ("gpen-512", 3500),
+            (f"{PLUS}@runner=upstream", 9000),
+            (f"{PLUS}@runner=upstream,tile=200", 2500),
+            (f"{PLUS}@precision=fp16,runner=upstream,tile=200", 1500),
+        )
     )
-    assert which_fails_first(found) == (
-        "In 3,072 MiB on pictures of 1024 px (limit: cuda), 2 of 4 conditions fail; "
-        f"first {PLUS}@runner=upstream (oom; it works from 9,000 MiB on), and tile=200 "
-        "(works from 2,500 MiB on) saves it."
-    )
+    first = found.iloc[0]
+    assert first["condition"] == f"{PLUS}@runner=upstream"
+    assert first[["limit", "longest_px", "works_mib", "outcome"]].tolist() == [
+        *("cuda", 1024, 9000, "oom")
+    ]
+    assert found["fails"].tolist() == [True, True, False, False]
+    saved = found.dropna(subset="saved_by").set_index("saved_by")["works_mib"]
+    assert saved.to_dict() == {"tile=200": 2500, "precision=fp16, tile=200": 1500}
 
 
 def test_what_works_nowhere_fails_first_and_nothing_may_save_it():
     found = which_fails_first(table(("gpen-512", 3500), (PLUS, None)))
-    assert f"first {PLUS} (oom; it fails in all up to 20,000 MiB)" in found
-    assert found.endswith("no setting that was tried saves it.")
+    first = found.iloc[0]
+    assert (first["condition"], first["outcome"]) == (PLUS, "oom")
+    assert pd.isna(first["works_mib"])
+    assert first["largest_mib"] == 20_000
+    assert found["saved_by"].isna().all()
 
 
 def test_where_none_fails_the_first_with_less_is_named():
     found = which_fails_first(table((PLUS, 2000), (f"{PLUS}@tile=64", 1200)))
-    assert "0 of 2 conditions fail; with less, first realesrgan-x4plus (oom" in found
-    assert found.endswith("and tile=64 (works from 1,200 MiB on) lowers that.")
+    assert not found["fails"].any()
+    assert found["condition"].tolist() == [PLUS, f"{PLUS}@tile=64"]
+    assert found["saved_by"].iloc[1] == "tile=64"
+    assert found["works_mib"].iloc[1] == 1200
 
 
 def test_the_default_can_be_what_saves():
     found = which_fails_first(table((PLUS, 2000), (f"{PLUS}@tile=0", 5000)))
-    assert "and the default (works from 2,000 MiB on) saves it" in found
+    assert found["condition"].tolist() == [f"{PLUS}@tile=0", PLUS]
+    assert found["saved_by"].iloc[1] == ""
 
 
 def test_without_trials_there_is_no_answer():
-    assert which_fails_first(table()) == "No budget has been measured yet."
+    assert which_fails_first(table()).empty

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from evalkit.experiments import (
@@ -145,37 +146,47 @@ def batches(*rates):
 NONE = EXPERIMENTS.frame([])
 
 
+def best(ways):
+    """Instances, pictures in a batch and gain of the one best way."""
+    (row,) = ways[ways["is_best"]].to_dict("records")
+    return row["n_instances"], row["n_pictures"], pytest.approx(row["gain"])
+
+
 def test_one_busy_instance_is_left_alone():
     found = advise_concurrency(table((1, 1, 5.0), (2, 2, 5.2), busy=94.0), NONE)
-    assert found == (
-        "Computing is used up first, by 1 of the 2 instances that fit (2 take 12,000 "
-        "of 24,000 MiB, nvml device delta; with 1, NVML's utilisation is 94 %). Best "
-        "is one instance: more instances make up to 1.04 times the pictures of one, "
-        "batches not measured."
-    )
+    assert best(found) == (1, 1, 1.0)
+    assert found["gain"].tolist() == pytest.approx([1, 1.04])
+    assert found["n_pictures"].tolist() == [1, 1]  # batches were not measured
+    two = found.iloc[1]
+    assert (two["memory_mib"], two["memory_total_mib"]) == (12_000, 24_000)
+    assert (two["memory_kind"], two["gpu_busy_percent"]) == ("nvml device delta", 94)
 
 
 def test_where_memory_ends_first_as_many_as_fit_are_best():
     rows = [(1, 1, 5.0), (2, 2, 9.0), (3, 3, 13.0), (4, 3, 13.0)]
     found = advise_concurrency(table(*rows), NONE)
-    assert "Room is used up first: 3 instances fit, with more there is oom" in found
-    assert "Best is 3 instances: more instances make up to 2.60 times" in found
+    assert best(found) == (3, 1, 2.6)
+    four = found.iloc[3]
+    assert four["outcome"] == "oom"
+    assert pd.isna(four["gain"])
 
 
 def test_batches_that_make_more_are_better_than_instances():
     rows = [(1, 1, 5.0), (2, 2, 6.0)]
     found = advise_concurrency(table(*rows), batches((1, 5.0), (4, 10.0), (8, 9.0)))
-    assert "Best is one instance with batches of 4" in found
-    assert "batches up to 2.00" in found
+    assert best(found) == (1, 4, 2.0)
+    assert found["n_pictures"].tolist() == [1, 1, 4, 8]
 
 
 def test_batches_that_make_no_more_are_not_advised():
     rows = [(1, 1, 5.0), (2, 2, 8.0)]
     found = advise_concurrency(table(*rows), batches((1, 5.0), (4, 5.5)))
-    assert "Nothing is used up by 2 instances" in found
-    assert "Best is 2 instances" in found
+    assert best(found) == (2, 1, 1.6)
+    assert (found["outcome"].dropna() == "ok").all()
 
 
 def test_without_one_instance_there_is_no_advice():
-    assert "did not work" in advise_concurrency(table((1, 0, 1.0)), NONE)
-    assert "not been measured" in advise_concurrency(CONCURRENCY.frame([]), NONE)
+    assert not advise_concurrency(table((1, 0, 1.0)), NONE)["is_best"].any()
+    failed_alone = advise_concurrency(table((1, 0, 1.0), (2, 2, 2.0)), NONE)
+    assert not failed_alone["is_best"].any()
+    assert advise_concurrency(CONCURRENCY.frame([]), NONE).empty

@@ -13,7 +13,7 @@ START = {"type": "start"}
 
 @pytest.fixture
 def session(store, panel):
-    return Session(store, "s01", panel(store), article={"sharp-x4": "portrait 3.4"})
+    return Session(store, "s01", panel(store), published={"sharp-x4": "portrait 3.4"})
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def test_a_session_from_welcome_to_the_reveal(store, session, answer):
     assert (
         float(row["own"]) == float(row["panel"]) == pytest.approx(mine["score"].mean())
     )
-    assert row["article"] == "portrait 3.4"
+    assert row["published"] == "portrait 3.4"
     assert json.dumps(rows)
     assert {row["condition"] for row in rows} == {
         "sharp-x4",

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from evalkit import faces
+from evalkit.article.published import ARTICLE
 from evalkit.features import _scene
 from evalkit.images import picture_files, read_image, resize
 from evalkit.records import code_digest
 from evalkit.restorers import _routing, auto, load_restorer, plan_restorer
 from evalkit.restorers._protocol import Restored
-from evalkit.restorers._routing import ARTICLE_RULES, FEATURES, RULES, decide, look
+from evalkit.restorers._routing import FEATURES, RULES, decide, look
 
 SCENE = dict.fromkeys(FEATURES, 0.0) | {"straight_edges": 0.3, "sharpness": 0.6}
 ONE_FACE = {"n_faces": 1, "largest_face_px": 300, "face_share": 0.3}
@@ -54,10 +55,10 @@ def test_the_first_rule_that_holds_decides(seen, route, rule):
     ],
 )
 def test_the_articles_rules_say_what_it_says(seen, route):
-    assert decide(SCENE | seen, ARTICLE_RULES).route == route
+    assert decide(SCENE | seen, ARTICLE.rules).route == route
 
 
-@pytest.mark.parametrize("rules", [RULES, ARTICLE_RULES])
+@pytest.mark.parametrize("rules", [RULES, ARTICLE.rules])
 @pytest.mark.parametrize("n_faces", [0, 1, 9, 999])
 @pytest.mark.parametrize("others", [0.0, 1.0, 1e9, math.nan])
 def test_one_rule_always_holds(rules, n_faces, others):

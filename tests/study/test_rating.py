@@ -161,7 +161,7 @@ def test_the_article_stands_beside_the_restorers_it_wrote_about(run):
     settings["conditions"] += ["gpen-512@runner=upstream"]
     file.write_text(json.dumps(settings), encoding="utf-8")
     session = rate(run, "s01")._session
-    assert session._article == {
+    assert session._published == {
         "gpen-512@runner=upstream": "portrait 4.7, building 2.9, text 2.1"
     }
 

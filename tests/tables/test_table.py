@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from evalkit import tables
+from evalkit.article import _tables
 from evalkit.errors import TableError
 from evalkit.tables import COUNT, NUMBER, TEXT, TRUTH, Table
 
@@ -51,7 +52,13 @@ def test_every_text_number_and_truth_comes_back_as_it_was(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "table", [t for t in vars(tables).values() if isinstance(t, Table)]
+    "table",
+    [
+        table
+        for room in (tables, _tables)
+        for table in vars(room).values()
+        if isinstance(table, Table)
+    ],
 )
 def test_every_text_column_of_every_table_survives(table, tmp_path):
     dtypes = table.columns.items()

@@ -2,7 +2,8 @@
 
 import pytest
 
-from evalkit.tables import BACKENDS, COMMANDS
+from evalkit.article._tables import COMMANDS
+from evalkit.tables import BACKENDS
 
 X4PLUS = "realesrgan-x4plus"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from evalkit.article import Evidence, evaluators, load_claims
-from evalkit.article.measure import CLAIMED
+from evalkit.article._figures import CLAIMED
 from evalkit.tables import FLOORS
 
 H200 = [{"name": "NVIDIA H200", "memory_mib": 143771}]

@@ -1,8 +1,8 @@
 """Other back ends than PyTorch: what they save, against what the article says.
 
-Both claims are ratios and judged as such on any GPU: *reproduced* within a factor of
-`evalkit.article.measure.SAME`, *contradicted* without any gain, else *inconclusive*, as
-where precisions or networks do not agree.
+Both claims are ratios and judged as such on any GPU: *reproduced* within the factor
+`evalkit.article._figures.SAME`, *contradicted* without any gain, else *inconclusive*,
+as where precisions or networks do not agree.
 """
 
 import re
@@ -12,20 +12,19 @@ from typing import Any
 import pandas as pd
 
 from evalkit.article._evidence import (
+    Evaluator,
     Evidence,
     Judgement,
     Verdict,
     decide,
-    evaluator,
     not_tested,
     without_gpu,
 )
-from evalkit.article._figures import X4PLUS
-from evalkit.article.measure import CLAIMED, SAME
-from evalkit.tables import BACKENDS, COMMANDS
+from evalkit.article._figures import CLAIMED, SAME, X4PLUS
+from evalkit.article._tables import COMMANDS
+from evalkit.tables import BACKENDS
 
 
-@evaluator("D1")
 def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
     """Memory saved at equal precision, in fp32 and in fp16, on each network."""
     rows = _timed(evidence, "onnx-").dropna(subset="memory_saved_percent")
@@ -42,7 +41,6 @@ def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("D2")
 def _speed_on_ncnn(evidence: Evidence) -> Judgement:
     """The same network on both; the command as printed runs another one."""
     rows = _timed(evidence, "ncnn-")
@@ -100,3 +98,9 @@ def _as_printed(evidence: Evidence) -> str:
     named = one["precision"] + ", by " + one["network_y"]
     told = [f"{r:.2g}x over {name}" for r, name in zip(ratios, named, strict=True)]
     return "; ".join(told) or "not tried"
+
+
+ENTRIES = (
+    Evaluator("D1", _memory_on_onnx_runtime),
+    Evaluator("D2", _speed_on_ncnn),
+)

@@ -5,6 +5,7 @@ pictures stands for what the article names; the scores are those of blind sessio
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import pandas as pd
@@ -16,11 +17,10 @@ from evalkit.article._evidence import (
     Judgement,
     Verdict,
     decide,
-    evaluator,
     not_tested,
 )
 from evalkit.article._figures import GPEN, X4PLUS
-from evalkit.article.rating import MARGIN, UPSTREAM, _rated
+from evalkit.article.judges.rating import MARGIN, UPSTREAM, rated
 from evalkit.tables import COST, ROUTING
 
 CONDITIONS = {
@@ -29,8 +29,6 @@ CONDITIONS = {
     "hybrid": "hybrid",
 }
 """By route. Each is compared with the others that were scored on the same pictures."""
-
-DIFFERENCE = ["difference", "ci_low", "ci_high"]
 
 
 class Advice(NamedTuple):
@@ -68,34 +66,21 @@ def _scores(evidence: Evidence, advice: Advice) -> pd.DataFrame:
     images = evidence.images
     sources = images.loc[images["kind"].isin(advice.kinds), "source"]
     alike = sources[sources.str.contains(advice.word)]
-    scores = _rated(evidence, "condition", "score")
+    scores = rated(evidence, "condition", "score")
     is_meant = scores["source"].isin(sources if alike.empty else alike)
     scores = scores[is_meant & scores["condition"].isin(CONDITIONS.values())]
     return scores.astype({"score": float})
 
 
-def against(scores: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """One condition's mean score less each other's, on what both were scored for.
-
-    Returns
-    -------
-    DataFrame
-        As `evalkit.stats.compare_conditions`; its index is the other condition.
-
-    """
-    if scores.empty:  # where nobody rated, scipy is not imported: it takes a second
-        return pd.DataFrame(columns=DIFFERENCE)
-    pairs = stats.compare_conditions(scores)
-    turned = pairs.swaplevel()
-    turned[DIFFERENCE] = -pairs[["difference", "ci_high", "ci_low"]].to_numpy()
-    both = pd.concat([pairs, turned])
-    return both[both.index.get_level_values(0) == condition].droplevel(0)
+def _gains(scores: pd.DataFrame, condition: str) -> pd.DataFrame:
+    """Empty where nobody rated, without scipy: importing it takes a second."""
+    return scores if scores.empty else stats.compare_with(scores, condition)
 
 
 def _judge(evidence: Evidence, advice: Advice) -> Judgement:
     """The best of those scored: reproduced; some other is better: contradicted."""
     advised = CONDITIONS[advice.route]
-    gains = against(_scores(evidence, advice), advised)
+    gains = _gains(_scores(evidence, advice), advised)
     kinds = " or ".join(advice.kinds)
     if gains.empty:
         return not_tested(
@@ -119,14 +104,6 @@ def _in_words(other: str, row: Mapping[str, float]) -> str:
     )
 
 
-def _advice(claim: str) -> Evaluator:
-    return evaluator(claim)(lambda evidence: _judge(evidence, ADVICE[claim]))
-
-
-_r1, _r2, _r3, _r4, _r5, _r6, _r8 = map(_advice, ADVICE)
-
-
-@evaluator("R7")
 def _folder(evidence: Evidence) -> Judgement:
     routes = evidence.table(ROUTING).set_index("source")["route"]
     scores = _scores(evidence, Advice("gpen", ["portrait", "group"]))
@@ -135,7 +112,7 @@ def _folder(evidence: Evidence) -> Judgement:
         scores[scores["condition"] == chosen].assign(condition=policy)
         for policy, chosen in (("gpen", CONDITIONS["gpen"]), ("others", by_picture))
     ]
-    gains = against(pd.concat(made), "gpen")
+    gains = _gains(pd.concat(made), "gpen")
     if gains.empty:
         return not_tested(
             "ratings.sqlite and the table routing hold no scores of what the router "
@@ -151,7 +128,6 @@ def _folder(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("R9")
 def _at_upload(evidence: Evidence) -> Judgement:
     judgement = _judge(evidence, Advice("realesrgan", ["product"]))
     cost = evidence.table(COST)
@@ -161,3 +137,10 @@ def _at_upload(evidence: Evidence) -> Judgement:
     hours = 1000 * times.median() / 3600
     told = f" 1000 pictures as this run's take {hours:.3g} h, one after the other."
     return judgement._replace(evidence=judgement.evidence + told)
+
+
+ENTRIES = (
+    *(Evaluator(claim, partial(_judge, advice=a)) for claim, a in ADVICE.items()),
+    Evaluator("R7", _folder),
+    Evaluator("R9", _at_upload),
+)

@@ -12,11 +12,10 @@ from evalkit.article._evidence import (
     Judgement,
     Verdict,
     decide,
-    gpu_evaluator,
     not_tested,
+    on_gpu,
 )
-from evalkit.article._figures import GPEN, SERIES, X4PLUS
-from evalkit.article.measure import CLAIMED, SAME
+from evalkit.article._figures import CLAIMED, GPEN, SAME, SERIES, X4PLUS
 from evalkit.records import in_words
 from evalkit.tables import BUDGET, CONCURRENCY, STABILITY
 
@@ -47,7 +46,7 @@ def _series(evidence: Evidence, claim: str) -> pd.DataFrame:
 def _no_failure(claim: str) -> Evaluator:
     """The judge of a claim that none of `N_RUNS` failed, in each of two series."""
 
-    @gpu_evaluator(claim)
+    @on_gpu
     def judge(evidence: Evidence) -> Judgement:
         rows = _series(evidence, claim)
         if rows.empty:
@@ -67,13 +66,10 @@ def _no_failure(claim: str) -> Evaluator:
             f"article has two series of {N_RUNS}.",
         )
 
-    return judge
+    return Evaluator(claim, judge)
 
 
-_g9, _g26 = _no_failure("G9"), _no_failure("G26")
-
-
-@gpu_evaluator("G14")
+@on_gpu
 def _first_failure(evidence: Evidence) -> Judgement:
     """Whether memory runs out late, which takes memory that grows with each run."""
     rows = _series(evidence, "G14").sort_values("n_runs")
@@ -97,7 +93,7 @@ def _first_failure(evidence: Evidence) -> Judgement:
     )
 
 
-@gpu_evaluator("G21")
+@on_gpu
 def _instances(evidence: Evidence) -> Judgement:
     """Whether three fit in 24 GB, by the memory that they took together."""
     rows = _upstream(evidence.table(CONCURRENCY), GPEN)
@@ -118,7 +114,7 @@ def _instances(evidence: Evidence) -> Judgement:
     )
 
 
-@gpu_evaluator("G27")
+@on_gpu
 def _best_use(evidence: Evidence) -> Judgement:
     """Whether more instances bring nothing."""
     rows = _upstream(evidence.table(CONCURRENCY), X4PLUS)
@@ -135,7 +131,7 @@ def _best_use(evidence: Evidence) -> Judgement:
     )
 
 
-@gpu_evaluator("G25")
+@on_gpu
 def _who_fails_first(evidence: Evidence) -> Judgement:
     """An open question: answered, and held against what the article's tables imply."""
     budget = evidence.table(BUDGET)
@@ -154,3 +150,13 @@ def _who_fails_first(evidence: Evidence) -> Judgement:
         f"{X4PLUS} {least[X4PLUS]} MiB; {ASKED_MIB} are left. By the article's tables "
         "(G1, G10) both would fail.",
     )
+
+
+ENTRIES = (
+    _no_failure("G9"),
+    _no_failure("G26"),
+    Evaluator("G14", _first_failure),
+    Evaluator("G21", _instances),
+    Evaluator("G25", _who_fails_first),
+    Evaluator("G27", _best_use),
+)

@@ -19,11 +19,10 @@ from evalkit.article._evidence import (
     Judgement,
     Verdict,
     decide,
-    evaluator,
     not_tested,
 )
 from evalkit.article._figures import GPEN, X4PLUS
-from evalkit.article._metric_parts import CLAIMS, PLASTIC, Part
+from evalkit.article.judges._metric_parts import CLAIMS, PLASTIC, Part
 from evalkit.stats.bootstrap import median_interval
 from evalkit.tables import PATHOLOGIES
 
@@ -51,7 +50,6 @@ SECONDARY = "A metric is no judge of looks; the scores of people are."
 def _judge(claim: str) -> Evaluator:
     restorer, parts = CLAIMS[claim]
 
-    @evaluator(claim)
     def judge(evidence: Evidence) -> Judgement:
         condition = _condition(evidence, restorer)
         if condition is None:
@@ -66,10 +64,7 @@ def _judge(claim: str) -> Evaluator:
             f"95 % interval over pictures. {_notes(evidence, parts)}{SECONDARY}",
         )
 
-    return judge
-
-
-_q7, _q8, _q9, _q10, _q13, _q16, _q17, _q18, _q19 = map(_judge, CLAIMS)
+    return Evaluator(claim, judge)
 
 
 def _part(evidence: Evidence, condition: str, part: Part) -> tuple[Verdict, str]:
@@ -175,7 +170,6 @@ def _missing(restorer: str) -> Judgement:
     return not_tested(f"tables/pathologies.csv has no one restored by {conditions}")
 
 
-@evaluator("D12")
 def _composed(evidence: Evidence) -> Judgement:
     """Pictures degraded by a formula stand for composed ones: no set has those."""
     condition, images = _condition(evidence, X4PLUS), evidence.images
@@ -212,3 +206,6 @@ def _difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
     ]
     low, high = np.quantile(medians[0] - medians[1], [0.025, 0.975])
     return float(low), float(high)
+
+
+ENTRIES = (*map(_judge, CLAIMS), Evaluator("D12", _composed))

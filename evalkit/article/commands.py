@@ -11,13 +11,13 @@ from tempfile import TemporaryDirectory
 
 import pandas as pd
 
-from evalkit.article._installed import NCNN, SCRIPT, documented_options
+from evalkit.article._register import load_programs
+from evalkit.article._tables import COMMANDS
 from evalkit.experiments.backends import GATE_DB, Row, Say, compute, one_picture
 from evalkit.images import Picture, read_image, write_image
 from evalkit.metrics.psnr import psnr
 from evalkit.study.run_folder import Run
 from evalkit.study.runner import TIMEOUT_S
-from evalkit.tables import COMMANDS
 
 PROGRAM = "realesrgan-ncnn-vulkan"
 AS_PRINTED = f"{PROGRAM} -i input.png -o output.png -s 4"
@@ -57,7 +57,7 @@ def try_commands(
     Returns
     -------
     DataFrame
-        Table `evalkit.tables.COMMANDS`, also written to the run's tables.
+        Table `COMMANDS`, also written to the run's tables.
 
     """
     picture = one_picture(run, images, longest_px)
@@ -75,7 +75,7 @@ def try_commands(
         }
         path = Path(picture["path"].iloc[0])
         rows = [row | _run(program, row["command"], path, outputs) for row in rows]
-    realesrgan = list(documented_options(SCRIPT))
+    realesrgan = load_programs()["inference_realesrgan.py"].facts
     rows += [
         _parsed("inference_realesrgan.py -i input.png --fp16", realesrgan, FP16),
         _parsed("demo.py --tile 128", GPEN_OPTIONS, TILE),
@@ -86,7 +86,7 @@ def try_commands(
 def _stand_in(command: str, record: pd.Series) -> Row:
     """Our ncnn restorer's record, as if it were the program's."""
     is_made = record["outcome"] == "ok"
-    told = documented_options(NCNN).get("-n", "") if is_made else record["error"]
+    told = load_programs()[PROGRAM].facts["-n"] if is_made else record["error"]
     return {
         "command": command,
         "source": record["source"],

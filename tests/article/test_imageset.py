@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from evalkit.article.imageset import fitted_size
 from evalkit.images import read_image
 from evalkit.imagesets import prepare
 from evalkit.imagesets._registered import registered
-from evalkit.imagesets.article import fitted_size
 
 
 @pytest.mark.parametrize(

@@ -12,10 +12,10 @@ was done there.
 import json
 
 from evalkit.article._evidence import (
+    Evaluator,
     Evidence,
     Judgement,
     Verdict,
-    evaluator,
     not_tested,
 )
 from evalkit.article._register import load_article, load_claims
@@ -32,7 +32,6 @@ SIZES = ("1024x768", "768x1024")
 N_SUBJECTS, N_STABILITY_RUNS = 3, 50
 
 
-@evaluator("S1")
 def _pictures(evidence: Evidence) -> Judgement:
     images = evidence.images
     if images.empty:
@@ -56,7 +55,6 @@ def _pictures(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("S2")
 def _sources(evidence: Evidence) -> Judgement:
     images = evidence.images
     if images.empty:
@@ -82,7 +80,6 @@ def _sources(evidence: Evidence) -> Judgement:
     return Judgement(Verdict.INCONCLUSIVE, found, told + why)
 
 
-@evaluator("S3")
 def _subjects(evidence: Evidence) -> Judgement:
     scores = evidence.scores
     if scores.empty:
@@ -100,7 +97,6 @@ def _subjects(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("S4")
 def _memory_cross_check(evidence: Evidence) -> Judgement:
     gpus = evidence.gpus
     if gpus is None:
@@ -130,7 +126,6 @@ def _memory_cross_check(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("S5")
 def _latency_scope(evidence: Evidence) -> Judgement:
     cost = evidence.done("cost").dropna(subset=["wall_time_s"])
     if cost.empty:
@@ -155,7 +150,6 @@ def _latency_scope(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("S6")
 def _stability_runs(evidence: Evidence) -> Judgement:
     records = evidence.records
     is_single = (records["experiment"] == "stability") & records["value"].isna()
@@ -175,7 +169,6 @@ def _stability_runs(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("S7")
 def _environment(evidence: Evidence) -> Judgement:
     """Whether hardware is the article's; its Python is one that we do not support."""
     machine = evidence.environment.get("machine")
@@ -198,7 +191,6 @@ def _environment(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("S8")
 def _role_of_metrics(evidence: Evidence) -> Judgement:
     """Whether people come first: no verdict on their opinion is taken from a metric."""
     metrics, scores = evidence.metrics, evidence.scores
@@ -218,3 +210,15 @@ def _role_of_metrics(evidence: Evidence) -> Judgement:
             f"{told}, so they stay undecided until people rate.",
         )
     return Judgement(Verdict.REPRODUCED, "secondary", f"{told}.")
+
+
+ENTRIES = (
+    Evaluator("S1", _pictures),
+    Evaluator("S2", _sources),
+    Evaluator("S3", _subjects),
+    Evaluator("S4", _memory_cross_check),
+    Evaluator("S5", _latency_scope),
+    Evaluator("S6", _stability_runs),
+    Evaluator("S7", _environment),
+    Evaluator("S8", _role_of_metrics),
+)

@@ -17,11 +17,9 @@ from evalkit.article._evidence import (
     Judgement,
     Verdict,
     decide,
-    evaluator,
     not_tested,
 )
-from evalkit.article._figures import GPEN, X4PLUS
-from evalkit.article.measure import CLAIMED
+from evalkit.article._figures import CLAIMED, GPEN, MEANS, X4PLUS
 
 MARGIN = 0.5
 """Half a mark: means no further apart say the same."""
@@ -31,18 +29,8 @@ NO_SCORE = "ratings.sqlite holds no score of"
 FAKE = ("plastic", "wax-figure", "not-a-real-person")
 """Reasons, by their slugs in the rating page."""
 
-MEANS = {
-    "Q1": (GPEN, "portrait", "backlit"),
-    "Q2": (X4PLUS, "portrait", "backlit"),
-    "Q3": (GPEN, "building", "glass"),
-    "Q4": (X4PLUS, "building", "glass"),
-    "Q5": (GPEN, "text", "text"),
-    "Q6": (X4PLUS, "text", "text"),
-}
-"""Restorer, kind of picture, and a word in the name of the one that is most alike."""
 
-
-def _rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
+def rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
     """Answers that count, but for "can't tell"."""
     return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
 
@@ -51,7 +39,7 @@ def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:
     """Scores of pictures of a kind: of those with `word` in the name, if there are."""
     images = evidence.images
     sources = images.loc[images["kind"] == kind, "source"]
-    scores = _rated(evidence, "condition", "score")
+    scores = rated(evidence, "condition", "score")
     scores = scores[scores["source"].isin(sources)].astype({"score": float})
     alike = scores[scores["source"].str.contains(word)]
     return scores if alike.empty else alike
@@ -61,7 +49,6 @@ def _mean(claim: str) -> Evaluator:
     restorer, kind, word = MEANS[claim]
     claimed = float(CLAIMED[claim])
 
-    @evaluator(claim)
     def judge(evidence: Evidence) -> Judgement:
         scores = _scores(evidence, kind, word)
         scores = scores[scores["condition"] == restorer + UPSTREAM]
@@ -81,10 +68,7 @@ def _mean(claim: str) -> Evaluator:
             f"{claimed:g} plus or minus {MARGIN:g}.",
         )
 
-    return judge
-
-
-_q1, _q2, _q3, _q4, _q5, _q6 = map(_mean, MEANS)
+    return Evaluator(claim, judge)
 
 
 def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, int]:
@@ -93,7 +77,6 @@ def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, i
     return scores.loc[given, "subject"].nunique(), scores["subject"].nunique()
 
 
-@evaluator("Q11")
 def _skin_protection(evidence: Evidence) -> Judgement:
     scores = _scores(evidence, "portrait")
     scores = scores[scores["condition"].str.startswith(GPEN)]
@@ -106,7 +89,6 @@ def _skin_protection(evidence: Evidence) -> Judgement:
     return Judgement(Verdict.INCONCLUSIVE, found, told + why)
 
 
-@evaluator("Q12")
 def _without_a_face(evidence: Evidence) -> Judgement:
     both = ("bicubic", GPEN + UPSTREAM)
     scores = pd.concat([_scores(evidence, kind) for kind in ("building", "text")])
@@ -128,7 +110,6 @@ def _without_a_face(evidence: Evidence) -> Judgement:
     )
 
 
-@evaluator("Q15")
 def _eyes(evidence: Evidence) -> Judgement:
     if _scores(evidence, "portrait").empty:
         return not_tested(f"{NO_SCORE} a portrait")
@@ -136,7 +117,6 @@ def _eyes(evidence: Evidence) -> Judgement:
     return Judgement(Verdict.NOT_TESTABLE, None, told)
 
 
-@evaluator("Q20")
 def _not_a_real_person(evidence: Evidence) -> Judgement:
     scores = _scores(evidence, "portrait", "backlit")
     scores = scores[scores["condition"] == X4PLUS + UPSTREAM]
@@ -158,7 +138,7 @@ def _preferred(
     evidence: Evidence, one: str, other: str
 ) -> tuple[float, float, str] | None:
     """How often `one` is chosen over `other`: its interval, and both in words."""
-    choices = _rated(evidence, "winner", "loser", "tied")
+    choices = rated(evidence, "winner", "loser", "tied")
     is_pair = choices[["winner", "loser"]].isin([one, other]).all(axis=1)
     if not is_pair.any():
         return None
@@ -176,7 +156,6 @@ def _preferred(
     return float(low), float(high), told
 
 
-@evaluator("Q14")
 def _half_precision(evidence: Evidence) -> Judgement:
     single, half = (f"{X4PLUS}@precision={p},runner=upstream" for p in ("fp32", "fp16"))
     found = _preferred(evidence, single, half)
@@ -187,7 +166,6 @@ def _half_precision(evidence: Evidence) -> Judgement:
     return Judgement(verdict, told, f"ratings.sqlite: {told}; none is 40 to 60 %.")
 
 
-@evaluator("G24")
 def _hybrid(evidence: Evidence) -> Judgement:
     alone = (GPEN + UPSTREAM, X4PLUS + UPSTREAM)
     found = [_preferred(evidence, "hybrid", other) for other in alone]
@@ -202,3 +180,14 @@ def _hybrid(evidence: Evidence) -> Judgement:
         fails=any(high < 0.5 for _, high, _ in both),
     )
     return Judgement(verdict, told, f"ratings.sqlite: {told}.")
+
+
+ENTRIES = (
+    *map(_mean, MEANS),
+    Evaluator("Q11", _skin_protection),
+    Evaluator("Q12", _without_a_face),
+    Evaluator("Q14", _half_precision),
+    Evaluator("Q15", _eyes),
+    Evaluator("Q20", _not_a_real_person),
+    Evaluator("G24", _hybrid),
+)

@@ -1,7 +1,5 @@
 import numpy as np
-import pytest
 
-from evalkit.article import _installed
 from evalkit.images import write_image
 
 SETTING = {"runner": "upstream", "tile": 0}
@@ -74,11 +72,3 @@ def test_q21_does_not_pair_other_restorers_or_failed_runs(run):
     pair(run, 100, 103, restorer="realesrgan-x4plus-anime")
     pair(run, 100, 103, outcome="rejected")
     assert "not in this run" in run.judge("Q21")[1]
-
-
-@pytest.mark.parametrize("claim", ["D3", "D4", "D5", "Q21"])
-def test_a_readme_that_says_something_else_decides_nothing(run, monkeypatch, claim):
-    monkeypatch.setattr(_installed, "readme", lambda: "nothing about options")
-    verdict, _, evidence = run.judge(claim)
-    assert verdict == "inconclusive"
-    assert "read the new version" in evidence

@@ -1,7 +1,14 @@
 import pytest
 
-from evalkit import claims
-from evalkit.article import _evidence, article_values, evaluate, evaluators, load_claims
+from evalkit.article import (
+    UNJUDGED,
+    Evaluator,
+    Verdict,
+    article_values,
+    evaluate,
+    evaluators,
+    load_claims,
+)
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.tables import METRICS, VERDICTS
 
@@ -22,7 +29,7 @@ def test_a_run_folder_with_nothing_tests_nothing(of_nothing):
 
 def test_every_claim_has_a_row_with_a_known_verdict_and_evidence(of_nothing):
     assert list(of_nothing.index) == [claim.id for claim in load_claims()]
-    assert set(of_nothing["verdict"]) <= {str(v) for v in claims.Verdict}
+    assert set(of_nothing["verdict"]) <= {str(v) for v in Verdict}
     assert of_nothing["evidence"].str.len().gt(10).all()
 
 
@@ -58,13 +65,13 @@ def test_a_folder_that_is_not_there_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("claim", "problem"), [("S1", "S1 is judged twice"), ("X9", "X9 is no claim")]
+    ("claim", "problem"), [("S1", "the name 'S1' is taken"), ("X9", "X9 is no claim")]
 )
 def test_a_wrong_evaluator_is_refused(monkeypatch, claim, problem):
-    from evalkit.article import upstream
+    from evalkit.article.judges import upstream
 
-    added = _evidence.evaluator(claim)(lambda evidence: claims.UNJUDGED)
-    monkeypatch.setattr(upstream, "_added", added, raising=False)
+    added = Evaluator(claim, lambda evidence: UNJUDGED)
+    monkeypatch.setattr(upstream, "ENTRIES", (*upstream.ENTRIES, added))
     with pytest.raises(EvalkitError, match=problem):
         evaluators.__wrapped__()
 

@@ -1,0 +1,1 @@
+"""Judges of the article's claims: each module lists its ``ENTRIES``."""

@@ -1,0 +1,76 @@
+"""The article as a published comparison: its scores, figures of cost and advice."""
+
+from evalkit.article import judges
+from evalkit.article._evidence import Evaluator
+from evalkit.article._figures import (
+    CLAIMED,
+    COPY_GIB_S,
+    FIGURES,
+    MEANS,
+    PEAK_TFLOP_S,
+    Figure,
+)
+from evalkit.article._register import load_claims
+from evalkit.discover import discover
+from evalkit.paths import data_file
+from evalkit.restorers._routing import DOCUMENT, NO_FACE, Rule, Test
+from evalkit.study.published import (
+    PublishedComparison,
+    PublishedFigure,
+    PublishedScore,
+)
+
+CLAIMS = {claim.id: claim for claim in load_claims()}
+
+RULES = (
+    DOCUMENT,
+    Rule("text", (Test("text_density", ">", 0.3),), "realesrgan", "section 7"),
+    Rule("photograph with a face", (Test("n_faces", ">", 0),), "gpen", "section 7"),
+    NO_FACE,
+)
+"""The article's own, in its order."""
+
+MOSTLY_FACES = 0.9
+"""Of a folder's pictures, from which on all go to GPEN."""
+
+
+def folder_route(share_with_faces: float) -> str | None:
+    """The article's choice for a whole folder; None where it chooses by picture."""
+    if share_with_faces >= MOSTLY_FACES:
+        return "gpen"
+    return None if share_with_faces else "realesrgan"
+
+
+def _score(claim: str, kind: str) -> PublishedScore:
+    return PublishedScore(kind, CLAIMS[claim].subject, float(CLAIMED[claim]))
+
+
+def _figure(claim: str, figure: Figure) -> PublishedFigure:
+    """A figure of a picture with one face, no tiles."""
+    peak_tflop_s = PEAK_TFLOP_S[figure.precision]
+    rate = {"matrix_tflop_s": peak_tflop_s, "copy_gib_s": COPY_GIB_S}
+    return PublishedFigure(
+        name=claim,
+        restorer=figure.restorer,
+        setting=figure.setting,
+        quantity=figure.quantity,
+        value=figure.in_units(float(CLAIMED[claim])),
+        width_px=figure.width_px,
+        height_px=figure.height_px,
+        n_pictures=figure.n_pictures,
+        rate=rate if figure.device == "cuda" else {},
+        note=CLAIMS[claim].caution,
+    )
+
+
+ARTICLE = PublishedComparison(
+    name="article",
+    claims=data_file("claims.yaml"),
+    judges=lambda: discover(judges, Evaluator).values(),
+    scores=tuple(_score(claim, kind) for claim, (_, kind, _) in MEANS.items()),
+    figures=tuple(_figure(*item) for item in FIGURES.items()),
+    rules=RULES,
+    folder_route=folder_route,
+)
+
+ENTRIES = (ARTICLE,)

@@ -1,0 +1,110 @@
+"""Published comparisons of restorers, to stand beside ours: found by entry points.
+
+They are the ``ENTRIES`` of modules in the group of this package (`evalkit.discover`).
+Where none is installed, what a run measured stands alone.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from evalkit.discover import discover
+from evalkit.restorers._routing import Rule
+
+
+class PublishedScore(NamedTuple):
+    """A mean opinion score.
+
+    Attributes
+    ----------
+    kind
+        Of the pictures (`evalkit.tables.IMAGES`).
+    restorer
+        What the names of its conditions begin with.
+    mos
+        From 1 to 5.
+
+    """
+
+    kind: str
+    restorer: str
+    mos: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedFigure:
+    """A figure of cost.
+
+    Attributes
+    ----------
+    name
+        In the column ``figure`` of `evalkit.tables.FLOORS`: a claim's id.
+    restorer, setting
+        The settings that the work depends on; ``runner``, ``device``, ``precision``
+        and ``tile`` among them.
+    quantity, value
+        One of `evalkit.experiments.floors.UNITS`, and the number in its unit.
+    width_px, height_px, n_pictures
+        Of a picture; and how many a call has.
+    rate
+        ``matrix_tflop_s`` and ``copy_gib_s`` of the device; empty where unknown.
+    note
+        What a reader must know; None for nothing.
+
+    """
+
+    name: str
+    restorer: str
+    setting: Mapping[str, Any]
+    quantity: str
+    value: float
+    width_px: int
+    height_px: int
+    n_pictures: int
+    rate: Mapping[str, float]
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PublishedComparison:
+    """What others have published: each part may be lacking.
+
+    Attributes
+    ----------
+    name
+        In tables, and behind "the" in a sentence.
+    claims
+        A file of claims, as ``data/claims.yaml``.
+    judges
+        Gives the judge of each claim that is judged: its ``name`` is the claim's id.
+    scores, figures
+        To stand beside a panel's and a run's.
+    rules
+        Its advice as the rules of a router.
+    folder_route
+        Gives the route for a whole folder, of the share of its pictures that have a
+        face; None where each picture has its own.
+
+    """
+
+    name: str
+    claims: Path | None = None
+    judges: Callable[[], Iterable[Any]] = tuple
+    scores: tuple[PublishedScore, ...] = ()
+    figures: tuple[PublishedFigure, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    folder_route: Callable[[float], str | None] | None = None
+
+
+@cache
+def published() -> Mapping[str, PublishedComparison]:
+    """Every installed comparison by name."""
+    return discover(sys.modules[__name__], PublishedComparison)
+
+
+def published_scores() -> list[PublishedScore]:
+    """Every published mean score."""
+    return [score for each in published().values() for score in each.scores]
