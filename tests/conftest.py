@@ -83,3 +83,21 @@ def album(tmp_path) -> Path:
     write_image(folder / "face.png", data.astronaut()[60:124, 190:254])
     write_image(folder / "cup.png", data.coffee()[100:148, 200:264])
     return folder
+
+
+@pytest.fixture
+def plant(monkeypatch):
+    """``plant("module:name")``: what a cell's process runs, of the tests' modules."""
+
+    def choose(function):
+        from evalkit.profiling.isolation import run_cell
+        from evalkit.study import attempt
+
+        def run_planted(_, *given, **how):
+            return run_cell(function, *given, **how)
+
+        for room in ("study", "experiments"):
+            monkeypatch.syspath_prepend(Path(__file__).parent / room)
+        monkeypatch.setattr(attempt, "run_cell", run_planted)
+
+    return choose

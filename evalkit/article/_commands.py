@@ -15,8 +15,8 @@ from evalkit.article._installed import NCNN, SCRIPT, documented_options
 from evalkit.experiments.backends import GATE_DB, Row, Say, compute, one_picture
 from evalkit.images import Picture, read_image, write_image
 from evalkit.metrics.psnr import psnr
+from evalkit.study.attempt import TIMEOUT_S
 from evalkit.study.run_folder import Run
-from evalkit.study.runner import TIMEOUT_S
 from evalkit.tables import COMMANDS
 
 PROGRAM = "realesrgan-ncnn-vulkan"

@@ -1,7 +1,5 @@
 """Instances beside each other: what they make together, who does not fit, advice."""
 
-from pathlib import Path
-
 import pytest
 
 from evalkit.experiments import (
@@ -9,7 +7,6 @@ from evalkit.experiments import (
     measure_concurrency,
     summarise_concurrency,
 )
-from evalkit.experiments import concurrency as _concurrency
 from evalkit.study.run_folder import open_run
 from evalkit.tables import CONCURRENCY, EXPERIMENTS, IMAGES
 
@@ -20,9 +17,8 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def planted(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(_concurrency._Group, "function", "limited_cells:sleeping")
+def planted(plant):
+    plant("limited_cells:sleeping")
 
 
 def measured(run, album, n):
