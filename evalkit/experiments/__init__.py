@@ -8,6 +8,7 @@ __getattr__, __all__ = lazy(
         "Sweep": "evalkit.experiments._sweep",
         "compare_backends": "evalkit.experiments.backends",
         "draw_named": "evalkit.experiments._every",
+        "made_source": "evalkit.experiments._sources",
         "measure_budget": "evalkit.experiments.budget",
         "measure_concurrency": "evalkit.experiments.concurrency",
         "measure_cost": "evalkit.experiments.cost",
