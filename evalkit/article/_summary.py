@@ -65,7 +65,7 @@ def _figures(claim: str, floors: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _series(claim: str, series: pd.DataFrame) -> Iterator[dict[str, Any]]:
     restorer, batches = SERIES[claim]
-    is_of_it = series["condition"].str.split("@").str[0] == restorer
+    is_of_it = series["restorer"] == restorer
     is_of_it &= series["experiment"] == "stability"
     n_pictures = series["value"].fillna("1").astype("Int64")
     series = series.assign(n_pictures=n_pictures)

@@ -6,7 +6,7 @@ from three people and one picture and have no interval.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import pandas as pd
 
@@ -22,6 +22,7 @@ from evalkit.article._evidence import (
 )
 from evalkit.article._figures import GPEN, X4PLUS
 from evalkit.article.measure import CLAIMED
+from evalkit.restorers import settings_of
 
 MARGIN = 0.5
 """Half a mark: means no further apart say the same."""
@@ -31,15 +32,17 @@ NO_SCORE = "ratings.sqlite holds no score of"
 FAKE = ("plastic", "wax-figure", "not-a-real-person")
 """Reasons, by their slugs in the rating page."""
 
-MEANS = {
-    "Q1": (GPEN, "portrait", "backlit"),
-    "Q2": (X4PLUS, "portrait", "backlit"),
-    "Q3": (GPEN, "building", "glass"),
-    "Q4": (X4PLUS, "building", "glass"),
-    "Q5": (GPEN, "text", "text"),
-    "Q6": (X4PLUS, "text", "text"),
+BACKLIT = ("portrait-backlit",)
+GLASS = ("building-glass-facade", "glass_vault", "glass_facades_sky")
+MEANS: Mapping[str, tuple[str, str, Collection[str]]] = {
+    "Q1": (GPEN, "portrait", BACKLIT),
+    "Q2": (X4PLUS, "portrait", BACKLIT),
+    "Q3": (GPEN, "building", GLASS),
+    "Q4": (X4PLUS, "building", GLASS),
+    "Q5": (GPEN, "text", ()),
+    "Q6": (X4PLUS, "text", ()),
 }
-"""Restorer, kind of picture, and a word in the name of the one that is most alike."""
+"""Restorer, kind of picture, and those of our sets that are most alike."""
 
 
 def _rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
@@ -47,23 +50,29 @@ def _rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
     return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
 
 
-def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:
-    """Scores of pictures of a kind: of those with `word` in the name, if there are."""
+def _scores(
+    evidence: Evidence, kind: str, most_alike: Collection[str] = ()
+) -> pd.DataFrame:
+    """Scores of pictures of a kind: of those that are most alike, if there are any."""
     images = evidence.images
     sources = images.loc[images["kind"] == kind, "source"]
     scores = _rated(evidence, "condition", "score")
     scores = scores[scores["source"].isin(sources)].astype({"score": float})
-    alike = scores[scores["source"].str.contains(word)]
+    alike = scores[scores["source"].isin(most_alike)]
     return scores if alike.empty else alike
 
 
+def _is_gpen(condition: str) -> bool:
+    return bool(settings_of(condition).get("name") == GPEN)
+
+
 def _mean(claim: str) -> Evaluator:
-    restorer, kind, word = MEANS[claim]
+    restorer, kind, most_alike = MEANS[claim]
     claimed = float(CLAIMED[claim])
 
     @evaluator(claim)
     def judge(evidence: Evidence) -> Judgement:
-        scores = _scores(evidence, kind, word)
+        scores = _scores(evidence, kind, most_alike)
         scores = scores[scores["condition"] == restorer + UPSTREAM]
         if scores.empty:
             return not_tested(f"{NO_SCORE} {restorer}{UPSTREAM} on a {kind}")
@@ -96,7 +105,7 @@ def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, i
 @evaluator("Q11")
 def _skin_protection(evidence: Evidence) -> Judgement:
     scores = _scores(evidence, "portrait")
-    scores = scores[scores["condition"].str.startswith(GPEN)]
+    scores = scores[scores["condition"].map(_is_gpen).astype(bool)]
     if scores.empty:
         return not_tested(f"{NO_SCORE} {GPEN} on a portrait")
     k, n = _with_reason(scores, FAKE)
@@ -138,7 +147,7 @@ def _eyes(evidence: Evidence) -> Judgement:
 
 @evaluator("Q20")
 def _not_a_real_person(evidence: Evidence) -> Judgement:
-    scores = _scores(evidence, "portrait", "backlit")
+    scores = _scores(evidence, "portrait", BACKLIT)
     scores = scores[scores["condition"] == X4PLUS + UPSTREAM]
     if scores.empty:
         return not_tested(f"{NO_SCORE} {X4PLUS}{UPSTREAM} on a portrait")

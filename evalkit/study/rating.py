@@ -22,6 +22,7 @@ from evalkit.rating import (
     without,
     write_stimuli,
 )
+from evalkit.restorers import settings_of
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import IMAGES
 
@@ -337,7 +338,7 @@ def _article(run: Run) -> dict[str, str]:
         condition: ", ".join(
             f"{kind} {score}"
             for kind, restorer, score in scores
-            if condition.startswith(restorer)
+            if settings_of(condition).get("name", "").startswith(restorer)
         )
         for condition in conditions
     }
