@@ -12,10 +12,9 @@ NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 RUN_NOTEBOOK = shlex.join(config["run_notebook"])
 CONDITIONS = config["conditions"]  # file name -> condition
 RUN = os.getcwd()
-EXPERIMENTS = set(config["experiments"])
-SERIES = EXPERIMENTS & {"stability", "budget", "concurrency"}
-SWEEPS = sorted(EXPERIMENTS - SERIES - {"backends"})
-NETWORKS = ["realesrgan-x4plus", "gpen-512"] if "backends" in EXPERIMENTS else []
+EXPERIMENTS = config["experiments"]  # notebook -> those that the study asks for
+PARAMETERS = config["parameters"]  # notebook -> what they make of its parameters
+NETWORKS = ["realesrgan-x4plus", "gpen-512"] if EXPERIMENTS["50_backends"] else []
 
 
 # no path of the reader's is a file of a rule, and none stands in a plain parameter:
@@ -103,7 +102,8 @@ rule cost:
             condition=CONDITIONS[w.condition],
             repeats=config["repeats"],
             seed=config["seed"],
-            experiments=SWEEPS,
+            experiments=EXPERIMENTS["30_cost"],
+            **PARAMETERS["30_cost"],
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
@@ -127,12 +127,7 @@ rule stability:
             images=config["images"],
             condition=CONDITIONS[w.condition],
             seed=config["seed"],
-            n_runs=config["repeats"] if "stability" in SERIES else 0,
-            n_fresh=config["repeats"] if "stability" in SERIES else 0,
-            batch=5,
-            with_budget="budget" in SERIES,
-            tiles=[128, 256],
-            instances=[1, 2, 3, 4, 6, 8] if "concurrency" in SERIES else [],
+            **PARAMETERS["40_stability"],
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
@@ -159,6 +154,7 @@ rule backends:
             repeats=config["repeats"],
             seed=config["seed"],
             longest_px=0 if config["has_cuda"] else 96,
+            **PARAMETERS["50_backends"],
         ),
         code=config["code"],
         pdf=config["pdf"],
@@ -233,7 +229,7 @@ rule verdict:
         "notebooks/60_compare.ipynb",
         "notebooks/80_scores.ipynb",
         expand("notebooks/40_stability-{condition}.ipynb", condition=CONDITIONS)
-        if SERIES
+        if EXPERIMENTS["40_stability"]
         else [],
         expand("notebooks/50_backends-{network}.ipynb", network=NETWORKS),
     output:

@@ -93,3 +93,21 @@ def strangers(tmp_path_factory) -> Path:
     folder = tmp_path_factory.getbasetemp()
     workers = "PYTEST_XDIST_WORKER" in os.environ
     return study_once((folder.parent if workers else folder) / "strangers")
+
+
+@pytest.fixture
+def plant(monkeypatch):
+    """``plant("module:name")``: what a cell's process runs, of the tests' modules."""
+
+    def choose(function):
+        from evalkit.profiling.isolation import run_cell
+        from evalkit.study import attempt
+
+        def run_planted(_, *given, **how):
+            return run_cell(function, *given, **how)
+
+        for room in ("study", "experiments"):
+            monkeypatch.syspath_prepend(Path(__file__).parent / room)
+        monkeypatch.setattr(attempt, "run_cell", run_planted)
+
+    return choose

@@ -297,6 +297,7 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
     run.output(X4, "portrait", enlarged(face))
     row = {
         "condition": X4,
+        "restorer": X4,
         "source": "portrait",
         "machine": MACHINE,
         "weights_kind": "package",

@@ -1,11 +1,11 @@
 """The article's figures: of which cell of a study, or score of a panel, each is."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from evalkit.article._register import load_claims
-from evalkit.experiments.floors import BUSY, MEMORY, TIME
+from evalkit.experiments import BUSY, MEMORY, TIME
 
 GPEN, X4PLUS = "gpen-512", "realesrgan-x4plus"
 
@@ -40,7 +40,7 @@ class Figure:
         article gives no precision but for FP16; it tells FP16 from the rest, so the
         rest is taken for fp32.
     quantity
-        One of `evalkit.experiments.floors.UNITS`.
+        One of `evalkit.experiments.UNITS`.
     against
         The claim with which its ratio is compared on another machine.
     width_px, height_px
@@ -106,13 +106,15 @@ SERIES: Mapping[str, tuple[str, tuple[int, ...]]] = {
 }
 """Restorer and pictures of a run's batch, of the claims on failures in a series."""
 
-MEANS: Mapping[str, tuple[str, str, str]] = {
-    "Q1": (GPEN, "portrait", "backlit"),
-    "Q2": (X4PLUS, "portrait", "backlit"),
-    "Q3": (GPEN, "building", "glass"),
-    "Q4": (X4PLUS, "building", "glass"),
-    "Q5": (GPEN, "text", "text"),
-    "Q6": (X4PLUS, "text", "text"),
+BACKLIT = ("portrait-backlit",)
+GLASS = ("building-glass-facade", "glass_vault", "glass_facades_sky")
+MEANS: Mapping[str, tuple[str, str, Collection[str]]] = {
+    "Q1": (GPEN, "portrait", BACKLIT),
+    "Q2": (X4PLUS, "portrait", BACKLIT),
+    "Q3": (GPEN, "building", GLASS),
+    "Q4": (X4PLUS, "building", GLASS),
+    "Q5": (GPEN, "text", ()),
+    "Q6": (X4PLUS, "text", ()),
 }
-"""Restorer, kind of picture, and a word in the name of the one that is most alike, of
-the claims that are mean scores."""
+"""Restorer, kind of picture, and those of our sets that are most alike, of the claims
+that are mean scores."""

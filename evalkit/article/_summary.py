@@ -9,7 +9,7 @@ import pandas as pd
 from evalkit.article._figures import FIGURES, SERIES, SINGLE, TABLES
 from evalkit.article._register import load_article, load_claims
 from evalkit.article._tables import ARTICLE
-from evalkit.experiments.floors import MEMORY
+from evalkit.experiments import MEMORY
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import FLOORS, STABILITY, literal
 
@@ -67,7 +67,7 @@ def _figures(claim: str, floors: pd.DataFrame) -> Iterator[dict[str, Any]]:
 
 def _series(claim: str, series: pd.DataFrame) -> Iterator[dict[str, Any]]:
     restorer, batches = SERIES[claim]
-    is_of_it = series["condition"].str.split("@").str[0] == restorer
+    is_of_it = series["restorer"] == restorer
     is_of_it &= series["experiment"] == "stability"
     n_pictures = series["value"].fillna("1").astype("Int64")
     series = series.assign(n_pictures=n_pictures)

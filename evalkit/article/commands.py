@@ -16,8 +16,8 @@ from evalkit.article._tables import COMMANDS
 from evalkit.experiments.backends import GATE_DB, Row, Say, compute, one_picture
 from evalkit.images import Picture, read_image, write_image
 from evalkit.metrics.psnr import psnr
+from evalkit.study.attempt import TIMEOUT_S
 from evalkit.study.run_folder import Run
-from evalkit.study.runner import TIMEOUT_S
 
 PROGRAM = "realesrgan-ncnn-vulkan"
 AS_PRINTED = f"{PROGRAM} -i input.png -o output.png -s 4"

@@ -13,6 +13,7 @@ from evalkit import stats
 from evalkit.comparisons.scores import read_answers
 from evalkit.imagesets import prepare
 from evalkit.paths import data_file
+from evalkit.restorers import settings_of
 from evalkit.restorers._routing import (
     FEATURES,
     ROUTES,
@@ -125,9 +126,10 @@ def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
     the scores' noise, so a regret is, if anything, too large.
     """
     scores = read_answers(run).scores.dropna(subset=["score"]).astype({"score": float})
-    conditions = sorted(scores["condition"].unique(), key=lambda c: "upstream" not in c)
+    is_ours = lambda c: settings_of(c).get("runner") != "upstream"  # noqa: E731
+    conditions = sorted(scores["condition"].unique(), key=is_ours)
     rated = {
-        route: next((c for c in conditions if c.partition("@")[0] == name), None)
+        route: next((c for c in conditions if settings_of(c).get("name") == name), None)
         for route, name in ROUTES.items()
     }
     known = {route: condition for route, condition in rated.items() if condition}

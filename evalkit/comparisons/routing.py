@@ -139,8 +139,7 @@ def _costs(run: Run) -> dict[str, dict[str, float]]:
     rates = cost["wall_time_s"] / megapixels
     memory = cost["cuda_reserved_peak_mib"].fillna(cost["peak_rss_mib"])
     columns = {"megapixels": megapixels, "rate": rates, "memory": memory}
-    names = cost["condition"].str.partition("@")[0]
-    by_name = pd.DataFrame(columns).astype(float).dropna().groupby(names)
+    by_name = pd.DataFrame(columns).astype(float).dropna().groupby(cost["restorer"])
     found: dict[str, dict[str, float]] = by_name.agg(
         time_s=("rate", "median"),
         low=("rate", "min"),

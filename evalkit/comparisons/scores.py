@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
+from evalkit.restorers import settings_of
 from evalkit.study.published import published_scores
 from evalkit.study.rating import ratings_store
 from evalkit.study.run_folder import Run
@@ -192,8 +193,9 @@ def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
     claimed = published_scores()
 
     def find(kind: str, condition: str) -> float | None:
+        name = settings_of(condition).get("name", "")
         for of_kind, restorer, value in claimed:
-            if kind == of_kind and condition.startswith(restorer):
+            if kind == of_kind and name.startswith(restorer):
                 return float(value)
         return None
 

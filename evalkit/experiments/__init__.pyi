@@ -10,14 +10,25 @@ from .concurrency import (
     summarise_concurrency as summarise_concurrency,
 )
 from .cost import measure_cost as measure_cost, summarise_cost as summarise_cost
-from .floors import summarise_floors as summarise_floors
-from .memory import summarise_memory as summarise_memory
+from ._floors import (
+    BUSY as BUSY,
+    MEMORY as MEMORY,
+    TIME as TIME,
+    UNITS as UNITS,
+    summarise_floors as summarise_floors,
+)
+from ._memory import summarise_memory as summarise_memory, trace_memory as trace_memory
 from .stability import (
     measure_stability as measure_stability,
     summarise_stability as summarise_stability,
 )
-from .sweeps import (
+from ._every import (
+    draw_named as draw_named,
     measure_experiment as measure_experiment,
+    summarise_named as summarise_named,
+)
+from ._sources import made_source as made_source
+from ._sweep import (
+    Sweep as Sweep,
     summarise_experiments as summarise_experiments,
-    trace_memory as trace_memory,
 )

@@ -8,17 +8,29 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalkit import figures
 from evalkit.errors import EvalkitError
+from evalkit.experiments._sources import made_source, resized
 from evalkit.experiments.cost import times_of
-from evalkit.experiments.sweeps import made_source, resized
 from evalkit.images import read_image
 from evalkit.metrics.psnr import psnr
-from evalkit.restorers import condition_name, plan_restorer, restorers
+from evalkit.restorers import (
+    condition_name,
+    parse_condition,
+    plan_restorer,
+    restorers,
+)
 from evalkit.restorers._protocol import Settings
+from evalkit.study import runner
 from evalkit.study.cells import ALIGNED
+from evalkit.study.experiment import Experiment, Sampling
+from evalkit.study.groups import newest
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import Run
-from evalkit.study.runner import Cells
 from evalkit.tables import BACKENDS, IMAGES, SOURCES
+
+NAMES = ("backend-gate", "backend")
+"""Of the records: untimed, to compare the outputs; timed."""
 
 GATE_DB = 40.0
 """Least PSNR from PyTorch in fp32; below it a back end is not timed."""
@@ -148,10 +160,10 @@ def compute(
     *,
     is_gate: bool = False,
 ) -> pd.DataFrame:
-    """Records of ``backend-gate`` or ``backend``; see `Cells`."""
-    name = "backend-gate" if is_gate else "backend"
-    cells = Cells(run, condition, name, n_warm=n_warm, keeps_outputs=is_gate)
-    return cells.compute(images, say)
+    """Records of ``backend-gate`` or ``backend``; see `Measurement`."""
+    name = NAMES[not is_gate]
+    what = Measurement(run, condition, name, n_warm=n_warm, keeps_outputs=is_gate)
+    return runner.compute(what, images, say)
 
 
 def _is_of_faces(network: str) -> bool:
@@ -272,3 +284,34 @@ def _set_against(rows: list[Row]) -> None:
             row["speed_up"] = peer["wall_time_s"] / row["wall_time_s"]
             saved = 1 - row["memory_mib"] / peer["memory_mib"]
             row["memory_saved_percent"] = 100 * saved
+
+
+def _measure(
+    _: Any, run: Run, condition: str, images: pd.DataFrame, _values: Any, how: Sampling
+) -> pd.DataFrame:
+    """Records of all back ends of the condition's network."""
+    network = parse_condition(condition)["name"]
+    compare_backends(
+        run, network, images, repeats=how.repeats, seed=how.seed, say=how.say
+    )
+    return newest(run, *NAMES)
+
+
+def _read(run: Run) -> pd.DataFrame:
+    """The table is written when it is measured: it holds what was not timed, too."""
+    return run.read(BACKENDS)
+
+
+ENTRIES = (
+    Experiment(
+        name="backends",
+        records=NAMES,
+        values=(1,),
+        measure=_measure,
+        summarise=_read,
+        table=BACKENDS,
+        draw=lambda _, table: figures.backends(table),
+        figure="backends",
+        notebook="50_backends",
+    ),
+)

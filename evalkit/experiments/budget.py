@@ -1,15 +1,16 @@
 """The memory budget: the least that each condition works in, and who fails first."""
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from evalkit import figures
 from evalkit.errors import SettingError, UnknownNameError, WeightsError
-from evalkit.experiments.sweeps import resized
+from evalkit.experiments._sources import resized
 from evalkit.profiling.budget import (
     balloon,
     budgets,
@@ -19,14 +20,20 @@ from evalkit.profiling.budget import (
 )
 from evalkit.profiling.nvml import device_index
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
-from evalkit.study.groups import newest
+from evalkit.study.attempt import TIMEOUT_S, attempt, keep_new
+from evalkit.study.experiment import Experiment
+from evalkit.study.groups import condition_facts, newest
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run, with_newest_key
-from evalkit.study.runner import TIMEOUT_S, Cells
+from evalkit.study.runner import compute
 from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 
-LIMITED = "evalkit.experiments.limited:limited_cell"
+LIMITED = "evalkit.experiments._limited:limited_cell"
 ASKED_MIB = 3072
 """Where 3 GB are left, who fails first?"""
+
+SAVERS_PX = (128, 256)
+"""Tiles that a study tries, since they may save a condition."""
 
 MOST = 0.9
 """Of a device's memory: the balloon's own context needs some."""
@@ -75,9 +82,11 @@ def measure_budget(
     first = images.head(1)
     found = [RECORDS.frame([])]
     for name in _variants(condition, savers, say):
-        trials = _Trials(run, name, highest_mib, resolution)
+        what = Measurement(run, name, "budget", function=LIMITED)
+        most_mib = highest_mib or MOST * total_mib(what.device)
+        tried = budgets(most_mib, ASKED_MIB, resolution)
         for image in [resized(run, first, px) for px in sizes_px] or [first]:
-            found += trials.search(image, say)
+            found += _search(what, image, tried, say)
     return pd.concat(found, ignore_index=True)
 
 
@@ -102,57 +111,53 @@ class _InterruptedError(Exception):
     """A trial that says neither that the budget is enough nor that it is not."""
 
 
-class _Trials(Cells):
-    """The trials of one condition: one cell in each budget."""
+def _search(
+    what: Measurement,
+    image: pd.DataFrame,
+    budgets_mib: Sequence[int],
+    say: Callable[[str], None],
+) -> list[pd.DataFrame]:
+    """Find the smallest budget for the one source; return the trials."""
+    trials: list[pd.DataFrame] = []
 
-    function = LIMITED
-    retries_failures = False  # how little fails is what they measure
+    def works(budget_mib: int) -> bool:
+        limits = {"budget_mib": budget_mib, "timeout_s": _patience_s(trials)}
+        one = replace(
+            what, value=str(budget_mib), arguments={**limits, "device": what.device}
+        )
+        trials.append(compute(one, image, lambda _: None, _attempt))
+        trial = trials[-1].iloc[-1]
+        told = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
+        say(f"{what.condition}: {told}")
+        if trial["outcome"] == INTERRUPTED:
+            raise _InterruptedError
+        return bool(trial["outcome"] == "ok")
 
-    def __init__(
-        self, run: Run, condition: str, highest_mib: int, resolution: float
-    ) -> None:
-        super().__init__(run, condition, "budget", n_warm=0)
-        self.arguments["device"] = self.device
-        most_mib = highest_mib or MOST * total_mib(self.device)
-        self._budgets = budgets(most_mib, ASKED_MIB, resolution)
+    with suppress(_InterruptedError):  # the next study searches on from here
+        smallest_budget(works, budgets_mib)
+    return trials
 
-    def search(
-        self, image: pd.DataFrame, say: Callable[[str], None]
-    ) -> list[pd.DataFrame]:
-        """Find the smallest budget for the one source; return the trials."""
-        trials: list[pd.DataFrame] = []
-        self.arguments["timeout_s"] = TIMEOUT_S
 
-        def works(budget_mib: int) -> bool:
-            self.arguments["budget_mib"] = budget_mib
-            self.value = str(budget_mib)
-            trials.append(self.compute(image, lambda _: None))
-            trial = trials[-1].iloc[-1]
-            told = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
-            say(f"{self.condition}: {told}")
-            if trial["outcome"] == INTERRUPTED:
-                raise _InterruptedError
-            if len(trials) == 1 and trial["outcome"] == "ok":
-                roomy_s = float(trial["load_time_s"] + trial["wall_time_s"])
-                self.arguments["timeout_s"] = max(LEAST_PATIENCE_S, PATIENCE * roomy_s)
-            return bool(trial["outcome"] == "ok")
+def _patience_s(trials: Sequence[pd.DataFrame]) -> float:
+    """How long the next trial may take, after the first, which has most room."""
+    if trials and trials[0]["outcome"].iloc[-1] == "ok":
+        times_s = trials[0][["load_time_s", "wall_time_s"]].iloc[-1]
+        return max(LEAST_PATIENCE_S, PATIENCE * float(times_s.sum()))
+    return TIMEOUT_S
 
-        with suppress(_InterruptedError):  # the next study searches on from here
-            smallest_budget(works, self._budgets)
-        return trials
 
-    def start(
-        self,
-        row: Mapping[str, Any],
-        take: Callable[[dict[str, Any]], None],
-        **more: Any,
-    ) -> dict[str, Any]:
-        """See `Cells.start`; what names memory as its reason is ``oom``."""
-        with balloon(self.arguments["budget_mib"], self.device):
-            ended = super().start(row, take, **more)
-        if ended["outcome"] in ("error", "crash") and is_starved(ended["error"]):
-            ended["outcome"] = "oom"
-        return ended
+def _attempt(
+    what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
+) -> str:
+    """Run one cell beside a balloon; what names memory as its reason is ``oom``."""
+
+    def keep(record: dict[str, Any]) -> None:
+        if record["outcome"] in ("error", "crash") and is_starved(record["error"]):
+            record["outcome"] = "oom"
+        keep_new(what.run, record)
+
+    with balloon(what.arguments["budget_mib"], what.device):
+        return attempt(what, row, key, there, keep=keep)
 
 
 def summarise_budget(run: Run) -> pd.DataFrame:
@@ -178,14 +183,11 @@ def summarise_budget(run: Run) -> pd.DataFrame:
 
 def _least(trials: pd.DataFrame) -> dict[str, Any]:
     """What trials of one cell say, sorted by their budgets."""
-    roomy = trials.iloc[-1]
-    setting = json.loads(roomy["setting"])
-    is_on_cpu = device_index(setting.get("device", "cpu")) is None
+    roomy, facts = trials.iloc[-1], condition_facts(trials)
+    is_on_cpu = device_index(facts["setting"].get("device", "cpu")) is None
     found = {
-        "restorer": roomy["restorer"],
-        "setting": setting,
+        **facts,
         "limit": "data" if is_on_cpu else "cuda",
-        "weights_kind": roomy["weights_kind"],
         "largest_mib": roomy["budget_mib"],
         "n_trials": len(trials),
         "roomy_wall_time_s": roomy["wall_time_s"],
@@ -241,3 +243,22 @@ def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> pd.Da
         ]
     columns = ["condition", "limit", "longest_px", "works_mib", "largest_mib"]
     return rows[[*columns, "outcome", "fails", "saved_by"]].reset_index(drop=True)
+
+
+ENTRIES = (
+    Experiment(
+        name="budget",
+        axis="tile that may save it, px of the source",
+        values=SAVERS_PX,
+        measure=lambda _, run, condition, images, tiles, how: measure_budget(
+            run, condition, images, savers=[f"tile={px}" for px in tiles], say=how.say
+        ),
+        summarise=summarise_budget,
+        table=BUDGET,
+        draw=lambda _, table: figures.frontier(table),
+        figure="frontier",
+        notebook="40_stability",
+        parameters=lambda n: {"with_budget": n > 0, "tiles": [*SAVERS_PX]},
+        failure_is_result=True,
+    ),
+)

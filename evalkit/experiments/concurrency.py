@@ -2,23 +2,27 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from copy import copy
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from evalkit import figures
 from evalkit.profiling.budget import total_mib
 from evalkit.profiling.concurrency import run_together
 from evalkit.provenance import machine
 from evalkit.stats import median_interval
-from evalkit.study.groups import newest
+from evalkit.study.attempt import attempt, in_short
+from evalkit.study.experiment import Experiment
+from evalkit.study.groups import choose, condition_facts, newest
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run
-from evalkit.study.runner import Cells
+from evalkit.study.runner import compute
 from evalkit.tables import CONCURRENCY, INTERRUPTED, RECORDS
 
-GATED = "evalkit.experiments.limited:gated_cell"
+INSTANCES = (1, 2, 3, 4, 6, 8)
+GATED = "evalkit.experiments._limited:gated_cell"
 GAIN = 1.1
 """So many times the throughput are worth more instances, or batches in their place."""
 
@@ -33,14 +37,15 @@ def measure_concurrency(
     condition: str,
     images: pd.DataFrame,
     *,
-    instances: Sequence[int] = (1, 2, 3, 4, 6, 8),
+    instances: Sequence[int] = INSTANCES,
     repeats: int = 5,
+    n_sources: int = 1,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Run several processes of one condition on one device, at once.
 
-    Each loads, restores the first source once, waits for the others, and restores it
+    Each loads, restores a source once, waits for the others, and restores it
     `repeats` times more. When one fails, the others go on.
 
     Parameters
@@ -54,8 +59,10 @@ def measure_concurrency(
         How many at once, each number in turn.
     repeats
         Warm runs of each instance.
+    n_sources
+        The first sources of the table; 0 for all.
     seed
-        Of the order of these numbers, which is shuffled.
+        Of the order of these numbers and of the sources, which are shuffled.
 
     Returns
     -------
@@ -63,46 +70,49 @@ def measure_concurrency(
         Records of these groups (`evalkit.tables.RECORDS`).
 
     """
+    chosen = choose(images, n_sources, seed)
     found = [RECORDS.frame([])]
     for n in np.random.default_rng(seed).permutation(instances):
-        cells = _Group(run, condition, "concurrency", str(n), n_warm=repeats)
-        cells.n = int(n)
-        found.append(cells.compute(images.head(1), say))
+        what = Measurement(
+            run,
+            condition,
+            "concurrency",
+            str(n),
+            n_warm=repeats,
+            function=GATED,
+        )
+        found.append(compute(what, chosen, say, _run_group))
     return pd.concat(found, ignore_index=True)
 
 
-class _Group(Cells):
-    """Cells of `n` processes each, of which all records are kept at once."""
+def _run_group(
+    what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
+) -> str:
+    """Run the instances of one cell, and keep the records of all of them at once."""
 
-    function = GATED
-    n = 1
-    retries_failures = False  # how many fail is what they measure
+    def instance(
+        number: int, barrier: str, is_ready: Callable[[], None]
+    ) -> list[dict[str, Any]]:
+        kept = list[dict[str, Any]]()
 
-    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
-        def instance(
-            number: int, barrier: str, is_ready: Callable[[], None]
-        ) -> list[dict[str, Any]]:
-            one, kept = copy(self), list[dict[str, Any]]()
+        def keep(record: dict[str, Any]) -> None:
+            if record["outcome"] == INTERRUPTED:  # whatever comes takes its place
+                record |= {"run": 1, "phase": "cold"}
+            kept.append(record | {"instance": number + 1})
+            is_ready()
 
-            def keep(facts: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-                if found["outcome"] == INTERRUPTED:  # whatever comes takes its place
-                    found = {**found, "run": 1, "phase": "cold"}
-                kept.append({**facts, **found, "instance": number + 1})
-                is_ready()
+        attempt(what, row, key, there, keep=keep, barrier=barrier)
+        return kept
 
-            one.arguments, one._keep = {"barrier": barrier}, keep  # type: ignore[method-assign]
-            Cells._compute(one, row, key, there)
-            return kept
-
-        instances = run_together(self.n, instance)
-        records = [record for kept in instances for record in kept]
-        for record in records:
-            if record["outcome"] == INTERRUPTED:  # of a group, all or nothing is known
-                self.run.records.append([record])
-                return f"{INTERRUPTED}: {record['error']}"
-        self.run.records.append(records)
-        n_ok = sum(kept[-1]["outcome"] == "ok" for kept in instances)
-        return f"{n_ok} of {self.n} instances ok"
+    instances = run_together(int(str(what.value)), instance)
+    records = [record for kept in instances for record in kept]
+    for record in records:
+        if record["outcome"] == INTERRUPTED:  # of a group, all or nothing is known
+            what.run.records.append([record])
+            return in_short(record)
+    what.run.records.append(records)
+    n_ok = sum(kept[-1]["outcome"] == "ok" for kept in instances)
+    return f"{n_ok} of {len(instances)} instances ok"
 
 
 def summarise_concurrency(run: Run) -> pd.DataFrame:
@@ -146,7 +156,7 @@ def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
     rss_mib = cell["peak_rss_mib"].groupby(instance).max().sum(min_count=n)
     on_gpu = pd.notna(by_nvml)
     found = {
-        "weights_kind": cell["weights_kind"].iloc[-1],
+        **condition_facts(cell),
         "n_ok": n - instance[failed.index].nunique(),
         "n_runs": len(warm),
         "outcome": "ok",
@@ -205,3 +215,22 @@ def advise_concurrency(
     alone = gains[(ways["n_instances"] == 1) & (ways["n_pictures"] == 1)]
     is_good = (gains * GAIN >= gains.max()) & alone.notna().any()
     return ways.assign(is_best=is_good & (is_good.cumsum() == 1))
+
+
+ENTRIES = (
+    Experiment(
+        name="concurrency",
+        axis="instances",
+        values=INSTANCES,
+        measure=lambda _, run, condition, images, numbers, how: measure_concurrency(
+            run, condition, images, instances=numbers, **vars(how)
+        ),
+        summarise=summarise_concurrency,
+        table=CONCURRENCY,
+        draw=lambda records, table: figures.instances(table, records),
+        figure="instances",
+        notebook="40_stability",
+        parameters=lambda n: {"instances": [*INSTANCES] if n else []},
+        failure_is_result=True,
+    ),
+)

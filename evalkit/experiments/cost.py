@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.experiments.floors import Rates
-from evalkit.experiments.stages import median_stages, restore_time_s
+from evalkit import figures
+from evalkit.experiments._floors import Rates
+from evalkit.experiments._stages import median_stages, restore_time_s
 from evalkit.stats.bootstrap import median_interval
-from evalkit.study.groups import arithmetic, choose
+from evalkit.study.experiment import Experiment
+from evalkit.study.groups import arithmetic, choose, condition_facts
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run
-from evalkit.study.runner import Cells
+from evalkit.study.runner import compute
 from evalkit.tables import COST, IMAGES
 
 
@@ -51,12 +54,12 @@ def measure_cost(
 
     """
     warm_up = {"max_warm_up": repeats // 5}
-    cells = Cells(run, condition, "cost", n_warm=repeats, arguments=warm_up)
-    records = cells.compute(choose(images, n_sources, seed), say)
-    if precision := cells.plan.resolved.get("precision"):
+    what = Measurement(run, condition, "cost", n_warm=repeats, arguments=warm_up)
+    records = compute(what, choose(images, n_sources, seed), say)
+    if precision := what.plan.resolved.get("precision"):
         kind = arithmetic(precision, records)
         # with the cores that the runs had: `make study` gives other steps fewer
-        Rates(run)(cells.machine, cells.device, kind, cells.preload)
+        Rates(run)(what.machine, what.device, kind, what.preload)
     return records
 
 
@@ -93,7 +96,7 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     ok = cell[cell["outcome"] == "ok"]
     notes = ok["notes"].iloc[-1] if len(ok) else pd.NA
     return {
-        "weights_kind": cell["weights_kind"].iloc[-1],
+        **condition_facts(cell),
         "n_runs": int((ok["phase"] == "warm").sum()),
         "n_failed": len(cell) - len(ok),
         **times_of(ok),
@@ -138,3 +141,19 @@ def times_of(ok: pd.DataFrame) -> dict[str, float | None]:
 
 def _first(column: pd.Series) -> float | None:
     return float(column.iloc[0]) if column.notna().any() else None
+
+
+ENTRIES = (
+    Experiment(
+        name="cost",
+        measure=lambda _, run, condition, images, _values, how: measure_cost(
+            run, condition, images, **vars(how)
+        ),
+        summarise=summarise_cost,
+        table=COST,
+        draw=lambda records, table: figures.wall_times(records, table),
+        figure="cost",
+        has_floor=True,
+        is_asked_for=False,
+    ),
+)

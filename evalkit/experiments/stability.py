@@ -2,16 +2,21 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from evalkit import figures
 from evalkit.profiling.experiments import Interval, failure_rate, slope
 from evalkit.records import SERIES
-from evalkit.study.groups import GROUP, choose, first_failure, newest
+from evalkit.study.attempt import in_short, keep_new, start
+from evalkit.study.experiment import Experiment
+from evalkit.study.groups import GROUP, choose, condition_facts, first_failure, newest
 from evalkit.study.interrupted import count_interrupted
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import Run
-from evalkit.study.runner import Cells
+from evalkit.study.runner import compute
 from evalkit.tables import STABILITY
 
 PLAIN, FRESH = SERIES
@@ -58,59 +63,51 @@ def measure_stability(
         Records of this series, one row a run (`evalkit.tables.RECORDS`).
 
     """
-    cells = _Series(
+    arguments = {"batch": batch, "max_warm_up": n_runs // 5, "timeout_s": timeout_s}
+    what = Measurement(
         run,
         condition,
         FRESH if fresh else PLAIN,
         str(batch) if batch > 1 else None,
-        n_warm=n_runs - 1,
-        arguments={
-            "batch": batch,
-            "max_warm_up": n_runs // 5,
-            "timeout_s": timeout_s,
-        },
+        runs=range(1, n_runs + 1),
+        arguments=arguments,
     )
-    cells.is_fresh = fresh
-    return cells.compute(choose(images, n_sources, seed), say)
+    images = choose(images, n_sources, seed)
+    return compute(what, images, say, partial(_go_on, is_fresh=fresh))
 
 
-class _Series(Cells):
-    """Cells that go on after a run that failed."""
+def _go_on(
+    what: Measurement,
+    row: Mapping[str, Any],
+    key: str,
+    there: pd.DataFrame,
+    *,
+    is_fresh: bool,
+) -> str:
+    """Run what is missing of one cell, after a failure on in a new process."""
+    facts, outcomes = what.facts(row, key), Counter[str]()
+    missing = sorted({*what.runs} - set(there["run"]))
+    while missing:
+        runs = missing[:1] if is_fresh else missing
+        kept: list[Any] = []
 
-    is_fresh = False
+        def take(columns: dict[str, Any], kept: list[Any] = kept) -> None:
+            kept.append(columns)
+            keep_new(what.run, facts | columns)
 
-    def _missing(self, there: pd.DataFrame) -> list[int]:
-        return sorted({*range(1, self.n_warm + 2)} - set(there["run"]))
-
-    def _is_complete(self, _row: Mapping[str, Any], there: pd.DataFrame) -> bool:
-        return not self._missing(there)
-
-    def _compute(self, row: Mapping[str, Any], key: str, there: pd.DataFrame) -> str:
-        facts, outcomes = self._facts(row, key), Counter[str]()
-        missing = self._missing(there)
-        while missing:
-            runs = missing[:1] if self.is_fresh else list(missing)
-            n_done = 0
-
-            def take(found: dict[str, Any]) -> None:
-                nonlocal n_done
-                n_done += 1
-                self._keep(facts, found)
-
-            ended = self.start(row, take, runs=runs)
-            outcomes["ok"] += n_done
-            if n_done:
-                count_interrupted(self.run.interrupted, "ok")
-            if ended["outcome"] != "ok" and n_done < len(runs):
-                failed = {"run": runs[n_done], "phase": "warm" if n_done else "cold"}
-                self._keep(facts, {**ended, **failed})
-                outcomes[ended["outcome"]] += 1
-                count_interrupted(
-                    self.run.interrupted, f"{ended['outcome']}: {ended['error']}"
-                )
-                n_done += 1
-            missing = missing[n_done:]
-        return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n)
+        ended = start(what, row, take, runs=runs)
+        n_done = len(kept)
+        outcomes["ok"] += n_done
+        if n_done:
+            count_interrupted(what.run.interrupted, "ok")
+        if ended["outcome"] != "ok" and n_done < len(runs):
+            failed = {"run": runs[n_done], "phase": "warm" if n_done else "cold"}
+            keep_new(what.run, {**facts, **ended, **failed})
+            outcomes[ended["outcome"]] += 1
+            count_interrupted(what.run.interrupted, in_short(ended))
+            n_done += 1
+        missing = missing[n_done:]
+    return ", ".join(f"{n} {outcome}" for outcome, n in outcomes.items() if n)
 
 
 def summarise_stability(run: Run) -> pd.DataFrame:
@@ -148,7 +145,7 @@ def _summary(series: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]
     known = quality_sha256 is not None and len(ok) > 0
     throttled = sorted(series["throttle_reasons"].dropna().unique())
     return {
-        "weights_kind": series["weights_kind"].iloc[-1],
+        **condition_facts(series),
         "n_runs": len(series),
         "n_processes": process.nunique(),
         "outcomes": dict(Counter(series["outcome"])),
@@ -193,3 +190,34 @@ def _slope(column: pd.Series, process: pd.Series | None) -> Interval | None:
     known = column.dropna()
     groups = None if process is None else process[known.index].to_numpy()
     return slope(known.to_numpy(float), groups)
+
+
+ENTRIES = (
+    Experiment(
+        name="stability",
+        records=SERIES,
+        axis="pictures of a run's batch",
+        values=(1, 5),
+        measure=lambda _, run, condition, images, batches, how: pd.concat(
+            [
+                measure_stability(
+                    run,
+                    condition,
+                    images,
+                    n_runs=how.repeats,
+                    batch=batch,
+                    seed=how.seed,
+                    n_sources=how.n_sources,
+                    say=how.say,
+                )
+                for batch in batches
+            ]
+        ),
+        summarise=summarise_stability,
+        table=STABILITY,
+        draw=lambda records, _: figures.series(records),
+        figure="series",
+        notebook="40_stability",
+        parameters=lambda n: {"n_runs": n, "n_fresh": n, "batch": 5},
+    ),
+)

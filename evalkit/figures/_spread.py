@@ -23,15 +23,6 @@ LEGEND_LINE_PX, LEGEND_LINES = 25, 2
 """Height of a line of a legend, and how many have room without more."""
 
 LEGEND = {"fontsize": TEXT_PT, "frameon": False}
-VARIED = {
-    "batch": "batch, pictures",
-    "size": "size, longest side in px",
-    "tile": "tile, px of the source; 0 is none",
-    "scale": "scale, output side over source side",
-}
-SETTING = {"cpu": "device"}
-"""What an experiment varies of a condition, where that is not the experiment's name."""
-
 BANDS = ("0.96", "0.86")
 LEAST_SHARE = 0.012
 """Of the time shown: a shorter stage has no room for its name."""
@@ -55,7 +46,7 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
     title = "what it costs, by what is varied"
     figure, panels = _panels(max(1, len(parts)), title, n_legend=n_legend)
     for part, (left, right) in zip(parts, panels, strict=False):
-        name, values = part["experiment"].iloc[0], part["value"].unique()
+        name, values = part["axis"].iloc[0], part["value"].unique()
         on_gpu = part["nvml_process_peak_mib"].notna().any()
         memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
         left.set_ylabel("s for a picture")
@@ -63,24 +54,18 @@ def sweeps(experiments: pd.DataFrame) -> Figure:
         for axes, column in ((left, "per_picture_s"), (right, memory)):
             _lines(axes, part, column)
             axes.set_xticks(range(len(values)), values)
-            axes.set_xlabel(VARIED.get(name, name), fontsize=TEXT_PT)
+            axes.set_xlabel(name, fontsize=TEXT_PT)
         above = {"bbox_to_anchor": (0, 1), "ncols": LEGEND_COLUMNS, **LEGEND}
         literal(left.legend(loc="lower left", **above))
     return figure
 
 
 def _in_lines(part: pd.DataFrame) -> pd.DataFrame:
-    """Rows of one experiment by value, which `whose` groups to lines through all.
-
-    Of a condition's name, in which settings follow an ``@``, what is varied is left
-    out: ``bicubic-x4@tile=0`` and ``bicubic-x4@tile=48`` are one line.
-    """
-    varied = part["experiment"].iloc[0]
-    setting = rf"(?<=[@,]){SETTING.get(varied, varied)}=[^,]*(,|$)"
-    conditions = part["condition"].str.replace(setting, "", regex=True)
+    """Rows of one experiment by value, which `whose` groups to lines through all."""
     values = sorted(part["value"].unique(), key=lambda value: (len(value), value))
     part = part.assign(
-        condition=conditions.str.rstrip("@,"),
+        axis=part["axis"].fillna(part["experiment"]),
+        condition=part["base_condition"].fillna(part["condition"]),
         source=part["base_source"].fillna(part["source"]),
         at=part["value"].map(values.index),
     )

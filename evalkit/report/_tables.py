@@ -75,14 +75,13 @@ def _cost_row(
         "meters": [number(row[name], digits=4) for name in meters],
         "same": same,
         "notes": json.loads(row["notes"] or "[]"),
-        "article": _article(row["condition"], values),
+        "article": _article(row["restorer"], values),
     }
 
 
-def _article(condition: str, values: pd.DataFrame) -> list[str]:
+def _article(restorer: str | None, values: pd.DataFrame) -> list[str]:
     """What the article says of this restorer, one line for each of its settings."""
-    restorer = condition.partition("@")[0]
-    family = "gpen" if restorer.startswith("gpen-") else restorer
+    family = "gpen" if str(restorer).startswith("gpen-") else str(restorer)
     lines = []
     for claims in ARTICLE.get(family, ()):
         found = values.loc[list(claims)]

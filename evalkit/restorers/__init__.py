@@ -38,6 +38,7 @@ __all__ = [
     "parse_condition",
     "plan_restorer",
     "restorers",
+    "settings_of",
     "stop_if",
 ]
 
@@ -171,6 +172,14 @@ def parse_condition(condition: str) -> dict[str, Any]:
     if "name" in settings:  # which the answer uses for the restorer
         raise UnknownNameError(f"option of {spec.name}", "name", spec.all_options)
     return {"name": name, **settings}
+
+
+def settings_of(condition: str) -> dict[str, Any]:
+    """As `parse_condition`; empty for what no restorer has made, as ``reference``."""
+    try:
+        return parse_condition(condition)
+    except (SettingError, UnknownNameError):
+        return {}
 
 
 def _find(name: str) -> tuple[RestorerSpec, str]:

@@ -11,6 +11,7 @@ from ._bradley_terry import (
 )
 from ._mos import (
     compare_conditions as compare_conditions,
+    compare_with as compare_with,
     holm as holm,
     mean_opinion_scores as mean_opinion_scores,
     paired_differences as paired_differences,

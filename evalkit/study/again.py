@@ -7,23 +7,10 @@ import pandas as pd
 from evalkit.paths import file_name
 from evalkit.provenance import machine
 from evalkit.restorers import parse_condition
+from evalkit.study.experiment import of_records
 from evalkit.study.groups import GROUP, attempts
 from evalkit.study.run_folder import Run
 from evalkit.tables import FAILURES, IMAGES, INTERRUPTED
-
-NOTEBOOKS = {
-    "quality": "20_restore",
-    "stability": "40_stability",
-    "stability-fresh": "40_stability",
-    "budget": "40_stability",
-    "concurrency": "40_stability",
-    "backend": "50_backends",
-    "backend-gate": "50_backends",
-}
-"""By experiment; the others are parts of ``30_cost``."""
-
-FAILURE_IS_RESULT = ("budget", "concurrency")
-"""Experiments that ask how much fails; see `Cells.retries_failures`."""
 
 
 def step_name(condition: str) -> str:
@@ -46,7 +33,8 @@ def failed(run: Run, before: str) -> pd.DataFrame:
     is_failed = found["outcome"].isin(FAILURES)
     is_failed &= found["started_at"].fillna("") < before
     is_failed &= ~found["source"].isin(images.loc[images["error"].notna(), "source"])
-    return found[is_failed & ~found["experiment"].isin(FAILURE_IS_RESULT)]
+    asked = [name for name, e in of_records().items() if e.failure_is_result]
+    return found[is_failed & ~found["experiment"].isin(asked)]
 
 
 def _without_result(run: Run) -> pd.DataFrame:
@@ -64,9 +52,11 @@ def executed_notebooks(
     Of an experiment that varies a setting: those of all conditions of its restorer.
     """
     names = {name: parse_condition(name)["name"] for name in conditions}
+    notebooks = {name: entry.notebook for name, entry in of_records().items()}
+    notebooks["quality"] = "20_restore"
     files = set()
     for record in records.to_dict("records"):
-        step = NOTEBOOKS.get(record["experiment"], "30_cost")
+        step = notebooks.get(record["experiment"])
         if step == "50_backends":
             found = (run.path / "notebooks").glob(f"{step}-*.ipynb")
             files |= {f"notebooks/{file.name}" for file in found}

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,13 @@ from evalkit.profiling.clock import torch_flags
 from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
 from evalkit.profiling.monitor import Monitor
 from evalkit.profiling.nvml import device_index
-from evalkit.restorers import Restorer, load_restorer, parse_condition, plan_restorer
+from evalkit.restorers import (
+    Restored,
+    Restorer,
+    load_restorer,
+    parse_condition,
+    plan_restorer,
+)
 
 ALIGNED = "aligned-face"
 """The kind of a source that is one aligned face and nothing else."""
@@ -88,7 +94,7 @@ def check_unchanged(path: Path, sha256: str | None) -> None:
 
 
 def measure(
-    restorer: Restorer,
+    restore: Callable[..., Restored],
     source: str,
     path: Path,
     kind: str,
@@ -98,8 +104,9 @@ def measure(
 ) -> dict[str, Any]:
     """Restore one picture as a user's run does, from its file to a file, and time it.
 
-    `source`, `path` and `kind` are from the table `evalkit.tables.IMAGES`. What a
-    monitor measures is left out where there is none; `before` as in its `summary`.
+    `restore` is a restorer's; `source`, `path` and `kind` are from the table
+    `evalkit.tables.IMAGES`. What a monitor measures is left out where there is none;
+    `before` as in its `summary`.
 
     Returns
     -------
@@ -119,7 +126,7 @@ def measure(
     begin = time.perf_counter()
     picture = read_image(path)
     decoded = time.perf_counter()
-    restored = restorer.restore(picture, aligned=kind == ALIGNED, source=source)
+    restored = restore(picture, aligned=kind == ALIGNED, source=source)
     done = time.perf_counter()
     write_image(output, restored.image)
     end = time.perf_counter()

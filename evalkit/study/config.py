@@ -18,29 +18,15 @@ from pydantic import (
     ValidationInfo,
     field_validator,
 )
+from pydantic_core import PydanticKnownError
 
 from evalkit.errors import EvalkitError, StudyError, did_you_mean
 from evalkit.errors.schema import problems, shown
 from evalkit.imagesets import imagesets
 from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
 from evalkit.restorers import condition_name, parse_condition
+from evalkit.study.experiment import asked_for
 from evalkit.study.yaml import read_yaml
-
-Experiment = Literal[
-    "batch",
-    "size",
-    "tile",
-    "precision",
-    "scale",
-    "background",
-    "cpu",
-    "rotating",
-    "stability",
-    "budget",
-    "concurrency",
-    "backends",
-]
-"""What can be measured beyond the cost of one picture."""
 
 RESERVED = ("latest", "adhoc")
 """What the newest run is called, and the run of notebooks without a study."""
@@ -99,6 +85,14 @@ def _name_condition(condition: Any) -> str:
     )
 
 
+def _check_experiment(name: Any) -> Any:
+    """The name of an experiment that there is; else pydantic's error of a choice."""
+    if name in asked_for():
+        return name
+    names = ", ".join(map(repr, asked_for()))
+    raise PydanticKnownError("literal_error", {"expected": names})
+
+
 class Study(BaseModel):
     """One study.
 
@@ -116,7 +110,7 @@ class Study(BaseModel):
     repeats
         Timed runs of each cell; ``auto`` is 50 where there is CUDA, 3 elsewhere.
     experiments
-        Beyond the cost of one picture: names of `Experiment`; ``auto`` is
+        Beyond the cost of one picture: names of experiments; ``auto`` is
         ``stability`` where there is CUDA, none elsewhere.
     seed
         Of every order that is shuffled.
@@ -136,7 +130,9 @@ class Study(BaseModel):
         min_length=1
     )
     repeats: Annotated[StrictInt, Field(ge=1, le=10_000)] | Literal["auto"] = "auto"
-    experiments: list[Experiment] | Literal["auto"] = "auto"
+    experiments: (
+        list[Annotated[str, BeforeValidator(_check_experiment)]] | Literal["auto"]
+    ) = "auto"
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     rating: Rating = Rating()
     accept: list[Literal["gpen"]] = []

@@ -1,5 +1,8 @@
 """Records by what a row of a summary stands for, and which of them count."""
 
+import json
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -29,6 +32,13 @@ def attempts(run: Run, *experiments: str) -> pd.DataFrame:
     Cells of code, weights or pictures that have changed since are left out.
     """
     return with_newest_key(run.at_hand(*experiments), GROUP)
+
+
+def condition_facts(records: pd.DataFrame) -> dict[str, Any]:
+    """Restorer, setting and kind of weights of records that share them."""
+    last = records.iloc[-1]
+    setting = json.loads(last["setting"]) if pd.notna(last["setting"]) else None
+    return {**last[["restorer", "weights_kind"]], "setting": setting}
 
 
 def arithmetic(precision: str, records: pd.DataFrame) -> str:

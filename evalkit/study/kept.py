@@ -5,18 +5,16 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pandas as pd
 
 from evalkit.errors import ImageError
 from evalkit.images import pixel_sha256, read_image
 from evalkit.records import Cell, made_at_hand, plain_records
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import IMAGES, SOURCES
-
-if TYPE_CHECKING:
-    from evalkit.study.runner import Cells
 
 
 def holds(run: Run, records: pd.DataFrame, cell: pd.DataFrame) -> bool:
@@ -35,7 +33,7 @@ def holds(run: Run, records: pd.DataFrame, cell: pd.DataFrame) -> bool:
 
 
 def take_same_bytes(
-    cells: "Cells",
+    what: Measurement,
     missing: Sequence[Mapping[str, Any]],
     keys: Mapping[str, str],
     records: pd.DataFrame,
@@ -47,8 +45,8 @@ def take_same_bytes(
 
     Parameters
     ----------
-    cells, missing, keys
-        What is computed; rows of `evalkit.tables.IMAGES`; the key of each source.
+    what, missing, keys
+        What is measured; rows of `evalkit.tables.IMAGES`; the key of each source.
     records
         All of the run.
     say
@@ -60,25 +58,25 @@ def take_same_bytes(
         Whether anything was taken.
 
     """
-    if not missing or cells.plan.spec.takes_names:
+    if not missing or what.plan.spec.takes_names:
         return False
-    run, taken = cells.run, []
+    run, taken = what.run, []
     with TemporaryDirectory(dir=run.path, prefix=".taken-") as folder:
         for number, row in enumerate(missing):
             name, key = row["source"], keys[row["source"]]
             same = records[records["key"] == key]
             names = same.loc[same["source"] != name, "source"].unique()
-            found = [cells.mine(same, n, key, *cells.beside) for n in names]
+            found = [what.records_of(same, n, key, *what.beside) for n in names]
             theirs = max(found, key=len, default=same.head(0))
             if theirs.empty or pd.notna(row["error"]):
                 continue
-            own, file = cells.mine(same, name, key), None
-            if cells.keeps_outputs and (theirs["outcome"] == "ok").all():
+            own, file = what.records_of(same, name, key), None
+            if what.keeps_outputs and (theirs["outcome"] == "ok").all():
                 wanted = theirs if own.empty else own
                 file = _copy_of(run, same, wanted, Path(folder, str(number)))
                 if file is None:
                     continue
-            taken.append((row, theirs, file, cells.target(row, own)))
+            taken.append((row, theirs, file, what.target(row, own)))
         for row, theirs, file, target in taken:
             other = theirs["source"].iloc[0]
             say(f"  {row['source']}: taken from {other}, which is the same bytes")

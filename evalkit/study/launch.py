@@ -36,6 +36,7 @@ from evalkit.study.config import (
     resolve_study,
     write_study,
 )
+from evalkit.study.experiment import names_by_notebook, notebook_parameters
 from evalkit.study.notebooks import FIRST_STEP, point_latest
 from evalkit.study.progress import FILE, LOG, TOLD, follow
 from evalkit.study.rating import ratings_digest
@@ -96,8 +97,9 @@ def run_study(
     for line in left_out(study.images, recursive=study.recursive):
         say(line)
     _prepare_pictures(study)
+    named = [value for c in study.conditions for value in parse_condition(c).values()]
     for name in imagesets():
-        if any(f"outputs:{name}" in other for other in study.conditions):
+        if f"outputs:{name}" in named:
             prepare(name)  # with its published outputs, which are planned next
     weights = fetch_weights(study, say)
     study = _limited_to(study, weights)
@@ -258,7 +260,8 @@ def _snakemake(
         "conditions": {step_name(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
-        "experiments": study.experiments,
+        "experiments": names_by_notebook(study.experiments),
+        "parameters": notebook_parameters(study.experiments, int(study.repeats)),
         "random": [
             step_name(name) for name in study.conditions if _is_random(weights[name])
         ],

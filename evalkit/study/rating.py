@@ -21,6 +21,7 @@ from evalkit.rating import (
     without,
     write_stimuli,
 )
+from evalkit.restorers import settings_of
 from evalkit.study.published import published_scores
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import IMAGES
@@ -327,7 +328,7 @@ def _published(run: Run) -> dict[str, str]:
         condition: ", ".join(
             f"{kind} {score}"
             for kind, restorer, score in scores
-            if condition.startswith(restorer)
+            if settings_of(condition).get("name", "").startswith(restorer)
         )
         for condition in conditions
     }

@@ -3,7 +3,7 @@
 import faulthandler
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -88,14 +88,15 @@ def series_cell(
         stages = [(now - once["load_time_s"], now, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
-        called: Any = copies if batch > 1 else restorer
+        restore = copies.restore if batch > 1 else restorer.restore
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
         before: list[tuple[float, float]] = []  # warm runs, begin and end
-        for number, phase in _numbered(times_s, n_warm, runs, max_warm_up):
+        while run := _next_run(times_s, n_warm, runs, max_warm_up):
+            number, phase = run
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
-            found = measure(called, source, Path(path), kind, output, monitor, before)
+            found = measure(restore, source, Path(path), kind, output, monitor, before)
             check_unchanged(Path(path), sha256)
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
             times_s.append(found["wall_time_s"])
@@ -112,7 +113,7 @@ def series_cell(
                 step = len(times_s) * ROTATED_PX
                 write_image(moved, np.roll(read_image(path), step, axis=1))
                 begin = time.perf_counter()
-                found = measure(restorer, source, moved, kind, output, monitor, before)
+                found = measure(restore, source, moved, kind, output, monitor, before)
                 if phase == "warm":
                     before.append((begin, begin + found["wall_time_s"]))
                 emit(found | told | {"experiment": "rotating"})
@@ -121,24 +122,18 @@ def series_cell(
     signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def _numbered(
-    times_s: list[float], n_warm: int, runs: Sequence[int], max_warm_up: int
-) -> Iterator[tuple[int, str]]:
-    """The number and phase of each next run; `times_s` grows meanwhile."""
-
-    def is_cold() -> bool:
-        n_done = len(times_s)
-        return not n_done or (n_done <= max_warm_up and not is_warm(times_s))
-
-    cold = True
-    for number in runs:
-        cold = cold and is_cold()
-        yield number, "cold" if cold else "warm"
-    if not runs:
-        while is_cold():
-            yield len(times_s) + 1, "cold"
-        for number in range(1, n_warm + 1):
-            yield number, "warm"
+def _next_run(
+    times_s: Sequence[float], n_warm: int, runs: Sequence[int], max_warm_up: int
+) -> tuple[int, str] | None:
+    """Number and phase of the run after those of `times_s`; None at the end."""
+    n_done = len(times_s)
+    ends = (n for n in range(1, n_done + 1) if n > max_warm_up or is_warm(times_s[:n]))
+    n_cold = next(ends, n_done + 1)
+    phase = "cold" if n_done < n_cold else "warm"
+    if runs:
+        return (runs[n_done], phase) if n_done < len(runs) else None
+    number = n_done + 1 if phase == "cold" else n_done + 1 - n_cold
+    return (number, phase) if n_done < n_cold + n_warm else None
 
 
 class _Copies:

@@ -12,9 +12,10 @@ import pandas as pd
 from evalkit.provenance import environment
 from evalkit.records import Cell
 from evalkit.study.kept import remove_strays
+from evalkit.study.measurement import Measurement
 from evalkit.study.parameters import check_given_cells
 from evalkit.study.run_folder import Run, open_run, write_text
-from evalkit.study.runner import Cells
+from evalkit.study.runner import compute
 from evalkit.tables import RECORDS
 
 
@@ -115,13 +116,14 @@ def restore(
         Records of this condition and these sources (`evalkit.tables.RECORDS`).
 
     """
-    cells = Cells(run, condition, "quality", n_warm=0, keeps_outputs=True)
-    if cells.plan.weights_kind == "random":
+    what = Measurement(run, condition, "quality", keeps_outputs=True)
+    if what.plan.weights_kind == "random":
         say(f"{condition}: no picture is made with random weights; see 30_cost")
         return RECORDS.frame([])
     # on a CPU the kernel knows the peak, and a monitor takes half a second a cell
-    cells.arguments["is_watched"] = cells.device.startswith("cuda")
-    records = cells.compute(images, say)
+    is_watched = what.device.startswith("cuda")
+    what = replace(what, arguments={"is_watched": is_watched})
+    records = compute(what, images, say)
     folder = run.output_path(condition, "any").parent
     remove_strays(run, folder, say, records["output"].dropna())
     return records

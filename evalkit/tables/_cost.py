@@ -35,6 +35,8 @@ CONCURRENCY = Table(
         "source": TEXT,
         "machine": TEXT,
         "weights_kind": TEXT,
+        "restorer": TEXT,
+        "setting": TEXT,
         "n_instances": COUNT,  # processes started together
         "n_ok": COUNT,  # those of which every run ended ok
         "n_runs": COUNT,  # pictures made between the first's start and the last's end
@@ -51,6 +53,7 @@ CONCURRENCY = Table(
         "gpu_busy_percent": NUMBER,  # of the device, in the warm series, by NVML
     },
     key=("condition", "source", "machine", "n_instances"),
+    json_columns=frozenset({"setting"}),
 )
 
 EXPERIMENTS = Table(
@@ -58,7 +61,9 @@ EXPERIMENTS = Table(
     columns={
         "experiment": TEXT,  # cost, batch, size, tile, precision, scale, cpu, ...
         "value": TEXT,  # of what it varies: pictures, longest side in px, a setting
+        "axis": TEXT,  # what its values are, in words
         "base_source": TEXT,  # of a source that was resized: its original
+        "base_condition": TEXT,  # the condition without the setting that is varied
         **{n: kind for n, kind in COST.columns.items() if not n.startswith("source_")},
         "failure": TEXT,  # outcome and error of the first that failed
         "percentile": COUNT,  # the highest that the number of runs supports
@@ -82,6 +87,8 @@ STABILITY = Table(
         "experiment": TEXT,  # stability, stability-fresh
         "value": TEXT,  # pictures of each run's batch; null for one alone
         "condition": TEXT,
+        "restorer": TEXT,
+        "setting": TEXT,
         "source": TEXT,
         "machine": TEXT,
         "weights_kind": TEXT,
@@ -112,7 +119,7 @@ STABILITY = Table(
         "throttle_reasons": TEXT,
     },
     key=("experiment", "value", "condition", "source", "machine"),
-    json_columns=frozenset({"outcomes"}),
+    json_columns=frozenset({"setting", "outcomes"}),
 )
 
 TIMELINE = Table(

@@ -134,6 +134,8 @@ COST = Table(
     name="cost",
     columns={
         "condition": TEXT,
+        "restorer": TEXT,
+        "setting": TEXT,
         "source": TEXT,
         "machine": TEXT,
         "weights_kind": TEXT,
@@ -159,7 +161,7 @@ COST = Table(
         "notes": TEXT,
     },
     key=("condition", "source", "machine"),
-    json_columns=frozenset({"stages_s", "notes"}),
+    json_columns=frozenset({"setting", "stages_s", "notes"}),
 )
 
 VERDICTS = Table(

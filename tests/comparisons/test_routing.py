@@ -55,7 +55,11 @@ def test_costs_are_predicted_from_this_machines_records_by_area(folder, tmp_path
     columns = ("condition", "machine", "source_width_px", "wall_time_s", "peak_rss_mib")
     frame = [dict(zip(columns, row, strict=True)) for row in rows]
     for n, row in enumerate(frame):
-        row |= {"source": f"s{n}", "source_height_px": row["source_width_px"]}
+        row |= {
+            "restorer": name,
+            "source": f"s{n}",
+            "source_height_px": row["source_width_px"],
+        }
     run.write(COST, COST.frame(frame))
     told = said([folder], run)
     assert "about 0.1 s (0.05 to 0.15), up to 900 MiB" in told  # 100x50 px

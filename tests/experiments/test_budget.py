@@ -1,7 +1,5 @@
 """The memory budget: each trial is a record, the table has what the trials showed."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -18,9 +16,8 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def planted(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(_budget._Trials, "function", "limited_cells:needing_600")
+def planted(plant, monkeypatch):
+    plant("limited_cells:needing_600")
     monkeypatch.setattr(_budget, "LEAST_PATIENCE_S", 1.0)
 
 

@@ -1,7 +1,5 @@
 """Instances beside each other: what they make together, who does not fit, advice."""
 
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
@@ -10,7 +8,6 @@ from evalkit.experiments import (
     measure_concurrency,
     summarise_concurrency,
 )
-from evalkit.experiments import concurrency as _concurrency
 from evalkit.study.run_folder import open_run
 from evalkit.tables import CONCURRENCY, EXPERIMENTS, IMAGES
 
@@ -21,9 +18,8 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def planted(monkeypatch):
-    monkeypatch.syspath_prepend(Path(__file__).parent)
-    monkeypatch.setattr(_concurrency._Group, "function", "limited_cells:sleeping")
+def planted(plant):
+    plant("limited_cells:sleeping")
 
 
 def measured(run, album, n):

@@ -1,14 +1,12 @@
 """A series of runs: it outlives every failure, and says what it saw."""
 
 import json
-from pathlib import Path
 
 import pytest
 
 from evalkit.experiments import measure_stability, summarise_stability
 from evalkit.study import restore
 from evalkit.study.run_folder import open_run
-from evalkit.study.runner import Cells
 
 
 @pytest.fixture
@@ -16,19 +14,10 @@ def run(tmp_path):
     return open_run(str(tmp_path / "run"))
 
 
-@pytest.fixture
-def plant(monkeypatch):
-    def choose(name):
-        monkeypatch.syspath_prepend(Path(__file__).parents[1] / "study")
-        monkeypatch.setattr(Cells, "function", f"series_cells:{name}")
-
-    return choose
-
-
 def test_a_crash_a_hang_and_an_oom_are_recorded_and_the_series_goes_on(
     run, album, plant
 ):
-    plant("faulty")
+    plant("series_cells:faulty")
     images = run.images(str(album))
     records = measure_stability(run, "lanczos", images, n_runs=9, timeout_s=2)
     outcomes = records.sort_values("run").set_index("run")["outcome"]
@@ -50,7 +39,7 @@ def test_a_crash_a_hang_and_an_oom_are_recorded_and_the_series_goes_on(
 
 
 def test_a_leak_of_1_mib_a_run_is_found_in_a_real_process(run, album, plant):
-    plant("leaking")
+    plant("series_cells:leaking")
     measure_stability(run, "lanczos", run.images(str(album)), n_runs=25)
     row = summarise_stability(run).iloc[0]
     assert 0.9 < row["rss_slope_mib"] < 1.1

@@ -1,7 +1,5 @@
 """Experiments of cost: one thing varied, everything recorded, one table."""
 
-from pathlib import Path
-
 import pytest
 
 from evalkit.errors import UnknownNameError
@@ -11,12 +9,12 @@ from evalkit.experiments import (
     summarise_experiments,
     trace_memory,
 )
-from evalkit.experiments.sweeps import VALUES, resized
+from evalkit.experiments._sources import resized
 from evalkit.images import read_image
 from evalkit.paths import SHIPPED
 from evalkit.study import restore
+from evalkit.study.experiment import asked_for, names_by_notebook
 from evalkit.study.run_folder import open_run
-from evalkit.study.runner import Cells
 
 ANIME = "realesrgan-animevideo-x4"
 TRIED = {
@@ -33,15 +31,6 @@ TRIED = {
 @pytest.fixture
 def run(tmp_path):
     return open_run(str(tmp_path / "run"))
-
-
-@pytest.fixture
-def plant(monkeypatch):
-    def choose(name):
-        monkeypatch.syspath_prepend(Path(__file__).parents[1] / "study")
-        monkeypatch.setattr(Cells, "function", f"series_cells:{name}")
-
-    return choose
 
 
 @pytest.mark.slow
@@ -95,7 +84,7 @@ def test_sources_of_another_size_keep_their_proportion_and_have_their_own_digest
 
 
 def test_a_run_is_cold_until_times_are_stable(run, album, plant):
-    plant("timed")
+    plant("series_cells:timed")
     records = measure_cost(run, "lanczos", run.images(str(album)), repeats=12)
     cold = records.loc[records["phase"] == "cold", "wall_time_s"]
     assert list(cold) == [2.0, 1.5, 1.0]  # 12 repeats allow 2 runs of warm-up
@@ -105,7 +94,7 @@ def test_a_run_is_cold_until_times_are_stable(run, album, plant):
 def test_planted_bimodal_times_are_shown_and_every_value_is_kept(run, album, plant):
     from evalkit import figures
 
-    plant("timed")
+    plant("series_cells:timed")
     records = measure_cost(run, "lanczos", run.images(str(album)), repeats=14)
     row = summarise_experiments(run).iloc[0]
     # 14 runs: 0.61**14 + 14 * 0.39 * 0.61**13 < 0.01, and 0.62 is over it
@@ -119,7 +108,7 @@ def test_planted_bimodal_times_are_shown_and_every_value_is_kept(run, album, pla
 
 @pytest.mark.parametrize(("name", "ratio"), [("remembering", 2.0), ("steady", 1.0)])
 def test_a_restorer_that_remembers_pictures_is_caught(run, album, plant, name, ratio):
-    plant(name)
+    plant(f"series_cells:{name}")
     images = run.images(str(album))
     measure_experiment(run, "rotating", "lanczos", images, repeats=5)
     (row,) = summarise_experiments(run).to_dict("records")
@@ -129,7 +118,11 @@ def test_a_restorer_that_remembers_pictures_is_caught(run, album, plant, name, r
 
 def test_every_experiment_is_named_in_the_notebook_that_offers_them():
     notebook = (SHIPPED / "notebooks" / "30_cost.ipynb").read_text(encoding="utf-8")
-    assert [name for name in VALUES if f"`{name}`" not in notebook] == []
+    assert [
+        name
+        for name in names_by_notebook(asked_for())["30_cost"]
+        if f"`{name}`" not in notebook
+    ] == []
 
 
 def test_a_failed_value_is_a_row_with_its_reason(run, album):

@@ -71,12 +71,12 @@ def test_each_runner_of_a_restorer_has_a_line_through_all_values(experiment):
     ],
 )
 def test_conditions_that_differ_by_what_is_varied_share_a_line(experiment, conditions):
-    values = ("2", "4") * 2
+    values, bases = ("2", "4") * 2, ("net", "net", "net@runner=up", "net@runner=up")
     rows = [
         {"condition": condition, "source": "cup", "machine": "m", "value": value}
-        | {"experiment": experiment, "per_picture_s": time_s}
-        for condition, value, time_s in zip(
-            conditions.split(), values, (1, 1, 2, 2), strict=True
+        | {"experiment": experiment, "per_picture_s": time_s, "base_condition": base}
+        for condition, base, value, time_s in zip(
+            conditions.split(), bases, values, (1, 1, 2, 2), strict=True
         )
     ]
     times, _ = figures.sweeps(EXPERIMENTS.frame(rows)).axes

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 from skimage import data
 
-from evalkit.experiments.sweeps import VALUES
 from evalkit.images import write_image
 from evalkit.paths import SHIPPED
+from evalkit.study.experiment import asked_for, names_by_notebook
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
+OF_30_COST = names_by_notebook(asked_for())["30_cost"]
 TAKES_IMAGES = {
     *("10_images", "20_restore", "30_cost", "40_stability", "50_backends"),
     *("60_compare", "70_rate"),
@@ -80,7 +81,7 @@ def test_papermill_with_a_misspelt_parameter_is_refused(tmp_path):
 def test_every_experiment_of_30_cost_makes_its_tables_on_a_cpu(album, tmp_path):
     notebook = SHIPPED / "notebooks" / "30_cost.ipynb"
     given = ["-p", "images", str(album), "-p", "condition", "realesrgan-animevideo-x4"]
-    given += ["-p", "trace", "True", "-y", f"experiments: {[*VALUES]}"]
+    given += ["-p", "trace", "True", "-y", f"experiments: {OF_30_COST}"]
     done = papermill(notebook, tmp_path, *given)
     assert done.returncode == 0, done.stderr[-3000:]
     folder = Path(os.environ["EVALKIT_RUNS"]) / "adhoc" / "tables"

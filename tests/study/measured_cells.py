@@ -48,7 +48,7 @@ def known(emit, path, n_mib, device, n_runs):
             now = time.perf_counter()
             before = monitor.summary(now, now) | {"rss_mib": rss_mib()}
             output = Path(path).with_name("output.png")
-            found = measure(restorer, "s", Path(path), "mixed", output, monitor)
+            found = measure(restorer.restore, "s", Path(path), "mixed", output, monitor)
             begin = time.perf_counter() - found["wall_time_s"]
             sampled = monitor.summary(begin, time.perf_counter())
             emit({"found": found, "before": before, "sampled": sampled})

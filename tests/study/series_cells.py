@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import OutOfMemoryError
-from evalkit.experiments.limited import gated_cell
+from evalkit.experiments._limited import gated_cell
 from evalkit.images import pixel_sha256, read_image
 from evalkit.study import series as _series
 

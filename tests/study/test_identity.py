@@ -27,11 +27,11 @@ from evalkit.experiments import (
 from evalkit.images import read_image, write_image
 from evalkit.records import RecordStore
 from evalkit.restorers import parse_condition
+from evalkit.study import attempt, close_records, restore, run_study
 from evalkit.study import cells as cells_module
-from evalkit.study import close_records, restore, run_study
+from evalkit.study.measurement import Measurement
 from evalkit.study.rating import rated_outputs
 from evalkit.study.run_folder import open_run
-from evalkit.study.runner import Cells
 from evalkit.tables import IMAGES, PATHOLOGIES
 
 
@@ -49,13 +49,13 @@ def said():
 def computed(monkeypatch):
     """The condition and the content of every cell that was started, in order."""
     started = []
-    start = Cells.start
+    start = attempt.start
 
-    def counting(self, row, take, **more):
-        started.append((self.condition, self.experiment, row["sha256"]))
-        return start(self, row, take, **more)
+    def counting(what, row, take, **more):
+        started.append((what.condition, what.experiment, row["sha256"]))
+        return start(what, row, take, **more)
 
-    monkeypatch.setattr(Cells, "start", counting)
+    monkeypatch.setattr(attempt, "start", counting)
     return started
 
 
@@ -257,9 +257,9 @@ def test_an_output_that_another_overwrote_is_not_taken_for_ones_own(
 
 def test_faces_that_are_aligned_are_other_cells_than_the_same_bytes(run, album):
     images = run.images(str(album))
-    cells = Cells(run, "lanczos", "quality", n_warm=0)
+    what = Measurement(run, "lanczos", "quality")
     plain, aligned = (
-        cells._key(row | {"kind": kind})
+        what.key(row | {"kind": kind})
         for row in images.head(1).to_dict("records")
         for kind in ("portrait", "aligned-face")
     )

@@ -14,7 +14,6 @@ import pytest
 from evalkit import study
 from evalkit.errors import StudyError
 from evalkit.experiments import measure_cost, measure_stability, summarise_cost
-from evalkit.experiments.concurrency import _Group
 from evalkit.images import write_image
 from evalkit.paths import file_name
 from evalkit.provenance import machine
@@ -22,7 +21,6 @@ from evalkit.records import RecordStore, RecordsWriteError
 from evalkit.study import restore
 from evalkit.study.again import executed_notebooks, what_is_left
 from evalkit.study.run_folder import open_run
-from evalkit.study.runner import Cells
 from evalkit.tables import IMAGES
 
 EVALKIT = [sys.executable, "-m", "evalkit.cli"]
@@ -59,16 +57,6 @@ def mount(tmp_path, need):
     yield make
     for folder in mounted:
         subprocess.run(["umount", str(folder)], check=False)
-
-
-@pytest.fixture
-def plant(monkeypatch):
-    def choose(name):
-        monkeypatch.syspath_prepend(Path(__file__).parent)
-        for kind in (Cells, _Group):
-            monkeypatch.setattr(kind, "function", f"series_cells:{name}")
-
-    return choose
 
 
 def fill(folder, left_bytes):
@@ -138,7 +126,7 @@ def test_a_picture_that_goes_while_it_is_its_turn_is_no_result(run, album):
 
 
 def test_a_kill_from_outside_counts_nowhere_and_the_next_run_goes_on(run, album, plant):
-    plant("killed_once")
+    plant("series_cells:killed_once")
     images = run.images(str(album))
     measure_cost(run, "lanczos", images, repeats=2, say=str)
     records = run.records.read()
@@ -153,7 +141,7 @@ def test_a_kill_from_outside_counts_nowhere_and_the_next_run_goes_on(run, album,
 
 
 def test_a_series_goes_on_after_a_kill_and_fills_the_gap_next_time(run, album, plant):
-    plant("killed_once")
+    plant("series_cells:killed_once")
     images = run.images(str(album))
     found = measure_stability(run, "lanczos", images, n_runs=4, say=str)
     assert dict(zip(found["run"], found["outcome"], strict=True)) == {
@@ -171,7 +159,7 @@ def test_a_series_goes_on_after_a_kill_and_fills_the_gap_next_time(run, album, p
 
 
 def test_of_a_group_that_was_interrupted_nothing_is_kept(run, album, plant):
-    plant("killed_once")
+    plant("series_cells:killed_once")
     images = run.images(str(album))
     for expected in ({"interrupted"}, {"ok"}):
         found = study.measure_concurrency(
@@ -182,7 +170,7 @@ def test_of_a_group_that_was_interrupted_nothing_is_kept(run, album, plant):
 
 
 def test_three_in_a_row_end_the_step_with_a_line(run, noise, plant):
-    plant("killed")
+    plant("series_cells:killed")
     images = run.images(str(noise))
     with pytest.raises(StudyError, match=r"3 cells in a row, the last.*SIGKILL"):
         restore(run, "lanczos", images, say=str)
@@ -190,7 +178,7 @@ def test_three_in_a_row_end_the_step_with_a_line(run, noise, plant):
 
 
 def test_two_in_a_row_do_not(run, noise, plant):
-    plant("killed_but_for_2")
+    plant("series_cells:killed_but_for_2")
     restore(run, "lanczos", run.images(str(noise)), say=str)
     expected = {"0": "interrupted", "1": "interrupted", "2": "ok", "3": "interrupted"}
     assert outcomes(run) == expected
@@ -198,19 +186,19 @@ def test_two_in_a_row_do_not(run, noise, plant):
 
 def test_what_failed_is_tried_again_when_asked_and_once(run, album, plant, monkeypatch):
     images = run.images(str(album))
-    plant("failing")
+    plant("series_cells:failing")
     restore(run, "lanczos", images, say=str)
     assert outcomes(run) == {"cup": "error", "face": "error"}
-    plant("series_cell")
+    plant("series_cells:series_cell")
     restore(run, "lanczos", images, say=str)
     assert outcomes(run) == {"cup": "error", "face": "error"}
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     monkeypatch.setenv("EVALKIT_RETRY_BEFORE", now)
-    plant("failing")
+    plant("series_cells:failing")
     restore(
         run, "lanczos", images.head(1), say=str
     )  # again in vain, and not a third time
-    plant("series_cell")
+    plant("series_cells:series_cell")
     restore(run, "lanczos", images, say=str)
     assert outcomes(run) == {"cup": "error", "face": "ok"}
     assert len(run.records.read()) == 2

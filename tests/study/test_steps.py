@@ -10,9 +10,8 @@ from evalkit.comparisons import compare_metrics, compare_side_by_side
 from evalkit.experiments import measure_cost, summarise_cost
 from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.restorers import restorers
-from evalkit.study import restore
+from evalkit.study import attempt, restore
 from evalkit.study.run_folder import open_run
-from evalkit.study.runner import Cells
 from evalkit.tables import COST, METRICS, RATES, RECORDS
 
 
@@ -132,26 +131,26 @@ def test_a_crash_after_an_interruption_stands_behind_what_was_there(
 ):
     """A kernel killed after three runs, then a worker killed in its second."""
     images = run.images(str(album)).head(1)
-    start = Cells.start
+    start = attempt.start
 
-    def interrupted(self, row, take, **more):
+    def interrupted(what, row, take, **more):
         def until_three(found):
             take(found)
             if found["phase"] == "warm" and found["run"] == 2:
                 raise KeyboardInterrupt
 
-        return start(self, row, until_three, **more)
+        return start(what, row, until_three, **more)
 
-    def crashing(self, row, take, **more):
-        start(self, row, lambda found: found["phase"] == "cold" and take(found), **more)
+    def crashing(what, row, take, **more):
+        start(what, row, lambda found: found["phase"] == "cold" and take(found), **more)
         crash = {"outcome": "crash", "error": "killed by SIGKILL"}
         return {"started_at": "2026-01-01T00:00:00.000+00:00", **crash}
 
     measure = partial(measure_cost, run, "lanczos", images, repeats=4, say=said.append)
-    monkeypatch.setattr(Cells, "start", interrupted)
+    monkeypatch.setattr(attempt, "start", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure()
-    monkeypatch.setattr(Cells, "start", crashing)
+    monkeypatch.setattr(attempt, "start", crashing)
     records = measure()
     assert list(records["outcome"]) == ["ok", "ok", "ok", "crash"]
     assert list(records["run"]) == [1, 1, 2, 3]

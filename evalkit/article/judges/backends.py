@@ -22,12 +22,13 @@ from evalkit.article._evidence import (
 )
 from evalkit.article._figures import CLAIMED, SAME, X4PLUS
 from evalkit.article._tables import COMMANDS
+from evalkit.experiments.backends import NCNN, ONNX, PYTORCH
 from evalkit.tables import BACKENDS
 
 
 def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
     """Memory saved at equal precision, in fp32 and in fp16, on each network."""
-    rows = _timed(evidence, "onnx-").dropna(subset="memory_saved_percent")
+    rows = _timed(evidence, ONNX).dropna(subset="memory_saved_percent")
     percents = rows["memory_saved_percent"].tolist()
     named = rows["network"] + " " + rows["precision"] + ", " + rows["memory_meter"]
     told = [f"{p:.0f} % ({name})" for p, name in zip(percents, named, strict=True)]
@@ -43,7 +44,7 @@ def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
 
 def _speed_on_ncnn(evidence: Evidence) -> Judgement:
     """The same network on both; the command as printed runs another one."""
-    rows = _timed(evidence, "ncnn-")
+    rows = _timed(evidence, NCNN)
     rows = rows[rows["network"] == X4PLUS]
     ratios = rows["speed_up"].tolist()
     told = [f"{r:.2g}x ({d})" for r, d in zip(ratios, rows["device"], strict=True)]
@@ -70,10 +71,10 @@ def _judged(
     return Judgement(verdict, found, told)
 
 
-def _timed(evidence: Evidence, prefix: str) -> pd.DataFrame:
+def _timed(evidence: Evidence, backend: str) -> pd.DataFrame:
     """Rows of a back end that have something to be compared with."""
     table = evidence.table(BACKENDS)
-    return table[table["condition"].str.startswith(prefix) & table["speed_up"].notna()]
+    return table[(table["backend"] == backend) & table["speed_up"].notna()]
 
 
 def _verdict(values: Iterable[Any], claim: str, *, nothing: float) -> Verdict:
@@ -90,8 +91,8 @@ def _verdict(values: Iterable[Any], claim: str, *, nothing: float) -> Verdict:
 def _as_printed(evidence: Evidence) -> str:
     """A picture by the printed command over one by PyTorch, loading included."""
     scripts = evidence.table(BACKENDS).merge(evidence.table(COMMANDS), on="source")
-    is_one = scripts["condition"].str.startswith(X4PLUS) & scripts["network_y"].notna()
-    is_one &= scripts["condition"].str.contains("runner=upstream")
+    is_one = (scripts["network_x"] == X4PLUS) & scripts["network_y"].notna()
+    is_one &= scripts["backend"] == PYTORCH
     is_one &= scripts["wall_time_s"].notna() & ~scripts["command"].str.contains(" -n ")
     one = scripts[is_one]
     ratios = (one["load_time_s"] + one["cold_wall_time_s"]) / one["command_time_s"]

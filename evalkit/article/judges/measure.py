@@ -34,7 +34,7 @@ from evalkit.article._figures import (
     SINGLE,
     Figure,
 )
-from evalkit.experiments.floors import TIME
+from evalkit.experiments import TIME
 from evalkit.restorers.gpen import OUR_KERNELS
 from evalkit.tables import FLOORS
 

@@ -19,7 +19,8 @@ from evalkit.article._evidence import (
     decide,
     not_tested,
 )
-from evalkit.article._figures import CLAIMED, GPEN, MEANS, X4PLUS
+from evalkit.article._figures import BACKLIT, CLAIMED, GPEN, MEANS, X4PLUS
+from evalkit.restorers import settings_of
 
 MARGIN = 0.5
 """Half a mark: means no further apart say the same."""
@@ -35,22 +36,28 @@ def rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
     return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
 
 
-def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:
-    """Scores of pictures of a kind: of those with `word` in the name, if there are."""
+def _scores(
+    evidence: Evidence, kind: str, most_alike: Collection[str] = ()
+) -> pd.DataFrame:
+    """Scores of pictures of a kind: of those that are most alike, if there are any."""
     images = evidence.images
     sources = images.loc[images["kind"] == kind, "source"]
     scores = rated(evidence, "condition", "score")
     scores = scores[scores["source"].isin(sources)].astype({"score": float})
-    alike = scores[scores["source"].str.contains(word)]
+    alike = scores[scores["source"].isin(most_alike)]
     return scores if alike.empty else alike
 
 
+def _is_gpen(condition: str) -> bool:
+    return bool(settings_of(condition).get("name") == GPEN)
+
+
 def _mean(claim: str) -> Evaluator:
-    restorer, kind, word = MEANS[claim]
+    restorer, kind, most_alike = MEANS[claim]
     claimed = float(CLAIMED[claim])
 
     def judge(evidence: Evidence) -> Judgement:
-        scores = _scores(evidence, kind, word)
+        scores = _scores(evidence, kind, most_alike)
         scores = scores[scores["condition"] == restorer + UPSTREAM]
         if scores.empty:
             return not_tested(f"{NO_SCORE} {restorer}{UPSTREAM} on a {kind}")
@@ -79,7 +86,7 @@ def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, i
 
 def _skin_protection(evidence: Evidence) -> Judgement:
     scores = _scores(evidence, "portrait")
-    scores = scores[scores["condition"].str.startswith(GPEN)]
+    scores = scores[scores["condition"].map(_is_gpen).astype(bool)]
     if scores.empty:
         return not_tested(f"{NO_SCORE} {GPEN} on a portrait")
     k, n = _with_reason(scores, FAKE)
@@ -118,7 +125,7 @@ def _eyes(evidence: Evidence) -> Judgement:
 
 
 def _not_a_real_person(evidence: Evidence) -> Judgement:
-    scores = _scores(evidence, "portrait", "backlit")
+    scores = _scores(evidence, "portrait", BACKLIT)
     scores = scores[scores["condition"] == X4PLUS + UPSTREAM]
     if scores.empty:
         return not_tested(f"{NO_SCORE} {X4PLUS}{UPSTREAM} on a portrait")

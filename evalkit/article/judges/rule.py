@@ -40,24 +40,26 @@ class Advice(NamedTuple):
         One of `CONDITIONS`.
     kinds
         Of sources that stand for the article's.
-    word
-        In the name of those that are most alike, if there are any.
+    alike
+        Those of our sets that are most alike.
 
     """
 
     route: str
     kinds: Sequence[str]
-    word: str = ""
+    alike: Sequence[str] = ()
 
 
+FAMILIES = ("group-family", "family_wedding_10045", "family_seven_elderly")
+OLD = ("adele_old_colour", "paris_hilton_old_bw", "oldphoto2_sepia_160")
 ADVICE = {
     "R1": Advice("gpen", ["portrait"]),
     "R2": Advice("realesrgan", ["product"]),
     "R3": Advice("realesrgan", ["surveillance"]),
-    "R4": Advice("hybrid", ["group"], "family"),
+    "R4": Advice("hybrid", ["group"], FAMILIES),
     "R5": Advice("gpen", ["portrait", "group"]),
     "R6": Advice("realesrgan", ["text"]),
-    "R8": Advice("gpen", ["portrait", "group"], "old"),
+    "R8": Advice("gpen", ["portrait", "group"], OLD),
 }
 
 
@@ -65,7 +67,7 @@ def _scores(evidence: Evidence, advice: Advice) -> pd.DataFrame:
     """Scores of the three conditions on the pictures that the advice is for."""
     images = evidence.images
     sources = images.loc[images["kind"].isin(advice.kinds), "source"]
-    alike = sources[sources.str.contains(advice.word)]
+    alike = sources[sources.isin(advice.alike)]
     scores = rated(evidence, "condition", "score")
     is_meant = scores["source"].isin(sources if alike.empty else alike)
     scores = scores[is_meant & scores["condition"].isin(CONDITIONS.values())]

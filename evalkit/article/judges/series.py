@@ -4,6 +4,9 @@ Judged on the runner ``upstream`` and on a GPU. A failure contradicts a claim of
 too few runs leave it open.
 """
 
+import json
+
+import numpy as np
 import pandas as pd
 
 from evalkit.article._evidence import (
@@ -30,10 +33,10 @@ CARD_MIB, ASKED_MIB = 24_564, 3072
 
 def _upstream(frame: pd.DataFrame, restorer: str) -> pd.DataFrame:
     """The rows of a restorer's conditions with the runner upstream, not on the CPU."""
-    condition = frame["condition"]
-    is_it = condition.str.split("@").str[0] == restorer
-    on_cpu = condition.str.contains("device=cpu")
-    return frame[is_it & condition.str.contains("runner=upstream") & ~on_cpu]
+    frame = frame[frame["restorer"] == restorer]
+    settings = [json.loads(setting) for setting in frame["setting"]]
+    is_meant = [s["runner"] == "upstream" and s["device"] != "cpu" for s in settings]
+    return frame[np.array(is_meant, bool)]
 
 
 def _series(evidence: Evidence, claim: str) -> pd.DataFrame:

@@ -46,7 +46,7 @@ class PublishedFigure:
         The settings that the work depends on; ``runner``, ``device``, ``precision``
         and ``tile`` among them.
     quantity, value
-        One of `evalkit.experiments.floors.UNITS`, and the number in its unit.
+        One of `evalkit.experiments.UNITS`, and the number in its unit.
     width_px, height_px, n_pictures
         Of a picture; and how many a call has.
     rate

@@ -3,6 +3,7 @@
 import pytest
 
 from evalkit.article._tables import COMMANDS
+from evalkit.experiments.backends import NCNN, ONNX, PYTORCH
 from evalkit.tables import BACKENDS
 
 X4PLUS = "realesrgan-x4plus"
@@ -18,12 +19,21 @@ def fill(run, *rows):
 
 
 def onnx(saved, precision="fp32", **more):
-    row = {"condition": f"onnx-{X4PLUS}", "memory_saved_percent": saved}
+    row = {
+        "condition": f"onnx-{X4PLUS}",
+        "backend": ONNX,
+        "memory_saved_percent": saved,
+    }
     return row | {"precision": precision, "speed_up": 1.0, "memory_meter": "m"} | more
 
 
 def ncnn(speed_up, **more):
-    row = {"condition": f"ncnn-{X4PLUS}", "speed_up": speed_up, "device": "vulkan:0"}
+    row = {
+        "condition": f"ncnn-{X4PLUS}",
+        "backend": NCNN,
+        "speed_up": speed_up,
+        "device": "vulkan:0",
+    }
     return row | more
 
 
@@ -53,7 +63,7 @@ def test_d2_is_judged_on_one_network_whatever_the_printed_command_gives(
 ):
     run.environment(gpu)
     upstream = {"condition": f"{X4PLUS}@runner=upstream", "wall_time_s": 1.0}
-    upstream |= {"load_time_s": 2.0, "cold_wall_time_s": 4.0}
+    upstream |= {"backend": PYTORCH, "load_time_s": 2.0, "cold_wall_time_s": 4.0}
     fill(run, ncnn(speed_up), upstream)
     printed = {"command": "realesrgan-ncnn-vulkan -i a", "source": "a"}
     printed |= {"command_time_s": 0.5, "network": "realesrgan-animevideo-x4"}

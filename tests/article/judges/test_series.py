@@ -3,6 +3,7 @@
 import pytest
 
 from evalkit.article import Evidence, evaluators
+from evalkit.restorers import parse_condition
 from evalkit.tables import BUDGET, CONCURRENCY, STABILITY
 
 GPEN, X4PLUS = "gpen-512@runner=upstream", "realesrgan-x4plus@runner=upstream"
@@ -21,7 +22,13 @@ def run(run, gpu):
 @pytest.fixture
 def write(run):
     def write_rows(table, *rows):
-        filled = [{"source": "s0", "machine": "m"} | row for row in rows]
+        filled = []
+        for row in rows:
+            setting = {"device": "cuda:0", "runner": "tuned"} | parse_condition(
+                row["condition"]
+            )
+            facts = {"restorer": setting.pop("name"), "setting": setting}
+            filled.append({"source": "s0", "machine": "m"} | facts | row)
         table.write(table.frame(filled), run.path / "tables")
 
     return write_rows

@@ -1,11 +1,13 @@
-"""The step that takes the measured memory apart and shows what is left unexplained."""
+"""The memory of a condition: what it is made of, and how it grows."""
 
 from typing import Any
 
 import pandas as pd
 
+from evalkit.study.attempt import start
+from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run
-from evalkit.tables import MEMORY
+from evalkit.tables import MEMORY, TIMELINE
 
 
 def summarise_memory(run: Run) -> pd.DataFrame:
@@ -42,3 +44,22 @@ def _parts(cell: pd.DataFrame) -> dict[str, Any]:
         "cuda_context_mib": context,
         "rest_mib": delta - reserved - context,
     }
+
+
+def trace_memory(run: Run, condition: str, images: pd.DataFrame) -> pd.DataFrame:
+    """Sample memory while a condition is loaded and restores the first source twice.
+
+    Returns
+    -------
+    DataFrame
+        Table `evalkit.tables.TIMELINE`, also written to the run's tables; empty if the
+        process failed.
+
+    """
+    what = Measurement(run, condition, "trace", n_warm=1, arguments={"traced": True})
+    row = images.to_dict("records")[0]
+    facts = {"condition": condition, "source": row["source"], "machine": what.machine}
+    messages: list[dict[str, Any]] = []
+    start(what, row, messages.append)
+    samples = [facts | sample for m in messages for sample in m.get("samples", ())]
+    return run.keep(TIMELINE, samples, condition)

@@ -7,18 +7,18 @@ from typing import Any
 import pandas as pd
 
 from evalkit.errors import EvalkitError
-from evalkit.experiments.stages import median_stages, restore_time_s
+from evalkit.experiments._stages import median_stages, restore_time_s
 from evalkit.profiling.isolation import run_cell
 from evalkit.provenance import environment
 from evalkit.restorers import restorers
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.stats.bootstrap import median_interval
+from evalkit.study.experiment import of_records
 from evalkit.study.groups import GROUP, arithmetic, newest
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import FLOORS, RATES
 
-TIMED = ("cost", "batch", "size", "tile", "precision", "scale", "cpu", "background")
 GPU_MEMORY = (
     "cuda_reserved_peak_mib",
     "nvml_process_peak_mib",
@@ -53,7 +53,8 @@ def summarise_floors(run: Run) -> pd.DataFrame:
 
     """
     rates, rows = Rates(run), list(_published())
-    for names, cell in newest(run, *TIMED).groupby(GROUP, dropna=False):
+    timed = [name for name, entry in of_records().items() if entry.has_floor]
+    for names, cell in newest(run, *timed).groupby(GROUP, dropna=False):
         rows += _measured(dict(zip(GROUP, names, strict=True)), cell, rates)
     return run.keep(FLOORS, rows)
 
@@ -126,7 +127,7 @@ def _measured(
         told["tile"] = None
     told |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
     value = told.pop("value")
-    told["n_pictures"] = int(value) if told["experiment"] == "batch" else 1
+    told["n_pictures"] = of_records()[told["experiment"]].n_pictures(value)
     work = None
     rate: Mapping[str, Any] = {}
     if spec.work:

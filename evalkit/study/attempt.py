@@ -1,0 +1,167 @@
+"""The computation of one cell in a process of its own, and the records of its runs."""
+
+import signal
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+
+from evalkit.profiling.isolation import run_cell
+from evalkit.records import Cell
+from evalkit.study.interrupted import find_fault
+from evalkit.study.measurement import Measurement
+from evalkit.study.run_folder import Run
+from evalkit.tables import INTERRUPTED
+
+TIMEOUT_S = 3600.0
+"""A cell that takes longer for each of its runs is recorded as a time-out."""
+
+Keep = Callable[[dict[str, Any]], None]
+"""Takes a record, all its columns that are known."""
+
+
+def keep_new(run: Run, record: Mapping[str, Any]) -> None:
+    """Put a record on the disk, unless it is there."""
+    if not run.records.has(Cell(*(record[name] for name in Cell._fields))):
+        run.records.append([record])
+
+
+def attempt(
+    what: Measurement,
+    row: Mapping[str, Any],
+    key: str,
+    there: pd.DataFrame,
+    *,
+    keep: Keep | None = None,
+    **arguments: Any,
+) -> str:
+    """Run one cell; keep each run's record as it ends.
+
+    Parameters
+    ----------
+    what
+        What is measured.
+    row, key
+        The source, from the table `evalkit.tables.IMAGES`, and its key.
+    there
+        The records of the cell that are there.
+    keep
+        In place of `keep_new`.
+    **arguments
+        Of the measurement's function, more than the measurement's own.
+
+    Returns
+    -------
+    str
+        The outcome; behind it the error, if there was one.
+
+    """
+    target = what.target(row, there)
+    facts = what.facts(row, key) | {"output": target}
+    shown = _shown(what.run, facts) if target and len(there) else None
+    runs: list[dict[str, Any]] = []
+
+    def keep_columns(columns: dict[str, Any]) -> None:
+        if keep:
+            keep(facts | columns)
+        else:
+            keep_new(what.run, facts | columns)
+
+    def take(columns: dict[str, Any]) -> None:
+        runs.append(columns)
+        if shown and shown != (key, columns["output_sha256"]):
+            # made anew, and not the picture that the records would tell of
+            columns = columns | {"run": columns["run"] + int(there["run"].max())}
+        keep_columns(columns)
+
+    if target is None:
+        ended = start(what, row, take, **arguments)
+    else:
+        # a file is there only if its record is: see `holds`
+        path = what.run.path / target
+        staged = path.with_name(f".{path.name}")
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:  # read-only, say
+            ended = {"started_at": _now(), "outcome": INTERRUPTED}
+            ended |= {"error": f"{type(error).__name__}: {error}"}
+        else:
+            ended = start(what, row, take, target=str(staged), **arguments)
+            if runs and ended["outcome"] != INTERRUPTED:
+                staged.replace(path)
+            staged.unlink(missing_ok=True)
+    if ended["outcome"] != "ok":
+        # behind what an attempt that was interrupted may have left already
+        phases = [run["phase"] for run in runs], there["phase"].tolist()
+        n_warm = max(phase.count("warm") for phase in phases)
+        failed = {"run": n_warm + 1, "phase": "warm" if any(phases) else "cold"}
+        keep_columns({**ended, **failed, "output": None})
+    return in_short(ended)
+
+
+def in_short(ended: Mapping[str, Any]) -> str:
+    """How a cell ended, in one line."""
+    return ": ".join(filter(None, (ended["outcome"], ended["error"])))
+
+
+def _shown(run: Run, facts: Mapping[str, Any]) -> tuple[str, str] | None:
+    """Key and output of the newest record like these facts, whatever the code."""
+    records = run.records.read()
+    names = ("condition", "source", "source_sha256", "experiment")
+    for name in names:
+        records = records[records[name] == facts[name]]
+    return tuple(records[["key", "output_sha256"]].iloc[-1])
+
+
+def start(
+    what: Measurement,
+    row: Mapping[str, Any],
+    take: Callable[[dict[str, Any]], None],
+    **arguments: Any,
+) -> dict[str, Any]:
+    """Start the cell's process, hand on its runs, say how it ended.
+
+    Returns
+    -------
+    dict
+        ``started_at``, ``outcome`` and ``error``, as columns of ``records``.
+
+    """
+    started_at = _now()
+    if pd.notna(row["error"]):
+        return {"started_at": started_at, "outcome": "error", "error": row["error"]}
+    result = run_cell(
+        what.function,
+        {
+            "condition": what.condition,
+            "source": row["source"],
+            "path": row["path"],
+            "sha256": None if pd.isna(row["sha256"]) else row["sha256"],
+            "kind": row["kind"],
+            "target": None,
+            "n_warm": what.n_warm,
+            **what.arguments,
+            **arguments,
+        },
+        on_message=take,
+        timeout_s=TIMEOUT_S * (len(what.runs) or 1 + what.n_warm),
+        start_method="spawn" if what.device.startswith("cuda") else "forkserver",
+        preload=what.preload,
+    )
+    # a run with a limit of its own has set the alarm: see `evalkit.study.series`
+    is_late = result.exit_code == -signal.SIGALRM
+    outcome = "timeout" if is_late else result.outcome
+    ended = {"started_at": started_at, "outcome": outcome, "error": result.error}
+    reason = (
+        find_fault(what.run.path, row["path"])
+        if outcome in ("error", "crash")
+        else None
+    )
+    if reason:
+        ended |= {"outcome": INTERRUPTED, "error": f"{result.error}; {reason}"}
+    return ended
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

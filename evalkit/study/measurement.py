@@ -1,0 +1,164 @@
+"""What the runner is given: one condition in one experiment, at one value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from evalkit.provenance import environment, environment_digest
+from evalkit.records import code_digest, in_words, record_key
+from evalkit.restorers import Plan, parse_condition, plan_restorer, restorers
+from evalkit.study.cells import ALIGNED
+from evalkit.study.experiment import of_records
+from evalkit.study.run_folder import Run
+
+SERIES = "evalkit.study.series:series_cell"
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """One condition in one experiment, at one value: one cell for each source.
+
+    Attributes
+    ----------
+    run
+        Holds what has been computed.
+    condition, experiment, value
+        See `evalkit.tables.RECORDS`.
+    n_warm
+        Runs after the cold ones.
+    runs
+        In place of `n_warm`: the runs' numbers, cold ones included. Each of them has a
+        record in a whole cell, however it ended.
+    arguments
+        More arguments of `function`.
+    function
+        The cell's process calls it as ``name(emit, *, condition, source, path, sha256,
+        kind, target, n_warm, **arguments)``.
+    beside
+        More experiments that the cell's process makes records of.
+    keeps_outputs
+        Whether outputs go to the run's ``outputs/``, under the condition's name.
+
+    """
+
+    run: Run
+    condition: str
+    experiment: str
+    value: str | None = None
+    _: KW_ONLY
+    n_warm: int = 0
+    runs: Sequence[int] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    function: str = SERIES
+    beside: tuple[str, ...] = ()
+    keeps_outputs: bool = False
+
+    @property
+    def retries_failures(self) -> bool:
+        """Whether ``evalkit study --retry`` tries again what failed."""
+        entry = of_records().get(self.experiment)
+        return entry is None or not entry.failure_is_result
+
+    @cached_property
+    def plan(self) -> Plan:
+        """The condition's restorer with its weights, not loaded."""
+        return plan_restorer(**parse_condition(self.condition))
+
+    @property
+    def device(self) -> str:
+        """``cpu``, or one of the GPUs, as ``cuda:0``."""
+        return str(self.plan.resolved.get("device", "cpu"))
+
+    @property
+    def machine(self) -> str:
+        """The name of the machine that measures."""
+        return str(self._environment["machine"]["machine"])
+
+    @cached_property
+    def _environment(self) -> dict[str, Any]:
+        return environment()
+
+    @property
+    def preload(self) -> tuple[str, ...]:
+        """The modules that a server of the cells' processes imports first."""
+        modules = {spec.build.__module__ for spec in restorers().values()}
+        modules.add(SERIES.partition(":")[0])
+        return (*self.plan.spec.preload, *self.plan.preload, *sorted(modules))
+
+    def title(self) -> str:
+        """What is measured, as people read it."""
+        if self.experiment in ("quality", "cost"):
+            return self.condition
+        return f"{in_words(self.experiment, self.value)}, {self.condition}"
+
+    def key(self, row: Mapping[str, Any]) -> str:
+        """The column ``key`` of the records of a source (row of `IMAGES`)."""
+        # whether the whole picture is one face is told with each call
+        aligned = {"aligned": True} if row["kind"] == ALIGNED else {}
+        return record_key(
+            source_sha256=row["sha256"],
+            weights_sha256=[weights.sha256 for weights in self.plan.weights],
+            setting={**self.plan.resolved, **aligned},
+            restorer=self.plan.spec.name,
+            code_sha256=self._code,
+        )
+
+    @cached_property
+    def _code(self) -> str:
+        return code_digest(self.plan.modules)
+
+    def records_of(
+        self, records: pd.DataFrame, source: str, key: str, *beside: str
+    ) -> pd.DataFrame:
+        """Those of the cell of one source; of more experiments `beside` its own."""
+        of_value = records["value"].isna()
+        if self.value is not None:
+            of_value = records["value"] == self.value
+        return records[
+            (records["key"] == key)
+            & (records["source"] == source)
+            & records["experiment"].isin([self.experiment, *beside])
+            & of_value
+            & (records["machine"] == self.machine)
+        ]
+
+    def is_whole(self, cell: pd.DataFrame) -> bool:
+        """Whether these records of a cell are all that it is to have."""
+        if self.runs:
+            return set(self.runs) <= set(cell["run"])
+        if (cell["outcome"] != "ok").any():
+            return True
+        return not cell.empty and (cell["phase"] == "warm").sum() >= self.n_warm
+
+    def target(self, row: Mapping[str, Any], cell: pd.DataFrame) -> str | None:
+        """Where the output goes, below the run folder: where its records say."""
+        if not self.keeps_outputs:
+            return None
+        if cell["output"].notna().any():
+            return str(cell["output"].dropna().iloc[-1])
+        path = self.run.output_path(self.condition, row["source"])
+        return path.relative_to(self.run.path).as_posix()
+
+    def facts(self, row: Mapping[str, Any], key: str) -> dict[str, Any]:
+        """What all records of a source's cell share."""
+        weights = self.plan.weights
+        return {
+            "study": self.run.name,
+            "experiment": self.experiment,
+            "value": self.value,
+            "instance": None,
+            "key": key,
+            "machine": self.machine,
+            "condition": self.condition,
+            "restorer": self.plan.spec.name,
+            "setting": dict(self.plan.resolved),
+            "source": row["source"],
+            "source_sha256": row["sha256"],
+            "base_source": row.get("base_source"),
+            "weights_sha256": weights[0].sha256 if weights else None,
+            "weights_kind": self.plan.weights_kind,
+            "environment": environment_digest(self._environment),
+        }
