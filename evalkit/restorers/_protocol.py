@@ -61,9 +61,10 @@ class Plan:
     def modules(self) -> list[str]:
         """Those whose text, with what they import, decides what is made."""
         inner = [module for part in self.parts for module in part.modules]
-        makers = (self.spec.plan, self.spec.build)
+        makers = (self.spec.build, self.spec.plan)
         # a partial says that it is of functools
-        return [*(getattr(m, "func", m).__module__ for m in makers), *inner]
+        modules = [getattr(maker, "func", maker).__module__ for maker in makers]
+        return [*dict.fromkeys(modules), *inner]
 
     @property
     def weights_kind(self) -> str:
