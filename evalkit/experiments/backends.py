@@ -15,9 +15,9 @@ from evalkit.images import read_image
 from evalkit.metrics.psnr import psnr
 from evalkit.restorers import condition_name, plan_restorer, restorers
 from evalkit.restorers._protocol import Settings
-from evalkit.study.cells import ALIGNED
 from evalkit.study.run_folder import Run
 from evalkit.study.runner import Cells
+from evalkit.study.worker import ALIGNED
 from evalkit.tables import BACKENDS, IMAGES, SOURCES
 
 GATE_DB = 40.0

@@ -24,7 +24,7 @@ from evalkit.study.run_folder import CELL, Run, with_newest_key
 from evalkit.study.runner import TIMEOUT_S, Cells
 from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 
-LIMITED = "evalkit.experiments.limited:limited_cell"
+LIMITED = "evalkit.study.worker:limited_cell"
 ASKED_MIB = 3072
 """The article's question: 3 GB are left, who fails first?"""
 

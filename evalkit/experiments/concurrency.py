@@ -18,7 +18,7 @@ from evalkit.study.run_folder import CELL, Run
 from evalkit.study.runner import Cells
 from evalkit.tables import CONCURRENCY, INTERRUPTED, RECORDS
 
-GATED = "evalkit.experiments.limited:gated_cell"
+GATED = "evalkit.study.worker:gated_cell"
 GAIN = 1.1
 """So many times the throughput are worth more instances, or batches in their place."""
 

@@ -15,14 +15,14 @@ from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import Cell, code_digest, in_words, is_open, record_key
 from evalkit.restorers import parse_condition, plan_restorer, restorers
-from evalkit.study.cells import ALIGNED
 from evalkit.study.interrupted import count_interrupted, find_fault
 from evalkit.study.kept import holds, take_same_bytes
 from evalkit.study.progress import tell
 from evalkit.study.run_folder import Run
+from evalkit.study.worker import ALIGNED
 from evalkit.tables import FAILURES, INTERRUPTED
 
-SERIES = "evalkit.study.series:series_cell"
+SERIES = "evalkit.study.worker:series_cell"
 TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
 
