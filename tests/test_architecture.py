@@ -144,7 +144,7 @@ LIGHT = {
     ),
     "a process is ready for restorers without a network": (
         "from evalkit.restorers import restorers; restorers(); "
-        "from evalkit.study import series",
+        "from evalkit.study import worker",
         {*HEAVY, "pandas"} - {"cv2"},
     ),
     "nobody has rated": (

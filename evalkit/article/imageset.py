@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._degradations import (
@@ -52,11 +51,6 @@ class Scene:
     picture: str
     note: str
     degrade: Callable[[Bytes], Bytes] | None = None
-
-
-def prepare(folder: Path) -> pd.DataFrame:
-    """Find or fetch the pictures, and fit them."""
-    return build(folder, [_recipe(scene) for scene in SCENES])
 
 
 def frame_size(width_px: int, height_px: int) -> tuple[int, int]:
@@ -193,6 +187,6 @@ ENTRIES = (
         "enlarged, a grey margin fills the frame; the three flaws of portraits are "
         "synthetic and have references, the other pictures show what their cameras and "
         "scanners left",
-        prepare=prepare,
+        prepare=lambda folder: build(folder, map(_recipe, SCENES)),
     ),
 )

@@ -6,12 +6,11 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
 from errno import EDQUOT, ENOSPC
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 from evalkit.errors import HashMismatchError, WeightsError
 
@@ -30,58 +29,28 @@ LOWEST_RATE_BYTES = 30 * 1024
 20 hours, so a server that gives less is as good as none. A telephone modem gives 5.
 """
 CHUNK_BYTES = 1 << 16
+FULL = (ENOSPC, EDQUOT)
+"""What the system says where a disk, or a share of it, is full."""
 
 
-class _AddressError(WeightsError):
-    """One address did not give the file; another may."""
+def obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
+    """Make `part` the whole, verified file, of which it may hold the beginning.
 
-
-def download(
-    urls: Sequence[str], path: Path, *, size_bytes: int, sha256: str, advice: str
-) -> None:
-    """Download one file; `path` is there afterwards, whole and verified, or untouched.
-
-    What came of an interrupted download stays beside `path` in a hidden ``.part``
-    file: the next call asks only for the rest. It never counts as the file. The
-    addresses, which all give the same bytes, are asked in order, each once, and a dead
-    network ends within seconds; when none gives the file, `advice` ends the error. A
-    progress bar goes to stderr.
+    What came of a download that was interrupted stays: the next call, of whatever
+    address, asks only for the rest. A dead network ends within seconds. A progress bar
+    goes to stderr.
 
     Raises
     ------
     HashMismatchError
-        No address gave the file, and at least one gave another.
+        The address gives another file.
     WeightsError
-        No address gave the file, or the disk is full.
+        The address does not give the file.
     OSError
-        The folder cannot be written.
+        `part` cannot be written; with an ``errno`` of `FULL`, there is no room.
 
     """
-    part = path.with_name(f".{path.name}.{sha256[:16]}.part")
-    failures: list[WeightsError] = []
-    for url in urls:
-        try:
-            _obtain(url, part, size_bytes, sha256)
-        except (_AddressError, HashMismatchError) as error:
-            failures.append(error)
-        else:
-            part.replace(path)
-            return
-    kinds = {type(error) for error in failures}
-    kind = HashMismatchError if HashMismatchError in kinds else WeightsError
-    told = "".join(f"\n  {error}" for error in failures) or " no address is known"
-    raise kind(
-        f"{path.name} ({size_bytes} bytes, SHA-256 {sha256}) could not be "
-        f"downloaded:{told}\n{advice}"
-    )
-
-
-def _obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
-    """Make `part` the whole, verified file."""
     start = part.stat().st_size if part.exists() else 0
-    if start > size_bytes:
-        part.unlink()
-        start = 0
     if start < size_bytes:
         with _opened(url, start) as response:
             _transfer(url, response, part, start, size_bytes)
@@ -89,13 +58,15 @@ def _obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if found == sha256:
         return
+    n_bytes = part.stat().st_size
+    is_longer = n_bytes > size_bytes
     part.unlink()
     if start:  # the old half may have been at fault
-        _obtain(url, part, size_bytes, sha256)
+        obtain(url, part, size_bytes, sha256)
         return
     raise HashMismatchError(
-        f"{url}: expected SHA-256 {sha256}, got {found}: the address holds another "
-        "file of the same size; it was deleted"
+        f"{url}: expected {size_bytes} bytes, got {n_bytes}{' or more' * is_longer}; "
+        f"expected SHA-256 {sha256}, got {found}: another file, which was deleted"
     )
 
 
@@ -110,26 +81,27 @@ def _opened(url: str, start: int) -> "Response":
     headers = {"Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
-    answers: SimpleQueue[requests.Response | OSError] = SimpleQueue()
+    answer: Future[requests.Response] = Future()
 
     def ask() -> None:
         limits = (CONNECT_LIMIT_S, READ_LIMIT_S)
         try:
-            answers.put(requests.get(url, headers=headers, stream=True, timeout=limits))
+            response = requests.get(url, headers=headers, stream=True, timeout=limits)
         except OSError as error:  # what all errors of requests derive from
-            answers.put(error)
+            answer.set_exception(error)
+        else:
+            answer.set_result(response)
 
     Thread(target=ask, daemon=True).start()
     try:
-        answer = answers.get(timeout=OPENING_LIMIT_S)
-    except Empty:
-        raise _AddressError(f"{url}: no answer in {OPENING_LIMIT_S:g} s") from None
-    if isinstance(answer, OSError):
-        raise _AddressError(f"{url}: {_root(answer)}") from answer
-    if answer.status_code not in (200, 206):
-        answer.close()
-        raise _AddressError(f"{url}: HTTP status {answer.status_code}")
-    return answer
+        response = answer.result(OPENING_LIMIT_S)
+    except OSError as error:
+        late = f"no answer in {OPENING_LIMIT_S:g} s"
+        raise WeightsError(f"{url}: {_root(error) or late}") from error
+    if response.status_code not in (200, 206):
+        response.close()
+        raise WeightsError(f"{url}: HTTP status {response.status_code}")
+    return response
 
 
 def _transfer(
@@ -137,67 +109,19 @@ def _transfer(
 ) -> None:
     """Write the body to `part`, behind the `start` bytes that are there.
 
-    A server that does not know ranges begins anew, and so does the file.
+    A server that does not know ranges begins anew, and so does the file. urllib3 waits
+    for a whole piece, however slowly it comes, so pieces are what has arrived: a server
+    that gives a byte a second would else never be found out.
     """
-    start, total = _offered(response, start)
-    if total not in (None, size_bytes):
-        raise HashMismatchError(
-            f"{url}: expected {size_bytes} bytes, the server offers {total}"
-        )
-    _check_space(part, size_bytes - start)
-    try:
-        with part.open("ab" if start else "wb") as file:
-            received = _write(file, url, response, start, size_bytes)
-    except OSError as error:
-        if error.errno not in (ENOSPC, EDQUOT):
-            raise
-        part.unlink(missing_ok=True)
-        raise WeightsError(
-            f"the disk of {part.parent} is full: {size_bytes} bytes were expected; "
-            "make room, or set EVALKIT_CACHE to a folder on another disk"
-        ) from error
-    if received == size_bytes:
-        return
-    part.unlink()
-    raise HashMismatchError(
-        f"{url}: expected {size_bytes} bytes, got {received} or more; deleted"
-    )
-
-
-def _offered(response: "Response", start: int) -> tuple[int, int | None]:
-    """Where the body begins in the file, and the file's size where it is said."""
-    span = re.fullmatch(
-        r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "")
-    )
-    if response.status_code == 206 and span and int(span[1]) == start:
-        return start, None if span[2] == "*" else int(span[2])
-    if response.status_code == 206:
-        raise _AddressError(f"{response.url}: answered with a range not asked for")
-    is_plain = response.headers.get("Content-Encoding", "identity") == "identity"
-    length = response.headers.get("Content-Length") if is_plain else None
-    # one that is no number tells nothing; what comes is counted all the same
-    is_number = length is not None and re.fullmatch("[0-9]{1,18}", length)
-    return 0, int(length) if length and is_number else None
-
-
-def _check_space(part: Path, needed_bytes: int) -> None:
-    free_bytes = shutil.disk_usage(part.parent).free
-    if needed_bytes > free_bytes:
-        raise WeightsError(
-            f"{part.parent} has {free_bytes / 2**20:.0f} MiB free, "
-            f"{needed_bytes / 2**20:.0f} MiB are needed; make room, or set "
-            "EVALKIT_CACHE to a folder on another disk"
-        )
-
-
-def _write(
-    file: BinaryIO, url: str, response: "Response", start: int, size_bytes: int
-) -> int:
-    """Copy the body; the bytes in the file then, at most one piece too many."""
     from tqdm import tqdm
+    from urllib3.exceptions import HTTPError
 
-    received = start
-    with tqdm(
+    start = _check_offer(url, response, start, size_bytes)
+    free_bytes = shutil.disk_usage(part.parent).free
+    if free_bytes < size_bytes - start:
+        wanted = f"{(size_bytes - start) / 2**20:.0f} MiB are needed"
+        raise OSError(ENOSPC, f"{free_bytes / 2**20:.0f} MiB are free, {wanted}")
+    bar = tqdm(
         desc=Path(url).name,
         total=size_bytes,
         initial=start,
@@ -205,52 +129,70 @@ def _write(
         unit_scale=True,
         unit_divisor=1024,
         mininterval=0.2 if sys.stderr.isatty() else 10.0,
-    ) as bar:
-        for piece in _pieces(url, response):
-            file.write(piece)
-            bar.update(len(piece))
-            received += len(piece)
-            if received > size_bytes:
-                break
-    file.flush()
-    os.fsync(file.fileno())
-    return received
+    )
+    began, received, then = time.monotonic(), start, start
+    try:
+        with part.open("ab" if start else "wb") as file, bar:
+            while received <= size_bytes and (
+                piece := response.raw.read1(CHUNK_BYTES, decode_content=True)
+            ):
+                file.write(piece)
+                bar.update(len(piece))
+                received += len(piece)
+                passed_s = time.monotonic() - began
+                if passed_s < LOWEST_RATE_S:
+                    continue
+                if received - then < LOWEST_RATE_BYTES:
+                    raise WeightsError(
+                        f"{url}: {received - then} bytes in {passed_s:.0f} s, less "
+                        f"than {LOWEST_RATE_BYTES}: too slow to wait for; what came is "
+                        "kept"
+                    )
+                began, then = time.monotonic(), received
+            file.flush()
+            os.fsync(file.fileno())
+    except HTTPError as error:
+        raise WeightsError(
+            f"{url}: the connection broke ({_root(error)}); what came is kept, the "
+            "next attempt asks for the rest"
+        ) from error
+    except OSError as error:
+        if error.errno in FULL:
+            part.unlink()
+        raise
 
 
-def _pieces(url: str, response: "Response") -> Iterator[bytes]:
-    """The body, with the network's errors told from the disk's.
+def _check_offer(url: str, response: "Response", start: int, size_bytes: int) -> int:
+    """Where in the file the body begins, 0 or `start`.
 
-    urllib3 waits for a whole piece, however slowly it comes, so pieces are what has
-    arrived: a server that gives a byte a second would else never be found out.
+    Raises
+    ------
+    WeightsError
+        A part of the file that was not asked for.
+    HashMismatchError
+        The server says that the file has another size.
+
     """
-    from urllib3.exceptions import HTTPError
-
-    began, n_received = time.monotonic(), 0
-    while True:
-        try:
-            piece = response.raw.read1(CHUNK_BYTES, decode_content=True)
-        except (OSError, HTTPError) as error:
-            raise _AddressError(
-                f"{url}: the connection broke ({_root(error)}); what came is kept, the "
-                "next attempt asks for the rest"
-            ) from error
-        if not piece:
-            return
-        yield piece
-        n_received += len(piece)
-        passed_s = time.monotonic() - began
-        if passed_s < LOWEST_RATE_S:
-            continue
-        if n_received < LOWEST_RATE_BYTES:
-            raise _AddressError(
-                f"{url}: {n_received} bytes in {passed_s:.0f} s, less than "
-                f"{LOWEST_RATE_BYTES}: too slow to wait for; what came is kept"
-            )
-        began, n_received = time.monotonic(), 0
+    headers = response.headers
+    is_plain = headers.get("Content-Encoding", "identity") == "identity"
+    total = headers.get("Content-Length", "") if is_plain else ""
+    if response.status_code == 206:
+        span = re.fullmatch(
+            rf"bytes {start}-\d+/(.+)", headers.get("Content-Range", "")
+        )
+        if span is None:
+            raise WeightsError(f"{url}: answered with a range not asked for")
+        total = span[1]
+    # one that is no number tells nothing; what comes is counted all the same
+    if re.fullmatch("[0-9]{1,18}", total) and int(total) != size_bytes:
+        raise HashMismatchError(
+            f"{url}: expected {size_bytes} bytes, the server offers {total}"
+        )
+    return start if response.status_code == 206 else 0
 
 
 def _root(error: BaseException) -> str:
     """What the operating system said, below the layers that each repeat it."""
     while error.__context__ is not None:
         error = error.__context__
-    return str(error) or type(error).__name__
+    return str(error)

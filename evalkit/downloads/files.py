@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from evalkit.downloads import download
-from evalkit.errors import WeightsError
+from evalkit.downloads import FULL, obtain
+from evalkit.errors import HashMismatchError, WeightsError
 from evalkit.paths import mirror_dirs
 
 SETTLING_NS = 2_000_000_000
@@ -51,18 +51,11 @@ def find_in_mirrors(size_bytes: int, sha256: str) -> Path | None:
 
     Names do not matter. Only files of that size are read.
     """
-    for path in _mirrored_files():
-        if is_registered(path, size_bytes, sha256):
-            return path
-    return None
-
-
-def _mirrored_files() -> Iterator[Path]:
     for mirror in mirror_dirs():
-        for folder, folders, names in os.walk(mirror.absolute()):
-            folders.sort()
-            for name in sorted(names):
-                yield Path(folder, name)
+        for path in sorted(mirror.absolute().rglob("*")):
+            if is_registered(path, size_bytes, sha256):
+                return path
+    return None
 
 
 def fetch_file(
@@ -71,7 +64,9 @@ def fetch_file(
     """One registered file: from `folder`, else a mirror, else downloaded to `folder`.
 
     Two processes that ask at once download once. The addresses, the publisher's first,
-    are tried once each. `file_name` is the path below `folder`.
+    all give the same bytes, and are tried in order. What came of an interrupted
+    download is a hidden ``.part`` file, which never counts as the file. `file_name` is
+    the path below `folder`.
 
     Returns
     -------
@@ -98,23 +93,31 @@ def fetch_file(
             f"{wanted} is not here, and EVALKIT_OFFLINE=1 forbids a download; "
             f"{_what_to_do(path)}"
         )
+    part = path.with_name(f".{path.name}.{sha256[:16]}.part")
+    failures: list[WeightsError] = []
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with _lock(path):
-            if not is_registered(path, size_bytes, sha256):
-                download(
-                    urls,
-                    path,
-                    size_bytes=size_bytes,
-                    sha256=sha256,
-                    advice=_what_to_do(path),
-                )
+            if is_registered(path, size_bytes, sha256):
+                return path, "released"
+            for url in urls:
+                try:
+                    obtain(url, part, size_bytes, sha256)
+                except WeightsError as error:
+                    failures.append(error)
+                else:
+                    return part.replace(path), "released"
     except OSError as error:
+        full = f"the disk of {path.parent} is full ({error.strerror})"
         raise WeightsError(
-            f"{wanted} cannot be kept: {error}; set EVALKIT_CACHE to a folder that "
-            "can be written"
+            f"{wanted} cannot be kept: {full if error.errno in FULL else error}; make "
+            "room, or set EVALKIT_CACHE to a folder on another disk that can be written"
         ) from error
-    return path, "released"
+    is_other = any(isinstance(error, HashMismatchError) for error in failures)
+    lines = "".join(f"\n  {error}" for error in failures) or " no address is known"
+    raise (HashMismatchError if is_other else WeightsError)(
+        f"{wanted} could not be downloaded:{lines}\n{_what_to_do(path)}"
+    )
 
 
 def _lock(path: Path) -> AbstractContextManager[object]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 FILES = ("decode", "decode_copies", "encode", "encode_copies")
-"""Stages outside `Restorer.restore`: see `evalkit.study.cells.measure`."""
+"""Stages outside `Restorer.restore`: see `evalkit.study.worker.measure`."""
 
 
 def restore_time_s(records: pd.DataFrame) -> float | None:

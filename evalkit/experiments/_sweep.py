@@ -136,7 +136,7 @@ class Sweep(Experiment):
     setting
         Of the condition, that it varies; empty for none.
     arguments
-        Of `evalkit.study.series.series_cell`, for a value.
+        Of `evalkit.study.worker.series_cell`, for a value.
     prepare
         Makes the sources for a value, of the pictures.
     columns

@@ -22,11 +22,11 @@ from evalkit.restorers import (
 )
 from evalkit.restorers._protocol import Settings
 from evalkit.study import runner
-from evalkit.study.cells import ALIGNED
 from evalkit.study.experiment import Experiment, Sampling
 from evalkit.study.groups import newest
 from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import Run
+from evalkit.study.worker import ALIGNED
 from evalkit.tables import BACKENDS, IMAGES, SOURCES
 
 NAMES = ("backend-gate", "backend")

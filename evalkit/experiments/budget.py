@@ -28,7 +28,7 @@ from evalkit.study.run_folder import CELL, Run, with_newest_key
 from evalkit.study.runner import compute
 from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
 
-LIMITED = "evalkit.experiments._limited:limited_cell"
+LIMITED = "evalkit.study.worker:limited_cell"
 ASKED_MIB = 3072
 """Where 3 GB are left, who fails first?"""
 

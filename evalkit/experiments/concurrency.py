@@ -22,7 +22,7 @@ from evalkit.study.runner import compute
 from evalkit.tables import CONCURRENCY, INTERRUPTED, RECORDS
 
 INSTANCES = (1, 2, 3, 4, 6, 8)
-GATED = "evalkit.experiments._limited:gated_cell"
+GATED = "evalkit.study.worker:gated_cell"
 GAIN = 1.1
 """So many times the throughput are worth more instances, or batches in their place."""
 

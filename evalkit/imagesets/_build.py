@@ -3,7 +3,7 @@
 import errno
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -74,7 +74,7 @@ class Recipe:
     make: Callable[[Path], Made]
 
 
-def build(folder: Path, recipes: Sequence[Recipe]) -> pd.DataFrame:
+def build(folder: Path, recipes: Iterable[Recipe]) -> pd.DataFrame:
     """Make what is not there, or no longer what it was; return the table.
 
     The folder holds what is made, and ``manifest.json``: of each source its row, the

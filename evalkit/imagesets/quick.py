@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from evalkit.downloads.files import digest
 from evalkit.errors import ImageError
@@ -66,11 +65,6 @@ class Scene:
     reference: Callable[[Bytes], Bytes]
     degrade: Callable[[Bytes], Bytes]
     note: str
-
-
-def prepare(folder: Path) -> pd.DataFrame:
-    """Make the seven pairs; no network."""
-    return build(folder, [_recipe(scene) for scene in SCENES])
 
 
 def _recipe(scene: Scene) -> Recipe:
@@ -229,6 +223,6 @@ ENTRIES = (
         note="every degradation is synthetic and each picture has its pristine "
         "reference; one face is used twice; no picture is composed",
         is_offline=True,
-        prepare=prepare,
+        prepare=lambda folder: build(folder, map(_recipe, SCENES)),
     ),
 )

@@ -85,6 +85,17 @@ def check_same_size(output: Picture, other: Picture, name: str) -> None:
         )
 
 
+def mean_within(
+    where: Callable[[Picture, Picture], NDArray[np.float32]],
+    output: Picture,
+    source: Picture,
+    mask: Mask | None,
+) -> float:
+    """The mean of a metric's map over the pixels that count; errors as in `region`."""
+    counted = region(output, source, mask)
+    return float(where(output, source)[counted].mean())
+
+
 def region(output: Picture, source: Picture, mask: Mask | None) -> Mask:
     """The pixels that count; all of them without a mask.
 

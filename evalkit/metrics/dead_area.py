@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import luma
 from evalkit.images import Picture
-from evalkit.metrics._spec import Mask, Metric, region
+from evalkit.metrics._spec import Mask, Metric, mean_within
 
 WINDOW_PX = 9
 BLACK, LIT = 2 / 255, 16 / 255
@@ -47,8 +47,7 @@ def dead_area(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     Our own; the defect: Real-ESRGAN issues 330 and 479, GFPGAN issue 116.
 
     """
-    counted = region(output, source, mask)
-    return 100 * float(where(output, source)[counted].mean())
+    return 100 * mean_within(where, output, source, mask)
 
 
 ENTRIES = (

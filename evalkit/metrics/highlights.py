@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import luma
 from evalkit.images import Picture
-from evalkit.metrics._spec import Mask, Metric, region
+from evalkit.metrics._spec import Mask, Metric, mean_within
 
 BURNT, SAFE = 0.96, 0.90
 NEAR_PX = 5
@@ -36,8 +36,7 @@ def highlights(output: Picture, source: Picture, mask: Mask | None = None) -> fl
     Our own; the complaints: "shiny forehead", "as if by a fill-in light".
 
     """
-    counted = region(output, source, mask)
-    return 100 * float(where(output, source)[counted].mean())
+    return 100 * mean_within(where, output, source, mask)
 
 
 ENTRIES = (

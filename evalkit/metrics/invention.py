@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.features import rgb
 from evalkit.images import Picture
-from evalkit.metrics._spec import Mask, Metric, region
+from evalkit.metrics._spec import Mask, Metric, mean_within
 
 SMALLER = 8
 EVEN = 1e-12
@@ -49,8 +49,7 @@ def invention(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     arXiv:2003.03808.
 
     """
-    counted = region(output, source, mask)
-    return float(where(output, source)[counted].mean())
+    return mean_within(where, output, source, mask)
 
 
 def _fitted(

@@ -4,7 +4,7 @@ import os
 import subprocess
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from tempfile import TemporaryFile
 from typing import Any, Self
 
@@ -103,6 +103,24 @@ class Monitor:
 
         samples = self._read(0, self._n_samples())
         return pd.DataFrame(samples).astype("Float64")
+
+    def timeline(
+        self, stages: Sequence[tuple[float, float, str]]
+    ) -> list[dict[str, Any]]:
+        """The samples from the begin of the first stage on, each with its stage.
+
+        Rows of `evalkit.tables.TIMELINE`; `stages` as `stage_spans` gives them.
+        """
+        columns = ["time_s", "rss_mib", "process_mib", "device_used_mib"]
+        start_s, end_s = stages[0][0], stages[-1][1]
+        rows = []
+        for sample in self.samples()[columns].to_dict("records"):
+            now = sample["time_s"]
+            inside = [name for begin, end, name in stages if begin <= now < end]
+            if start_s <= now <= end_s:
+                stage = inside[0] if inside else None
+                rows.append({**sample, "time_s": now - start_s, "stage": stage})
+        return rows
 
     def summary(
         self,
@@ -247,3 +265,19 @@ def _power(series: Samples, runs: Values) -> tuple[float | None, float | None]:
     used_j = np.diff(np.interp(runs, counted["time_s"], counted["energy_j"]))
     power_w = float(used_j.sum() / durations_s.sum())
     return power_w, power_w * float(durations_s[-1, 0])
+
+
+def stage_spans(
+    begin_s: float, record: Mapping[str, Any]
+) -> list[tuple[float, float, str]]:
+    """Begin, end and name of each stage of a run, of its ``records`` columns.
+
+    Those that alternate from tile to tile are put together, in the order in which they
+    began; what no stage accounts for is before the last, the encoding.
+    """
+    stages_s = dict(record["stages_s"])
+    end_s = begin_s + record["wall_time_s"]
+    last_s = end_s - stages_s.pop("encode")
+    edges = begin_s + np.cumsum([0.0, *stages_s.values()])
+    spans = list(zip(edges[:-1], edges[1:], stages_s, strict=True))
+    return [*spans, (edges[-1], last_s, "other"), (last_s, end_s, "encode")]

@@ -1,20 +1,15 @@
 """Transactions that are on the disk when they return, on SQLite and on PostgreSQL."""
 
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 import sqlalchemy as sa
 
 from evalkit.errors import EvalkitError
 from evalkit.rating._schema import METADATA, VIEWS
-
-T = TypeVar("T")
 
 VERSION = 1
 """Of the tables. A store says its own: SQLite as ``user_version``, PostgreSQL as the
@@ -50,7 +45,6 @@ class Database:
         self._is_sqlite = isinstance(database, Path) or database.startswith("sqlite")
         # SQLite's own waiting sleeps in steps and is unfair
         self._lock = Lock() if self._is_sqlite else nullcontext()
-        self._turn, self._waiting = Lock(), deque[_Job]()
         self._name = str(database)
         with self._told():
             self.engine = self._engine(database, schema)
@@ -137,51 +131,11 @@ class Database:
             with connection.begin():
                 yield connection
 
-    def transact(self, work: Callable[[sa.Connection], T]) -> T:
-        """Do `work` in a transaction; its result, once all of it is on the disk.
-
-        With SQLite, all who wait while one commit is being written share the next one:
-        a disk that syncs slowly delays many subjects no more than one. Work that
-        raises an `EvalkitError` leaves nothing behind and disturbs no other.
-        """
-        if not self._is_sqlite:
-            with self.write() as connection:
-                return work(connection)
-        job = _Job(work)
-        self._waiting.append(job)
-        with self._turn:
-            if not job.outcome.done():
-                first = len(self._waiting)
-                jobs = dict.fromkeys(
-                    [*(self._waiting.popleft() for _ in range(first)), job]
-                )
-                with self.write() as connection:
-                    publish = [each.attempt(connection) for each in jobs]
-                for say in publish:
-                    say()
-        result: T = job.outcome.result()
-        return result
-
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state."""
         with self._told(), self.engine.connect() as connection:
             yield connection
-
-
-class _Job:
-    """Work of one thread, done by whichever thread commits next."""
-
-    def __init__(self, work: Callable[[sa.Connection], Any]) -> None:
-        self._work, self.outcome = work, Future[Any]()
-
-    def attempt(self, connection: sa.Connection) -> Callable[[], None]:
-        """Do the work; what is returned tells the outcome, once it is committed."""
-        try:
-            with connection.begin_nested():
-                return partial(self.outcome.set_result, self._work(connection))
-        except EvalkitError as error:
-            return partial(self.outcome.set_exception, error)
 
 
 def _set_up_sqlite(connection: Any, _: Any) -> None:

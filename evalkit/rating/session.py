@@ -134,15 +134,12 @@ class Session:
         except ValidationError as error:
             told = "; ".join(problems(error, event))
             raise StudyError(f"expected an event of a session: {told}") from error
-
-        def work(connection: sa.Connection) -> dict[str, Any]:
+        with self._store.write() as connection:
             self._apply(connection, known)
             view = self._view(connection)
             if known.type == "reveal" and view["state"] == "closed":
                 view["reveal"] = self._reveal(connection)
-            return view
-
-        return self._store.transact(work)
+        return view
 
     def stimulus(self, address: str) -> bytes:
         """The PNG of an address that a view has named.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.downloads.files import digest
 from evalkit.errors import SettingError, TableError, UnknownNameError
 from evalkit.images import SUFFIXES, Picture, picture_files, read_image
 from evalkit.paths import imageset_dir
@@ -34,7 +35,7 @@ class Outputs(Restorer):
         with context.watch("decode"):
             output = _with_dtype(read_image(path), image.dtype)
         context.progress(1, 1)
-        context.notes.append(f"made by others: {path.name}, SHA-256 {_digest(path)}")
+        context.notes.append(f"made by others: {path.name}, SHA-256 {digest(path)}")
         return output
 
 
@@ -154,14 +155,9 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     folder = (told if told.is_dir() else published).resolve()
     content = hashlib.sha256()
     for source, path in sorted(join(folder).items()):
-        content.update(f"{source}\0{path.name}\0{_digest(path)}\n".encode())
+        content.update(f"{source}\0{path.name}\0{digest(path)}\n".encode())
     resolved = {"folder": str(folder), "content_sha256": content.hexdigest()}
     return Plan(spec=spec, requested=settings, resolved=resolved)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _with_dtype(

@@ -149,7 +149,7 @@ def start(
         start_method="spawn" if what.device.startswith("cuda") else "forkserver",
         preload=what.preload,
     )
-    # a run with a limit of its own has set the alarm: see `evalkit.study.series`
+    # a run with a limit of its own has set the alarm: see `evalkit.study.worker`
     is_late = result.exit_code == -signal.SIGALRM
     outcome = "timeout" if is_late else result.outcome
     ended = {"started_at": started_at, "outcome": outcome, "error": result.error}

@@ -10,11 +10,11 @@ import pandas as pd
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import code_digest, in_words, record_key
 from evalkit.restorers import Plan, parse_condition, plan_restorer, restorers
-from evalkit.study.cells import ALIGNED
 from evalkit.study.experiment import of_records
 from evalkit.study.run_folder import Run
+from evalkit.study.worker import ALIGNED
 
-SERIES = "evalkit.study.series:series_cell"
+SERIES = "evalkit.study.worker:series_cell"
 
 
 @dataclass(frozen=True, eq=False)

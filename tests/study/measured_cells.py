@@ -8,7 +8,7 @@ import numpy as np
 from evalkit.profiling.memory import rss_mib
 from evalkit.profiling.monitor import Monitor
 from evalkit.restorers import Restored
-from evalkit.study.cells import measure
+from evalkit.study.worker import measure
 
 MIB = 2**20
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import OutOfMemoryError
-from evalkit.experiments._limited import gated_cell
 from evalkit.images import pixel_sha256, read_image
-from evalkit.study import series as _series
+from evalkit.study import worker as _worker
+from evalkit.study.worker import gated_cell
 
 MIB = 2**20
 FAULTS = {2: "crash", 4: "hang", 5: "oom", 7: "exit"}
 TIMES_S = [2.0, 1.5, 1.0, 1.0, 1.0, *(1.0, 1.5) * 6]
-real_measure = _series.measure
+real_measure = _worker.measure
 
 
 def faulty(emit, *, runs, **arguments):
@@ -34,8 +34,8 @@ def faulty(emit, *, runs, **arguments):
             os._exit(3)
         return real_measure(*given)
 
-    _series.measure = measure
-    _series.series_cell(emit, runs=runs, **arguments)
+    _worker.measure = measure
+    _worker.series_cell(emit, runs=runs, **arguments)
 
 
 def leaking(emit, **arguments):
@@ -46,8 +46,8 @@ def leaking(emit, **arguments):
         kept.append(np.ones(MIB, np.uint8))
         return real_measure(*given)
 
-    _series.measure = measure
-    _series.series_cell(emit, **arguments)
+    _worker.measure = measure
+    _worker.series_cell(emit, **arguments)
 
 
 def timed(emit, **arguments):
@@ -57,14 +57,14 @@ def timed(emit, **arguments):
     def measure(*given):
         return real_measure(*given) | {"wall_time_s": next(times_s)}
 
-    _series.measure = measure
-    _series.series_cell(emit, **arguments)
+    _worker.measure = measure
+    _worker.series_cell(emit, **arguments)
 
 
 def steady(emit, **arguments):
     """Say that each run took 2 s."""
-    _series.measure = lambda *given: real_measure(*given) | {"wall_time_s": 2.0}
-    _series.series_cell(emit, **arguments)
+    _worker.measure = lambda *given: real_measure(*given) | {"wall_time_s": 2.0}
+    _worker.series_cell(emit, **arguments)
 
 
 def remembering(emit, **arguments):
@@ -78,13 +78,13 @@ def remembering(emit, **arguments):
         seen.add(digest)
         return found | {"wall_time_s": 1.0 if seen_before else 2.0}
 
-    _series.measure = measure
-    _series.series_cell(emit, **arguments)
+    _worker.measure = measure
+    _worker.series_cell(emit, **arguments)
 
 
 def series_cell(emit, **arguments):
     """As it is."""
-    _series.series_cell(emit, **arguments)
+    _worker.series_cell(emit, **arguments)
 
 
 def killed(emit, **_):
@@ -96,7 +96,7 @@ def killed_but_for_2(emit, *, source, **arguments):
     """Spare the source ``2``."""
     if source != "2":
         os.kill(os.getpid(), signal.SIGKILL)
-    _series.series_cell(emit, source=source, **arguments)
+    _worker.series_cell(emit, source=source, **arguments)
 
 
 def killed_once(emit, *, path, **arguments):
@@ -114,7 +114,7 @@ def killed_once(emit, *, path, **arguments):
     if "barrier" in arguments:
         gated_cell(emit_and_end, path=path, **arguments)
     else:
-        _series.series_cell(emit_and_end, path=path, **arguments)
+        _worker.series_cell(emit_and_end, path=path, **arguments)
 
 
 def failing(emit, **_):

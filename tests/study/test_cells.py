@@ -16,9 +16,8 @@ from evalkit.profiling import nvml
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import GpuBusyError
 from evalkit.restorers import plan_restorer
-from evalkit.study import cells as _cells
 from evalkit.study import runner as _compute
-from evalkit.study import series as _series
+from evalkit.study import worker as _worker
 from evalkit.study.run_folder import open_run
 from evalkit.tables import IMAGES, RECORDS
 
@@ -172,21 +171,21 @@ def test_the_context_is_read_after_the_first_run(monkeypatch):
         order.append("context")
         return 300.0
 
-    monkeypatch.setattr(_series, "loaded", loaded)
-    monkeypatch.setattr(_series, "measure", measure)
-    monkeypatch.setattr(_cells, "cuda_reserved_mib", reserved)
+    monkeypatch.setattr(_worker, "loaded", loaded)
+    monkeypatch.setattr(_worker, "measure", measure)
+    monkeypatch.setattr(_worker, "cuda_reserved_mib", reserved)
     told = dict.fromkeys(("condition", "source", "path", "kind"), "x")
-    _series.series_cell(emitted.append, **told, target="x", n_warm=2)
+    _worker.series_cell(emitted.append, **told, target="x", n_warm=2)
     # each with the warm runs before it
     assert order == [("run", 0), "context", ("run", 0), ("run", 1)]
     assert [record.get("cuda_context_mib") for record in emitted] == [200, None, None]
 
 
 def test_without_a_gpu_or_a_monitor_there_is_no_context(monkeypatch):
-    assert _cells.context_mib(Meter()) is None
-    monkeypatch.setattr(_cells, "cuda_reserved_mib", lambda: 300.0)
-    assert _cells.context_mib(None) is None
-    assert _cells.context_mib(Meter()) == 200
+    assert _worker.context_mib(Meter()) is None
+    monkeypatch.setattr(_worker, "cuda_reserved_mib", lambda: 300.0)
+    assert _worker.context_mib(None) is None
+    assert _worker.context_mib(Meter()) == 200
 
 
 def test_what_was_not_measured_leaves_no_rest(run):

@@ -27,8 +27,7 @@ from evalkit.experiments import (
 from evalkit.images import read_image, write_image
 from evalkit.records import RecordStore
 from evalkit.restorers import parse_condition
-from evalkit.study import attempt, close_records, restore, run_study
-from evalkit.study import cells as cells_module
+from evalkit.study import attempt, close_records, restore, run_study, worker
 from evalkit.study.measurement import Measurement
 from evalkit.study.rating import rated_outputs
 from evalkit.study.run_folder import open_run
@@ -230,12 +229,12 @@ def test_a_picture_that_changes_while_it_runs_is_interrupted_and_tried_again(
 
 def test_a_picture_that_changes_in_the_middle_of_a_run_is_seen(album, tmp_path):
     path = album / "cup.png"
-    before = cells_module.digest(path)
-    cells_module.check_unchanged(path, before)
-    cells_module.check_unchanged(path, None)
+    before = worker.digest(path)
+    worker.check_unchanged(path, before)
+    worker.check_unchanged(path, None)
     swap(album, "cup.png", "face.png")
-    with pytest.raises(cells_module.SourceChangedError, match=before):
-        cells_module.check_unchanged(path, before)
+    with pytest.raises(worker.SourceChangedError, match=before):
+        worker.check_unchanged(path, before)
 
 
 def test_an_output_that_another_overwrote_is_not_taken_for_ones_own(

@@ -11,8 +11,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from evalkit import faces
 from evalkit.errors import RandomWeightsWarning, SettingError, WeightsError
+from evalkit.faces import DETECTORS, NETWORKS, find_detector, load_detector
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import Batches, CostBound, count_work
@@ -68,7 +68,7 @@ OPTIONS = {
     ),
     "detector": Option(
         default="auto",
-        choices=("auto", *faces.DETECTORS),
+        choices=("auto", *DETECTORS),
         description="what finds the faces; auto is the first that can be had",
     ),
 }
@@ -111,7 +111,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     precision = pick_precision(precision, device, settings["runner"])
     settled = {**settings, "device": device, "precision": precision}
     generator, notes = _find_generator(SIZES[spec.name], settings["weights"])
-    settled["detector"], detector, more = faces.find_detector(settings["detector"])
+    settled["detector"], detector, more = find_detector(settings["detector"])
     parser, still_more = _find_parser()
     settled["tile"], background, last, parts = plan_background(settled)
     others = [found for found in (detector, parser) if found]
@@ -190,7 +190,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     return GpenRestorer(
         plan,
         face_restorer=face_restorer,
-        detector=faces.load_detector(detector, by_name.get(detector), device),
+        detector=load_detector(detector, by_name.get(detector), device),
         background=load_background(plan),
         notes=[f"generator: {engine.name}", *notes],
     )
@@ -243,7 +243,7 @@ def _entry(name: str) -> RestorerSpec:
         plan=plan,
         build=build,
         work=partial(work, name),
-        weights=(SIZES[name].weights, *faces.NETWORKS, PARSER, REALESRNET.name),
+        weights=(SIZES[name].weights, *NETWORKS, PARSER, REALESRNET.name),
         honours=frozenset(COMMON_OPTIONS),
         preload=("torch", "evalkit.restorers.gpen.pipeline"),
         options=OPTIONS,

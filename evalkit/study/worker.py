@@ -1,22 +1,42 @@
-"""What a worker does in its process: load, then restore once or in a series."""
+"""What a worker does in a process of its own: load, restore, measure, once or often."""
 
 import faulthandler
+import os
 import signal
+import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
+from evalkit.downloads.files import digest
+from evalkit.errors import OutputRejectedError, SourceChangedError
 from evalkit.images import pixel_sha256, read_image, write_image
+from evalkit.profiling.budget import limit_memory
+from evalkit.profiling.clock import torch_flags
+from evalkit.profiling.concurrency import pass_barrier
 from evalkit.profiling.experiments import is_warm
-from evalkit.restorers import Restored, Restorer
+from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
+from evalkit.profiling.monitor import Monitor, stage_spans
+from evalkit.profiling.nvml import device_index
+from evalkit.restorers import (
+    Restored,
+    Restorer,
+    load_restorer,
+    parse_condition,
+    plan_restorer,
+)
 from evalkit.restorers.engines.tf32 import uses_tf32
-from evalkit.study.cells import check_unchanged, context_mib, loaded, measure
 
 Emit = Callable[[dict[str, Any]], None]
+
+ALIGNED = "aligned-face"
+"""The kind of a source that is one aligned face and nothing else."""
 
 ROTATED_PX = 7
 """How far each of the rotating pictures is moved from the one before."""
@@ -72,7 +92,7 @@ def series_cell(
     traced
         Emit, last, all samples of the monitor: rows of `evalkit.tables.TIMELINE`.
     is_watched
-        See `evalkit.study.cells.loaded`.
+        See `loaded`.
     timeout_s
         Of each run, the first with the loading. A run that takes longer ends this
         process by SIGALRM, even within a library, and says where it was.
@@ -100,7 +120,7 @@ def series_cell(
             check_unchanged(Path(path), sha256)
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
             times_s.append(found["wall_time_s"])
-            stages += _stages(begin, found)
+            stages += stage_spans(begin, found)
             if phase == "warm":
                 before.append((begin, begin + found["wall_time_s"]))
             told = {"run": number, "phase": phase, "tf32": tf32}
@@ -113,13 +133,170 @@ def series_cell(
                 step = len(times_s) * ROTATED_PX
                 write_image(moved, np.roll(read_image(path), step, axis=1))
                 begin = time.perf_counter()
-                found = measure(restore, source, moved, kind, output, monitor, before)
+                alone = restorer.restore
+                found = measure(alone, source, moved, kind, output, monitor, before)
                 if phase == "warm":
                     before.append((begin, begin + found["wall_time_s"]))
                 emit(found | told | {"experiment": "rotating"})
         if traced and monitor:
-            emit({"samples": _timeline(monitor.samples(), stages)})
+            emit({"samples": monitor.timeline(stages)})
     signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def limited_cell(
+    emit: Emit,
+    *,
+    budget_mib: int,
+    device: str,
+    **arguments: Any,
+) -> None:
+    """Restore in so much memory; see `evalkit.profiling.budget.limit_memory`.
+
+    Give it a ``timeout_s``: OpenBLAS, for one, asks for memory again and again.
+    """
+    limit_memory(budget_mib, device)
+    series_cell(emit, **arguments, is_watched=False)
+
+
+def gated_cell(emit: Emit, *, barrier: str, **arguments: Any) -> None:
+    """Restore once, pass the barrier with all others, and go on."""
+
+    def emit_and_wait(found: dict[str, Any]) -> None:
+        emit(found)
+        if found["phase"] == "cold":
+            pass_barrier(barrier)
+
+    series_cell(emit_and_wait, **arguments)
+
+
+@contextmanager
+def loaded(
+    condition: str, *, is_watched: bool = True
+) -> Iterator[tuple[Restorer, Monitor | None, dict[str, Any]]]:
+    """Load a restorer under a monitor, in a process that has used no GPU yet.
+
+    With `is_watched` false there is no monitor: it would take its share of a memory
+    limit.
+
+    Yields
+    ------
+    tuple
+        The restorer; the monitor, if any; the columns of ``records`` that belong to
+        the first run: ``load_time_s``, and with a monitor the resident set
+        before and after the load.
+
+    """
+    # the parent has fetched what can be had: no download belongs in a timed cell
+    os.environ["EVALKIT_OFFLINE"] = "1"
+    # NVML's order of GPUs; CUDA's own is by speed
+    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+    parameters = parse_condition(condition)
+    device = plan_restorer(**parameters).resolved.get("device", "cpu")
+    watch = Monitor(device_index=device_index(device)) if is_watched else nullcontext()
+    with watch as monitor:
+        start = time.perf_counter()
+        restorer = load_restorer(**parameters)
+        end = time.perf_counter()
+        once = {"load_time_s": end - start}
+        if monitor:
+            for name, at in (("start_rss_mib", start), ("loaded_rss_mib", end)):
+                once[name] = monitor.summary(at, at)["peak_rss_mib"]
+        yield restorer, monitor, once
+
+
+def context_mib(monitor: Monitor | None) -> float | None:
+    """What the device has lost and torch does not hold: the context, libraries' own.
+
+    To be asked after a run: CUDA loads a kernel, and cuDNN its libraries, when they
+    are first used.
+    """
+    now, held = time.perf_counter(), cuda_reserved_mib()
+    if monitor is None or held is None:
+        return None
+    lost: float | None = monitor.summary(now, now)["nvml_device_delta_mib"]
+    return None if lost is None else lost - held
+
+
+def check_unchanged(path: Path, sha256: str | None) -> None:
+    """Refuse a picture that is not the one that the study looked at.
+
+    Raises
+    ------
+    SourceChangedError
+        Its file has another digest than `sha256`; null is not compared.
+
+    """
+    if sha256 and (found := digest(path)) != sha256:
+        raise SourceChangedError(
+            f"{path} changed while the study ran: expected sha256 {sha256}, found "
+            f"{found}; run the study again"
+        )
+
+
+def measure(
+    restore: Callable[..., Restored],
+    source: str,
+    path: Path,
+    kind: str,
+    output: Path,
+    monitor: Monitor | None = None,
+    before: Sequence[tuple[float, float]] = (),
+) -> dict[str, Any]:
+    """Restore one picture as a user's run does, from its file to a file, and time it.
+
+    `restore` is a restorer's; `source`, `path` and `kind` are from the table
+    `evalkit.tables.IMAGES`. What a monitor measures is left out where there is none;
+    `before` as in its `summary`.
+
+    Returns
+    -------
+    dict
+        The measured columns of ``records``.
+
+    Raises
+    ------
+    OutputRejectedError
+        The restorer left torch's global flags changed.
+
+    """
+    # a restorer without torch is not made to import it
+    flags = torch_flags() if "torch" in sys.modules else None
+    memory = MemoryPeaks()
+    started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
+    begin = time.perf_counter()
+    picture = read_image(path)
+    decoded = time.perf_counter()
+    restored = restore(picture, aligned=kind == ALIGNED, source=source)
+    done = time.perf_counter()
+    write_image(output, restored.image)
+    end = time.perf_counter()
+    peaks = memory.read()
+    if flags is not None and torch_flags() != flags:
+        raise OutputRejectedError(
+            f"torch's global flags were {flags} and the restorer left {torch_flags()}: "
+            "what runs after it in this process is not comparable"
+        )
+    meters = monitor.summary(begin, end, before) if monitor else {"notes": []}
+    sizes = (found.get("peak_rss_mib") for found in (peaks, meters))
+    height, width = restored.image.shape[:2]
+    return {
+        "started_at": started_at,
+        "outcome": "ok",
+        "wall_time_s": end - begin,
+        "stages_s": {
+            "decode": decoded - begin,
+            **restored.stages_s,
+            "encode": end - done,
+        },
+        "output_sha256": pixel_sha256(restored.image),
+        "output_width_px": width,
+        "output_height_px": height,
+        **peaks,
+        **meters,
+        # the kernel misses no peak of this process, the monitor sees its children
+        "peak_rss_mib": max(size for size in sizes if size is not None),
+        "notes": restored.notes + meters["notes"],
+    }
 
 
 def _next_run(
@@ -169,31 +346,3 @@ class _Copies:
         return [f"{n_others} of {self._n} outputs differ from the first"][
             : n_others > 0
         ]
-
-
-def _stages(begin_s: float, found: dict[str, Any]) -> list[tuple[float, float, str]]:
-    """Begin, end and name of each stage of a run.
-
-    Those that alternate from tile to tile are put together, in the order in which they
-    began; what no stage accounts for is before the last, the encoding.
-    """
-    stages_s = dict(found["stages_s"])
-    end_s = begin_s + found["wall_time_s"]
-    last_s = end_s - stages_s.pop("encode")
-    edges = begin_s + np.cumsum([0.0, *stages_s.values()])
-    spans = list(zip(edges[:-1], edges[1:], stages_s, strict=True))
-    return [*spans, (edges[-1], last_s, "other"), (last_s, end_s, "encode")]
-
-
-def _timeline(samples: Any, stages: list[tuple[float, float, str]]) -> list[Any]:
-    """The monitor's samples since the loading began, each with its stage."""
-    columns = ["time_s", "rss_mib", "process_mib", "device_used_mib"]
-    start_s, end_s = stages[0][0], stages[-1][1]
-    rows = []
-    for sample in samples[columns].to_dict("records"):
-        now = sample["time_s"]
-        inside = [name for begin, end, name in stages if begin <= now < end]
-        if start_s <= now <= end_s:
-            stage = inside[0] if inside else None
-            rows.append(sample | {"time_s": now - start_s, "stage": stage})
-    return rows
