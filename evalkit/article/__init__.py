@@ -11,7 +11,6 @@ from types import MappingProxyType
 import pandas as pd
 
 from evalkit.article._evidence import (
-    SQLITE,
     Evaluator,
     Evidence,
     Judgement,
@@ -20,6 +19,7 @@ from evalkit.article._evidence import (
 )
 from evalkit.article._register import Article, Claim, load_article, load_claims
 from evalkit.errors import EvalkitError, StudyError
+from evalkit.study.run_folder import SQLITE
 from evalkit.tables import VERDICTS
 
 __all__ = [

@@ -42,16 +42,11 @@ MEANS = {
 """Restorer, kind of picture, and a word in the name of the one that is most alike."""
 
 
-def _rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
-    """Answers that count, but for "can't tell"."""
-    return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
-
-
 def _scores(evidence: Evidence, kind: str, word: str = "") -> pd.DataFrame:
     """Scores of pictures of a kind: of those with `word` in the name, if there are."""
-    images = evidence.images
+    images = evidence.usable
     sources = images.loc[images["kind"] == kind, "source"]
-    scores = _rated(evidence, "condition", "score")
+    scores = evidence.scores
     scores = scores[scores["source"].isin(sources)].astype({"score": float})
     alike = scores[scores["source"].str.contains(word)]
     return scores if alike.empty else alike
@@ -158,7 +153,7 @@ def _preferred(
     evidence: Evidence, one: str, other: str
 ) -> tuple[float, float, str] | None:
     """How often `one` is chosen over `other`: its interval, and both in words."""
-    choices = _rated(evidence, "winner", "loser", "tied")
+    choices = evidence.panel.choices
     is_pair = choices[["winner", "loser"]].isin([one, other]).all(axis=1)
     if not is_pair.any():
         return None

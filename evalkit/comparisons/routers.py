@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from evalkit import stats
 from evalkit.article.rule import DIFFERENCE, against
 from evalkit.comparisons.routing import folder_route
-from evalkit.comparisons.scores import read_answers
 from evalkit.imagesets import prepare
 from evalkit.paths import data_file
 from evalkit.restorers._routing import (
@@ -172,7 +171,7 @@ def _regret(run: Run, frame: pd.DataFrame) -> pd.DataFrame:
     The oracle takes the condition with the best mean of each picture. It profits from
     the scores' noise, so a regret is, if anything, too large.
     """
-    scores = read_answers(run).scores.dropna(subset=["score"]).astype({"score": float})
+    scores = run.answers().scores.dropna(subset=["score"]).astype({"score": float})
     conditions = sorted(scores["condition"].unique(), key=lambda c: "upstream" not in c)
     rated = {
         route: next((c for c in conditions if c.partition("@")[0] == name), None)

@@ -16,7 +16,7 @@ __getattr__, __all__ = lazy(
         "open_run": "evalkit.study.run_folder",
         "plan_rating": "evalkit.study.rating",
         "rate": "evalkit.study.rating",
-        "ratings_store": "evalkit.study.rating",
+        "ratings_store": "evalkit.study.run_folder",
         "read_study": "evalkit.study.config",
         "record_environment": "evalkit.study.steps",
         "resolve_study": "evalkit.study.config",

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -15,14 +14,13 @@ from evalkit.article import load_claims
 from evalkit.errors import StudyError
 from evalkit.rating import (
     Session,
-    Store,
     find_unfair,
     name_stimuli,
     plan_session,
     without,
     write_stimuli,
 )
-from evalkit.study.run_folder import Run, write_text
+from evalkit.study.run_folder import Run, ratings_store, write_text
 from evalkit.tables import IMAGES
 
 ANCHOR = "bicubic"
@@ -40,15 +38,6 @@ def article_scores() -> list[tuple[str, str, Any]]:
     """The article's mean scores: each with its kind of picture and its restorer."""
     claims = [claim for claim in load_claims() if claim.id in ARTICLE]
     return [(ARTICLE[claim.id], claim.subject, claim.claimed) for claim in claims]
-
-
-def ratings_store(run: Run) -> Store:
-    """The run's store: ``$EVALKIT_RATINGS``, an SQLAlchemy URL, or ``ratings.sqlite``.
-
-    In a PostgreSQL database every study has a schema of its own.
-    """
-    url = os.environ.get("EVALKIT_RATINGS")
-    return Store(url or run.path / "ratings.sqlite", schema=f"evalkit-{run.name}")
 
 
 def ratings_digest(run: Run) -> str:
