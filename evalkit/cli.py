@@ -210,9 +210,7 @@ def _ratings(folder: Path | None) -> "Store":
     from evalkit.study import ratings_store
 
     run = _run(folder)
-    if not (
-        os.environ.get("EVALKIT_RATINGS") or (run.path / "ratings.sqlite").exists()
-    ):
+    if not run.has_ratings:
         raise StudyError(
             f"expected ratings in {run.path}, found none; nobody has rated"
         )

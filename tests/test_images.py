@@ -295,7 +295,7 @@ def by_littlecms(image: np.ndarray, profile: bytes) -> np.ndarray:
 def test_an_adobe_rgb_picture_becomes_srgb(tmp_path, small):
     Image.fromarray(small).save(tmp_path / "a.png", icc_profile=ADOBE_RGB)
     image = read_image(tmp_path / "a.png")
-    np.testing.assert_array_equal(image, by_littlecms(small, ADOBE_RGB))
+    np.testing.assert_allclose(image, by_littlecms(small, ADOBE_RGB), rtol=0, atol=1)
     assert image[..., 0].mean() > small[..., 0].mean()  # a wide gamut's reds spread
 
 
@@ -304,7 +304,8 @@ def test_alpha_survives_a_colour_profile(tmp_path, small):
     Image.fromarray(image).save(tmp_path / "a.png", icc_profile=ADOBE_RGB)
     read = read_image(tmp_path / "a.png")
     np.testing.assert_array_equal(read[..., 3], image[..., 3])
-    np.testing.assert_array_equal(read[..., :3], by_littlecms(small, ADOBE_RGB))
+    expected = by_littlecms(small, ADOBE_RGB)
+    np.testing.assert_allclose(read[..., :3], expected, rtol=0, atol=1)
 
 
 def test_a_srgb_profile_changes_nothing(tmp_path, small, deep):
@@ -320,7 +321,7 @@ def test_grey_with_a_profile_of_three_colours_stays_grey(tmp_path, small):
     Image.fromarray(grey).save(tmp_path / "a.png", icc_profile=ADOBE_RGB)
     image = read_image(tmp_path / "a.png")
     expected = by_littlecms(np.dstack([grey] * 3), ADOBE_RGB)[..., 1]
-    np.testing.assert_array_equal(image, expected)
+    np.testing.assert_allclose(image, expected, rtol=0, atol=1)
 
 
 def test_16_bits_with_a_profile_agree_with_littlecms_at_8_bits(tmp_path, small):

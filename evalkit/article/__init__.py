@@ -10,7 +10,6 @@ from types import MappingProxyType
 import pandas as pd
 
 from evalkit.article._evidence import (
-    SQLITE,
     Evaluator,
     Evidence,
     Judgement,
@@ -27,6 +26,7 @@ from evalkit.article._summary import summarise_article
 from evalkit.article.published import ARTICLE
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.study.published import PublishedComparison, published
+from evalkit.study.run_folder import SQLITE
 from evalkit.tables import VERDICTS
 
 __all__ = [

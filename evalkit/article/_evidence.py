@@ -1,25 +1,18 @@
 """What a claim is judged on, a run folder, and what a judge returns."""
 
-import json
 import os
 import re
-import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
-import yaml
 
-from evalkit.records import RecordStore, at_hand
-from evalkit.tables import IMAGES, INTERRUPTED, METRICS, SOURCES, Table
-
-SQLITE = "ratings.sqlite"
-"""The run's own store of ratings, where EVALKIT_RATINGS names no other."""
+from evalkit.rating.answers import Answers
+from evalkit.study.run_folder import SQLITE, Run
+from evalkit.tables import INTERRUPTED
 
 
 class Verdict(StrEnum):
@@ -66,53 +59,25 @@ def decide(*, holds: bool, fails: bool) -> Verdict:
     return Verdict.REPRODUCED if holds else Verdict.INCONCLUSIVE
 
 
-class Evidence:
-    """A run folder, each part read when it is first asked for.
-
-    What the folder lacks is an empty table or mapping; a part that is there and is
-    not as it should be is an error of whoever reads it.
-
-    Parameters
-    ----------
-    run
-        The folder.
-
-    """
-
-    def __init__(self, run: Path) -> None:
-        self.run = run
-        self._tables: dict[str, pd.DataFrame] = {}
-
-    @cached_property
-    def images(self) -> pd.DataFrame:
-        """Table `evalkit.tables.IMAGES`, without the files that cannot be used."""
-        images = self.table(IMAGES)
-        return images[images["error"].isna()].reset_index(drop=True)
-
-    @cached_property
-    def metrics(self) -> pd.DataFrame:
-        """Table `evalkit.tables.METRICS`."""
-        return self.table(METRICS)
-
-    @cached_property
-    def records(self) -> pd.DataFrame:
-        """Table `evalkit.tables.RECORDS`; of the pictures that it lists, if any."""
-        records = self.attempts
-        return records[records["outcome"] != INTERRUPTED].reset_index(drop=True)
+class Evidence(Run):
+    """A finished run folder; what is asked for again and again is read once."""
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
-        """The same, with what the machine interrupted."""
-        records, images = RecordStore(self.run).read(), self.table(IMAGES)
-        if images.empty:
-            return records
-        return at_hand(records, images, self.table(SOURCES))
+        """Table `evalkit.tables.RECORDS`; of the pictures that it lists, if any."""
+        return self.at_hand()
 
     @cached_property
-    def environment(self) -> dict[str, Any]:
-        """The content of ``environment.json``; see `evalkit.provenance.environment`."""
-        found: dict[str, Any] = json.loads(self.text("environment.json"))
-        return found
+    def results(self) -> pd.DataFrame:
+        """The same, without what the machine interrupted."""
+        is_result = self.attempts["outcome"] != INTERRUPTED
+        return self.attempts[is_result].reset_index(drop=True)
+
+    def done(self, experiment: str) -> pd.DataFrame:
+        """The records of `experiment` whose outcome is ``ok``."""
+        results = self.results
+        chosen = (results["experiment"] == experiment) & (results["outcome"] == "ok")
+        return results[chosen].reset_index(drop=True)
 
     @property
     def gpus(self) -> list[dict[str, Any]] | None:
@@ -128,80 +93,20 @@ class Evidence:
         return any(gpu["name"].endswith("RTX 4090") for gpu in self.gpus or ())
 
     @cached_property
-    def study(self) -> dict[str, Any]:
-        """The content of ``study.yaml``, resolved."""
-        found: dict[str, Any] = yaml.safe_load(self.text("study.yaml"))
-        return found
+    def panel(self) -> Answers:
+        """What the panel answered."""
+        return self.answers()
 
-    @cached_property
+    @property
     def scores(self) -> pd.DataFrame:
-        """The ``subject`` and ``score`` of every rating."""
-        columns = ["subject", "score"]
-        return self.rated(*columns)[columns].dropna().reset_index(drop=True)
-
-    def rated(self, *columns: str) -> pd.DataFrame:
-        """Answers that count, of the first table or view with these columns.
-
-        Of the store of ratings; without training and checks (gold, trap).
-        """
-        for ratings in self._answers:
-            if not set(columns) <= set(ratings):
-                continue
-            if "role" in ratings:
-                is_check = ratings["role"].isin(["gold", "trap"])
-                is_check |= ratings["is_training"].astype(bool)
-                ratings = ratings[~is_check]
-            return ratings
-        return pd.DataFrame(columns=list(columns))
+        """The scores that are numbers, not "can't tell"."""
+        return self.panel.scores.dropna(subset=["score"])
 
     @property
     def store(self) -> str:
         """Where the ratings lie, for a reader."""
-        return "the database that EVALKIT_RATINGS names" if self._url else SQLITE
-
-    @property
-    def _url(self) -> str:
-        return os.environ.get("EVALKIT_RATINGS", "")
-
-    @cached_property
-    def _answers(self) -> list[pd.DataFrame]:
-        """Read once, since most claims ask for them."""
-        return list(self._read_answers())
-
-    def _read_answers(self) -> Iterator[pd.DataFrame]:
-        path = self.run / SQLITE
-        if self._url:
-            from evalkit.rating import Store  # late: it takes SQLAlchemy
-
-            store = Store(self._url, schema=f"evalkit-{self.run.name}")
-            yield from (store.scores(), store.choices())
-        elif path.is_file():
-            address = f"{path.resolve().as_uri()}?mode=ro"
-            with closing(sqlite3.connect(address, uri=True)) as database:
-                names = database.execute(
-                    "SELECT name FROM sqlite_master WHERE type IN ('table', 'view')"
-                ).fetchall()
-                for (name,) in names:
-                    yield pd.read_sql_query(f'SELECT * FROM "{name}"', database)
-
-    def done(self, experiment: str) -> pd.DataFrame:
-        """The records of `experiment` whose outcome is ``ok``."""
-        records = self.records
-        chosen = (records["experiment"] == experiment) & (records["outcome"] == "ok")
-        return records[chosen].reset_index(drop=True)
-
-    def text(self, name: str, missing: str = "{}") -> str:
-        """The content of a file of the run; `missing` when it has not been written."""
-        path = self.run / name
-        return path.read_text(encoding="utf-8") if path.is_file() else missing
-
-    def table(self, table: Table) -> pd.DataFrame:
-        """A table of the run; empty when it has not been written."""
-        if table.name not in self._tables:
-            path = table.path(self.run / "tables")
-            found = table.read(path) if path.is_file() else table.frame([])
-            self._tables[table.name] = found
-        return self._tables[table.name]
+        is_elsewhere = bool(os.environ.get("EVALKIT_RATINGS"))
+        return "the database that EVALKIT_RATINGS names" if is_elsewhere else SQLITE
 
 
 @dataclass(frozen=True, slots=True)

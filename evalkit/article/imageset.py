@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evalkit.images.scaling import shrink
 from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._degradations import (
     Bytes,
@@ -18,7 +19,6 @@ from evalkit.imagesets._degradations import (
     backlight_dark_parts,
     jpeg,
     overexpose,
-    shrink,
     to_image,
     to_light,
 )

@@ -9,11 +9,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from evalkit.comparisons.regions import Region, face_regions
-from evalkit.comparisons.side_by_side import at_size_of, usable, value_of
+from evalkit.comparisons.side_by_side import value_of
 from evalkit.errors import attempt, of_each
 from evalkit.faces import detect
 from evalkit.figures import pathology_maps, save
 from evalkit.images import Picture, read_image
+from evalkit.images.scaling import at_size_of
 from evalkit.metrics import metrics
 from evalkit.paths import file_name
 from evalkit.study.kept import replace_figures
@@ -42,7 +43,7 @@ def compare_pathologies(run: Run) -> pd.DataFrame:
     quality = run.quality()
     quality = quality[quality["outcome"] == "ok"]
     rows: list[dict[str, Any]] = []
-    images = usable(run)
+    images = run.usable
     for picture in images[images["source"].isin(quality["source"])].to_dict("records"):
         name = picture["source"]
         seen, why = attempt(partial(_see, picture), name)
@@ -134,7 +135,7 @@ def draw_pathologies(
         The PNG files.
 
     """
-    images = usable(run).set_index("source")
+    images = run.usable.set_index("source")
     if not sources:
         mapped = images.index[images["kind"].isin(MAPPED_KINDS)]
         sources = (mapped if len(mapped) else images.index[:1]).tolist()

@@ -10,7 +10,6 @@ import yaml
 from numpy.typing import NDArray
 
 from evalkit import stats
-from evalkit.comparisons.scores import read_answers
 from evalkit.imagesets import prepare
 from evalkit.paths import data_file
 from evalkit.restorers import settings_of
@@ -125,7 +124,7 @@ def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
     The oracle takes the condition with the best mean of each picture. It profits from
     the scores' noise, so a regret is, if anything, too large.
     """
-    scores = read_answers(run).scores.dropna(subset=["score"]).astype({"score": float})
+    scores = run.answers().scores.dropna(subset=["score"]).astype({"score": float})
     is_ours = lambda c: settings_of(c).get("runner") != "upstream"  # noqa: E731
     conditions = sorted(scores["condition"].unique(), key=is_ours)
     rated = {

@@ -5,15 +5,15 @@ from __future__ import annotations  # `stats` imports scipy when it is first use
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
+from evalkit.rating.answers import Answers
 from evalkit.restorers import settings_of
 from evalkit.study.published import published_scores
-from evalkit.study.rating import ratings_store
 from evalkit.study.run_folder import Run
 from evalkit.tables import (
     IMAGES,
@@ -40,44 +40,6 @@ TABLES = (
 )
 
 
-class Answers(NamedTuple):
-    """What a panel answered, without training.
-
-    Attributes
-    ----------
-    scores, choices
-        As `evalkit.stats` takes them; without gold and trap.
-    checks
-        Columns ``subject, is_missed``: every answer to a gold or a trap.
-
-    """
-
-    scores: pd.DataFrame
-    choices: pd.DataFrame
-    checks: pd.DataFrame
-
-
-def read_answers(run: Run) -> Answers:
-    """Read the run's store of ratings; without one, every table is empty."""
-    store = ratings_store(run)
-    scores, choices = (
-        frame[~frame["is_training"]] for frame in (store.scores(), store.choices())
-    )
-    expected = pd.to_numeric(scores["expected"], errors="coerce")
-    tolerance = scores["role"].map({"gold": 1, "trap": 0})
-    missed = {
-        "scores": ((scores["score"] - expected).abs() > tolerance).fillna(True),
-        "choices": choices["choice"] != choices["expected"],
-    }
-    checks = pd.concat(
-        frame[["subject"]].assign(is_missed=missed[name])[frame["expected"].notna()]
-        for name, frame in (("scores", scores), ("choices", choices))
-    )
-    return Answers(
-        scores[scores["expected"].isna()], choices[choices["expected"].isna()], checks
-    )
-
-
 def analyse_scores(
     run: Run, *, confidence: float = 0.95, say: Callable[[str], None] = print
 ) -> dict[str, pd.DataFrame]:
@@ -98,7 +60,7 @@ def analyse_scores(
         The tables ``SCORES_*`` of `evalkit.tables`, by their names.
 
     """
-    answers = read_answers(run)
+    answers = run.answers()
     found = {table.name: table.frame([]) for table in TABLES}
     if len(answers.scores) + len(answers.choices) == 0:
         say("Nobody has rated yet; notebook 70_rate says how to begin.")
@@ -239,7 +201,7 @@ def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:
 
     Nothing is drawn of what nobody has answered.
     """
-    answers = read_answers(run)
+    answers = run.answers()
     scores = answers.scores.dropna(subset=["score"])
     made = {}
     if len(scores):

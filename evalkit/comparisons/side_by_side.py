@@ -12,7 +12,8 @@ import pandas as pd
 from evalkit.errors import attempt, of_each
 from evalkit.faces import detect
 from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
-from evalkit.images import Picture, read_image, resize
+from evalkit.images import Picture, read_image
+from evalkit.images.scaling import at_size_of
 from evalkit.metrics import Metric, metrics
 from evalkit.paths import file_name
 from evalkit.study.kept import replace_figures
@@ -119,7 +120,7 @@ def choose_crops(run: Run) -> dict[str, Crop]:
         source = read_image(path)
         return crop_box(source, [face.box for face in detect(source)])
 
-    paths = usable(run).set_index("source")["path"]
+    paths = run.usable.set_index("source")["path"]
     tasks = {source: partial(choose, Path(path)) for source, path in paths.items()}
     crops = of_each(tasks, "crop")
     write_text(run.path / "crops.json", json.dumps(crops))
@@ -175,18 +176,12 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
 
     tasks = {
         row["source"]: partial(draw, row)
-        for row in usable(run).to_dict("records")
+        for row in run.usable.to_dict("records")
         if row["source"] in crops
     }
     figures = [file for files in of_each(tasks, "figure").values() for file in files]
     replace_figures(run, "side by side", figures)
     return figures
-
-
-def usable(run: Run) -> pd.DataFrame:
-    """The pictures of a run that can be read (`IMAGES`)."""
-    images = run.read(IMAGES)
-    return images[images["error"].isna()]
 
 
 def _shown(run: Run, record: Mapping[str, Any]) -> Path | str:
@@ -205,12 +200,3 @@ def _caption(condition: str, record: Mapping[str, Any], cost: pd.DataFrame) -> s
         return ""
     seconds, memory = record["wall_time_s"], record["peak_rss_mib"]
     return f"{seconds:.3g} s (first run), {memory:.0f} MiB"
-
-
-def at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
-    """The output at the other's size, and how: ``none``, ``area`` or ``lanczos``."""
-    height, width = reference.shape[:2]
-    if output.shape[:2] == (height, width):
-        return output, "none"
-    is_larger = output.shape[0] * output.shape[1] > height * width
-    return resize(output, width, height), "area" if is_larger else "lanczos"

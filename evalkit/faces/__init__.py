@@ -36,6 +36,7 @@ from evalkit.faces._geometry import (
 )
 from evalkit.faces._models import find_detector, load_detector, load_parser
 from evalkit.images import Picture, check_picture
+from evalkit.images.channels import as_rgb8
 from evalkit.weights import fetch, find
 
 __all__ = [
@@ -246,12 +247,3 @@ def skin_mask(image: Picture, faces: Sequence[Face]) -> tuple[Mask, list[str]]:
         inverse = cv2.invertAffineTransform(matrix)
         total = np.maximum(total, cv2.warpAffine(skin, inverse, image.shape[1::-1]))
     return total, [] if weights else [SKIN_NOTE]
-
-
-def as_rgb8(image: Picture) -> Rgb:
-    """The picture as detectors see it: R, G, B, 8 bit, opaque."""
-    if image.dtype == np.uint16:
-        image = np.rint(image / 257).astype(np.uint8)
-    if image.ndim == 2:
-        return np.repeat(image[..., None], 3, axis=2)
-    return np.ascontiguousarray(image[..., :3])

@@ -3,15 +3,16 @@
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evalkit.errors import ImageError, SettingError
+from evalkit.images.channels import has_alpha
 from evalkit.images.decode import count_pages, read_picture
 from evalkit.images.encode import encoded
 from evalkit.images.kinds import picture_kind
+from evalkit.images.scaling import resize
 from evalkit.images.stored import Picture
 from evalkit.paths import atomic_path
 
@@ -132,39 +133,6 @@ def write_image(path: Path | str, image: Picture) -> None:
             temporary.write_bytes(content)
 
 
-def resize(image: Picture, width_px: int, height_px: int) -> Picture:
-    """Shrink by area averaging; enlarge, or change one side only, by Lanczos (a = 4).
-
-    Computed on the sRGB values. Colours count by their alpha, so that hidden ones do
-    not bleed into visible ones.
-
-    Parameters
-    ----------
-    image
-        See `Picture`; the result has its dtype and channels.
-    width_px, height_px
-        At least 1.
-
-    """
-    import cv2
-
-    height, width = image.shape[:2]
-    if (height_px, width_px) == (height, width):
-        return image.copy()
-    is_smaller = width_px <= width and height_px <= height
-    how = cv2.INTER_AREA if is_smaller else cv2.INTER_LANCZOS4
-    has_alpha = image.shape[2:] == (4,)
-    peak = np.iinfo(image.dtype).max
-    values: NDArray[Any] = image.astype(np.float32) if has_alpha else image
-    if has_alpha:
-        values[..., :3] *= values[..., 3:] / peak
-    values = cv2.resize(values, (width_px, height_px), interpolation=how)
-    if has_alpha:
-        values[..., :3] /= np.maximum(values[..., 3:] / peak, 1e-6)
-        values = np.clip(np.rint(values), 0, peak)
-    return cast("Picture", values.astype(image.dtype))
-
-
 def pixel_sha256(image: Picture) -> str:
     """SHA-256, in hexadecimal, of a picture's dtype, shape and values."""
     digest = hashlib.sha256(f"{image.dtype.name} {image.shape} ".encode())
@@ -234,13 +202,12 @@ def _limit_px(max_megapixels: float | None) -> int:
 def _write_tiff(path: Path, image: Picture) -> None:
     import tifffile
 
-    has_alpha = image.shape[2:] == (4,)
     tifffile.imwrite(
         path,
         image,
         photometric="minisblack" if image.ndim == 2 else "rgb",
         compression="zlib",
-        extrasamples=["unassalpha"] if has_alpha else None,
+        extrasamples=["unassalpha"] if has_alpha(image) else None,
         metadata=None,
         software=False,
     )

@@ -13,6 +13,7 @@ from PIL import Image
 
 from evalkit.errors import ImageError
 from evalkit.images import png
+from evalkit.images.channels import has_alpha
 from evalkit.images.stored import MAX_SIDE_PX, Picture
 
 LOSSY_QUALITY = 95
@@ -56,7 +57,7 @@ def encoded(path: Path, image: Picture) -> bytes:
     made = FORMATS[suffix]
     if image.dtype != np.uint8 and not made.has_16_bits:
         raise ImageError(f"{path}: {made.name} has 8 bits, not 16; write {LOSSLESS}")
-    if image.shape[2:] == (4,) and not made.has_alpha:
+    if has_alpha(image) and not made.has_alpha:
         raise ImageError(f"{path}: {made.name} has no alpha; write {LOSSLESS}")
     height, width = image.shape[:2]
     if max(height, width) > made.max_side_px:

@@ -1,19 +1,17 @@
-"""Embedded ICC profiles to sRGB, by LittleCMS."""
+"""Embedded ICC profiles to sRGB, by LittleCMS in imagecodecs."""
 
-import io
 import warnings
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeAlias, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms
+from PIL import Image
 
 from evalkit.errors import ImageError
+from evalkit.images.channels import colours
 from evalkit.images.stored import Picture
-
-Deep: TypeAlias = NDArray[np.uint16]
 
 D65 = (0.3127, 0.3290)
 BT_709 = (D65, (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
@@ -56,88 +54,68 @@ def to_srgb(pixels: Picture, profile: bytes, name: str) -> Picture:
     picture whose profile is sRGB, or cannot be used, keeps its pixels; a warning tells
     the `name` of the file. Grey may carry a profile of three colours.
     """
+    is_grey, level = pixels.ndim == 2, np.iinfo(pixels.dtype).max // 255
+    kind = "gray" if is_grey and profile[16:20] == b"GRAY" else "rgb"
+    channels = slice(1, 2) if is_grey else slice(3)
+    samples = _samples(is_grey=is_grey).astype(np.int32) * level
     try:
-        if pixels.dtype == np.uint16:
-            return _to_srgb_16(cast("Deep", pixels), profile)
-        return _to_srgb_8(cast("NDArray[np.uint8]", pixels), profile)
-    except (ImageCms.PyCMSError, OSError, RuntimeError) as error:
-        warnings.warn(
-            f"{name}: its colour profile cannot be used ({error}); sRGB is assumed",
-            ProfileWarning,
-            stacklevel=3,
-        )
+        exact = cast("Picture", samples.astype(pixels.dtype))
+        change = _by_profile(exact, profile, kind) - samples
+        if np.abs(change[..., channels]).max() <= NEARLY_SRGB_LEVELS * level:
+            return pixels
+        rgb = pixels[..., None] if kind == "gray" else colours(pixels)
+        converted = _by_profile(rgb, profile, kind)
+    except (OSError, RuntimeError) as error:
+        _warn(name, error, "sRGB is assumed")
         return pixels
+    if is_grey:
+        return converted[..., 1]
+    return cast("Picture", np.dstack([converted, pixels[..., 3:]]))
 
 
 def cmyk_to_rgb(picture: Image.Image, profile: bytes | None, name: str) -> Image.Image:
     """By the profile, else by Pillow's formula."""
     if profile:
         try:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-            transform = ImageCms.buildTransform(source, _srgb(), "CMYK", "RGB")
-            return transform.apply(picture)
-        except (ImageCms.PyCMSError, OSError) as error:
-            warnings.warn(
-                f"{name}: its colour profile cannot be used ({error}); CMYK is turned "
-                "into RGB by a formula",
-                ProfileWarning,
-                stacklevel=3,
-            )
+            return Image.fromarray(_by_profile(np.asarray(picture), profile, "cmyk"))
+        except (OSError, RuntimeError) as error:
+            _warn(name, error, "CMYK is turned into RGB by a formula")
     return picture.convert("RGB")
 
 
-def _to_srgb_8(pixels: NDArray[np.uint8], profile_bytes: bytes) -> NDArray[np.uint8]:
-    profile = ImageCms.ImageCmsProfile(io.BytesIO(profile_bytes))
-    if pixels.ndim == 2:
-        return _grey_to_srgb(pixels, profile)
-    mode = "RGBA" if pixels.shape[2] == 4 else "RGB"
-    transform = ImageCms.buildTransform(profile, _srgb(), mode, mode)
-    samples = Image.fromarray(_sample_colours()).convert(mode)
-    if _is_near(transform.apply(samples), samples, NEARLY_SRGB_LEVELS):
-        return pixels
-    return np.array(transform.apply(Image.fromarray(pixels)))
-
-
-def _grey_to_srgb(
-    pixels: NDArray[np.uint8], profile: ImageCms.ImageCmsProfile
-) -> NDArray[np.uint8]:
-    """By a table; a grey picture may carry a profile of three colours."""
-    mode = "L" if profile.profile.xcolor_space.strip() == "GRAY" else "RGB"
-    transform = ImageCms.buildTransform(profile, _srgb(), mode, "RGB")
-    ramp = np.arange(256, dtype=np.uint8)[None]
-    converted = transform.apply(Image.fromarray(ramp).convert(mode))
-    table = np.asarray(converted)[0, :, 1]
-    if _is_near(table, ramp[0], NEARLY_SRGB_LEVELS):
-        return pixels
-    return cast("NDArray[np.uint8]", table[pixels])
-
-
-def _to_srgb_16(pixels: Deep, profile_bytes: bytes) -> Deep:
-    """Pillow does not hand 16 bits to LittleCMS; imagecodecs does."""
+def _by_profile(pixels: Picture, profile: bytes, kind: str) -> Picture:
+    """Three channels of sRGB from those of `kind`; of grey the first one is taken."""
     import imagecodecs
 
-    is_grey = pixels.ndim == 2
-    kind = "gray" if profile_bytes[16:20] == b"GRAY" else "rgb"
-    samples = _sample_colours().astype(np.uint16) * 257
-    colours = np.repeat(pixels[..., None], 3, axis=2) if is_grey else pixels[..., :3]
+    is_deep = pixels.dtype == np.uint16
+    converted: Picture = imagecodecs.cms_transform(
+        np.ascontiguousarray(pixels[..., 0] if kind == "gray" else pixels),
+        profile,
+        imagecodecs.cms_profile("srgb"),
+        colorspace=kind,
+        outcolorspace="rgb",
+        intent=imagecodecs.CMS.INTENT.PERCEPTUAL,
+        # LittleCMS optimises by tables of 8 bits of input
+        flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE if is_deep else None,
+    )
+    return converted
 
-    def convert(rgb: Deep) -> Deep:
-        return imagecodecs.cms_transform(
-            np.ascontiguousarray(rgb[..., 0] if kind == "gray" else rgb),
-            profile_bytes,
-            imagecodecs.cms_profile("srgb"),
-            colorspace=kind,
-            outcolorspace="rgb",
-            intent=imagecodecs.CMS.INTENT.PERCEPTUAL,
-            flags=imagecodecs.CMS.FLAGS.NOOPTIMIZE,  # its tables have 8 bits of input
-        )
 
-    if _is_near(convert(samples), samples, NEARLY_SRGB_LEVELS * 257):
-        return pixels
-    converted = convert(colours)
+def _warn(name: str, error: Exception, instead: str) -> None:
+    warnings.warn(
+        f"{name}: its colour profile cannot be used ({error}); {instead}",
+        ProfileWarning,
+        stacklevel=4,
+    )
+
+
+@cache
+def _samples(*, is_grey: bool) -> NDArray[np.uint8]:
+    """All levels of grey, (1, 256, 3), or nine steps of each colour, (9, 81, 3)."""
     if is_grey:
-        return converted[..., 1]
-    return np.dstack([converted, pixels[..., 3:]])
+        return np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
+    return np.stack(np.meshgrid(steps, steps, steps), -1).reshape(9, 81, 3)
 
 
 def cicp_profile(primaries: int, transfer: int, path: Path) -> bytes | None:
@@ -181,20 +159,3 @@ def _srgb_curve() -> NDArray[np.float32]:
     encoded = np.linspace(0, 1, 4096)
     linear = ((encoded + 0.055) / 1.055) ** 2.4
     return np.where(encoded <= 0.04045, encoded / 12.92, linear).astype(np.float32)
-
-
-@cache
-def _srgb() -> ImageCms.ImageCmsProfile:
-    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
-
-
-@cache
-def _sample_colours() -> NDArray[np.uint8]:
-    """Shape (9, 81, 3): nine steps of red, green and blue."""
-    steps = np.linspace(0, 255, 9).round().astype(np.uint8)
-    return np.stack(np.meshgrid(steps, steps, steps), -1).reshape(9, 81, 3)
-
-
-def _is_near(one: Any, other: Any, levels: int) -> bool:
-    difference = np.asarray(one).astype(np.int32) - np.asarray(other)
-    return int(np.abs(difference).max()) <= levels

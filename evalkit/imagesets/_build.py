@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from evalkit.downloads.files import digest
 from evalkit.errors import ImageError, WeightsError
 from evalkit.images import Picture, read_image, write_image
+from evalkit.images.channels import has_alpha
 from evalkit.paths import atomic_path, file_name
 from evalkit.provenance import versions
 from evalkit.records import code_digest
@@ -119,7 +120,7 @@ def read_opaque(path: Path) -> NDArray[np.uint8]:
     image = read_image(path)
     if image.dtype != np.uint8:
         raise ImageError(f"{path}: expected 8 bits, got {image.dtype}")
-    if image.shape[2:] == (4,):
+    if has_alpha(image):
         if image[..., 3].min() < 255:
             raise ImageError(f"{path}: expected an opaque picture")
         image = image[..., :3]

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from evalkit.images.scaling import shrink
+
 Light = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
 
@@ -25,15 +27,6 @@ def to_image(light: Light) -> Bytes:
     x = np.clip(light, 0, 1)
     encoded = np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055)
     return np.asarray(np.rint(encoded * 255), np.uint8)
-
-
-def shrink(image: Bytes, width_px: int, height_px: int) -> Bytes:
-    """Smaller by area averages, in Pillow's integer arithmetic."""
-    picture = Image.fromarray(image)
-    factor = picture.width // width_px
-    if (factor * width_px, factor * height_px) == picture.size:
-        return np.array(picture.reduce(factor))  # rounds once; resize, once a side
-    return np.array(picture.resize((width_px, height_px), Image.Resampling.BOX))
 
 
 def blur(light: Light, sigma_px: float) -> Light:

@@ -8,6 +8,7 @@ import numpy as np
 
 from evalkit.downloads.files import digest
 from evalkit.errors import ImageError
+from evalkit.images.scaling import shrink
 from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._degradations import (
     Bytes,
@@ -17,7 +18,6 @@ from evalkit.imagesets._degradations import (
     filled_polygon,
     jpeg,
     overexpose,
-    shrink,
     to_image,
     to_light,
 )

@@ -4,6 +4,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from evalkit.rating.plan import GOLD, TRAP
+
 METADATA = sa.MetaData()
 
 SUBJECTS = sa.Table(
@@ -103,7 +105,13 @@ VIEWS = {
 (of a tie: left, right) and tied. Both without what was undone, and without pictures
 that the study no longer shows."""
 
-REVEAL = """
+COUNTED = f"NOT is_training AND role NOT IN ('{GOLD}', '{TRAP}')"
+"""Which rows of the views are answers that count."""
+
+CHECKS = f"NOT is_training AND role IN ('{GOLD}', '{TRAP}')"
+"""Which are answers to what shows whether a subject looks."""
+
+REVEAL = f"""
     SELECT kind, condition, COUNT(DISTINCT subject) AS n_subjects,
         AVG(CASE WHEN subject = :subject THEN CAST(points AS FLOAT) END) AS own,
         AVG(CAST(points AS FLOAT)) AS panel
@@ -117,7 +125,7 @@ REVEAL = """
         SELECT 'ab', subject, loser, CASE WHEN tied THEN 0.5 ELSE 0.0 END, role,
             is_training FROM choices
     ) AS points
-    WHERE NOT is_training AND role NOT IN ('gold', 'trap') AND points IS NOT NULL
+    WHERE {COUNTED} AND points IS NOT NULL
     GROUP BY kind, condition ORDER BY kind, condition
 """
 """Mean score by condition; of pairs the share won, a tie counting half."""

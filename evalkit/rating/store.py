@@ -15,7 +15,8 @@ import sqlalchemy as sa
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.rating._database import Database
-from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS, items_of
+from evalkit.rating._schema import ANSWERS, CHECKS, COUNTED, ITEMS, SUBJECTS, items_of
+from evalkit.rating.answers import Answers
 from evalkit.rating.plan import GOLD, SOURCE, TRAP, Item
 from evalkit.rating.stimuli import Cell, Stimulus
 
@@ -167,10 +168,25 @@ class Store(Database):
         """The view ``choices``: one row a choice between two."""
         return self._view("choices")
 
-    def _view(self, name: str) -> pd.DataFrame:
-        order = "ORDER BY subject, position"
+    def answers(self) -> Answers:
+        """The answers that count, and the checks, as they stand now."""
+        scores, choices = (self._view(name, CHECKS) for name in ("scores", "choices"))
+        expected = pd.to_numeric(scores["expected"], errors="coerce")
+        tolerance = scores["role"].map({GOLD: 1, TRAP: 0})
+        is_off = ((scores["score"] - expected).abs() > tolerance).fillna(True)
+        checks = [
+            scores[["subject"]].assign(is_missed=is_off),
+            choices[["subject"]].assign(
+                is_missed=choices["choice"] != choices["expected"]
+            ),
+        ]
+        scores, choices = (self._view(name, COUNTED) for name in ("scores", "choices"))
+        return Answers(scores, choices, pd.concat(checks))
+
+    def _view(self, name: str, rule: str = "true") -> pd.DataFrame:
+        query = f"SELECT * FROM {name} WHERE {rule} ORDER BY subject, position"
         with self.read() as connection:
-            frame = pd.read_sql_query(f"SELECT * FROM {name} {order}", connection)
+            frame = pd.read_sql_query(query, connection)
         truths = {c: bool for c in ("is_training", "tied") if c in frame}
         numbers = {c: "Int64" for c in ("score",) if c in frame}
         return frame.astype(truths | numbers)

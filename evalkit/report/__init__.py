@@ -112,7 +112,7 @@ class _Page:
             "verdict_counts": verdict_counts(folder),
             "failures": failures(folder),
             "time_split": time_split(folder),
-            "environment": folder.evidence.environment,
+            "environment": folder.environment,
             "study_text": folder.study_text,
             "max_named": MAX_NAMED,
         }

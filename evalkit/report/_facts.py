@@ -6,6 +6,7 @@ import pandas as pd
 
 from evalkit.report._run import RunFolder
 from evalkit.report._text import count, listed
+from evalkit.tables import VERDICTS
 
 WEIGHTS = {
     "released": "released weights, downloaded and verified",
@@ -24,7 +25,7 @@ def headline(folder: RunFolder) -> dict[str, Any]:
     n_references = int(usable["reference"].notna().sum())
     kinds = usable["kind"].value_counts(sort=False)
     return {
-        "title": f"Study {folder.name}",
+        "title": f"Study {folder.title}",
         "compared": (
             f"{count(len(folder.conditions), 'condition')} on "
             f"{count(len(usable), 'picture')}, "
@@ -37,7 +38,7 @@ def headline(folder: RunFolder) -> dict[str, Any]:
 
 def machine_line(folder: RunFolder) -> str:
     """The machine in one sentence."""
-    machine = folder.evidence.environment.get("machine")
+    machine = folder.environment.get("machine")
     if not machine:
         return "The run folder does not say which machine it was."
     gpus = [f"{gpu['name']} ({gpu['memory_mib']} MiB)" for gpu in machine["gpus"]]
@@ -53,7 +54,7 @@ def weights_lines(folder: RunFolder) -> list[dict[str, str]]:
     """For each condition: ``condition``, ``kind`` and ``digest`` of its weights."""
     lines = []
     for condition in folder.conditions:
-        mine = folder.records[folder.records["condition"] == condition]
+        mine = folder.results[folder.results["condition"] == condition]
         mine = mine[mine["weights_kind"].notna()]
         if mine.empty:
             lines.append({"condition": condition, "kind": "no record", "digest": ""})
@@ -94,7 +95,7 @@ def _about_weights(folder: RunFolder) -> list[str]:
 
 
 def _about_people(folder: RunFolder) -> list[str]:
-    if len(folder.evidence.scores):
+    if len(folder.scores):
         return []
     return [
         "No person has scored these pictures yet: the report cannot say which of them "
@@ -122,11 +123,11 @@ def _about_pictures(usable: pd.DataFrame) -> list[str]:
 
 def _about_measuring(folder: RunFolder) -> list[str]:
     found = []
-    if folder.evidence.gpus == []:
+    if folder.gpus == []:
         found.append(
             "There was no GPU: nothing here tests a claim about GPU time or GPU memory."
         )
-    n_runs = folder.cost["n_runs"].dropna()
+    n_runs = folder.costs["n_runs"].dropna()
     if n_runs.empty:
         found.append("No time was measured apart from the run that made each picture.")
     elif n_runs.max() < FEW_RUNS:
@@ -134,16 +135,16 @@ def _about_measuring(folder: RunFolder) -> list[str]:
             f"Times are medians of at most {count(int(n_runs.max()), 'run')}: enough "
             "for a typical time, not for rare slow runs or rare failures."
         )
-    if folder.cost["same_as_quality"].eq(other=False).any():
+    if folder.costs["same_as_quality"].eq(other=False).any():
         found.append(
             "Some outputs made while timing differ from those shown: their times may "
             "be of other work."
         )
-    outcomes = folder.records["outcome"]
+    outcomes = folder.results["outcome"]
     n_failed = int((outcomes != "ok").sum())
     if n_failed:
         found.append(f"{n_failed} of {len(outcomes)} runs failed; they are listed.")
-    lost = folder.interrupted
+    lost = folder.lost
     if len(lost):
         found.append(
             f"The machine interrupted {count(len(lost), 'cell')}, which count nowhere "
@@ -153,7 +154,7 @@ def _about_measuring(folder: RunFolder) -> list[str]:
 
 
 def _about_claims(folder: RunFolder) -> list[str]:
-    verdicts = folder.verdicts["verdict"]
+    verdicts = folder.read(VERDICTS)["verdict"]
     open_ones = verdicts[verdicts.isin(["not yet tested", "not testable here"])]
     if not len(open_ones):
         return []

@@ -103,7 +103,8 @@ class Section:
 
 def sections(folder: RunFolder) -> list[Section]:
     """One section for each picture that can be used, without views."""
-    cost = by_cell(folder.cost)
+    cost = by_cell(folder.costs)
+    crops: dict[str, list[int]] = folder.read_json("crops.json")
     values: dict[Cell, dict[str, str]] = {}
     for row in plain_rows(folder.metrics):
         mine = values.setdefault((row["condition"], row["source"]), {})
@@ -118,10 +119,10 @@ def sections(folder: RunFolder) -> list[Section]:
         for condition in folder.conditions:
             cell = (condition, name)
             view = _output(folder, cell)
-            view.lines = _cost_lines(cost.get(cell), folder.quality.get(cell))
+            view.lines = _cost_lines(cost.get(cell), folder.outputs.get(cell))
             view.values = values.get(cell, {})
             (hidden if view.reason == RANDOM else views).append(view)
-        crop = folder.crops.get(name)
+        crop = crops.get(name)
         found.append(
             Section(
                 facts=facts,
@@ -141,7 +142,7 @@ def _given(name: str, path: str) -> View:
 
 
 def _output(folder: RunFolder, cell: Cell) -> View:
-    condition, record = cell[0], folder.quality.get(cell)
+    condition, record = cell[0], folder.outputs.get(cell)
     kind = record["weights_kind"] if record else None
     if kind == "random" or (not record and condition in folder.random_conditions):
         return View(name=condition, file=None, reason=RANDOM)

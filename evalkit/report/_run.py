@@ -1,6 +1,5 @@
-"""A run folder as the report reads it."""
+"""A run folder as the report reads it: of the study's conditions alone."""
 
-import json
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,31 +9,23 @@ import pandas as pd
 from evalkit.article import Evidence
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
-from evalkit.tables import COST, IMAGES, INTERRUPTED, SOURCES, VERDICTS
+from evalkit.study.run_folder import with_newest_key
+from evalkit.tables import COST, IMAGES, INTERRUPTED, METRICS, SOURCES
 
 Cell: TypeAlias = tuple[str, str]
 """A condition and a source."""
 
+ATTEMPT = ["condition", "source", "experiment", "value", "machine"]
+"""What tells the records of one attempt, repeated or not, from others."""
 
-class RunFolder:
-    """The parts of a run folder, each read when it is first asked for.
 
-    What is not there is empty; `evidence` is the folder as the claims read it.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.evidence = Evidence(path)
+class RunFolder(Evidence):
+    """The folder as judges read it, without the conditions that left the study."""
 
     @property
-    def name(self) -> str:
+    def title(self) -> str:
         """The study's name, else the folder's."""
-        return str(self.study.get("name", self.path.name))
-
-    @property
-    def study(self) -> dict[str, Any]:
-        """``study.yaml``."""
-        return self.evidence.study
+        return str(self.study.get("name", self.name))
 
     @property
     def images_name(self) -> str:
@@ -44,71 +35,39 @@ class RunFolder:
     @property
     def study_text(self) -> str:
         """``study.yaml`` as it is written, but for the path of a reader's folder."""
-        text = self.evidence.text("study.yaml", missing="")
+        file = self.path / "study.yaml"
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
         images = str(self.study.get("images", ""))
         is_path = Path(images).is_absolute()
         return text.replace(images, self.images_name) if is_path else text
 
     @cached_property
-    def timing(self) -> dict[str, Any]:
-        """``timing.json``."""
-        return self._json("timing.json")
-
-    @cached_property
-    def crops(self) -> dict[str, list[int]]:
-        """``crops.json``: by source, x, y, width and height of its crop in px."""
-        return self._json("crops.json")
-
-    @property
-    def images(self) -> pd.DataFrame:
-        """Table `evalkit.tables.IMAGES`."""
-        return self.evidence.table(IMAGES)
-
-    @property
-    def usable(self) -> pd.DataFrame:
-        """Its pictures without the files that cannot be used."""
-        return self.evidence.images
-
-    @cached_property
-    def cost(self) -> pd.DataFrame:
+    def costs(self) -> pd.DataFrame:
         """Table `evalkit.tables.COST`, of the conditions here."""
-        return self._of_here(self.evidence.table(COST))
+        return self._of_here(self.read(COST))
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Table `evalkit.tables.METRICS`, without what had nothing to measure."""
-        return self._of_here(self.evidence.metrics.dropna(subset=["value"]))
-
-    @property
-    def verdicts(self) -> pd.DataFrame:
-        """Table `evalkit.tables.VERDICTS`."""
-        return self.evidence.table(VERDICTS)
-
-    @cached_property
-    def records(self) -> pd.DataFrame:
-        """Those of `attempts` that are results: the machine did not interrupt them."""
-        return self.attempts[self.attempts["outcome"] != INTERRUPTED]
+        return self._of_here(self.read(METRICS).dropna(subset=["value"]))
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
-        records = at_hand(self.evidence.attempts, self.images, SOURCES.frame([]))
+        records = at_hand(self.at_hand(), self.read(IMAGES), SOURCES.frame([]))
         return self._of_here(records).reset_index(drop=True)
 
     @cached_property
-    def interrupted(self) -> pd.DataFrame:
+    def lost(self) -> pd.DataFrame:
         """Those of `attempts` that the machine ended; the next study tries them again.
 
         Where code, weights or setting have changed since, they do not count.
         """
-        cell = ["condition", "source", "experiment", "value", "machine"]
-        newest = self.attempts.groupby(cell, dropna=False)["key"].transform("last")
-        is_lost = self.attempts["outcome"] == INTERRUPTED
-        lost = self.attempts[is_lost & (self.attempts["key"] == newest)]
-        return lost.drop_duplicates(cell)
+        newest = with_newest_key(self.attempts, ATTEMPT)
+        return newest[newest["outcome"] == INTERRUPTED].drop_duplicates(ATTEMPT)
 
     @cached_property
-    def quality(self) -> dict[Cell, dict[str, Any]]:
+    def outputs(self) -> dict[Cell, dict[str, Any]]:
         """The newest record of each output."""
         return by_cell(self.attempts[self.attempts["experiment"] == "quality"])
 
@@ -116,23 +75,19 @@ class RunFolder:
     def conditions(self) -> list[str]:
         """In the order of the study, else of the records."""
         chosen = self.study.get("conditions")
-        return list(chosen or self.records["condition"].dropna().unique())
+        return list(chosen or self.results["condition"].dropna().unique())
 
     @cached_property
     def random_conditions(self) -> list[str]:
         """The conditions whose newest record is of random weights."""
-        newest = self.records.drop_duplicates("condition", keep="last")
-        found = set(newest.loc[newest["weights_kind"] == "random", "condition"])
-        return [condition for condition in self.conditions if condition in found]
+        newest = self.results.drop_duplicates("condition", keep="last")
+        random = set(newest.loc[newest["weights_kind"] == "random", "condition"])
+        return [condition for condition in self.conditions if condition in random]
 
     def _of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the study's conditions."""
         chosen = self.study.get("conditions")
         return frame[frame["condition"].isin(chosen)] if chosen else frame
-
-    def _json(self, name: str) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.evidence.text(name))
-        return found
 
 
 def by_cell(frame: pd.DataFrame) -> dict[Cell, dict[str, Any]]:

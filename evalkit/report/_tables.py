@@ -10,6 +10,7 @@ from evalkit.article import article_values
 from evalkit.records import in_words
 from evalkit.report._run import RunFolder
 from evalkit.report._text import number, plain_rows
+from evalkit.tables import IMAGES, VERDICTS
 
 MAX_ROWS = 200
 
@@ -31,9 +32,9 @@ def cost_table(folder: RunFolder) -> dict[str, Any]:
         "gpu_busy_percent": "GPU busy by NVML, %",
         "energy_j": "GPU energy of a run, J",
     }
-    measured = {k: v for k, v in meters.items() if folder.cost[k].notna().any()}
+    measured = {k: v for k, v in meters.items() if folder.costs[k].notna().any()}
     values = article_values()
-    chosen = folder.cost
+    chosen = folder.costs
     rows = [
         _cost_row(row, measured, values) for row in plain_rows(chosen.head(MAX_ROWS))
     ]
@@ -124,19 +125,20 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """The table ``verdicts``, null as empty text."""
-    return plain_rows(folder.verdicts.fillna(""))
+    return plain_rows(folder.read(VERDICTS).fillna(""))
 
 
 def verdict_counts(folder: RunFolder) -> dict[str, int]:
     """How many claims have each verdict."""
-    counts: dict[str, int] = folder.verdicts["verdict"].value_counts().to_dict()
+    counts: dict[str, int] = folder.read(VERDICTS)["verdict"].value_counts().to_dict()
     return counts
 
 
 def failures(folder: RunFolder) -> dict[str, Any]:
     """Pictures that could not be used, and runs that did not end well."""
-    broken = folder.images[folder.images["error"].notna()]
-    failed = folder.records[folder.records["outcome"] != "ok"]
+    images = folder.read(IMAGES)
+    broken = images[images["error"].notna()]
+    failed = folder.results[folder.results["outcome"] != "ok"]
     names = zip(failed["experiment"], failed["value"], strict=True)
     failed = failed.assign(experiment=[in_words(*name) for name in names])
     columns = ["condition", "source", "experiment", "phase", "run", "outcome", "error"]
@@ -149,7 +151,8 @@ def failures(folder: RunFolder) -> dict[str, Any]:
 
 def time_split(folder: RunFolder) -> dict[str, str]:
     """How long ``make study`` took, and how much of it was the models' time."""
-    total, model = folder.timing.get("total_s"), folder.timing.get("model_s")
+    timing = folder.read_json("timing.json")
+    total, model = timing.get("total_s"), timing.get("model_s")
     if total is None or model is None or total <= 0:
         return {}
     rest = total - model

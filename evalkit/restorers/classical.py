@@ -1,11 +1,9 @@
 """Lanczos and bicubic interpolation: the baselines, and the low anchor of a rating."""
 
-from typing import Any, cast
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Mapping
 
 from evalkit.images import Picture
+from evalkit.images.scaling import Interpolation, scaled_by_alpha
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import CostBound
@@ -17,35 +15,22 @@ OPTIONS = {
 }
 
 
-class Interpolation(Restorer):
+HOW: Mapping[str, Interpolation] = {"lanczos": "lanczos", "bicubic": "cubic"}
+
+
+class Enlargement(Restorer):
     """OpenCV's enlargement, on the sRGB values; colours count by their alpha."""
 
     def _restore(self, image: Picture, context: Context) -> Picture:
         scale = self.plan.resolved["scale"]
         height, width = image.shape[:2]
+        how = HOW[self.plan.spec.name]
         with context.watch("resize"):
-            output = _enlarge(
-                image, int(width * scale), int(height * scale), self.plan.spec.name
+            output = scaled_by_alpha(
+                image, int(width * scale), int(height * scale), how
             )
         context.progress(1, 1)
         return output
-
-
-def _enlarge(image: Picture, width: int, height: int, name: str) -> Picture:
-    """Enlarge; what a kernel overshoots is clipped to the dtype's range."""
-    import cv2
-
-    how = {"lanczos": cv2.INTER_LANCZOS4, "bicubic": cv2.INTER_CUBIC}[name]
-    if image.shape[2:] != (4,):
-        resized: Picture = cv2.resize(image, (width, height), interpolation=how)
-        return resized
-    peak = np.iinfo(image.dtype).max
-    values: NDArray[Any] = image.astype(np.float32)
-    values[..., :3] *= values[..., 3:] / peak
-    values = cv2.resize(values, (width, height), interpolation=how)
-    values[..., :3] /= np.maximum(values[..., 3:] / peak, 1e-6)
-    values = np.clip(np.rint(values), 0, peak)
-    return cast("Picture", values.astype(image.dtype))
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
@@ -67,7 +52,7 @@ def _entry(name: str, citation: str) -> RestorerSpec:
         citation=citation,
         licence="Apache-2.0 (OpenCV)",
         plan=plan,
-        build=Interpolation,
+        build=Enlargement,
         work=work,
         options=OPTIONS,
     )

@@ -90,7 +90,7 @@ def build(plan: Plan) -> Restorer:
     ------
     OnnxMissingError
         ONNX Runtime is not installed: ``pip install 'evalkit[onnx]'``.
-    ExportError
+    ConversionError
         The export computes something else than the network.
     WeightsError
         The file is not one for this network.

@@ -16,10 +16,9 @@ from .rating import (
     detectable_difference as detectable_difference,
     plan_rating as plan_rating,
     rate as rate,
-    ratings_store as ratings_store,
     serve_rating as serve_rating,
 )
-from .run_folder import Run as Run, open_run as open_run
+from .run_folder import Run as Run, open_run as open_run, ratings_store as ratings_store
 from .steps import (
     begin as begin,
     close_records as close_records,

@@ -162,7 +162,7 @@ def remove_strays(
     ]
     if not strays:
         return
-    is_study = run.study is not None
+    is_study = bool(run.study)
     names = ", ".join(path.name for path in strays[:5])
     more = f" and {len(strays) - 5} more" if strays[5:] else ""
     say(

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,7 +13,6 @@ import pandas as pd
 from evalkit.errors import StudyError
 from evalkit.rating import (
     Session,
-    Store,
     find_unfair,
     name_stimuli,
     plan_session,
@@ -23,7 +21,7 @@ from evalkit.rating import (
 )
 from evalkit.restorers import settings_of
 from evalkit.study.published import published_scores
-from evalkit.study.run_folder import Run, write_text
+from evalkit.study.run_folder import Run, ratings_store, write_text
 from evalkit.tables import IMAGES
 
 ANCHOR = "bicubic"
@@ -31,15 +29,6 @@ ANCHOR = "bicubic"
 
 LONGEST_DAYS = 3650
 """That a link may be good for."""
-
-
-def ratings_store(run: Run) -> Store:
-    """The run's store: ``$EVALKIT_RATINGS``, an SQLAlchemy URL, or ``ratings.sqlite``.
-
-    In a PostgreSQL database every study has a schema of its own.
-    """
-    url = os.environ.get("EVALKIT_RATINGS")
-    return Store(url or run.path / "ratings.sqlite", schema=f"evalkit-{run.name}")
 
 
 def ratings_digest(run: Run) -> str:

@@ -1,28 +1,40 @@
-"""One run folder: its study, its tables, its records, its outputs."""
+"""One run folder: its study, its tables, its records, its outputs, its answers."""
 
+import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from evalkit.imagesets import left_out, prepare
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.paths import atomic_path, file_name, runs_dir
+from evalkit.rating.answers import Answers
 from evalkit.records import RecordStore, at_hand
 from evalkit.study.looks import look_at, with_kinds
 from evalkit.study.yaml import read_yaml
 from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table, as_markdown
 
+if TYPE_CHECKING:
+    from evalkit.rating import Store
+
 CELL = ["condition", "source", "machine"]
 """What is measured together: one condition's runs on one picture."""
+
+SQLITE = "ratings.sqlite"
+"""The run's own store of ratings, where ``$EVALKIT_RATINGS`` names no other."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder.
+    """A run folder: the one way in which study, report and judges read it.
+
+    What it lacks is an empty table or mapping; a part that is there and is not as it
+    should be is an error of whoever reads it.
 
     Attributes
     ----------
@@ -43,14 +55,26 @@ class Run:
         return self.path.name
 
     @property
-    def study(self) -> dict[str, Any] | None:
-        """The keys of the resolved study; None for a folder filled by hand.
+    def study(self) -> dict[str, Any]:
+        """The keys of the resolved study; empty for a folder filled by hand.
 
         `Study` checked them when they were written; importing pydantic to do so again
         would cost each step a fifth of a second.
         """
         file = self.path / "study.yaml"
-        return read_yaml(file) if file.is_file() else None
+        return read_yaml(file) if file.is_file() else {}
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """The content of ``environment.json``; see `evalkit.provenance.environment`."""
+        return self.read_json("environment.json")
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The content of a file of the folder; empty when it has not been written."""
+        path = self.path / name
+        text = path.read_text(encoding="utf-8") if path.is_file() else "{}"
+        content: dict[str, Any] = json.loads(text)
+        return content
 
     @cached_property
     def records(self) -> RecordStore:
@@ -88,7 +112,13 @@ class Run:
     @property
     def is_recursive(self) -> bool:
         """Whether the study reads subfolders, too."""
-        return bool(self.study and self.study.get("recursive"))
+        return bool(self.study.get("recursive"))
+
+    @property
+    def usable(self) -> pd.DataFrame:
+        """The pictures without the files that cannot be used (`IMAGES`)."""
+        images = self.read(IMAGES)
+        return images[images["error"].isna()].reset_index(drop=True)
 
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
@@ -134,11 +164,34 @@ class Run:
         """The records of experiments, or all for none, of the pictures at hand.
 
         See `evalkit.records.at_hand`; those that were made to be measured count, too.
+        A folder that lists no pictures has all records at hand.
         """
-        records = at_hand(self.records.read(), self.read(IMAGES), self.read(SOURCES))
+        records, images = self.records.read(), self.read(IMAGES)
+        if len(images):
+            records = at_hand(records, images, self.read(SOURCES))
         if not experiments:
             return records
         return records[records["experiment"].isin(experiments)]
+
+    def answers(self) -> Answers:
+        """What the panel answered; empty, and nothing is written, where nobody has."""
+        return ratings_store(self).answers() if self.has_ratings else Answers()
+
+    @property
+    def has_ratings(self) -> bool:
+        """Whether there is a store of ratings, with answers in it or without."""
+        return bool(os.environ.get("EVALKIT_RATINGS")) or (self.path / SQLITE).is_file()
+
+
+def ratings_store(run: Run) -> "Store":
+    """The run's store: ``$EVALKIT_RATINGS``, an SQLAlchemy URL, or `SQLITE`.
+
+    In a PostgreSQL database every study has a schema of its own.
+    """
+    from evalkit.rating import Store  # late: it takes SQLAlchemy
+
+    url = os.environ.get("EVALKIT_RATINGS")
+    return Store(url or run.path / SQLITE, schema=f"evalkit-{run.name}")
 
 
 def with_newest_key(records: pd.DataFrame, by: list[str]) -> pd.DataFrame:

@@ -1,12 +1,14 @@
 """A run folder that a test fills with tiny tables, and one judgement from it."""
 
 import json
-import sqlite3
 from pathlib import Path
 
+import answers
+import pandas as pd
 import pytest
 
 from evalkit.article import evaluate
+from evalkit.rating import Store
 from evalkit.records import RecordStore
 from evalkit.tables import IMAGES, METRICS
 
@@ -62,13 +64,12 @@ class RunFolder:
         (self.path / "environment.json").write_text(json.dumps(found), encoding="utf-8")
 
     def scores(self, subjects, score=4):
-        with sqlite3.connect(self.path / "ratings.sqlite") as database:
-            database.execute("CREATE TABLE sessions (subject TEXT, seed INTEGER)")
-            database.execute("CREATE TABLE ratings (subject TEXT, score INTEGER)")
-            database.executemany(
-                "INSERT INTO ratings VALUES (?, ?)", [(s, score) for s in subjects]
-            )
-        database.close()
+        self.ratings(
+            answers.scores(pd.DataFrame({"subject": subjects, "score": score}))
+        )
+
+    def ratings(self, frame):
+        answers.fill(Store(self.path / "ratings.sqlite"), frame)
 
     def judge(self, claim):
         verdicts = evaluate(self.path).set_index("claim")

@@ -5,14 +5,12 @@ import runpy
 import numpy as np
 import pandas as pd
 import pytest
-import sqlalchemy as sa
+from answers import fill
 
 from evalkit import stats
 from evalkit.comparisons import analyse_scores, draw_scores
-from evalkit.comparisons.scores import TABLES, read_answers
+from evalkit.comparisons.scores import TABLES
 from evalkit.paths import SHIPPED
-from evalkit.rating import Store
-from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
 from evalkit.study import open_run
 from evalkit.study.rating import ratings_store
 from evalkit.tables import IMAGES, METRICS
@@ -72,33 +70,6 @@ def simulated(n_subjects=4):
     return pd.concat([*parts, pairs], ignore_index=True)
 
 
-def fill(store: Store, answers: pd.DataFrame):
-    """Write answers as sessions would."""
-    rows = answers.assign(
-        item=[f"i{n}" for n in answers.index],
-        position=answers.groupby("subject").cumcount(),
-        width_px=8,
-        height_px=8,
-        **{f"{side}_stimulus": "x" for side in ("left", "right", "source")},
-    )
-    for name in ("is_training", "is_repeat"):
-        rows[name] = rows.get(name, pd.Series(index=rows.index)).eq(True)
-    rows = rows.astype(object).where(rows.notna(), None)
-    given = {"attempt": "a", "tags": "[]", "seconds": 1.0, "answered_at": "2026"}
-    subjects = sorted(set(answers["subject"]))
-    with store.write() as connection:
-        connection.execute(
-            sa.insert(SUBJECTS),
-            [{"subject": name, "number": n} for n, name in enumerate(subjects)],
-        )
-        kept = [c.name for c in ITEMS.c if c.name in rows]
-        connection.execute(sa.insert(ITEMS), rows[kept].to_dict("records"))
-        connection.execute(
-            sa.insert(ANSWERS),
-            [{**given, **row} for row in rows[["item", "value"]].to_dict("records")],
-        )
-
-
 def test_without_any_score_every_table_is_there_and_empty(run):
     told = []
     found = analyse_scores(run, say=told.append)
@@ -112,7 +83,7 @@ def test_without_any_score_every_table_is_there_and_empty(run):
 
 def test_training_checks_and_cannot_tell_are_kept_apart(run):
     fill(ratings_store(run), simulated())
-    answers = read_answers(run)
+    answers = run.answers()
     n = 4 * len(KINDS) * len(NAMES)
     assert answers.scores["score"].notna().sum() == n + 4 * 2
     assert answers.scores["score"].isna().sum() == 4
@@ -135,7 +106,7 @@ def test_tables_hold_what_the_statistics_say(run):
     told = []
     found = analyse_scores(run, say=told.append)
     assert told == []
-    scores = read_answers(run).scores.dropna(subset=["score"])
+    scores = run.answers().scores.dropna(subset=["score"])
     mos = found["scores_mos"].set_index(["method", "kind", "condition"]).sort_index()
     expected = stats.mean_opinion_scores(scores[scores["source"] == "p002"])
     assert mos.loc[("none", "text"), "mos"].to_dict() == pytest.approx(

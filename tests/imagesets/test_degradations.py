@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from evalkit.images.scaling import shrink
 from evalkit.imagesets._degradations import (
     add_noise,
     backlight,
@@ -9,7 +10,6 @@ from evalkit.imagesets._degradations import (
     filled_polygon,
     jpeg,
     overexpose,
-    shrink,
     to_image,
     to_light,
 )

@@ -19,8 +19,9 @@ from evalkit.paths import cache_dir
 from evalkit.restorers import load_restorer, onnx, plan_restorer, realesrgan
 from evalkit.restorers.engines import onnx as _onnx_engine
 from evalkit.restorers.engines import onnx_export as _onnx_export
+from evalkit.restorers.engines.converted import ConversionError
 from evalkit.restorers.engines.onnx import OnnxMissingError, Session
-from evalkit.restorers.engines.onnx_export import ExportError, load_engine
+from evalkit.restorers.engines.onnx_export import load_engine
 from evalkit.restorers.gpen import random_generator
 from evalkit.weights import find, load_state
 
@@ -139,7 +140,7 @@ def test_an_export_that_is_another_network_is_refused_and_not_kept(
 
     monkeypatch.setattr(_onnx_export, "_program", wrong)
     example = torch.rand(1, 3, 16, 16)
-    with pytest.raises(ExportError, match=r"differs from PyTorch's fp32 by 0\.0"):
+    with pytest.raises(ConversionError, match=r"differs from PyTorch's fp32 by 0\.0"):
         load_engine(tiny_network(), example, ON_CPU, free_axes=(2, 3))
     assert not list((cache_dir() / "onnx").iterdir())
 

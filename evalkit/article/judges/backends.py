@@ -73,7 +73,7 @@ def _judged(
 
 def _timed(evidence: Evidence, backend: str) -> pd.DataFrame:
     """Rows of a back end that have something to be compared with."""
-    table = evidence.table(BACKENDS)
+    table = evidence.read(BACKENDS)
     return table[(table["backend"] == backend) & table["speed_up"].notna()]
 
 
@@ -90,7 +90,7 @@ def _verdict(values: Iterable[Any], claim: str, *, nothing: float) -> Verdict:
 
 def _as_printed(evidence: Evidence) -> str:
     """A picture by the printed command over one by PyTorch, loading included."""
-    scripts = evidence.table(BACKENDS).merge(evidence.table(COMMANDS), on="source")
+    scripts = evidence.read(BACKENDS).merge(evidence.read(COMMANDS), on="source")
     is_one = (scripts["network_x"] == X4PLUS) & scripts["network_y"].notna()
     is_one &= scripts["backend"] == PYTORCH
     is_one &= scripts["wall_time_s"].notna() & ~scripts["command"].str.contains(" -n ")

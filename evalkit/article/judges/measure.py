@@ -57,7 +57,7 @@ class Value(NamedTuple):
 
 def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
     """The rows of the figure's cell in any size of pictures; by their longest side."""
-    floors = evidence.table(FLOORS)
+    floors = evidence.read(FLOORS)
     here = evidence.environment.get("machine", {}).get("machine")
     cell = {"figure": "measured", "machine": here, "runner": "upstream", "tile": 0}
     for name in ("restorer", "device", "precision", "quantity", "n_pictures"):
@@ -119,7 +119,7 @@ def _missing(*figures: Figure) -> Judgement:
 
 def _floor(evidence: Evidence, claim: str) -> tuple[str, bool]:
     """The claimed figure beside its floor, in words, and whether it is below."""
-    floors = evidence.table(FLOORS)
+    floors = evidence.read(FLOORS)
     rows = floors[(floors["figure"] == claim) & floors["floor"].notna()]
     for row in rows.to_dict("records"):
         told = f"The claimed {row['value']:.4g} {row['unit']} is not below its floor, "
@@ -223,7 +223,7 @@ def _longest_side(evidence: Evidence) -> Judgement:
 @on_gpu
 def _batch_size(evidence: Evidence) -> Judgement:
     """Whether a picture in a batch of GPEN's takes less time than alone."""
-    alone, sizes = FIGURES["G2"], evidence.table(FLOORS)["n_pictures"].dropna()
+    alone, sizes = FIGURES["G2"], evidence.read(FLOORS)["n_pictures"].dropna()
     times = {n: _value(evidence, replace(alone, n_pictures=n)) for n in set(sizes)}
     each_s = {n: time.middle / n for n, time in times.items() if time}
     if 1 not in each_s or len(each_s) == 1:

@@ -109,13 +109,13 @@ def _of_nothing(part: Part) -> Verdict:
 
 def _hides(evidence: Evidence, condition: str, metric: str) -> bool:
     """Whether outputs were shrunk before something fine was sought in them."""
-    rows = evidence.table(PATHOLOGIES)
+    rows = evidence.read(PATHOLOGIES)
     resampling = rows.loc[rows["condition"] == condition, "resampling"]
     return metric in FINE and bool((resampling == "area").any())
 
 
 def _hair_is_unknown(evidence: Evidence) -> bool:
-    return not (evidence.table(PATHOLOGIES)["region"] == "hair").any()
+    return not (evidence.read(PATHOLOGIES)["region"] == "hair").any()
 
 
 def _told(values: pd.Series) -> str:
@@ -127,9 +127,9 @@ def _told(values: pd.Series) -> str:
 
 def _condition(evidence: Evidence, restorer: str) -> str | None:
     """The condition that stands for a restorer: the first that made such a picture."""
-    images = evidence.images
+    images = evidence.usable
     people = images.loc[images["kind"].isin(PEOPLE), "source"]
-    rows = evidence.table(PATHOLOGIES)
+    rows = evidence.read(PATHOLOGIES)
     made = {*rows.loc[rows["source"].isin(people), "condition"]}
     return next((name for name in CONDITIONS[restorer] if name in made), None)
 
@@ -142,7 +142,7 @@ def _values(
     kinds: tuple[str, ...] = PEOPLE,
 ) -> pd.Series:
     """By source; the faces' boxes stand for hair that could not be told."""
-    rows, images = evidence.table(PATHOLOGIES), evidence.images
+    rows, images = evidence.read(PATHOLOGIES), evidence.usable
     if region == "hair" and _hair_is_unknown(evidence):
         region = "faces"
     rows = rows[
@@ -156,7 +156,7 @@ def _values(
 
 def _notes(evidence: Evidence, parts: tuple[Part, ...]) -> str:
     """How the regions were told, where ParseNet was not there to tell."""
-    rows = evidence.table(PATHOLOGIES)
+    rows = evidence.read(PATHOLOGIES)
     regions = {part.region for part in parts}
     used = rows[rows["region"].isin(regions)].dropna(subset=["note", "value"])
     notes = {f"{row.region}: {row.note}" for row in used.itertuples()}
@@ -172,7 +172,7 @@ def _missing(restorer: str) -> Judgement:
 
 def _composed(evidence: Evidence) -> Judgement:
     """Pictures degraded by a formula stand for composed ones: no set has those."""
-    condition, images = _condition(evidence, X4PLUS), evidence.images
+    condition, images = _condition(evidence, X4PLUS), evidence.usable
     if condition is None:
         return _missing(X4PLUS)
     kinds = tuple(images["kind"].dropna().unique())

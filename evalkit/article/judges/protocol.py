@@ -19,6 +19,7 @@ from evalkit.article._evidence import (
     not_tested,
 )
 from evalkit.article._register import load_article, load_claims
+from evalkit.tables import METRICS
 
 PICTURES = {"portrait": 3, "building": 2, "text": 1}
 FLAWS = {
@@ -33,7 +34,7 @@ N_SUBJECTS, N_STABILITY_RUNS = 3, 50
 
 
 def _pictures(evidence: Evidence) -> Judgement:
-    images = evidence.images
+    images = evidence.usable
     if images.empty:
         return not_tested("tables/images.csv has no usable picture")
     counts = images["kind"].value_counts()
@@ -56,7 +57,7 @@ def _pictures(evidence: Evidence) -> Judgement:
 
 
 def _sources(evidence: Evidence) -> Judgement:
-    images = evidence.images
+    images = evidence.usable
     if images.empty:
         return not_tested("tables/images.csv has no usable picture")
     n = len(images)
@@ -151,7 +152,7 @@ def _latency_scope(evidence: Evidence) -> Judgement:
 
 
 def _stability_runs(evidence: Evidence) -> Judgement:
-    records = evidence.records
+    records = evidence.results
     is_single = (records["experiment"] == "stability") & records["value"].isna()
     stability = records[is_single]
     if stability.empty:
@@ -193,7 +194,7 @@ def _environment(evidence: Evidence) -> Judgement:
 
 def _role_of_metrics(evidence: Evidence) -> Judgement:
     """Whether people come first: no verdict on their opinion is taken from a metric."""
-    metrics, scores = evidence.metrics, evidence.scores
+    metrics, scores = evidence.read(METRICS), evidence.scores
     if metrics.empty and scores.empty:
         return not_tested("neither tables/metrics.csv nor ratings.sqlite has a value")
     names = ", ".join(sorted(metrics["metric"].unique())) or "none"

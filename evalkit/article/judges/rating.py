@@ -31,18 +31,13 @@ FAKE = ("plastic", "wax-figure", "not-a-real-person")
 """Reasons, by their slugs in the rating page."""
 
 
-def rated(evidence: Evidence, *columns: str) -> pd.DataFrame:
-    """Answers that count, but for "can't tell"."""
-    return evidence.rated("subject", "source", *columns).dropna(subset=[columns[-1]])
-
-
 def _scores(
     evidence: Evidence, kind: str, most_alike: Collection[str] = ()
 ) -> pd.DataFrame:
     """Scores of pictures of a kind: of those that are most alike, if there are any."""
-    images = evidence.images
+    images = evidence.usable
     sources = images.loc[images["kind"] == kind, "source"]
-    scores = rated(evidence, "condition", "score")
+    scores = evidence.scores
     scores = scores[scores["source"].isin(sources)].astype({"score": float})
     alike = scores[scores["source"].isin(most_alike)]
     return scores if alike.empty else alike
@@ -145,7 +140,7 @@ def _preferred(
     evidence: Evidence, one: str, other: str
 ) -> tuple[float, float, str] | None:
     """How often `one` is chosen over `other`: its interval, and both in words."""
-    choices = rated(evidence, "winner", "loser", "tied")
+    choices = evidence.panel.choices
     is_pair = choices[["winner", "loser"]].isin([one, other]).all(axis=1)
     if not is_pair.any():
         return None

@@ -20,7 +20,7 @@ from evalkit.article._evidence import (
     not_tested,
 )
 from evalkit.article._figures import GPEN, X4PLUS
-from evalkit.article.judges.rating import MARGIN, UPSTREAM, rated
+from evalkit.article.judges.rating import MARGIN, UPSTREAM
 from evalkit.tables import COST, ROUTING
 
 CONDITIONS = {
@@ -65,10 +65,10 @@ ADVICE = {
 
 def _scores(evidence: Evidence, advice: Advice) -> pd.DataFrame:
     """Scores of the three conditions on the pictures that the advice is for."""
-    images = evidence.images
+    images = evidence.usable
     sources = images.loc[images["kind"].isin(advice.kinds), "source"]
     alike = sources[sources.isin(advice.alike)]
-    scores = rated(evidence, "condition", "score")
+    scores = evidence.scores
     is_meant = scores["source"].isin(sources if alike.empty else alike)
     scores = scores[is_meant & scores["condition"].isin(CONDITIONS.values())]
     return scores.astype({"score": float})
@@ -107,7 +107,7 @@ def _in_words(other: str, row: Mapping[str, float]) -> str:
 
 
 def _folder(evidence: Evidence) -> Judgement:
-    routes = evidence.table(ROUTING).set_index("source")["route"]
+    routes = evidence.read(ROUTING).set_index("source")["route"]
     scores = _scores(evidence, Advice("gpen", ["portrait", "group"]))
     by_picture = scores["source"].map(routes).map(CONDITIONS)
     made = [
@@ -132,7 +132,7 @@ def _folder(evidence: Evidence) -> Judgement:
 
 def _at_upload(evidence: Evidence) -> Judgement:
     judgement = _judge(evidence, Advice("realesrgan", ["product"]))
-    cost = evidence.table(COST)
+    cost = evidence.read(COST)
     times = cost.loc[cost["condition"] == CONDITIONS["realesrgan"], "wall_time_s"]
     if judgement.verdict is Verdict.NOT_TESTED or times.isna().all():
         return judgement

@@ -41,7 +41,7 @@ def _upstream(frame: pd.DataFrame, restorer: str) -> pd.DataFrame:
 
 def _series(evidence: Evidence, claim: str) -> pd.DataFrame:
     restorer, batches = SERIES[claim]
-    rows = _upstream(evidence.table(STABILITY), restorer)
+    rows = _upstream(evidence.read(STABILITY), restorer)
     n_pictures = rows["value"].fillna("1").astype("Int64")
     return rows[(rows["experiment"] == "stability") & n_pictures.isin(batches)]
 
@@ -99,7 +99,7 @@ def _first_failure(evidence: Evidence) -> Judgement:
 @on_gpu
 def _instances(evidence: Evidence) -> Judgement:
     """Whether three fit in 24 GB, by the memory that they took together."""
-    rows = _upstream(evidence.table(CONCURRENCY), GPEN)
+    rows = _upstream(evidence.read(CONCURRENCY), GPEN)
     rows = rows[rows["n_instances"] >= N_INSTANCES].sort_values("n_instances")
     if rows.empty:
         return not_tested(f"tables/concurrency.csv has no {N_INSTANCES} of {GPEN}")
@@ -120,7 +120,7 @@ def _instances(evidence: Evidence) -> Judgement:
 @on_gpu
 def _best_use(evidence: Evidence) -> Judgement:
     """Whether more instances bring nothing."""
-    rows = _upstream(evidence.table(CONCURRENCY), X4PLUS)
+    rows = _upstream(evidence.read(CONCURRENCY), X4PLUS)
     rows = rows[rows["n_instances"] > 1].dropna(subset=["speedup"])
     if rows.empty:
         return not_tested(f"tables/concurrency.csv has no two instances of {X4PLUS}")
@@ -137,7 +137,7 @@ def _best_use(evidence: Evidence) -> Judgement:
 @on_gpu
 def _who_fails_first(evidence: Evidence) -> Judgement:
     """An open question: answered, and held against what the article's tables imply."""
-    budget = evidence.table(BUDGET)
+    budget = evidence.read(BUDGET)
     budget = budget[(budget["limit"] == "cuda") & (budget["longest_px"] == 1024)]
     needs = budget.groupby("condition")["works_mib"].max()
     least = {name: needs.get(f"{name}@runner=upstream") for name in (GPEN, X4PLUS)}

@@ -90,8 +90,8 @@ def _loss(evidence: Evidence) -> str:
         return "not in this run"
     worst_db, worst_level = math.inf, 0.0
     for single, half in pairs:
-        difference = _levels(evidence.run / single["output"])
-        difference -= _levels(evidence.run / half["output"])
+        difference = _levels(evidence.path / single["output"])
+        difference -= _levels(evidence.path / half["output"])
         if square := float(np.mean(difference**2)):
             worst_db = min(worst_db, 10 * math.log10(255**2 / square))
         worst_level = max(worst_level, float(np.abs(difference).max()))
@@ -126,7 +126,7 @@ def _precision_pairs(evidence: Evidence) -> list[tuple[dict[Hashable, Any], ...]
         (pair["fp32"], pair["fp16"])
         for pair in found.values()
         if {"fp32", "fp16"} <= pair.keys()
-        and all((evidence.run / pair[p]["output"]).is_file() for p in ("fp32", "fp16"))
+        and all((evidence.path / pair[p]["output"]).is_file() for p in ("fp32", "fp16"))
     ]
 
 

@@ -6,10 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from evalkit.errors import EvalkitError
-from evalkit.paths import atomic_path, cache_dir
+from evalkit.restorers.engines.converted import compare, converted
 from evalkit.restorers.engines.onnx import (
     DIFFERENCE,
     OnnxEngine,
@@ -17,17 +14,15 @@ from evalkit.restorers.engines.onnx import (
     Session,
     import_onnxruntime,
 )
-from evalkit.restorers.engines.torch import network_digest, torch_dtype
+from evalkit.restorers.engines.torch import torch_dtype
 
 if TYPE_CHECKING:
     import torch
 
+FILE = "network.onnx"
+
 AGREEMENT = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest difference from PyTorch in fp32, relative to the output's largest value."""
-
-
-class ExportError(EvalkitError):
-    """The exported network computes something else than PyTorch's."""
 
 
 def load_engine(
@@ -55,17 +50,20 @@ def load_engine(
     ------
     OnnxMissingError
         ONNX Runtime, the exporter, or the provider for the device is not there.
-    ExportError
+    ConversionError
         What was exported is not the network.
 
     """
     import_onnxruntime()
     axes = (0, *free_axes)
-    told = (session.precision, str(axes), str(tuple(example.shape)))
-    path = cache_dir() / "onnx" / f"{network_digest(module, *told)}.onnx"
-    if not path.is_file():
-        _export(module, example, axes, session.precision, path)
-    engine = OnnxEngine(path, session)
+    precision = session.precision
+    engine = converted(
+        "onnx",
+        module,
+        (precision, str(axes), str(tuple(example.shape))),
+        lambda folder: _export(module, example, axes, precision, folder / FILE),
+        lambda folder: OnnxEngine(folder / FILE, session),
+    )
     return engine, engine.notes
 
 
@@ -76,24 +74,19 @@ def _export(
     precision: str,
     path: Path,
 ) -> None:
-    """Export, compare with PyTorch in fp32, and put the result at `path` at once."""
+    """Export to `path`, and compare with PyTorch in fp32."""
     import torch
 
     module = module.eval().requires_grad_(False)
     with torch.inference_mode():
         expected = module(example).numpy()
     program = _program(module, example, axes, torch_dtype(precision))
-    with atomic_path(path) as temporary:
-        program.save(temporary)
-        engine = OnnxEngine(temporary, Session(device="cpu", precision=precision))
-        difference = float(np.abs(engine(example.numpy()) - expected).max())
-        if not difference <= AGREEMENT[precision] * np.abs(expected).max():
-            raise ExportError(
-                f"the export to ONNX in {precision} is not the network: it differs "
-                f"from PyTorch's fp32 by {difference:g}"
-            )
-        program.model.metadata_props[DIFFERENCE] = f"{difference:.2g}"
-        program.save(temporary)
+    program.save(path)
+    engine = OnnxEngine(path, Session(device="cpu", precision=precision))
+    output = engine(example.numpy())
+    difference = compare(f"ONNX, {precision}", output, expected, AGREEMENT[precision])
+    program.model.metadata_props[DIFFERENCE] = f"{difference:.2g}"
+    program.save(path)
 
 
 def _program(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable
@@ -14,16 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalkit.errors import EvalkitError
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.paths import cache_dir
 from evalkit.restorers._stopwatch import Stopwatch
-from evalkit.restorers.engines.torch import (
-    Batch,
-    Engine,
-    TorchEngine,
-    network_digest,
-)
+from evalkit.restorers.engines.converted import ConversionError, compare, converted
+from evalkit.restorers.engines.torch import Batch, Engine, TorchEngine
 
 if TYPE_CHECKING:
     import torch
@@ -33,10 +25,6 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 AGREEMENT = 1e-3
 """Largest difference from PyTorch, relative to the output's largest value, in fp32."""
-
-
-class ConversionError(EvalkitError):
-    """OpenVINO is not there, cannot convert a network, or computes another one."""
 
 
 @cache
@@ -95,10 +83,8 @@ def compile_network(
 ) -> Engine:
     """Compile a module of PyTorch for the CPU, from the cache if it is there.
 
-    The converted network lies in ``<cache>/openvino/<digest>``, the digest being
-    that of the module (see `evalkit.restorers.engines.torch.network_digest`), the
-    shape and the version of OpenVINO. A fresh conversion is compared with the module,
-    in fp32.
+    See `evalkit.restorers.engines.converted`; the shape and the version of OpenVINO
+    are in the digest, too.
 
     Parameters
     ----------
@@ -124,15 +110,13 @@ def compile_network(
         shape = tuple(example.shape)
         if takes_any_size:
             shape = (-1, shape[1], -1, -1)
-        digest = network_digest(module, openvino.__version__, str(shape))
-        folder = cache_dir() / "openvino" / digest
-        if folder.is_dir():
-            try:
-                return _compiled(openvino, folder, precision)
-            except RuntimeError:  # damaged, so convert it anew
-                shutil.rmtree(folder)
-        _convert(openvino, module.eval(), example, shape, folder)
-        return _compiled(openvino, folder, precision)
+        return converted(
+            "openvino",
+            module,
+            (openvino.__version__, str(shape)),
+            lambda folder: _convert(openvino, module.eval(), example, shape, folder),
+            lambda folder: _compiled(openvino, folder, precision),
+        )
     except (RuntimeError, OSError) as error:
         reason = str(error).strip().split("\n")[-1]
         raise ConversionError(f"OpenVINO failed: {reason}") from error
@@ -197,7 +181,7 @@ def _convert(
     shape: tuple[int, ...],
     folder: Path,
 ) -> None:
-    """Convert, compare with the module, and put the result into `folder` at once."""
+    """Convert into `folder`, and compare with the module."""
     import torch
 
     # what tracing took for a constant, such as a size, shows in another batch
@@ -213,15 +197,6 @@ def _convert(
         traced = trace(module, example, check_trace=False)
         model = openvino.convert_model(traced, example_input=example)
     model.reshape(list(shape))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-        made = Path(temporary) / "made"
-        openvino.save_model(model, made / "network.xml", compress_to_fp16=False)
-        output = _compiled(openvino, made, "fp32")(other.numpy())
-        if not np.abs(output - expected).max() <= AGREEMENT * np.abs(expected).max():
-            raise ConversionError("OpenVINO's output is not PyTorch's")
-        try:
-            made.rename(folder)
-        except OSError:
-            if not folder.is_dir():  # another process was not quicker
-                raise
+    openvino.save_model(model, folder / "network.xml", compress_to_fp16=False)
+    output = _compiled(openvino, folder, "fp32")(other.numpy())
+    compare("OpenVINO", output, expected, AGREEMENT)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -134,45 +132,6 @@ def torch_dtype(precision: str) -> torch.dtype:
 
     short = {"fp16": torch.float16, "bf16": torch.bfloat16}
     return torch.float32 if precision in SINGLE else short[precision]
-
-
-def network_digest(module: torch.nn.Module, *told: str) -> str:
-    """What changes with all that a network computes: 32 hexadecimal digits.
-
-    Made of its values, the code of its classes, PyTorch's version, and `told`.
-    """
-    import torch
-
-    digest = hashlib.sha256()
-    homes = {type(part).__module__ for part in module.modules()}
-    sources = [
-        inspect.getsource(sys.modules[home])
-        for home in sorted(homes)
-        if not home.startswith("torch.")
-    ]
-    for text in (torch.__version__, repr(module), *told, *sources):
-        digest.update(f"{text}\0".encode())
-    for path, part in module.named_modules():
-        for name, value in _values(part):
-            if isinstance(value, torch.Tensor):
-                plain = value.detach().cpu().contiguous()
-                digest.update(f"{path} {name} {plain.dtype} {plain.shape}\0".encode())
-                digest.update(plain.reshape(-1).view(torch.uint8).numpy().data)
-            else:
-                digest.update(f"{path} {name} {value!r}\0".encode())
-    return digest.hexdigest()[:32]
-
-
-def _values(part: torch.nn.Module) -> Iterator[tuple[str, Any]]:
-    """The tensors and plain attributes of one module, without its submodules."""
-    yield from part.named_parameters(recurse=False)
-    yield from part.named_buffers(recurse=False)
-    for name, value in sorted(vars(part).items()):
-        items = value if isinstance(value, tuple) else (value,)
-        is_plain = all(isinstance(item, int | float | str) for item in items)
-        # whether it is in training is set when it is converted
-        if (is_plain or hasattr(value, "detach")) and name != "training":
-            yield name, value
 
 
 class Engine(ABC):

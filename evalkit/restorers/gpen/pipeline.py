@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from evalkit import faces
 from evalkit.faces import Detector, Face
 from evalkit.images import Picture
+from evalkit.images.channels import Rgb, alpha_of, as_before, colours, has_alpha
+from evalkit.images.scaling import Interpolation, scaled
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
     Cancel,
@@ -26,9 +28,6 @@ from evalkit.restorers._protocol import (
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 from evalkit.restorers.gpen.face_restorer import Crop, FaceRestorer, mixed, smooth_small
-
-Rgb: TypeAlias = NDArray[Any]
-"""Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""
 
 BACKGROUND_SCALE = 2
 RECOMMENDED_SIDE = 1200
@@ -173,7 +172,7 @@ class GpenRestorer(Restorer):
                 if not self._is_upstream:
                     original = self._resized(rgb, height, width)
                     face = mixed(face, original, self._strength)
-                alpha = image[..., 3] if has_alpha(image) else None
+                alpha = alpha_of(image)
                 if alpha is not None:
                     alpha = self._resized(alpha, height, width)
                 return as_before(image, face, alpha)
@@ -185,7 +184,7 @@ class GpenRestorer(Restorer):
         with context.watch("detect"):
             if self._is_upstream:
                 height, width = (side * self._scale for side in image.shape[:2])
-                rgb = _resized(rgb, height, width, cv2.INTER_LINEAR)
+                rgb = scaled(rgb, width, height, "linear")
             found = self._find(rgb)
         context.notes.append(self._told(found))
         canvas = self._canvas(image, len(found), context)
@@ -218,8 +217,8 @@ class GpenRestorer(Restorer):
                     context.progress(1, 1)
                 return canvas
             with context.watch("blend"):
-                alpha = canvas[..., 3] if has_alpha(canvas) else None
-                return as_before(image, composite.over(background), alpha)
+                pasted = composite.over(background)
+                return as_before(image, pasted, alpha_of(canvas))
 
         return Begun(context=context, faces=found, crop=crop, add=add, end=end)
 
@@ -234,8 +233,8 @@ class GpenRestorer(Restorer):
     def _resized(self, picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         """Resize as upstream does; ours averages areas where it shrinks."""
         shrinks = height < picture.shape[0] and width < picture.shape[1]
-        how = cv2.INTER_AREA if shrinks and not self._is_upstream else cv2.INTER_LINEAR
-        return _resized(picture, height, width, how)
+        how: Interpolation = "linear" if self._is_upstream or not shrinks else "area"
+        return scaled(picture, width, height, how)
 
     def _find(self, rgb: Rgb) -> list[Face]:
         confidence = self.plan.resolved["confidence"]
@@ -275,28 +274,3 @@ def _notes_on(image: Picture, *, drops_bits: bool) -> list[str]:
     if has_alpha(image):
         notes.append("alpha is kept; upstream drops it")
     return notes
-
-
-def has_alpha(image: Picture) -> bool:
-    """Whether its fourth channel is alpha."""
-    return image.shape[2:] == (4,)
-
-
-def colours(image: Picture) -> Rgb:
-    """Three colours of a grey or coloured picture, without alpha."""
-    if image.ndim == 2:
-        return np.repeat(image[..., None], 3, axis=2)
-    return np.ascontiguousarray(image[..., :3])
-
-
-def as_before(image: Picture, rgb: Rgb, alpha: NDArray[Any] | None) -> Picture:
-    """A restored picture with the channels that `image` has."""
-    if image.ndim == 2:
-        grey: Picture = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-        return grey
-    return rgb if alpha is None else np.dstack((rgb, alpha))
-
-
-def _resized(picture: NDArray[Any], height: int, width: int, how: int) -> NDArray[Any]:
-    resized: NDArray[Any] = cv2.resize(picture, (width, height), interpolation=how)
-    return resized

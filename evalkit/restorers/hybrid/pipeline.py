@@ -17,6 +17,7 @@ from evalkit.faces import MASK_SIDE, Composite, Detector, Face, Mask, Matrix
 from evalkit.faces.parser import Parser
 from evalkit.features import sharpness
 from evalkit.images import Picture
+from evalkit.images.channels import Rgb, alpha_of, as_before, colours
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
     Context,
@@ -29,13 +30,7 @@ from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 from evalkit.restorers.engines.torch import Batch, Engine
 from evalkit.restorers.gpen.face_restorer import Crop, FaceRestorer
-from evalkit.restorers.gpen.pipeline import (
-    GpenRestorer,
-    Rgb,
-    as_before,
-    colours,
-    has_alpha,
-)
+from evalkit.restorers.gpen.pipeline import GpenRestorer
 from evalkit.restorers.hybrid import placement as laying
 from evalkit.restorers.hybrid.placement import Published, scaling, sized, warped
 
@@ -175,8 +170,8 @@ class Hybrid(Restorer):
 
             self._parts.use(0, image, context, work)
             with context.watch("blend"):
-                alpha = output[..., 3] if has_alpha(output) else None
-                output = as_before(image, canvas.composite.over(enlarged), alpha)
+                pasted = canvas.composite.over(enlarged)
+                output = as_before(image, pasted, alpha_of(output))
         context.notes = list(dict.fromkeys(context.notes))
         return output
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from evalkit.errors import SettingError
 from evalkit.faces import MASK_SIDE, TEMPLATE, Mask, Matrix, as_rgb8
 from evalkit.images import picture_files, read_image
+from evalkit.images.scaling import scaled
 from evalkit.restorers.gpen.face_restorer import Crop
 from evalkit.restorers.outputs import join
 
@@ -179,9 +180,7 @@ def warped(picture: NDArray[Any], matrix: Matrix, side: int) -> Crop:
 
 def resized(square: NDArray[Any], side: int) -> NDArray[Any]:
     """A square of another size; areas are averaged where it shrinks."""
-    how = cv2.INTER_AREA if side < len(square) else cv2.INTER_LINEAR
-    made: NDArray[Any] = cv2.resize(square, (side, side), interpolation=how)
-    return made
+    return scaled(square, side, side, "area" if side < len(square) else "linear")
 
 
 def _grey(face: Crop) -> Crop:

@@ -10,13 +10,13 @@ import numpy as np
 
 from evalkit.errors import EvalkitError, SettingError, WeightsError
 from evalkit.images import Picture
+from evalkit.images.channels import as_rgb8
 from evalkit.provenance import versions
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import CostBound, count_work
 from evalkit.restorers.ncnn.child import Task
 from evalkit.restorers.ncnn.pictures import (
-    as_rgb8,
     as_source,
     at_least,
     check_tiles,

@@ -1,24 +1,15 @@
 """What Real-ESRGAN's programs for ncnn cannot do, done around them, on pictures."""
 
-from typing import Any, cast
+from typing import cast
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
+from evalkit.images.channels import as_before, has_alpha
+from evalkit.images.scaling import scaled
 from evalkit.restorers.ncnn.child import Rgb8
 from evalkit.restorers.ncnn.process import SCALE
-
-
-def as_rgb8(image: Picture) -> Rgb8:
-    """Three colours in 8 bits of a grey or coloured picture, without alpha."""
-    colours: NDArray[Any] = np.atleast_3d(image)[..., :3]
-    if image.dtype == np.uint16:
-        colours = np.rint(colours / 257).astype(np.uint8)
-    height, width = image.shape[:2]
-    return np.ascontiguousarray(np.broadcast_to(colours, (height, width, 3)))
 
 
 def at_least(colours: Rgb8, side: int) -> Rgb8:
@@ -29,16 +20,14 @@ def at_least(colours: Rgb8, side: int) -> Rgb8:
 
 def as_source(output: Rgb8, image: Picture, scale: float) -> Picture:
     """Give an output of `SCALE` the channels and depth of its source, and `scale`."""
-    restored: Picture = output
-    if image.ndim == 2:
-        restored = cast("Picture", cv2.cvtColor(output, cv2.COLOR_RGB2GRAY))
+    restored = as_before(image, output)
     if image.dtype == np.uint16:
         restored = restored.astype(np.uint16) * np.uint16(257)
-    if image.shape[2:] == (4,):
-        alpha = _resized(image[..., 3], output.shape[:2], cv2.INTER_LINEAR)
+    if has_alpha(image):
+        alpha = scaled(image[..., 3], output.shape[1], output.shape[0], "linear")
         restored = cast("Picture", np.dstack([restored, alpha]))
-    size = tuple(int(side * scale) for side in image.shape[:2])
-    return _resized(restored, size, cv2.INTER_LANCZOS4)
+    height, width = (int(side * scale) for side in image.shape[:2])
+    return scaled(restored, width, height, "lanczos")
 
 
 def unwrapped(output: Rgb8, source: Rgb8) -> tuple[Rgb8, list[str]]:
@@ -49,7 +38,7 @@ def unwrapped(output: Rgb8, source: Rgb8) -> tuple[Rgb8, list[str]]:
     give 0; Mesa's llvmpipe wraps around, and dark lettering fills with bright specks.
     They are told from true whites by the source, which is dark there.
     """
-    enlarged = _resized(source, output.shape[:2], cv2.INTER_LINEAR)
+    enlarged = scaled(source, output.shape[1], output.shape[0], "linear")
     is_wrapped = (output == 255) & (enlarged < 128)
     if not is_wrapped.any():
         return output, []
@@ -58,13 +47,6 @@ def unwrapped(output: Rgb8, source: Rgb8) -> tuple[Rgb8, list[str]]:
         "to 255 were set to 0"
     )
     return np.where(is_wrapped, np.uint8(0), output), [note]
-
-
-def _resized(picture: Picture, size: tuple[int, ...], how: int) -> Picture:
-    """Resize to ``(height, width)``."""
-    if picture.shape[:2] == size:
-        return picture
-    return cast("Picture", cv2.resize(picture, size[::-1], interpolation=how))
 
 
 def check_tiles(output: Rgb8, source: Rgb8, tile: int) -> None:

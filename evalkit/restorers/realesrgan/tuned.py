@@ -7,10 +7,11 @@ from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
+from evalkit.images.channels import has_alpha
+from evalkit.images.scaling import scaled
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import (
     Cancel,
@@ -89,17 +90,19 @@ def enlarge(
         ``interpolate``: bilinear.
 
     """
-    has_alpha = images[0].shape[2:] == (4,)
     by_network = _takes_alpha(images, alpha)
-    alphas: list[Any] = [image[..., 3] for image in images] if has_alpha else []
-    sources: list[Any] = [image[..., :3] if has_alpha else image for image in images]
+    alphas: list[Any] = [image[..., 3] for image in images if has_alpha(image)]
+    sources: list[Any] = [image[..., :3] for image in images] if alphas else [*images]
     given = sources + alphas if by_network else sources
     outputs, notes = restore_tiled(given, step, context)
-    if not has_alpha:
+    if not alphas:
         return outputs, notes
     with context.watch("blend"):
         if not by_network:
-            outputs += [_interpolated(plane, step.tiling.scale) for plane in alphas]
+            height, width = (n * step.tiling.scale for n in images[0].shape[:2])
+            for plane in alphas:
+                values = scaled(plane.astype(np.float32), width, height, "linear")
+                outputs.append(np.rint(values).astype(plane.dtype))
         both = zip(outputs[: len(images)], outputs[len(images) :], strict=True)
         return [cast("Picture", np.dstack(planes)) for planes in both], notes
 
@@ -160,7 +163,7 @@ class TunedRealESRGAN(Restorer):
             context.notes += notes
         height, width = (int(side * settings["scale"]) for side in images[0].shape[:2])
         with context.watch("blend"):
-            return [_lanczos(picture, height, width) for picture in pictures]
+            return [scaled(picture, width, height, "lanczos") for picture in pictures]
 
     def _windows(self, images: Sequence[Picture]) -> list[int]:
         """How many windows each pass has, if memory suffices."""
@@ -176,36 +179,13 @@ class TunedRealESRGAN(Restorer):
 
 def _takes_alpha(images: Sequence[Picture], alpha: str) -> bool:
     """Whether the network makes the alpha channel, too: one that is opaque stays so."""
-    planes = [image[..., 3] for image in images if image.shape[2:] == (4,)]
+    planes = [image[..., 3] for image in images if has_alpha(image)]
     return alpha == "network" and any(np.ptp(plane) for plane in planes)
 
 
 def _within(progress: Progress, before: int, after: int) -> Progress:
     """The progress of one pass as part of all."""
     return lambda done, total: progress(before + done, before + total + after)
-
-
-def _lanczos(picture: Picture, height: int, width: int) -> Picture:
-    """What RealESRGANer does for a scale that is not its network's."""
-    import cv2
-
-    if picture.shape[:2] == (height, width):
-        return picture
-    how = cv2.INTER_LANCZOS4
-    return cast("Picture", cv2.resize(picture, (width, height), interpolation=how))
-
-
-def _interpolated(plane: Picture, scale: int) -> Picture:
-    import cv2
-
-    enlarged: NDArray[np.float32] = cv2.resize(
-        plane.astype(np.float32),
-        None,
-        fx=scale,
-        fy=scale,
-        interpolation=cv2.INTER_LINEAR,
-    )
-    return cast("Picture", np.rint(enlarged).astype(plane.dtype))
 
 
 def _example() -> Any:

@@ -20,6 +20,7 @@ import numpy as np
 
 from evalkit.errors import OutputRejectedError
 from evalkit.images import Picture
+from evalkit.images.channels import has_alpha
 from evalkit.imports.basicsr import import_basicsr
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import Context, Plan, Restorer, stop_if
@@ -70,8 +71,8 @@ class UpstreamRealESRGAN(Restorer):
 
     def _restore(self, image: Picture, context: Context) -> Picture:
         settings = self.plan.resolved
-        has_alpha = image.shape[2:] == (4,) and settings["alpha"] == "network"
-        n_tiles = _n_tiles(image, settings["tile"]) * (2 if has_alpha else 1)
+        by_network = has_alpha(image) and settings["alpha"] == "network"
+        n_tiles = _n_tiles(image, settings["tile"]) * (2 if by_network else 1)
         context.watch = Stopwatch(_synchronize(settings["device"]))
         upsampler = copy.copy(self._upsampler)
         # what another restorer sets meanwhile, in another thread, is not for this one
@@ -87,7 +88,7 @@ class UpstreamRealESRGAN(Restorer):
                 output, _ = upsampler.enhance(
                     _with_red_and_blue_swapped(image),
                     outscale=settings["scale"],
-                    alpha_upsampler="realesrgan" if has_alpha else "bilinear",
+                    alpha_upsampler="realesrgan" if by_network else "bilinear",
                 )
         except RuntimeError as error:
             raise OutputRejectedError(f"RealESRGANer failed: {error}") from error

@@ -1,8 +1,8 @@
 """Verdicts on planted answers of simulated subjects."""
 
 import json
-import sqlite3
 
+import answers
 import numpy as np
 import pandas as pd
 import pytest
@@ -26,12 +26,8 @@ def rated(run):
     run.images(*({"source": name, "kind": kind} for name, kind in SOURCES.items()))
 
     def write(**views: pd.DataFrame):
-        with sqlite3.connect(run.path / "ratings.sqlite") as database:
-            for name, frame in views.items():
-                defaults = {"role": "system", "is_training": 0, "tags": "[]"}
-                defaults = {k: v for k, v in defaults.items() if k not in frame}
-                frame.assign(**defaults).to_sql(name, database, index=False)
-        database.close()
+        for name, frame in views.items():
+            run.ratings(getattr(answers, name)(frame.reset_index(drop=True)))
         return run
 
     return write
