@@ -11,11 +11,22 @@ import pandas as pd
 
 from evalkit.discover import discover
 from evalkit.errors import UnknownNameError
+from evalkit.imagesets._build import Made, Recipe, build, save_pair
 from evalkit.imagesets._spec import ImageSet
 from evalkit.imagesets.folder import find_pictures, prepare_folder
 from evalkit.paths import imageset_dir
 
-__all__ = ["ImageSet", "imagesets", "left_out", "made_dir", "prepare"]
+__all__ = [
+    "ImageSet",
+    "Made",
+    "Recipe",
+    "build",
+    "imagesets",
+    "left_out",
+    "made_dir",
+    "prepare",
+    "save_pair",
+]
 
 
 @cache

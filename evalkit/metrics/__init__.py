@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from functools import cache
 
 from evalkit.discover import discover
-from evalkit.metrics._spec import Metric
+from evalkit.metrics._spec import Metric, check_same_size
 
-__all__ = ["Metric", "metrics"]
+__all__ = ["Metric", "check_same_size", "metrics"]
 
 
 @cache

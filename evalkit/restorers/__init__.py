@@ -8,19 +8,24 @@ from urllib.parse import quote, unquote
 
 from evalkit.discover import discover
 from evalkit.errors import SettingError, UnknownNameError
-from evalkit.restorers._options import COMMON_OPTIONS
+from evalkit.restorers._options import COMMON_OPTIONS, Option
+from evalkit.restorers._protocol import Call as Context
 from evalkit.restorers._protocol import (
     Plan,
     Restored,
     Restorer,
     RestorerSpec,
+    Settings,
 )
 
 __all__ = [
+    "Context",
+    "Option",
     "Plan",
     "Restored",
     "Restorer",
     "RestorerSpec",
+    "Settings",
     "condition_name",
     "load_restorer",
     "parse_condition",

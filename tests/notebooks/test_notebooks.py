@@ -3,6 +3,8 @@
 import ast
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +64,39 @@ def test_a_styled_table_is_escaped(path):
         source = "".join(cell["source"])
         assert source.count(".style") == source.count('.style.format(escape="html")')
         assert "HTML(" not in source
+
+
+def planned_steps(folder: Path) -> str:
+    """What Snakemake would run of a study with every experiment."""
+    config = {
+        "run_notebook": ["run"],
+        "conditions": {"lanczos": "lanczos"},
+        "experiments": ["batch", "stability", "budget", "concurrency", "backends"],
+        "rating": {},
+        "weights": {"lanczos": ""},
+        "random": [],
+    }
+    names = ("images", "repeats", "has_cuda", "seed", "images_digest", "ratings")
+    config |= dict.fromkeys((*names, "pdf", "code"), "")
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--cores", "1", "-p"]
+    command += ["--snakefile", str(SHIPPED / "Snakefile"), "--directory", str(folder)]
+    done = subprocess.run(
+        [*command, "--configfile", str(folder / "config.json")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def test_every_notebook_has_a_rule_in_the_graph(tmp_path):
+    steps = planned_steps(tmp_path)
+    left_out = [p.stem for p in NOTEBOOKS if f"exec run {p.stem} " not in steps]
+    # one without a number is for people to play with
+    assert [name for name in left_out if name[0].isdecimal()] == [], (
+        "write a rule in the Snakefile, or in the notebook's metadata which it comes "
+        'after: {"evalkit": {"after": ["60_compare"]}}'
+    )

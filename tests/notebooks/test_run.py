@@ -12,12 +12,9 @@ from skimage import data
 from evalkit.experiments.sweeps import VALUES
 from evalkit.images import write_image
 from evalkit.paths import SHIPPED
+from evalkit.study import declared_parameters
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
-TAKES_IMAGES = {
-    *("10_images", "20_restore", "30_cost", "40_stability", "50_backends"),
-    *("60_compare", "70_rate"),
-}
 SLOW = {"20_restore", "30_cost", "40_stability", "50_backends"}
 SLOW |= {"60_compare", "70_rate"}
 NOTEBOOKS = [
@@ -52,7 +49,8 @@ def outputs(folder: Path) -> str:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
-    arguments = ["-p", "images", str(album)] if notebook.stem in TAKES_IMAGES else []
+    takes_images = "images" in declared_parameters(notebook.stem)
+    arguments = ["-p", "images", str(album)] if takes_images else []
     if notebook.stem == "50_backends":
         arguments += ["-p", "network", "realesrgan-animevideo-x4"]
         arguments += ["-p", "longest_px", "40"]
