@@ -60,6 +60,23 @@ def test_no_private_module_stands_outside_a_room():
     assert {path.stem for path in PACKAGE.glob("_*.py")} == own
 
 
+def test_no_module_takes_the_place_of_a_name_of_its_package():
+    """Whoever imports the module would change what the name in the package is."""
+    wrong = []
+    for init in PACKAGE.rglob("__init__.py"):
+        modules = {path.stem for path in init.parent.iterdir()}
+        tree = ast.parse(init.read_text(encoding="utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                names = {(alias.asname or alias.name) for alias in node.names}
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                names = {node.name}
+            else:
+                names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            wrong += [f"{init.relative_to(PACKAGE)}: {n}" for n in names & modules]
+    assert not wrong
+
+
 def test_no_module_has_outgrown_one_subject():
     sizes = {
         p: p.read_text(encoding="utf-8").count("\n") for p in PACKAGE.rglob("*.py")

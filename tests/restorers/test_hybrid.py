@@ -20,7 +20,7 @@ from evalkit.restorers import (
     plan_restorer,
 )
 from evalkit.restorers.engines.torch import Engine
-from evalkit.restorers.hybrid.faces import faded, match_colour
+from evalkit.restorers.hybrid.placement import faded, match_colour
 from evalkit.weights import find
 
 pytestmark = pytest.mark.filterwarnings("ignore::evalkit.errors.RandomWeightsWarning")

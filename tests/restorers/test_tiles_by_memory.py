@@ -324,7 +324,7 @@ def test_what_a_failed_attempt_held_is_gone_at_the_next_one():
 
 
 def test_what_faces_held_is_gone_when_fewer_of_them_follow():
-    from evalkit.restorers.gpen.faces import FaceRestorer
+    from evalkit.restorers.gpen.face_restorer import FaceRestorer
 
     engine = Greedy()
     faces = FaceRestorer(

@@ -163,7 +163,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
         A file is not that of its network.
 
     """
-    from evalkit.restorers.gpen.faces import FaceRestorer
+    from evalkit.restorers.gpen.face_restorer import FaceRestorer
     from evalkit.restorers.gpen.pipeline import GpenRestorer
 
     settings, size = plan.resolved, SIZES[plan.spec.name]

@@ -13,10 +13,10 @@ from evalkit.restorers.engines.canvas import Tiling
 from evalkit.restorers.engines.tf32 import single_precision
 from evalkit.restorers.engines.tiling import Pass
 from evalkit.restorers.engines.torch import TorchEngine
+from evalkit.restorers.realesrgan.batches import batches_of, in_windows
 from evalkit.restorers.realesrgan.network import NETWORKS, Network, load_module
 from evalkit.restorers.realesrgan.tuned import enlarge as enlarge_all
 from evalkit.restorers.realesrgan.tuned import load_pass
-from evalkit.restorers.realesrgan.work import batches_of, in_windows
 from evalkit.weights import WeightsInUse, fetch
 
 if TYPE_CHECKING:

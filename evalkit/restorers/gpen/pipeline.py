@@ -25,7 +25,7 @@ from evalkit.restorers._protocol import (
 )
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
-from evalkit.restorers.gpen.faces import Crop, FaceRestorer, mixed, smooth_small
+from evalkit.restorers.gpen.face_restorer import Crop, FaceRestorer, mixed, smooth_small
 
 Rgb: TypeAlias = NDArray[Any]
 """Shape ``(height, width, 3)``, R, G, B, uint8 or uint16."""

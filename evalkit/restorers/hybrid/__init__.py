@@ -128,8 +128,8 @@ def build(plan: Plan) -> Restorer:
         A file is not that of its network.
 
     """
-    from evalkit.restorers.hybrid.faces import read_published
     from evalkit.restorers.hybrid.pipeline import Hybrid
+    from evalkit.restorers.hybrid.placement import read_published
 
     settings, published, parser = plan.resolved, None, None
     by_name = {found.name: found for found in plan.weights}

@@ -28,7 +28,7 @@ from evalkit.restorers._protocol import (
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 from evalkit.restorers.engines.torch import Batch, Engine
-from evalkit.restorers.gpen.faces import Crop, FaceRestorer
+from evalkit.restorers.gpen.face_restorer import Crop, FaceRestorer
 from evalkit.restorers.gpen.pipeline import (
     GpenRestorer,
     Rgb,
@@ -36,8 +36,8 @@ from evalkit.restorers.gpen.pipeline import (
     colours,
     has_alpha,
 )
-from evalkit.restorers.hybrid import faces as laying
-from evalkit.restorers.hybrid.faces import Published, scaling, sized, warped
+from evalkit.restorers.hybrid import placement as laying
+from evalkit.restorers.hybrid.placement import Published, scaling, sized, warped
 
 Result = TypeVar("Result")
 

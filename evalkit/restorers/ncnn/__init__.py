@@ -36,8 +36,8 @@ from evalkit.restorers.ncnn.process import (
     vulkan_devices,
 )
 from evalkit.restorers.ncnn.worker import CPU
+from evalkit.restorers.realesrgan.batches import in_tiles
 from evalkit.restorers.realesrgan.network import CITATION, NETWORKS
-from evalkit.restorers.realesrgan.work import in_tiles
 from evalkit.weights import WeightsInUse, registry, user_weights
 
 AUTO_TILE = 200

@@ -11,8 +11,8 @@ from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import Work, count_work
 from evalkit.restorers.engines.torch import MakeEngine, pick_device, pick_precision
+from evalkit.restorers.realesrgan.batches import batches_of
 from evalkit.restorers.realesrgan.network import CITATION, NETWORKS
-from evalkit.restorers.realesrgan.work import batches_of
 from evalkit.weights import WeightsInUse, fetch, find, user_weights
 
 WITHOUT_DENOISING = "realesrgan-general-wdn-x4"

@@ -19,7 +19,7 @@ from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import Call, Plan, Restorer, stop_if
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
-from evalkit.restorers.realesrgan.work import TILE_PAD
+from evalkit.restorers.realesrgan.batches import TILE_PAD
 
 if TYPE_CHECKING:
     import torch

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from evalkit.errors import SettingError
 from evalkit.faces import MASK_SIDE, TEMPLATE, Mask, Matrix, as_rgb8
 from evalkit.images import picture_files, read_image
-from evalkit.restorers.gpen.faces import Crop
+from evalkit.restorers.gpen.face_restorer import Crop
 from evalkit.restorers.outputs import join
 
 COARSE = 128
