@@ -86,7 +86,7 @@ def _part(name: str, above: str) -> Callable[..., float]:
     def compute(output: Picture, source: Picture, mask: Mask | None = None) -> float:
         return float(getattr(lab_shift(output, source, mask), name))
 
-    compute.__doc__ = f"Shift of the mean colour in {name}: above 0 is {above}."
+    compute.__doc__ = f"Shift of the mean colour in Lab's {name}: above 0 is {above}."
     return compute
 
 

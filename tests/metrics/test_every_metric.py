@@ -10,7 +10,7 @@ from evalkit.metrics.seams import TileBorders
 from evalkit.paths import SHIPPED
 
 NEEDS_WEIGHTS = "lpips"
-DOCS = runpy.run_path(str(SHIPPED / "docs" / "pages.py"))["metrics_table"]()
+DOCS = runpy.run_path(str(SHIPPED / "docs" / "build.py"))["metrics_table"]()
 
 every_metric = pytest.mark.parametrize("metric", metrics().values(), ids=metrics())
 
