@@ -35,7 +35,7 @@ def metrics_table():
     rows += [
         (
             f"`{metric.name}`",
-            metric.compute.__doc__.partition("\n")[0],
+            (metric.compute.__doc__ or "-").partition("\n")[0],
             metric.unit or "-",
             BETTER[metric.higher_is_better],
             metric.needs,
