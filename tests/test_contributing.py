@@ -15,16 +15,24 @@ from evalkit.paths import CLONE
 pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
 
 PAGE = (CLONE / "CONTRIBUTING.md").read_text(encoding="utf-8") if CLONE else ""
-RECIPES = {
+SECTIONS = {
     section.partition("\n")[0]: section
     for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
 }
-FILE = re.compile(r"[Ww]rite `(\S+)`:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
+RECIPES = {title: text for title, text in SECTIONS.items() if "```console" in text}
+FILE = re.compile(r"[Ww]rite\s`(\S+)`:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COPIED = ("benchmarks", "data", "docs", "evalkit", "notebooks", "tests")
 BIN = Path(sys.executable).parent
 
-every_recipe = pytest.mark.parametrize("recipe", RECIPES.values(), ids=RECIPES)
+SLOW = ("A notebook",)
+every_recipe = pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(text, id=title, marks=[pytest.mark.slow] * (title in SLOW))
+        for title, text in RECIPES.items()
+    ],
+)
 
 
 @pytest.fixture
@@ -61,7 +69,8 @@ def follow(copy: Path, monkeypatch, command: str) -> str:
 
 
 def test_there_are_recipes_for_all_that_is_found():
-    for kind in ("restorer", "metric", "image set", "statistic", "notebook"):
+    kinds = ("restorer", "metric", "image set", "statistic", "notebook")
+    for kind in kinds:
         assert any(kind in title for title in RECIPES), kind
 
 
@@ -85,6 +94,7 @@ def test_one_file_is_found_runs_and_passes_the_tests_of_its_kind(
         follow(copy, monkeypatch, f"{ruff} format --check {added}")
 
 
+@pytest.mark.slow
 def test_a_notebook_without_a_rule_is_told_of(copy, monkeypatch):
     ((name, text),) = FILE.findall(RECIPES["A notebook"])
     text = text.replace('"after"', '"before"')
