@@ -1,34 +1,38 @@
 # From a clean clone, with Python 3.9 or newer and make: `make study`, `make test`.
 STUDY ?= study.yaml
-RUN := .venv/bin
+BIN := .venv/bin
 
-.PHONY: study test lab rate lint soak bench lock setup
+.PHONY: study test lab rate lint docs soak bench lock setup
 .DEFAULT_GOAL := study
 
 study: setup ## restore, measure, compare, report
-	@$(RUN)/evalkit study "$(STUDY)" $(if $(IMAGES),--images "$(IMAGES)") \
+	@$(BIN)/evalkit study "$(STUDY)" $(if $(IMAGES),--images "$(IMAGES)") \
 	  $(if $(PDF),--pdf)
 
 test: setup ## all tests but the long ones
-	@$(RUN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
+	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal
 
 lab: setup ## JupyterLab on the notebooks
-	@$(RUN)/jupyter lab --notebook-dir notebooks
+	@$(BIN)/jupyter lab --notebook-dir notebooks
 
 rate: setup ## blind rating of the latest run, one secret link per subject
-	@$(RUN)/evalkit rate
+	@$(BIN)/evalkit rate
 
 lint: .venv/ready-ci
-	@$(RUN)/ruff format --check .
-	@$(RUN)/ruff check .
-	@$(RUN)/mypy
-	@$(RUN)/nbstripout --verify notebooks/*.ipynb
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/nbstripout --verify notebooks/*.ipynb
+
+docs: .venv/ready-ci ## the site, of the run folder RUN, else of the set quick
+	@$(if $(RUN),,$(BIN)/evalkit study "$(STUDY)" --images quick)
+	@$(BIN)/python docs/build.py $(or $(RUN),$(or $(EVALKIT_RUNS),runs)/latest)
 
 soak: setup ## the long tests
-	@$(RUN)/python -m pytest -m soak --timeout 3600
+	@$(BIN)/python -m pytest -m soak --timeout 3600
 
 bench: setup ## ratios against named alternatives
-	@for file in benchmarks/[a-z]*.py; do $(RUN)/python "$$file"; done
+	@for file in benchmarks/[a-z]*.py; do $(BIN)/python "$$file"; done
 
 lock: setup ## every version anew, and how much they weigh
 	@.ci/lock

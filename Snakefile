@@ -8,6 +8,8 @@ import os
 import shlex
 from pathlib import Path
 
+from evalkit.study.parameters import declared_parameters
+
 NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 RUN_NOTEBOOK = shlex.join(config["run_notebook"])
 CONDITIONS = config["conditions"]  # file name -> condition
@@ -27,6 +29,15 @@ def parameters(**given):
     return shlex.quote(json.dumps({"run_dir": RUN, **given}, ensure_ascii=False))
 
 
+# a notebook whose metadata name those that it comes after gets its rule at the end
+def comes_after(path):
+    metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+    return metadata.get("evalkit", {}).get("after", [])
+
+
+ADDED = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb")) if comes_after(path)]
+
+
 wildcard_constraints:
     condition="[^/]+",
     network="[^/]+",
@@ -35,6 +46,7 @@ wildcard_constraints:
 rule study:
     input:
         "report.html",
+        expand("notebooks/{name}.ipynb", name=ADDED),
 
 
 rule environment:
@@ -244,3 +256,37 @@ rule verdict:
         "claims and report"
     shell:
         "exec {RUN_NOTEBOOK} 90_verdict {output[0]:q} {params.given}"
+
+
+def parameters_of(name):
+    offered = {
+        "images": config["images"],
+        "conditions": list(CONDITIONS.values()),
+        "repeats": config["repeats"],
+        "seed": config["seed"],
+    }
+    declared = declared_parameters(name)
+    return lambda _: parameters(**{k: offered[k] for k in declared if k in offered})
+
+
+for name in ADDED:
+
+    rule:
+        name:
+            f"added_{name}"
+        input:
+            expand(
+                "notebooks/{name}.ipynb", name=comes_after(NOTEBOOKS / f"{name}.ipynb")
+            ),
+        output:
+            f"notebooks/{name}.ipynb",
+        params:
+            step=name,
+            notebook=notebook(name),
+            given=parameters_of(name),
+            code=config["code"],
+            pdf=config["pdf"],
+        message:
+            "{params.step}"
+        shell:
+            "exec {RUN_NOTEBOOK} {params.step} {output:q} {params.given}"

@@ -11,7 +11,7 @@ from evalkit.paths import PACKAGE
 from evalkit.restorers.engines.torch import GPU_FILES
 
 ROWS = [
-    {"errors", "paths", "discover", "imports"},
+    {"errors", "paths", "discover", "imports", "texts"},
     {"downloads", "machine", "provenance", "tables"},
     {"images", "weights", "records"},
     {"faces", "features"},

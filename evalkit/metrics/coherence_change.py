@@ -20,7 +20,7 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 def coherence_change(
     output: Picture, source: Picture, mask: Mask | None = None
 ) -> float:
-    """Coherence of direction of the output less that of the source.
+    """Edges and strands that turned jagged (below 0) or straight: change of coherence.
 
     Returns
     -------

@@ -82,10 +82,11 @@ def colour_shift(output: Picture, source: Picture, mask: Mask | None = None) -> 
     return lab_shift(output, source, mask).distance
 
 
-def _part(name: str) -> Callable[..., float]:
+def _part(name: str, above: str) -> Callable[..., float]:
     def compute(output: Picture, source: Picture, mask: Mask | None = None) -> float:
         return float(getattr(lab_shift(output, source, mask), name))
 
+    compute.__doc__ = f"Shift of the mean colour in Lab's {name}: above 0 is {above}."
     return compute
 
 
@@ -107,8 +108,8 @@ ENTRIES = (
             citation=CITATION,
             needs="source",
             takes_mask=True,
-            compute=_part(part),
+            compute=_part(part, above),
         )
-        for part in LabShift._fields
+        for part, above in (("lightness", "brighter"), ("a", "redder"), ("b", "warmer"))
     ),
 )

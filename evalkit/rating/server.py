@@ -18,6 +18,7 @@ from evalkit.errors import EvalkitError, UnknownNameError
 from evalkit.rating._database import RatingsError
 from evalkit.rating.session import Session
 from evalkit.rating.store import Store
+from evalkit.texts import text, texts_of
 
 FOLDER = Path(__file__).parent
 
@@ -26,9 +27,8 @@ FILES = {
     "page.js": "text/javascript",
     "widget.js": "text/javascript",
     "widget.css": "text/css",
-    "labels.json": "application/json",
 }
-"""What the page is made of; ``page.html`` is at the root."""
+"""What the page is made of, beside its texts; ``page.html`` is at the root."""
 
 Params: TypeAlias = Mapping[str, str]
 Answer: TypeAlias = Callable[[Session, Params, bytes], Response]
@@ -61,23 +61,23 @@ def rating_app(
             try:
                 subject = store.subject_of(request.path_params["secret"])
                 if subject is None:
-                    return _refusal(404)
+                    return _refusal(404, request)
                 session = Session(store, subject, stimuli, published)
                 return answer(session, request.path_params, body)
             except UnknownNameError:
-                return _refusal(404)
+                return _refusal(404, request)
             except RatingsError as error:
                 print(f"evalkit: {error}", file=sys.stderr)
-                return _refusal(503)
+                return _refusal(503, request)
             except (EvalkitError, ValueError, RecursionError):
-                return _refusal(400)
+                return _refusal(400, request)
 
         async def endpoint(request: Request) -> Response:
             body = b""
             async for part in request.stream():
                 body += part
                 if len(body) > MAX_EVENT_BYTES:
-                    return _refusal(413)
+                    return _refusal(413, request)
             return await run_in_threadpool(respond, request, body)
 
         return Route("/r/{secret}/" + path, endpoint, methods=[method])
@@ -87,6 +87,7 @@ def rating_app(
             route("view", lambda session, _, __: _json(session.view())),
             route("event", _event, "POST"),
             route("stimulus/{name}", _stimulus),
+            route("labels.json", lambda *_: _json(dict(texts_of("rating")))),
             route("{file}", _file),
             route("", _file),
         ],
@@ -117,7 +118,7 @@ def _stimulus(session: Session, params: Params, _: bytes) -> Response:
 def _file(_: Session, params: Params, __: bytes) -> Response:
     name = params.get("file", "page.html")
     if name not in FILES:
-        return _refusal(404)
+        raise UnknownNameError("file", name, FILES)
     content = (FOLDER / name).read_bytes()
     return Response(content, media_type=FILES[name], headers=HEADERS)
 
@@ -126,18 +127,14 @@ def _json(view: dict[str, Any]) -> Response:
     return JSONResponse(view, headers=HEADERS)
 
 
-def _refusal(status: int) -> Response:
-    text = "This was not understood.\n"
-    if status >= 500:
-        text = (
-            "This cannot be kept just now. Tell whoever invited you, and try again.\n"
-        )
-    if status == 404:
-        text = (
-            "The link is wrong or has expired. Ask whoever invited you for another.\n"
-        )
-    return Response(text, status, media_type="text/plain", headers=HEADERS)
+def _refusal(status: int, request: Request) -> Response:
+    """A sentence, in Chinese to a browser that asks for it first."""
+    asked = request.headers.get("accept-language", "")
+    why = "store" if status >= 500 else "link" if status == 404 else "event"
+    sentence = text(f"rating.refused.{why}", "zh" if asked.startswith("zh") else "en")
+    return Response(f"{sentence}\n", status, media_type="text/plain", headers=HEADERS)
 
 
-async def _refused(_: Request, error: Exception) -> Response:
-    return _refusal(error.status_code if isinstance(error, HTTPException) else 500)
+async def _refused(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    return _refusal(status, request)

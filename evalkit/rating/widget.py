@@ -1,6 +1,5 @@
 """The rating screen in a notebook: a thin view of a session."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import traitlets
 
 from evalkit.errors import UnknownNameError
 from evalkit.rating.session import Session
+from evalkit.texts import texts_of
 
 FOLDER = Path(__file__).parent
 
@@ -25,8 +25,7 @@ class RatingWidget(anywidget.AnyWidget):
     labels = traitlets.Dict().tag(sync=True)
 
     def __init__(self, session: Session) -> None:
-        labels = json.loads((FOLDER / "labels.json").read_text(encoding="utf-8"))
-        super().__init__(labels=labels)
+        super().__init__(labels=texts_of("rating"))
         self._session = session
         self.on_msg(self._reply)
 

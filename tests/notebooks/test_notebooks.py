@@ -3,11 +3,13 @@
 import ast
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from evalkit.paths import SHIPPED
+from evalkit.paths import SHIPPED, runs_dir
+from evalkit.study import run_study
 
 NOTEBOOKS = sorted((SHIPPED / "notebooks").glob("*.ipynb"))
 MAX_LINES = 12
@@ -62,3 +64,46 @@ def test_a_styled_table_is_escaped(path):
         source = "".join(cell["source"])
         assert source.count(".style") == source.count('.style.format(escape="html")')
         assert "HTML(" not in source
+
+
+@pytest.fixture
+def planned_steps(album, tmp_path, monkeypatch) -> str:
+    """What Snakemake would run of a study with experiments of every notebook."""
+    file = tmp_path / "all.yaml"
+    file.write_text(
+        "name: all\nconditions: [lanczos]\n"
+        "experiments: [batch, stability, budget, concurrency, backends]\n",
+        encoding="utf-8",
+    )
+    commands = []
+
+    def stop(command, **_):
+        commands.append(command)
+        raise InterruptedError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("evalkit.study.launch.subprocess.Popen", stop)
+        with pytest.raises(InterruptedError):
+            run_study(file, images=str(album), say=lambda _: None)
+    run = next(iter(runs_dir().glob("all*")))
+    done = subprocess.run(
+        [*commands[0], "--dry-run", "--printshellcmds"],
+        cwd=run,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def test_every_notebook_has_a_rule_in_the_graph(planned_steps):
+    left_out = [
+        p.stem for p in NOTEBOOKS if f" {p.stem} notebooks/" not in planned_steps
+    ]
+    # one without a number is for people to play with
+    assert [name for name in left_out if name[0].isdecimal()] == [], (
+        "write a rule in the Snakefile, or in the notebook's metadata which it comes "
+        'after: {"evalkit": {"after": ["60_compare"]}}'
+    )

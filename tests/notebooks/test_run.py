@@ -11,14 +11,11 @@ from skimage import data
 
 from evalkit.images import write_image
 from evalkit.paths import SHIPPED
+from evalkit.study import declared_parameters
 from evalkit.study.experiment import asked_for, names_by_notebook
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
 OF_30_COST = names_by_notebook(asked_for())["30_cost"]
-TAKES_IMAGES = {
-    *("10_images", "20_restore", "30_cost", "40_stability", "50_backends"),
-    *("60_compare", "70_rate"),
-}
 SLOW = {"20_restore", "30_cost", "40_stability", "50_backends"}
 SLOW |= {"60_compare", "70_rate"}
 NOTEBOOKS = [
@@ -53,7 +50,8 @@ def outputs(folder: Path) -> str:
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS)
 def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
-    arguments = ["-p", "images", str(album)] if notebook.stem in TAKES_IMAGES else []
+    takes_images = "images" in declared_parameters(notebook.stem)
+    arguments = ["-p", "images", str(album)] if takes_images else []
     if notebook.stem == "50_backends":
         arguments += ["-p", "network", "realesrgan-animevideo-x4"]
         arguments += ["-p", "longest_px", "40"]

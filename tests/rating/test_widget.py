@@ -1,6 +1,5 @@
 """The notebook's view of a session: what it says, and what it does not."""
 
-import json
 import re
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import pytest
 import evalkit.rating.widget
 from evalkit.rating import Session, Store
 from evalkit.rating.widget import RatingWidget
+from evalkit.texts import texts_of
 
 FOLDER = Path(evalkit.rating.widget.__file__).parent
-LABELS = json.loads((FOLDER / "labels.json").read_text(encoding="utf-8"))
+LABELS = texts_of("rating")
 
 
 @pytest.fixture
@@ -55,26 +55,6 @@ def test_the_synced_state_is_code_and_labels_only(session):
     assert not any(
         word in text for word in ("sharp-x4", "soft-x2", "bicubic", "photo-")
     )
-
-
-@pytest.mark.parametrize("key", LABELS)
-def test_every_label_is_there_in_both_languages(key):
-    english, chinese = LABELS[key]["en"], LABELS[key]["zh"]
-    assert set(LABELS[key]) == {"en", "zh"}
-    assert english
-    assert chinese
-    fields = r"{\w+}"
-    assert set(re.findall(fields, english)) == set(re.findall(fields, chinese))
-    if key != "language":  # which names the other one
-        assert re.search("[\u4e00-\u9fff]", chinese)
-        assert english.isascii() or "…" in english or "−" in english
-
-
-@pytest.mark.parametrize("key", LABELS)
-def test_no_label_is_unused(key):
-    script = (FOLDER / "widget.js").read_text(encoding="utf-8")
-    family = key.partition(".")[0]
-    assert re.search(f'"{re.escape(key)}"|`{family}\\.\\$|"{family}\\."', script)
 
 
 @pytest.mark.parametrize("name", ["widget.js", "page.js", "widget.css", "page.html"])

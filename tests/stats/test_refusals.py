@@ -1,5 +1,8 @@
 """What no statistic takes: text for numbers, text for truths, settings out of range."""
 
+import inspect
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -25,18 +28,29 @@ CHOICES = pd.DataFrame(
     ],
     columns=["subject", "source", "winner", "loser", "tied"],
 )
-OF_SCORES = {
-    "mos": stats.mean_opinion_scores,
-    "pairs": stats.compare_conditions,
-    "paired": stats.paired_differences,
-    "p910": stats.p910,
-    "alpha": stats.krippendorff_alpha,
-    "icc": stats.icc,
-    "retest": stats.retest,
-    "screen": stats.screen,
-    "spread": stats.spread_of,
-}
-OF_CHOICES = {"strengths": stats.bradley_terry, "wins": stats.win_matrix}
+
+
+def statistics_of(table: str) -> dict[str, Callable]:
+    """Those whose first parameter is a table of that name, by name."""
+    functions = {n: getattr(stats, n) for n in dir(stats)}
+    return {
+        name: function
+        for name, function in functions.items()
+        if inspect.isfunction(function)
+        and [*inspect.signature(function).parameters][:1] == [table]
+    }
+
+
+OF_SCORES = statistics_of("ratings")
+OF_CHOICES = statistics_of("choices")
+
+
+def test_the_statistics_of_scores_and_choices_are_found():
+    assert OF_CHOICES.keys() >= {"bradley_terry", "win_matrix"}
+    assert OF_SCORES.keys() >= {
+        *("mean_opinion_scores", "compare_conditions", "paired_differences", "p910"),
+        *("krippendorff_alpha", "icc", "retest", "screen", "spread_of"),
+    }
 
 
 @pytest.mark.parametrize("score", ["good", "4", True, np.inf, -np.inf, 1 + 1j, [3]])

@@ -1,6 +1,7 @@
 """``evalkit study`` from a file to a report, killed and gone on with."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -77,6 +78,8 @@ def test_a_study_is_made_then_nothing_then_only_what_is_new_or_rated(
     assert "new" in (run / "tables" / "images.csv").read_text(encoding="utf-8")
     pdfs = {pdf.stem for pdf in run.glob("figures/*.pdf")}
     assert pdfs == {png.stem for png in run.glob("figures/*.png")}
+    if folder := os.environ.get("EVALKIT_KEEP_RUN"):  # CI makes the site of it
+        shutil.copytree(run, folder)
 
     def changed_at() -> dict[str, float]:
         files = [*(run / "notebooks").iterdir(), run / "report.html"]

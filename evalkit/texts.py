@@ -1,0 +1,70 @@
+"""What people read on pages and screens, English and Chinese: ``data/texts.json``.
+
+Messages of commands and notebooks are English and stand where they are used.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Literal, TypeAlias
+
+from evalkit.errors import UnknownNameError
+from evalkit.paths import data_file
+
+Language: TypeAlias = Literal["en", "zh"]
+
+Texts: TypeAlias = Mapping[str, Mapping[Language, str]]
+"""By key and language; ``{name}`` stands for a value."""
+
+
+def text(key: str, language: Language, **values: object) -> str:
+    """One text, with its values filled in.
+
+    Parameters
+    ----------
+    key
+        The page, a dot, the key on that page: ``rating.progress``.
+    language
+        ``en`` or ``zh``.
+    **values
+        What the text names in braces.
+
+    Raises
+    ------
+    UnknownNameError
+        No such text.
+
+    Examples
+    --------
+    >>> text("rating.progress", "zh", done=3, total=25)
+    '已完成 3 / 25'
+
+    """
+    page, _, name = key.partition(".")
+    texts = texts_of(page)
+    if name not in texts:
+        raise UnknownNameError("text", key, [f"{page}.{known}" for known in texts])
+    return texts[name][language].format(**values)
+
+
+def texts_of(page: str) -> Texts:
+    """All texts of a page, for a script that fills them in by itself.
+
+    Raises
+    ------
+    UnknownNameError
+        No such page.
+
+    """
+    pages = _catalogue()
+    if page not in pages:
+        raise UnknownNameError("page of texts", page, pages)
+    return pages[page]
+
+
+@cache
+def _catalogue() -> dict[str, Texts]:
+    catalogue: dict[str, Texts] = json.loads(
+        data_file("texts.json").read_text(encoding="utf-8")
+    )
+    return catalogue

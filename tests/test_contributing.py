@@ -1,0 +1,114 @@
+"""CONTRIBUTING.md, followed to the letter: each recipe in a copy of the project."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from evalkit.paths import CLONE
+
+pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
+
+PAGE = (CLONE / "CONTRIBUTING.md").read_text(encoding="utf-8") if CLONE else ""
+SECTIONS = {
+    section.partition("\n")[0]: section
+    for section in re.split(r"^## ", PAGE, flags=re.MULTILINE)[1:]
+}
+RECIPES = {title: text for title, text in SECTIONS.items() if "```console" in text}
+FILE = re.compile(r"[Ww]rite\s`(\S+)`:\n\n```\w+\n(.*?)^```", re.DOTALL | re.MULTILINE)
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
+COPIED = ("benchmarks", "data", "docs", "evalkit", "notebooks", "tests")
+BIN = Path(sys.executable).parent
+
+SLOW = ("A notebook",)
+every_recipe = pytest.mark.parametrize(
+    "recipe",
+    [
+        pytest.param(text, id=title, marks=[pytest.mark.slow] * (title in SLOW))
+        for title, text in RECIPES.items()
+    ],
+)
+
+
+@pytest.fixture
+def copy(tmp_path) -> Path:
+    """The project, without what only a run or a build leaves there."""
+    folder = tmp_path / "clone"
+    folder.mkdir()
+    junk = shutil.ignore_patterns("__pycache__", "_build", "*.png", ".*")
+    for name in COPIED:
+        shutil.copytree(CLONE / name, folder / name, ignore=junk)
+    for file in CLONE.iterdir():
+        if file.is_file():
+            shutil.copy(file, folder)
+    return folder
+
+
+def files(folder: Path) -> set[Path]:
+    return {file for file in folder.rglob("*") if file.is_file()}
+
+
+def follow(copy: Path, monkeypatch, command: str) -> str:
+    """What a command of the page prints, in the copy."""
+    monkeypatch.setenv("PYTHONPATH", str(copy))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    program, *arguments = shlex.split(command)
+    program = str(BIN / Path(program).name)
+    if arguments[:2] == ["-m", "pytest"]:
+        arguments += ["-p", "no:cacheprovider"]
+    done = subprocess.run(
+        [program, *arguments], cwd=copy, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_there_are_recipes_for_all_that_is_found():
+    kinds = ("restorer", "metric", "image set", "statistic", "notebook")
+    for kind in kinds:
+        assert any(kind in title for title in RECIPES), kind
+
+
+@every_recipe
+def test_one_file_is_found_runs_and_passes_the_tests_of_its_kind(
+    recipe, copy, monkeypatch
+):
+    before = files(copy)
+    for name, text in FILE.findall(recipe):
+        (copy / name).write_text(text, encoding="utf-8")
+    (added,) = files(copy) - before
+    commands = [c for block in CONSOLE.findall(recipe) for c in block.splitlines()]
+    for command in commands:
+        printed = follow(copy, monkeypatch, command)
+        if "pytest" in command:  # the tests ran on the new file, and passed
+            assert re.search(r"\d+ passed", printed), printed
+            assert "failed" not in printed
+    assert sum("pytest" in command for command in commands) >= 1
+    if (ruff := BIN / "ruff").is_file():  # of requirements-ci.lock
+        follow(copy, monkeypatch, f"{ruff} check {added}")
+        follow(copy, monkeypatch, f"{ruff} format --check {added}")
+
+
+@pytest.mark.slow
+def test_a_notebook_without_a_rule_is_told_of(copy, monkeypatch):
+    ((name, text),) = FILE.findall(RECIPES["A notebook"])
+    text = text.replace('"after"', '"before"')
+    (copy / name).write_text(text, encoding="utf-8")
+    with pytest.raises(AssertionError, match=r"write a rule in the Snakefile.*"):
+        follow(copy, monkeypatch, "python -m pytest -q tests/notebooks -k has_a_rule")
+
+
+def test_a_commit_is_checked_by_make_lint_and_by_nothing_else():
+    config = CLONE / ".pre-commit-config.yaml"
+    hooks = yaml.safe_load(config.read_text(encoding="utf-8"))["repos"]
+    (hook,) = [hook for repo in hooks for hook in repo["hooks"]]
+    assert hook["entry"] == "make lint"  # one list of checks, that of the Makefile
+    assert not hook["pass_filenames"]
+    assert "files" not in hook
+    if (pre_commit := BIN / "pre-commit").is_file():  # of requirements-ci.lock
+        subprocess.run([pre_commit, "validate-config", config], check=True)

@@ -1,0 +1,63 @@
+"""The site: its pictures are those of today's house, and its links are checked."""
+
+import re
+import runpy
+
+import pytest
+
+from evalkit.paths import CLONE
+
+pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
+
+HOUSE = runpy.run_path(str(CLONE / "docs" / "house.py")) if CLONE else {}
+BUILD = runpy.run_path(str(CLONE / "docs" / "build.py")) if CLONE else {}
+
+
+@pytest.mark.parametrize("name", HOUSE.get("PICTURES", {}))
+def test_a_picture_is_drawn_of_what_is_there(name):
+    drawn = (CLONE / "docs" / name).read_text(encoding="utf-8")
+    assert drawn == HOUSE["PICTURES"][name](), "run `python docs/house.py`"
+
+
+def test_every_process_of_the_picture_names_files_that_are_there():
+    text = " ".join([*(place for _, place, *_ in HOUSE["PROCESSES"]), HOUSE["BESIDE"]])
+    places = re.findall(r"[\w./]+(?:\.py|/)|Makefile|Snakefile", text)
+    assert len(places) > len(HOUSE["PROCESSES"])
+    for place in places:
+        folders = (CLONE, CLONE / "evalkit")
+        assert any((folder / place).exists() for folder in folders), place
+
+
+@pytest.mark.parametrize(
+    ("link", "said"),
+    [
+        ('<a href="other.html#place">', None),
+        ('<a href="other.html#nowhere">', "no such place"),
+        ('<a href="gone.html">', "no such file"),
+        ('<a href="#here">', "no such place"),
+        ('<a href="https://example.org/">', None),
+        ('<script src="https://example.org/a.js">', "loads https://example.org/a.js"),
+        ('<link href="https://example.org/a.css">', "loads https://example.org/a.css"),
+        ('<img src="gone.png">', "no such file"),
+    ],
+)
+def test_a_broken_link_and_what_comes_from_elsewhere_are_told(tmp_path, link, said):
+    (tmp_path / "other.html").write_text('<p id="place">', encoding="utf-8")
+    (tmp_path / "index.html").write_text(link, encoding="utf-8")
+    wrong = BUILD["broken_links"](tmp_path)
+    assert len(wrong) == (said is not None)
+    assert all(said in sentence for sentence in wrong)
+
+
+def test_every_room_has_a_page_with_what_it_offers():
+    page = BUILD["reference_page"]("stats")
+    assert ".. autofunction:: mean_opinion_scores" in page
+    assert ".. autoclass:: BradleyTerry" in page
+    assert "_" not in {line.rpartition(" ")[2][:1] for line in page.splitlines()}
+    assert ".. autofunction:: psnr" in BUILD["reference_page"]("metrics")
+    assert ".. autoclass:: Monitor" in BUILD["reference_page"]("profiling")
+
+
+def test_without_a_finished_run_it_says_how_to_make_one(tmp_path):
+    with pytest.raises(SystemExit, match=r"found none in .*make study IMAGES=quick"):
+        BUILD["main"](tmp_path)
