@@ -163,10 +163,10 @@ def test_the_key_of_its_records_follows_its_code(guest, changed):
 
 
 def test_the_key_follows_the_plan_where_the_class_is_of_evalkit(site):
-    text = RESTORER.replace("build=Same", "build=partial(Interpolation)").replace(
+    text = RESTORER.replace("build=Same", "build=partial(Enlargement)").replace(
         "from guest._core import as_it_is",
         "from functools import partial\n"
-        "from evalkit.restorers.classical import Interpolation",
+        "from evalkit.restorers.classical import Enlargement",
     )
     install(
         site, "guest", {"same": text}, [("evalkit.restorers", "same", "guest.same")]

@@ -23,7 +23,7 @@ from evalkit.article._register import (
     read_claims,
 )
 from evalkit.article._summary import summarise_article
-from evalkit.article.published import ARTICLE
+from evalkit.article.comparison import ARTICLE
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.study.published import PublishedComparison, published
 from evalkit.study.run_folder import SQLITE

@@ -299,8 +299,7 @@ class Restorer(ABC):
     ) -> list[Restored]:
         """Restore several pictures, at once where the restorer can.
 
-        Progress counts pictures, of which those that go together end together. The
-        rest is as in `restore`.
+        Progress counts pictures; those of a group end together. Else as in `restore`.
         """
         groups: dict[object, list[int]] = {}
         for index, image in enumerate(images):

@@ -9,7 +9,7 @@ import pytest
 
 from evalkit import discover
 from evalkit.article import Evaluator, claims_of, evaluate, evaluators, load_claims
-from evalkit.article.published import folder_route
+from evalkit.article.comparison import folder_route
 from evalkit.comparisons.scores import _with_claims
 from evalkit.errors import EvalkitError, TableError
 from evalkit.experiments import summarise_floors

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evalkit import faces
-from evalkit.article.published import ARTICLE
+from evalkit.article.comparison import ARTICLE
 from evalkit.features import _scene
 from evalkit.images import picture_files, read_image, resize
 from evalkit.records import code_digest
