@@ -14,9 +14,8 @@ NOTEBOOKS = Path(workflow.basedir) / "notebooks"
 RUN_NOTEBOOK = shlex.join(config["run_notebook"])
 CONDITIONS = config["conditions"]  # file name -> condition
 RUN = os.getcwd()
-EXPERIMENTS = config["experiments"]  # notebook -> those that the study asks for
-PARAMETERS = config["parameters"]  # notebook -> what they make of its parameters
-NETWORKS = ["realesrgan-x4plus", "gpen-512"] if EXPERIMENTS["50_backends"] else []
+ASKED = config["experiments"]  # of each notebook of experiments
+NETWORKS = ["realesrgan-x4plus", "gpen-512"]
 
 
 # no path of the reader's is a file of a rule, and none stands in a plain parameter:
@@ -114,8 +113,8 @@ rule cost:
             condition=CONDITIONS[w.condition],
             repeats=config["repeats"],
             seed=config["seed"],
-            experiments=EXPERIMENTS["30_cost"],
-            **PARAMETERS["30_cost"],
+            experiments=ASKED["30_cost"]["experiments"],
+            **ASKED["30_cost"]["parameters"],
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
@@ -139,7 +138,7 @@ rule stability:
             images=config["images"],
             condition=CONDITIONS[w.condition],
             seed=config["seed"],
-            **PARAMETERS["40_stability"],
+            **ASKED["40_stability"]["parameters"],
         ),
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
@@ -166,7 +165,7 @@ rule backends:
             repeats=config["repeats"],
             seed=config["seed"],
             longest_px=0 if config["has_cuda"] else 96,
-            **PARAMETERS["50_backends"],
+            **ASKED["50_backends"]["parameters"],
         ),
         code=config["code"],
         pdf=config["pdf"],
@@ -241,9 +240,11 @@ rule verdict:
         "notebooks/60_compare.ipynb",
         "notebooks/80_scores.ipynb",
         expand("notebooks/40_stability-{condition}.ipynb", condition=CONDITIONS)
-        if EXPERIMENTS["40_stability"]
+        if ASKED["40_stability"]["experiments"]
         else [],
-        expand("notebooks/50_backends-{network}.ipynb", network=NETWORKS),
+        expand("notebooks/50_backends-{network}.ipynb", network=NETWORKS)
+        if ASKED["50_backends"]["experiments"]
+        else [],
     output:
         "notebooks/90_verdict.ipynb",
         "tables/verdicts.csv",

@@ -47,10 +47,9 @@ def taken_apart(code: str) -> list[str]:
         match node:
             case ast.Call(func=ast.Attribute(attr=name)) if name in APART:
                 is_it = NAMES.search(text)
-            case ast.Compare(
-                left=ast.Constant(value=str()), ops=[ast.In() | ast.NotIn()]
-            ):
-                is_it = NAMES.fullmatch(ast.unparse(node.comparators[0]))
+            case ast.Compare(left=ast.Constant(value=str()), ops=[how]):
+                right = ast.unparse(node.comparators[0])
+                is_it = isinstance(how, ast.In | ast.NotIn) and NAMES.fullmatch(right)
             case ast.Constant(value="@"):
                 is_it = id(node) not in composed
             case _:

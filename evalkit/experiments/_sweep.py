@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -98,9 +97,8 @@ def summarise_experiments(run: Run) -> pd.DataFrame:
                 settings = parse_condition(row["condition"])
                 settings.pop(entry.setting, None)
                 row["base_condition"] = condition_name(**settings)
-        rows.append((_order(row), row))
-    rows.sort(key=itemgetter(0))
-    return run.keep(EXPERIMENTS, [row for _, row in rows])
+        rows.append(row)
+    return run.keep(EXPERIMENTS, sorted(rows, key=_order))
 
 
 def _spread_of(

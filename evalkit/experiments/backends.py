@@ -278,8 +278,8 @@ def _set_against(rows: list[Row]) -> None:
     peers = _peers(timed)
     for row in timed:
         # ncnn's precision is told in several words, that of the storage first
-        words = (row["precision"].split()[0], "fp32")
-        for peer in [p for w in words if (p := peers.get((row["reference"], w)))][:1]:
+        own = peers.get((row["reference"], row["precision"].split()[0]))
+        if peer := own or peers.get((row["reference"], "fp32")):
             row["against"] = f"{peer['condition']} of {peer['source']}"
             row["speed_up"] = peer["wall_time_s"] / row["wall_time_s"]
             saved = 1 - row["memory_mib"] / peer["memory_mib"]
@@ -297,18 +297,13 @@ def _measure(
     return newest(run, *NAMES)
 
 
-def _read(run: Run) -> pd.DataFrame:
-    """The table is written when it is measured: it holds what was not timed, too."""
-    return run.read(BACKENDS)
-
-
 ENTRIES = (
     Experiment(
         name="backends",
         records=NAMES,
         values=(1,),
         measure=_measure,
-        summarise=_read,
+        summarise=lambda run: run.read(BACKENDS),  # written when it is measured
         table=BACKENDS,
         draw=lambda _, table: figures.backends(table),
         figure="backends",

@@ -151,10 +151,10 @@ def _attempt(
 ) -> str:
     """Run one cell beside a balloon; what names memory as its reason is ``oom``."""
 
-    def keep(record: dict[str, Any]) -> None:
+    def keep(run: Run, record: dict[str, Any]) -> None:
         if record["outcome"] in ("error", "crash") and is_starved(record["error"]):
             record["outcome"] = "oom"
-        keep_new(what.run, record)
+        keep_new(run, record)
 
     with balloon(what.arguments["budget_mib"], what.device):
         return attempt(what, row, key, there, keep=keep)

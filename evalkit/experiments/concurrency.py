@@ -95,7 +95,7 @@ def _run_group(
     ) -> list[dict[str, Any]]:
         kept = list[dict[str, Any]]()
 
-        def keep(record: dict[str, Any]) -> None:
+        def keep(_: Run, record: dict[str, Any]) -> None:
             if record["outcome"] == INTERRUPTED:  # whatever comes takes its place
                 record |= {"run": 1, "phase": "cold"}
             kept.append(record | {"instance": number + 1})

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -72,23 +71,17 @@ def measure_stability(
         runs=range(1, n_runs + 1),
         arguments=arguments,
     )
-    images = choose(images, n_sources, seed)
-    return compute(what, images, say, partial(_go_on, is_fresh=fresh))
+    return compute(what, choose(images, n_sources, seed), say, _go_on)
 
 
 def _go_on(
-    what: Measurement,
-    row: Mapping[str, Any],
-    key: str,
-    there: pd.DataFrame,
-    *,
-    is_fresh: bool,
+    what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
 ) -> str:
     """Run what is missing of one cell, after a failure on in a new process."""
     facts, outcomes = what.facts(row, key), Counter[str]()
     missing = sorted({*what.runs} - set(there["run"]))
     while missing:
-        runs = missing[:1] if is_fresh else missing
+        runs = missing[:1] if what.experiment == FRESH else missing
         kept: list[Any] = []
 
         def take(columns: dict[str, Any], kept: list[Any] = kept) -> None:

@@ -17,9 +17,6 @@ from evalkit.tables import INTERRUPTED
 TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
 
-Keep = Callable[[dict[str, Any]], None]
-"""Takes a record, all its columns that are known."""
-
 
 def keep_new(run: Run, record: Mapping[str, Any]) -> None:
     """Put a record on the disk, unless it is there."""
@@ -33,7 +30,7 @@ def attempt(
     key: str,
     there: pd.DataFrame,
     *,
-    keep: Keep | None = None,
+    keep: Callable[[Run, dict[str, Any]], None] = keep_new,
     **arguments: Any,
 ) -> str:
     """Run one cell; keep each run's record as it ends.
@@ -47,7 +44,7 @@ def attempt(
     there
         The records of the cell that are there.
     keep
-        In place of `keep_new`.
+        Takes each record.
     **arguments
         Of the measurement's function, more than the measurement's own.
 
@@ -62,18 +59,12 @@ def attempt(
     shown = _shown(what.run, facts) if target and len(there) else None
     runs: list[dict[str, Any]] = []
 
-    def keep_columns(columns: dict[str, Any]) -> None:
-        if keep:
-            keep(facts | columns)
-        else:
-            keep_new(what.run, facts | columns)
-
     def take(columns: dict[str, Any]) -> None:
         runs.append(columns)
         if shown and shown != (key, columns["output_sha256"]):
             # made anew, and not the picture that the records would tell of
             columns = columns | {"run": columns["run"] + int(there["run"].max())}
-        keep_columns(columns)
+        keep(what.run, facts | columns)
 
     if target is None:
         ended = start(what, row, take, **arguments)
@@ -96,7 +87,7 @@ def attempt(
         phases = [run["phase"] for run in runs], there["phase"].tolist()
         n_warm = max(phase.count("warm") for phase in phases)
         failed = {"run": n_warm + 1, "phase": "warm" if any(phases) else "cold"}
-        keep_columns({**ended, **failed, "output": None})
+        keep(what.run, {**facts, **ended, **failed, "output": None})
     return in_short(ended)
 
 

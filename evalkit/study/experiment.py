@@ -126,20 +126,15 @@ def of_records() -> Mapping[str, Experiment]:
     return {name: entry for entry in experiments().values() for name in entry.names}
 
 
-def names_by_notebook(names: Sequence[str]) -> dict[str, list[str]]:
-    """Those of the experiments that each notebook measures, in alphabetical order."""
-    by_notebook: dict[str, list[str]] = {}
+def by_notebook(names: Sequence[str], repeats: int) -> dict[str, dict[str, Any]]:
+    """What a study of these experiments asks of each notebook that measures some.
+
+    ``experiments`` are those it measures, in alphabetical order; ``parameters`` what
+    they make of its parameters.
+    """
+    asked: dict[str, dict[str, Any]] = {}
     for name, entry in sorted(experiments().items()):
-        by_notebook.setdefault(entry.notebook, []).extend([name] * (name in names))
-    return by_notebook
-
-
-def notebook_parameters(
-    names: Sequence[str], repeats: int
-) -> dict[str, dict[str, Any]]:
-    """What a study of these experiments gives their notebooks, by notebook."""
-    given: dict[str, dict[str, Any]] = {}
-    for name, entry in experiments().items():
-        parameters = entry.parameters(repeats if name in names else 0)
-        given.setdefault(entry.notebook, {}).update(parameters)
-    return given
+        of = asked.setdefault(entry.notebook, {"experiments": [], "parameters": {}})
+        of["experiments"] += [name] * (name in names)
+        of["parameters"] |= entry.parameters(repeats if name in names else 0)
+    return asked

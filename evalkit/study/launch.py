@@ -36,7 +36,7 @@ from evalkit.study.config import (
     resolve_study,
     write_study,
 )
-from evalkit.study.experiment import names_by_notebook, notebook_parameters
+from evalkit.study.experiment import by_notebook
 from evalkit.study.notebooks import FIRST_STEP, point_latest
 from evalkit.study.progress import FILE, LOG, TOLD, follow
 from evalkit.study.rating import ratings_digest
@@ -260,8 +260,7 @@ def _snakemake(
         "conditions": {step_name(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
-        "experiments": names_by_notebook(study.experiments),
-        "parameters": notebook_parameters(study.experiments, int(study.repeats)),
+        "experiments": by_notebook(study.experiments, int(study.repeats)),
         "random": [
             step_name(name) for name in study.conditions if _is_random(weights[name])
         ],

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,15 +16,8 @@ from evalkit.study.measurement import Measurement
 from evalkit.study.progress import tell
 from evalkit.tables import FAILURES
 
-
-class Compute(Protocol):
-    """Computes one cell, keeps its records, returns its outcome in a line."""
-
-    def __call__(
-        self, what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
-    ) -> str:
-        """See `evalkit.study.attempt.attempt`."""
-        ...
+Compute = Callable[[Measurement, Mapping[str, Any], str, pd.DataFrame], str]
+"""Computes one cell, keeps its records, returns its outcome: see `attempt`."""
 
 
 def compute(

@@ -13,9 +13,8 @@ from evalkit.figures import sweeps
 from evalkit.study.config import read_study
 from evalkit.study.experiment import (
     asked_for,
+    by_notebook,
     experiments,
-    names_by_notebook,
-    notebook_parameters,
     of_records,
 )
 from evalkit.study.run_folder import open_run
@@ -66,7 +65,7 @@ def test_a_file_is_an_experiment_that_is_run_summarised_drawn_and_floored(
     )
     names = read_study(file).experiments
     assert names == ["darkness"]
-    assert names_by_notebook(names)["30_cost"] == names
+    assert by_notebook(names, 1)["30_cost"]["experiments"] == names
 
     run = open_run(str(tmp_path / "run"))
     images = run.images(str(album))
@@ -92,12 +91,13 @@ def test_every_experiment_says_all_of_itself():
 
 
 def test_a_study_gives_notebooks_what_its_experiments_make_of_their_parameters():
-    given = notebook_parameters(["stability"], 7)["40_stability"]
+    given = by_notebook(["stability"], 7)["40_stability"]["parameters"]
     assert (given["n_runs"], given["n_fresh"]) == (7, 7)
     assert given["with_budget"] is False
     assert given["instances"] == []
-    assert set(names_by_notebook([])) == {"30_cost", "40_stability", "50_backends"}
-    assert names_by_notebook(asked_for())["50_backends"] == ["backends"]
+    asked = by_notebook(asked_for(), 7)
+    assert set(asked) == {"30_cost", "40_stability", "50_backends"}
+    assert asked["50_backends"]["experiments"] == ["backends"]
 
 
 def test_settings_are_varied_by_their_column_and_not_by_their_name(album, tmp_path):

@@ -13,7 +13,7 @@ from evalkit.experiments._sources import resized
 from evalkit.images import read_image
 from evalkit.paths import SHIPPED
 from evalkit.study import restore
-from evalkit.study.experiment import asked_for, names_by_notebook
+from evalkit.study.experiment import asked_for, by_notebook
 from evalkit.study.run_folder import open_run
 
 ANIME = "realesrgan-animevideo-x4"
@@ -120,7 +120,7 @@ def test_every_experiment_is_named_in_the_notebook_that_offers_them():
     notebook = (SHIPPED / "notebooks" / "30_cost.ipynb").read_text(encoding="utf-8")
     assert [
         name
-        for name in names_by_notebook(asked_for())["30_cost"]
+        for name in by_notebook(asked_for(), 1)["30_cost"]["experiments"]
         if f"`{name}`" not in notebook
     ] == []
 

@@ -12,10 +12,10 @@ from skimage import data
 from evalkit.images import write_image
 from evalkit.paths import SHIPPED
 from evalkit.study import declared_parameters
-from evalkit.study.experiment import asked_for, names_by_notebook
+from evalkit.study.experiment import asked_for, by_notebook
 
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
-OF_30_COST = names_by_notebook(asked_for())["30_cost"]
+OF_30_COST = by_notebook(asked_for(), 1)["30_cost"]["experiments"]
 SLOW = {"20_restore", "30_cost", "40_stability", "50_backends"}
 SLOW |= {"60_compare", "70_rate"}
 NOTEBOOKS = [

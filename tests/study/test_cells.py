@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from evalkit import study
-from evalkit.experiments import summarise_memory
+from evalkit.experiments import measure_cost, summarise_cost, summarise_memory
 from evalkit.images import write_image
 from evalkit.profiling import nvml
 from evalkit.profiling.isolation import run_cell
@@ -134,7 +134,7 @@ def test_the_cost_has_the_utilisation_and_energy_of_the_whole_series(run):
         )
     ]
     run.records.append(rows)
-    (row,) = study.summarise_cost(run).to_dict("records")
+    (row,) = summarise_cost(run).to_dict("records")
     assert row["gpu_busy_percent"] == 40
     assert row["mean_power_w"] == 200
     assert row["energy_j"] == 200 * 3  # the median run of 2 s and 4 s
@@ -158,7 +158,7 @@ def test_the_context_is_read_after_the_first_run(monkeypatch):
     @contextmanager
     def loaded(_condition, **_):
         yield (
-            SimpleNamespace(plan=plan_restorer("lanczos")),
+            SimpleNamespace(plan=plan_restorer("lanczos"), restore=None),
             meter,
             {"load_time_s": 1.0},
         )
@@ -208,8 +208,8 @@ def test_nothing_is_timed_beside_others_unless_it_is_allowed(run, album, monkeyp
     images, told = run.images(str(album)), []
     assert len(study.restore(run, "lanczos", images, say=told.append)) == 2
     with pytest.raises(GpuBusyError, match="4000001"):
-        study.measure_cost(run, "lanczos", images, repeats=1, say=told.append)
+        measure_cost(run, "lanczos", images, repeats=1, say=told.append)
     busy = replace(run, allow_busy=True)
-    found = study.measure_cost(busy, "lanczos", images, repeats=1, say=told.append)
+    found = measure_cost(busy, "lanczos", images, repeats=1, say=told.append)
     assert list(found["outcome"]) == ["ok", "ok"]
     assert any("4000001" in line for line in told)

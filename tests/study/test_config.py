@@ -9,7 +9,7 @@ from evalkit.errors import StudyError
 from evalkit.paths import SHIPPED, runs_dir
 from evalkit.study import Study, read_study, resolve_study
 from evalkit.study.config import Rating, check_owner, write_study
-from evalkit.study.experiment import asked_for, names_by_notebook
+from evalkit.study.experiment import asked_for, by_notebook
 
 
 def study_file(folder: Path, text: str) -> Path:
@@ -194,7 +194,7 @@ def test_what_is_wrong_is_said_in_our_words(tmp_path, text, said):
     assert not OF_PYDANTIC.search(str(caught.value))
 
 
-OF_30_COST = names_by_notebook(asked_for())["30_cost"]
+OF_30_COST = by_notebook(asked_for(), 1)["30_cost"]["experiments"]
 VALUES_OF_ALL_KINDS = ["-1", "0", "true", "null", "1.5", ".inf", "x", "[]", "{}"]
 VALUES_OF_ALL_KINDS += ["[[1]]", "{a: 1}", "2020-01-01", "!!binary aGk=", "''", "1e400"]
 

@@ -11,9 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evalkit import study
 from evalkit.errors import StudyError
-from evalkit.experiments import measure_cost, measure_stability, summarise_cost
+from evalkit.experiments import (
+    measure_concurrency,
+    measure_cost,
+    measure_stability,
+    summarise_cost,
+    summarise_stability,
+)
 from evalkit.images import write_image
 from evalkit.paths import file_name
 from evalkit.provenance import machine
@@ -150,7 +155,7 @@ def test_a_series_goes_on_after_a_kill_and_fills_the_gap_next_time(run, album, p
         3: "ok",
         4: "ok",
     }
-    row = study.summarise_stability(run).iloc[0]
+    row = summarise_stability(run).iloc[0]
     assert row["n_runs"] == 3
     assert row["failure_rate"] == 0
     found = measure_stability(run, "lanczos", images, n_runs=4, say=str)
@@ -162,7 +167,7 @@ def test_of_a_group_that_was_interrupted_nothing_is_kept(run, album, plant):
     plant("series_cells:killed_once")
     images = run.images(str(album))
     for expected in ({"interrupted"}, {"ok"}):
-        found = study.measure_concurrency(
+        found = measure_concurrency(
             run, "lanczos", images, instances=[2], repeats=1, say=str
         )
         assert set(found["outcome"]) == expected

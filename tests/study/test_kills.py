@@ -20,11 +20,11 @@ N_WARM = 4
 KERNEL = f"""
 import sys
 from pathlib import Path
-from evalkit import study
+from evalkit.experiments import measure_cost
 from evalkit.study.run_folder import open_run
 run = open_run(sys.argv[1])
 images = run.images(sys.argv[2])
-study.measure_cost(run, "lanczos", images, n_sources=0, repeats={N_WARM})
+measure_cost(run, "lanczos", images, n_sources=0, repeats={N_WARM})
 print("done")
 """
 

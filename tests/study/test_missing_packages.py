@@ -110,9 +110,9 @@ def test_a_picture_whose_decoder_is_missing_names_it(package, name, content, tmp
 def test_without_ipython_a_step_runs_and_says_where_its_figures_are(tmp_path):
     code = (
         "from pathlib import Path\n"
-        "from evalkit import figures, study\n"
+        "from evalkit import experiments, figures, study\n"
         "run = study.begin('30_cost', sys.argv[1])\n"
-        "study.restore, study.measure_cost\n"
+        "study.restore, experiments.measure_cost\n"
         "figures.show([Path('figure.png')])"
     )
     text = without("IPython", code=code, arguments=(tmp_path / "run",))

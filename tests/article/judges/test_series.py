@@ -24,9 +24,8 @@ def write(run):
     def write_rows(table, *rows):
         filled = []
         for row in rows:
-            setting = {"device": "cuda:0", "runner": "tuned"} | parse_condition(
-                row["condition"]
-            )
+            setting = {"device": "cuda:0", "runner": "tuned"}
+            setting |= parse_condition(row["condition"])
             facts = {"restorer": setting.pop("name"), "setting": setting}
             filled.append({"source": "s0", "machine": "m"} | facts | row)
         table.write(table.frame(filled), run.path / "tables")
