@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import evalkit
 from evalkit.metrics import metrics
+from evalkit.tables import Table
 
 DOCS = Path(__file__).resolve().parent
 CLONE = DOCS.parent
@@ -75,6 +76,11 @@ def reference_page(room):
         lines += [f".. currentmodule:: {title}", ""]
         for name, kind in public_names(each):
             lines += [f".. auto{kind}:: {name}", "   :members:" * (kind == "class"), ""]
+        for name, table in sorted(vars(each).items()):
+            if isinstance(table, Table):
+                columns = ", ".join(f"``{column}``" for column in table.columns)
+                lines += [f".. rubric:: {name}", "", f"``{table.name}``: {columns}."]
+                lines.append("")
     return "\n".join(lines)
 
 

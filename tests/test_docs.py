@@ -56,6 +56,7 @@ def test_every_room_has_a_page_with_what_it_offers():
     assert "_" not in {line.rpartition(" ")[2][:1] for line in page.splitlines()}
     assert ".. autofunction:: psnr" in BUILD["reference_page"]("metrics")
     assert ".. autoclass:: Monitor" in BUILD["reference_page"]("profiling")
+    assert "``metrics``: ``condition``" in BUILD["reference_page"]("tables")
 
 
 def test_without_a_finished_run_it_says_how_to_make_one(tmp_path):
