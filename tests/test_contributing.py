@@ -1,10 +1,12 @@
 """CONTRIBUTING.md, followed to the letter: each recipe in a copy of the project."""
 
+import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -25,7 +27,7 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COPIED = ("benchmarks", "data", "docs", "evalkit", "notebooks", "tests")
 BIN = Path(sys.executable).parent
 
-SLOW = ("A notebook",)
+SLOW = ("An experiment", "A notebook")
 every_recipe = pytest.mark.parametrize(
     "recipe",
     [
@@ -53,9 +55,10 @@ def files(folder: Path) -> set[Path]:
     return {file for file in folder.rglob("*") if file.is_file()}
 
 
-def follow(copy: Path, monkeypatch, command: str) -> str:
+def follow(copy: Path, monkeypatch, command: str, *paths: Path) -> str:
     """What a command of the page prints, in the copy."""
-    monkeypatch.setenv("PYTHONPATH", str(copy))
+    path = os.pathsep.join(map(str, (copy, *paths)))
+    monkeypatch.setenv("PYTHONPATH", path)
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     program, *arguments = shlex.split(command)
     program = str(BIN / Path(program).name)
@@ -69,7 +72,7 @@ def follow(copy: Path, monkeypatch, command: str) -> str:
 
 
 def test_there_are_recipes_for_all_that_is_found():
-    kinds = ("restorer", "metric", "image set", "statistic", "notebook")
+    kinds = ("restorer", "metric", "image set", "statistic", "experiment", "notebook")
     for kind in kinds:
         assert any(kind in title for title in RECIPES), kind
 
@@ -92,6 +95,37 @@ def test_one_file_is_found_runs_and_passes_the_tests_of_its_kind(
     if (ruff := BIN / "ruff").is_file():  # of requirements-ci.lock
         follow(copy, monkeypatch, f"{ruff} check {added}")
         follow(copy, monkeypatch, f"{ruff} format --check {added}")
+
+
+@pytest.mark.slow
+def test_the_files_are_found_in_another_package(tmp_path, monkeypatch):
+    (toml,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE)
+    groups = tomllib.loads(toml)["project"]["entry-points"]
+    texts = {Path(name).stem: text for name, text in FILE.findall(PAGE)}
+    package, facts = tmp_path / "my_package", tmp_path / "my_package-1.dist-info"
+    package.mkdir()
+    facts.mkdir()
+    (facts / "METADATA").write_text("Name: my_package\nVersion: 1\n", encoding="utf-8")
+    lines = []
+    for group, points in groups.items():
+        lines.append(f"[{group}]")
+        for name, module in points.items():
+            lines.append(f"{name} = {module}")
+            stem = module.rpartition(".")[2]
+            (package / f"{stem}.py").write_text(texts[stem], encoding="utf-8")
+    (facts / "entry_points.txt").write_text("\n".join(lines), encoding="utf-8")
+    code = (
+        "from evalkit import imagesets, metrics, restorers, stats\n"
+        "restorers.load_restorer('nearest'), metrics.metrics()['mae']\n"
+        "imagesets.prepare('coffee'), stats.share_of_high\n"
+    )
+    follow(CLONE, monkeypatch, shlex.join(["python", "-c", code]), tmp_path)
+    tests = [f"tests/{room.rpartition('.')[2]}" for room in groups]
+    names = " or ".join(name for points in groups.values() for name in points)
+    command = ["python", "-m", "pytest", "-v", *tests, "-k", names]
+    printed = follow(CLONE, monkeypatch, shlex.join(command), tmp_path)
+    for name in (name for points in groups.values() for name in points):
+        assert re.search(rf"\[{name}\b.*PASSED", printed), name
 
 
 @pytest.mark.slow
