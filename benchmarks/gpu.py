@@ -25,7 +25,7 @@ from skimage import data
 from evalkit import load_restorer
 from evalkit.article._figures import CLAIMED, FIGURES
 from evalkit.errors import OutOfMemoryError
-from evalkit.experiments.floors import MEMORY, TIME
+from evalkit.experiments import MEMORY, TIME
 from evalkit.restorers import Restored
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.restorers.gpen.generators import engine_for, random_generator

@@ -147,6 +147,10 @@ LIGHT = {
         "from evalkit.study import worker",
         {*HEAVY, "pandas"} - {"cv2"},
     ),
+    "every experiment is found": (
+        "from evalkit.study.experiment import experiments; experiments()",
+        {*HEAVY} - {"cv2"},
+    ),
     "nobody has rated": (
         "from evalkit import comparisons, study; run = study.open_run(sys.argv[1]); "
         "comparisons.draw_scores(run, comparisons.analyse_scores(run))",

@@ -125,8 +125,10 @@ def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
     the scores' noise, so a regret is, if anything, too large.
     """
     scores = run.answers().scores.dropna(subset=["score"]).astype({"score": float})
-    is_ours = lambda c: settings_of(c).get("runner") != "upstream"  # noqa: E731
-    conditions = sorted(scores["condition"].unique(), key=is_ours)
+    conditions = sorted(
+        scores["condition"].unique(),
+        key=lambda c: settings_of(c).get("runner") != "upstream",
+    )
     rated = {
         route: next((c for c in conditions if settings_of(c).get("name") == name), None)
         for route, name in ROUTES.items()

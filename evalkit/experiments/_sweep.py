@@ -152,7 +152,9 @@ class Sweep(Experiment):
     has_floor: bool = True
     setting: str = ""
     arguments: Callable[[Any], Mapping[str, Any]] = lambda _: {}
-    prepare: Callable[[Run, pd.DataFrame, Any], pd.DataFrame] = lambda *args: args[1]
+    prepare: Callable[[Run, pd.DataFrame, Any], pd.DataFrame] = (
+        lambda _run, images, _value: images
+    )
     columns: Callable[[Run, Mapping[str, Any], pd.DataFrame], Mapping[str, Any]] = (
         lambda *_: {}
     )

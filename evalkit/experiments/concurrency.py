@@ -12,7 +12,7 @@ from evalkit import figures
 from evalkit.profiling.budget import total_mib
 from evalkit.profiling.concurrency import run_together
 from evalkit.provenance import machine
-from evalkit.stats import median_interval
+from evalkit.stats.bootstrap import median_interval
 from evalkit.study.attempt import attempt, in_short
 from evalkit.study.experiment import Experiment
 from evalkit.study.groups import choose, condition_facts, newest

@@ -79,7 +79,7 @@ def _go_on(
 ) -> str:
     """Run what is missing of one cell, after a failure on in a new process."""
     facts, outcomes = what.facts(row, key), Counter[str]()
-    missing = sorted({*what.runs} - set(there["run"]))
+    missing = sorted({*(what.runs or ())} - set(there["run"]))
     while missing:
         runs = missing[:1] if what.experiment == FRESH else missing
         kept: list[Any] = []

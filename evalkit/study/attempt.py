@@ -136,7 +136,7 @@ def start(
             **arguments,
         },
         on_message=take,
-        timeout_s=TIMEOUT_S * (len(what.runs) or 1 + what.n_warm),
+        timeout_s=TIMEOUT_S * what.n_runs,
         start_method="spawn" if what.device.startswith("cuda") else "forkserver",
         preload=what.preload,
     )

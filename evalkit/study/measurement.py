@@ -50,7 +50,7 @@ class Measurement:
     value: str | None = None
     _: KW_ONLY
     n_warm: int = 0
-    runs: Sequence[int] = ()
+    runs: Sequence[int] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     function: str = SERIES
     beside: tuple[str, ...] = ()
@@ -71,6 +71,11 @@ class Measurement:
     def device(self) -> str:
         """``cpu``, or one of the GPUs, as ``cuda:0``."""
         return str(self.plan.resolved.get("device", "cpu"))
+
+    @property
+    def n_runs(self) -> int:
+        """How many a whole cell has at least, with one cold run."""
+        return 1 + self.n_warm if self.runs is None else len(self.runs)
 
     @property
     def machine(self) -> str:
@@ -127,7 +132,7 @@ class Measurement:
 
     def is_whole(self, cell: pd.DataFrame) -> bool:
         """Whether these records of a cell are all that it is to have."""
-        if self.runs:
+        if self.runs is not None:
             return set(self.runs) <= set(cell["run"])
         if (cell["outcome"] != "ok").any():
             return True

@@ -139,7 +139,7 @@ def test_what_did_not_work_has_no_figure(run, record):
 
 
 def test_a_rate_that_is_not_known_is_measured_once_and_kept(run, record, monkeypatch):
-    from evalkit.experiments import floors as _floors
+    from evalkit.experiments import _floors
 
     asked = []
 

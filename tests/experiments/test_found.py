@@ -110,3 +110,29 @@ def test_settings_are_varied_by_their_column_and_not_by_their_name(album, tmp_pa
     assert table["restorer"].tolist() == ["lanczos", "lanczos"]
     (times, _) = sweeps(table).axes
     assert [text.get_text() for text in times.get_legend().texts] == ["lanczos, cup"]
+
+
+@pytest.mark.parametrize(
+    ("name", "condition", "values"),
+    [
+        ("cost", "lanczos", []),
+        ("stability", "lanczos", [1, 2]),
+        ("concurrency", "lanczos", [1]),
+        ("budget", "lanczos", [64]),
+        pytest.param(
+            "backends", "realesrgan-animevideo-x4", [], marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_any_experiment_is_measured_summarised_and_drawn_by_its_name(
+    name, condition, values, album, tmp_path
+):
+    run = open_run(str(tmp_path / "run"))
+    images = run.images(str(album)).head(1)
+    records = measure_experiment(run, name, condition, images, values=values, repeats=1)
+    assert set(records["experiment"]) <= set(experiments()[name].names)
+    tables = summarise_named(run, [name])
+    assert len(tables[experiments()[name].table.name])
+    (figure,) = draw_named(run, condition, [name], tables).items()
+    assert figure[0] == experiments()[name].figure
+    assert figure[1].axes

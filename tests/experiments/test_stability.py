@@ -88,3 +88,12 @@ def test_a_broken_picture_fails_in_every_run(run, album):
     row = summarise_stability(run).iloc[0]
     assert json.loads(row["outcomes"]) == {"error": 2}
     assert summarise_stability(run)["wall_time_s"].isna().all()
+
+
+def test_of_no_runs_nothing_is_asked(run, album):
+    said = []
+    records = measure_stability(
+        run, "lanczos", run.images(str(album)), n_runs=0, say=said.append
+    )
+    assert records.empty
+    assert said == ["stability, lanczos: 1 of 1 sources already there, 0 to compute"]
