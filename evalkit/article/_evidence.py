@@ -12,7 +12,7 @@ import pandas as pd
 
 from evalkit.rating.answers import Answers
 from evalkit.study.run_folder import SQLITE, Run
-from evalkit.tables import INTERRUPTED
+from evalkit.tables import INTERRUPTED, Table
 
 
 class Verdict(StrEnum):
@@ -61,6 +61,17 @@ def decide(*, holds: bool, fails: bool) -> Verdict:
 
 class Evidence(Run):
     """A finished run folder; what is asked for again and again is read once."""
+
+    @cached_property
+    def _tables(self) -> dict[tuple[str, str], pd.DataFrame]:
+        return {}
+
+    def read(self, table: Table, part: str = "") -> pd.DataFrame:
+        """See `Run.read`."""
+        key = (table.name, part)
+        if key not in self._tables:
+            self._tables[key] = super().read(table, part)
+        return self._tables[key]
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
