@@ -55,20 +55,6 @@ def test_arrows_point_down():
     assert not wrong
 
 
-def test_no_module_takes_the_place_of_what_its_room_imports():
-    """Import of a submodule sets the room's attribute of that name."""
-    hidden = []
-    for path in PACKAGE.rglob("__init__.py"):
-        room = ".".join(("evalkit", *path.relative_to(PACKAGE).parts[:-1]))
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            for alias in node.names if isinstance(node, ast.ImportFrom) else ():
-                name = alias.asname or alias.name
-                is_module = (path.parent / f"{name}.py").is_file()
-                if is_module and node.module != room:
-                    hidden.append(f"{room}.{name} is {node.module}.{alias.name}")
-    assert not hidden
-
-
 def test_no_private_module_stands_outside_a_room():
     own = {"__init__", "__main__"}
     assert {path.stem for path in PACKAGE.glob("_*.py")} == own
