@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from skimage import data
 
-from evalkit.images import write_image
 from evalkit.paths import SHIPPED
 from evalkit.study import declared_parameters
 from evalkit.study.experiment import asked_for, by_notebook
@@ -22,15 +20,6 @@ NOTEBOOKS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
     for path in sorted((SHIPPED / "notebooks").glob("*.ipynb"))
 ]
-
-
-@pytest.fixture
-def album(tmp_path) -> Path:
-    folder = tmp_path / "album"
-    folder.mkdir()
-    write_image(folder / "face.png", data.astronaut()[60:124, 190:254])
-    write_image(folder / "cup.png", data.coffee()[100:148, 200:264])
-    return folder
 
 
 def papermill(notebook: Path, folder: Path, *arguments: str):
