@@ -44,7 +44,7 @@ from evalkit.article import Evaluator, Judgement, Verdict
 from evalkit.study.published import PublishedComparison, PublishedScore
 
 def n_pictures(evidence):
-    n = len(evidence.images)
+    n = len(evidence.usable)
     verdict = Verdict.REPRODUCED if n >= 2 else Verdict.CONTRADICTED
     return Judgement(verdict, str(n), "tables/images.csv")
 
