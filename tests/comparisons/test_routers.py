@@ -11,8 +11,8 @@ from evalkit.comparisons import routers as _routers
 from evalkit.comparisons.scores import Answers
 from evalkit.images import write_image
 from evalkit.restorers._routing import FEATURES, kind_of
+from evalkit.study import Run, open_run
 from evalkit.study import looks as _looks
-from evalkit.study import open_run
 from evalkit.tables import IMAGES, ROUTING
 
 GPEN, X4PLUS = "gpen-512@runner=upstream", "realesrgan-x4plus@runner=upstream"
@@ -82,7 +82,7 @@ def test_pictures_are_looked_at_once(run, monkeypatch):
 def test_regret_is_the_oracles_mean_less_the_choices(run, monkeypatch):
     means = {("face", GPEN): 4.5, ("face", X4PLUS): 3.5}
     means |= {("cloth", GPEN): 2.0, ("cloth", X4PLUS): 4.0}
-    monkeypatch.setattr(_routers, "read_answers", lambda _: scored(means))
+    monkeypatch.setattr(Run, "answers", lambda _: scored(means))
     regret = assess_routing(run, say=lambda _: None)["routing_regret"]
     every = regret[regret["kind"] == "all"].set_index("policy")
     assert every.loc["oracle", "mos"] == pytest.approx(4.25, abs=0.02)
@@ -98,7 +98,7 @@ def test_regret_is_the_oracles_mean_less_the_choices(run, monkeypatch):
 def test_a_wrong_route_costs_what_it_costs(run, monkeypatch):
     means = {("face", GPEN): 3.0, ("face", X4PLUS): 4.0}
     means |= {("cloth", GPEN): 2.0, ("cloth", X4PLUS): 4.0}
-    monkeypatch.setattr(_routers, "read_answers", lambda _: scored(means))
+    monkeypatch.setattr(Run, "answers", lambda _: scored(means))
     regret = assess_routing(run, say=lambda _: None)["routing_regret"]
     every = regret[regret["kind"] == "all"].set_index("policy")
     assert every.loc["route", "regret"] == pytest.approx(0.5, abs=0.02)

@@ -175,6 +175,7 @@ def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
     summarise_floors(run)
     outcomes = {
         "condition": "gpen-512@runner=upstream",
+        "restorer": "gpen-512",
         "outcomes": {"ok": 49, "oom": 1},
     }
     known = {"experiment": "stability", "source": "s0", "machine": "m", "n_runs": 50}

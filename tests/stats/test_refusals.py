@@ -31,13 +31,18 @@ CHOICES = pd.DataFrame(
 
 
 def statistics_of(table: str) -> dict[str, Callable]:
-    """Those whose first parameter is a table of that name, by name."""
+    """Those that a table of that name is enough for, by name."""
     functions = {n: getattr(stats, n) for n in dir(stats)}
     return {
         name: function
         for name, function in functions.items()
         if inspect.isfunction(function)
-        and [*inspect.signature(function).parameters][:1] == [table]
+        and [
+            parameter.name
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.default is parameter.empty
+        ]
+        == [table]
     }
 
 
