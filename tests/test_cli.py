@@ -254,7 +254,7 @@ def test_whatever_ends_a_command_is_one_line(told, monkeypatch, error, status, s
     def fail():
         raise error
 
-    monkeypatch.setattr("evalkit.study.doctor.diagnose", fail)
+    monkeypatch.setattr("evalkit.study.diagnose", fail)
     found, _, errors = told("doctor")
     (line,) = errors.splitlines()
     assert found == status
@@ -262,7 +262,7 @@ def test_whatever_ends_a_command_is_one_line(told, monkeypatch, error, status, s
 
 
 def test_a_fault_of_ours_leaves_its_trace(told, monkeypatch):
-    monkeypatch.setattr("evalkit.study.doctor.diagnose", lambda: 1 / 0)
+    monkeypatch.setattr("evalkit.study.diagnose", lambda: 1 / 0)
     line = told("doctor")[2]
     log = Path(line.partition("its trace is in ")[2].partition(":")[0])
     assert "ZeroDivisionError: division by zero" in log.read_text(encoding="utf-8")
