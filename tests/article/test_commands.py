@@ -26,6 +26,7 @@ def attempt(run, album):
     return table.set_index("command")
 
 
+@pytest.mark.slow
 def test_without_the_program_our_restorer_runs_its_default(run, album, monkeypatch):
     monkeypatch.setenv("PATH", "")
     table = attempt(run, album)
@@ -39,6 +40,7 @@ def test_without_the_program_our_restorer_runs_its_default(run, album, monkeypat
     assert named["command_time_s"] > printed["command_time_s"]
 
 
+@pytest.mark.slow
 def test_the_program_is_run_and_its_output_tells_its_network(
     run, album, tmp_path, monkeypatch
 ):

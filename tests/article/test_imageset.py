@@ -85,6 +85,7 @@ def test_each_names_its_address_at_a_pinned_commit(table):
     assert table["url"].str.fullmatch(pinned).all()
 
 
+@pytest.mark.slow
 def test_the_same_bytes_every_time(table, tmp_path):
     again = prepare("article", folder=tmp_path).set_index("source")
     columns = ["sha256", "reference_sha256"]

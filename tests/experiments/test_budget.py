@@ -64,6 +64,7 @@ def test_a_trial_that_hangs_is_a_timeout_and_the_search_goes_on(run, album, plan
     assert any(line.endswith("timeout") for line in said)
 
 
+@pytest.mark.slow
 def test_a_real_restorer_fails_below_its_budget_and_nothing_is_tried_twice(run, album):
     images = run.images(str(album))
     options = {"highest_mib": 4000, "sizes_px": [32, 512], "say": lambda _: None}

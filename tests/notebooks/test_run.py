@@ -15,7 +15,7 @@ from evalkit.study.experiment import asked_for, by_notebook
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
 OF_30_COST = by_notebook(asked_for(), 1)["30_cost"]["experiments"]
 SLOW = {"20_restore", "30_cost", "40_stability", "50_backends"}
-SLOW |= {"60_compare", "70_rate"}
+SLOW |= {"10_images", "60_compare", "70_rate"}
 NOTEBOOKS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
     for path in sorted((SHIPPED / "notebooks").glob("*.ipynb"))
@@ -56,6 +56,7 @@ def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
     assert "Traceback" not in outputs(tmp_path)
 
 
+@pytest.mark.slow
 def test_papermill_with_a_misspelt_parameter_is_refused(tmp_path):
     notebook = SHIPPED / "notebooks" / "30_cost.ipynb"
     done = papermill(notebook, tmp_path, "-p", "conditon", "lanczos")

@@ -148,6 +148,7 @@ def test_random_weights_can_be_asked_for(negative):
     assert "weights='random'" in plan.notes[0]
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("error::evalkit.errors.RandomWeightsWarning")
 def test_a_file_of_weights_is_used(astronaut, tmp_path):
     torch.save(random_generator(256, seed=5).state_dict(), tmp_path / "own.pth")
@@ -336,6 +337,7 @@ def test_fewer_faces_at_a_time_when_memory_runs_out(kids, negative):
     assert any("out of memory" in note for note in result.notes)
 
 
+@pytest.mark.slow
 def test_faces_of_several_pictures_go_together_and_each_is_as_alone(astronaut):
     """Of real random weights and small batches; the last picture has no face."""
     pictures = [
@@ -593,6 +595,7 @@ def test_an_aligned_face_counts_before_its_background(astronaut, negative):
     assert seen == [(2, 3), (3, 3)]
 
 
+@pytest.mark.slow
 def test_no_face_on_a_background_is_the_background(negative, on_torch):
     image = data.coffee()[100:132, 100:140]
     restorer = load_restorer("gpen-256", background="realesrgan")

@@ -148,6 +148,7 @@ def test_it_can_be_moved_to_the_layout_that_gpus_prefer(small):
     assert (output - expected).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 def test_it_can_be_exported_for_any_number_of_faces(small):
     dynamic = ({0: torch.export.Dim("n")},)
     exported = torch.export.export(small, (noise(2, 256),), dynamic_shapes=dynamic)

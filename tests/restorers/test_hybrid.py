@@ -201,6 +201,7 @@ def test_it_can_be_cancelled_and_its_progress_ends(found, astronaut, negative):
         restorer.restore(astronaut, cancel=lambda: bool(told))
 
 
+@pytest.mark.slow
 def test_swapping_models_changes_the_memory_and_not_the_picture(
     found, astronaut, negative
 ):

@@ -111,7 +111,13 @@ def in_pytorch(picture, name):
     return np.rint(np.clip(output, 0, 1) * 255).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in ncnn.ENTRIES])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(e.name, marks=[pytest.mark.slow] * ("x4plus" in e.name))
+        for e in ncnn.ENTRIES
+    ],
+)
 def test_its_output_on_the_cpu_is_pytorchs(name, portrait, libraries):
     portrait = portrait[8:32, 8:36]  # the large network takes its time in PyTorch
     output = load_restorer(name, device="cpu", tile=200).restore(portrait).image

@@ -96,6 +96,7 @@ def test_tf32_is_of_the_tuned_runner_on_cuda(cpu_units):
             pick_precision("tf32", device, runner)
 
 
+@pytest.mark.slow
 def test_the_packages_of_real_esrgan_can_be_imported_once_mended():
     code = (
         "from evalkit.imports.basicsr import import_basicsr; import_basicsr();"

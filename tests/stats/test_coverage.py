@@ -7,6 +7,7 @@ def assert_covered(found):
     assert found.between(0.93, 0.97).all(), found
 
 
+@pytest.mark.slow
 def test_intervals_cover_at_twelve_subjects_and_sources(coverage):
     assert_covered(coverage(12, 12, 100))
 

@@ -84,6 +84,7 @@ def check_outputs(run, images, conditions):
             assert record["source_sha256"] == row["sha256"]
 
 
+@pytest.mark.slow
 def test_whatever_happens_to_names_each_has_its_own_output(
     tmp_path, run, computed, said
 ):
@@ -145,6 +146,7 @@ def test_two_names_that_are_swapped_take_each_others_outputs(
     assert notes.count(["same bytes as face"]) == 2
 
 
+@pytest.mark.slow
 def test_a_renamed_picture_is_there_under_its_new_name_in_every_table(
     run, album, computed, said
 ):
