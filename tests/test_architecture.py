@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -53,6 +54,14 @@ def test_arrows_point_down():
             if ROW[other] > ROW[room] or is_sideways:
                 wrong.append(f"{path.relative_to(PACKAGE)} -> {other}")
     assert not wrong
+
+
+def test_no_rooms_need_each_other():
+    needs: dict[str, set[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        needs.setdefault(room, set()).update(imports(path) - {room})
+    TopologicalSorter(needs).prepare()  # raises CycleError, which names the circle
 
 
 ALLOWED = {
