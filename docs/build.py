@@ -176,14 +176,14 @@ def broken_links(site):
 
 def main(run):
     """Build the site of a run folder; anything that is not right is an error."""
-    from sphinx.cmd.build import main as sphinx_build
-
     if not [*run.glob("notebooks/90_verdict.ipynb")]:
         sys.exit(
             f"expected a finished run with notebooks/90_verdict.ipynb, found none in "
             f"{run}; make one with `make study IMAGES=quick`, or name it: "
             "make docs RUN=runs/<study>"
         )
+    from sphinx.cmd.build import main as sphinx_build
+
     stage(run, BUILD / "source")
     shutil.rmtree(BUILD / "html", ignore_errors=True)
     options = ["-q", "-W", "--keep-going", "-E", "-c", str(SITE)]
