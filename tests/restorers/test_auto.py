@@ -77,13 +77,13 @@ def test_reasons_name_the_rule_its_numbers_and_what_is_unknown():
 
 
 @pytest.fixture
-def picture(mirror):
+def picture(mirror, need):
     """``picture(stem)``: a registered photograph."""
     folders = [sub for folder in mirror for sub in [folder, *folder.glob("*/")]]
 
     def find(stem: str):
         paths = [p for sub in folders for p in picture_files(sub) if p.stem == stem]
-        assert paths, stem
+        need(paths, f"let EVALKIT_MIRROR have the registered picture {stem}")
         return read_image(paths[0])
 
     return find
