@@ -89,8 +89,9 @@ def _check_experiment(name: Any) -> Any:
     """The name of an experiment that there is; else pydantic's error of a choice."""
     if name in asked_for():
         return name
-    names = ", ".join(map(repr, asked_for()))
-    raise PydanticKnownError("literal_error", {"expected": names})
+    *names, last = map(repr, asked_for())
+    expected = f"{', '.join(names)} or {last}"
+    raise PydanticKnownError("literal_error", {"expected": expected})
 
 
 class Study(BaseModel):

@@ -79,11 +79,16 @@ def test_pictures_are_looked_at_once(run, monkeypatch):
     assert len(run.read(ROUTING)) == 2
 
 
+def regret_of(run, monkeypatch, means):
+    """The table where people gave these mean scores."""
+    monkeypatch.setattr(Run, "answers", lambda _: scored(means))
+    return assess_routing(run, say=lambda _: None)["routing_regret"]
+
+
 def test_regret_is_the_oracles_mean_less_the_choices(run, monkeypatch):
     means = {("face", GPEN): 4.5, ("face", X4PLUS): 3.5}
     means |= {("cloth", GPEN): 2.0, ("cloth", X4PLUS): 4.0}
-    monkeypatch.setattr(Run, "answers", lambda _: scored(means))
-    regret = assess_routing(run, say=lambda _: None)["routing_regret"]
+    regret = regret_of(run, monkeypatch, means)
     every = regret[regret["kind"] == "all"].set_index("policy")
     assert every.loc["oracle", "mos"] == pytest.approx(4.25, abs=0.02)
     assert every.loc["route", "regret"] == pytest.approx(0, abs=0.02)
@@ -98,8 +103,7 @@ def test_regret_is_the_oracles_mean_less_the_choices(run, monkeypatch):
 def test_a_wrong_route_costs_what_it_costs(run, monkeypatch):
     means = {("face", GPEN): 3.0, ("face", X4PLUS): 4.0}
     means |= {("cloth", GPEN): 2.0, ("cloth", X4PLUS): 4.0}
-    monkeypatch.setattr(Run, "answers", lambda _: scored(means))
-    regret = assess_routing(run, say=lambda _: None)["routing_regret"]
+    regret = regret_of(run, monkeypatch, means)
     every = regret[regret["kind"] == "all"].set_index("policy")
     assert every.loc["route", "regret"] == pytest.approx(0.5, abs=0.02)
     assert every.loc["route", "regret_low"] < 0.5 < every.loc["route", "regret_high"]
