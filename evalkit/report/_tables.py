@@ -69,15 +69,18 @@ def _cost_row(
         "median": number(row["wall_time_s"]),
         "interval": interval,
         "restore": number(row["restore_time_s"]),
-        "stages": ", ".join(
-            f"{name} {number(passed_s)}"
-            for name, passed_s in json.loads(row["stages_s"] or "{}").items()
-        ),
+        "stages": _stages(json.loads(row["stages_s"] or "{}")),
         "meters": [number(row[name], digits=4) for name in meters],
         "same": same,
         "notes": json.loads(row["notes"] or "[]"),
         "article": _article(row["restorer"], values),
     }
+
+
+def _stages(stages_s: Mapping[str, float]) -> list[str]:
+    """Each stage that takes a millisecond or more, the longest first."""
+    longest_first = sorted(stages_s.items(), key=lambda stage: -stage[1])
+    return [f"{name} {1000 * s:,.0f} ms" for name, s in longest_first if s >= 0.001]
 
 
 def _article(restorer: str | None, values: pd.DataFrame) -> list[str]:
