@@ -55,8 +55,8 @@ def obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
         with _opened(url, start) as response:
             _transfer(url, response, part, start, size_bytes)
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found == sha256:
+        part_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if part_sha256 == sha256:
         return
     n_bytes = part.stat().st_size
     is_longer = n_bytes > size_bytes
@@ -66,7 +66,7 @@ def obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
         return
     raise HashMismatchError(
         f"{url}: expected {size_bytes} bytes, got {n_bytes}{' or more' * is_longer}; "
-        f"expected SHA-256 {sha256}, got {found}: another file, which was deleted"
+        f"expected SHA-256 {sha256}, got {part_sha256}: another file, which was deleted"
     )
 
 

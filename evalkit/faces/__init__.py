@@ -143,14 +143,14 @@ def detect(
     """
     check_picture(image)
     name, weights, _ = find_detector(detector)
-    found = load_detector(name, weights, device)
-    return find_faces(found, as_rgb8(image), confidence)
+    loaded = load_detector(name, weights, device)
+    return find_faces(loaded, as_rgb8(image), confidence)
 
 
 def detector(name: str = "auto", device: str = "cpu") -> Detector:
     """The detector of that name, see `find_detector`; loaded once a file and device."""
-    found, weights, _ = find_detector(name)
-    return load_detector(found, weights, device)
+    name, weights, _ = find_detector(name)
+    return load_detector(name, weights, device)
 
 
 def find_faces(
@@ -188,8 +188,8 @@ def find_at(
         return detector(image, confidence)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(image, size, interpolation=interpolation)
-    found = detector(small, confidence)
-    return [face.scaled(width / size[0], height / size[1]) for face in found]
+    faces = detector(small, confidence)
+    return [face.scaled(width / size[0], height / size[1]) for face in faces]
 
 
 def parse(image: Picture) -> NDArray[np.uint8]:
@@ -227,7 +227,7 @@ def skin_mask(image: Picture, faces: Sequence[Face]) -> tuple[Mask, list[str]]:
     image
         See `Picture`.
     faces
-        As `detect` found them.
+        As `detect` returns them.
 
     Returns
     -------

@@ -53,11 +53,11 @@ def primary(content: bytes) -> Primary:
     wanted = int.from_bytes(pitm[4 : 8 if wide else 6], "big")
     parts = dict(boxes(meta.get(b"iprp", b"")))
     properties = list(boxes(parts.get(b"ipco", b"")))
-    found = Primary()
+    item = Primary()
     for number in _associated(parts.get(b"ipma", b""), wanted):
         if 0 < number <= len(properties):
-            _note(found, *properties[number - 1])
-    return found
+            _note(item, *properties[number - 1])
+    return item
 
 
 def _associated(ipma: bytes, wanted: int) -> list[int]:
@@ -77,22 +77,22 @@ def _associated(ipma: bytes, wanted: int) -> list[int]:
     return []
 
 
-def _note(found: Primary, name: bytes, body: bytes) -> None:
+def _note(item: Primary, name: bytes, body: bytes) -> None:
     if name == b"ispe":
-        found.width = int.from_bytes(body[4:8], "big")
-        found.height = int.from_bytes(body[8:12], "big")
+        item.width = int.from_bytes(body[4:8], "big")
+        item.height = int.from_bytes(body[8:12], "big")
     elif name == b"pixi" and len(body) > 5:
-        found.bits = body[5]
+        item.bits = body[5]
     elif name == b"irot" and body:
-        found.quarter_turns = body[0] & 3
+        item.quarter_turns = body[0] & 3
     elif name == b"imir" and body:
-        found.mirror = body[0] & 1
+        item.mirror = body[0] & 1
     elif name == b"av1C" and len(body) > 2 and body[2] & 0x40:  # high_bitdepth
-        found.bits = 12 if body[2] & 0x20 else 10
+        item.bits = 12 if body[2] & 0x20 else 10
     elif name == b"colr" and body[:4] in (b"prof", b"rICC"):
-        found.profile = body[4:]
+        item.profile = body[4:]
     elif name == b"colr" and body[:4] == b"nclx":
-        found.cicp = (
+        item.cicp = (
             int.from_bytes(body[4:6], "big"),
             int.from_bytes(body[6:8], "big"),
         )

@@ -150,8 +150,8 @@ def _damage_is_said(path: Path) -> Iterator[None]:
             raise
         except BROKEN_FILE as error:
             # Pillow and libtiff seek to nonsense (EINVAL), and say nothing of a disk
-            told = getattr(error, "errno", None)
-            if isinstance(error, OSError) and told not in (None, errno.EINVAL):
+            code = getattr(error, "errno", None)
+            if isinstance(error, OSError) and code not in (None, errno.EINVAL):
                 raise
             read_through(path)
             raise ImageError(_what_is_wrong(path, error)) from error
@@ -294,10 +294,10 @@ def _orientation(path: Path, file: ImageFile) -> int:
     if file.format in ("TIFF", "GIF", "BMP"):
         return 1
     try:
-        told = file.getexif().get(ExifTags.Base.Orientation)
+        value = file.getexif().get(ExifTags.Base.Orientation)
     except BROKEN_FILE as error:
-        told = f"of broken EXIF ({error})"
-    return orientation_of(told, str(path))
+        value = f"of broken EXIF ({error})"
+    return orientation_of(value, str(path))
 
 
 def _newer(name: str) -> Any:

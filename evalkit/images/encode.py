@@ -54,26 +54,26 @@ def encoded(path: Path, image: Picture) -> bytes:
         raise ImageError(
             f"{path}: expected .tif, {', '.join(sorted(FORMATS))}; got {suffix!r}"
         )
-    made = FORMATS[suffix]
-    if image.dtype != np.uint8 and not made.has_16_bits:
-        raise ImageError(f"{path}: {made.name} has 8 bits, not 16; write {LOSSLESS}")
-    if has_alpha(image) and not made.has_alpha:
-        raise ImageError(f"{path}: {made.name} has no alpha; write {LOSSLESS}")
+    form = FORMATS[suffix]
+    if image.dtype != np.uint8 and not form.has_16_bits:
+        raise ImageError(f"{path}: {form.name} has 8 bits, not 16; write {LOSSLESS}")
+    if has_alpha(image) and not form.has_alpha:
+        raise ImageError(f"{path}: {form.name} has no alpha; write {LOSSLESS}")
     height, width = image.shape[:2]
-    if max(height, width) > made.max_side_px:
+    if max(height, width) > form.max_side_px:
         fits = [f for f in FORMATS.values() if max(height, width) <= f.max_side_px]
         names = sorted({f.name for f in fits if f.has_16_bits})
         raise ImageError(
-            f"{path}: {made.name} holds sides up to {made.max_side_px} px, the picture "
+            f"{path}: {form.name} holds sides up to {form.max_side_px} px, the picture "
             f"has {width}x{height}; write {' or '.join(['TIFF', *names])}"
         )
     try:
-        return made.encode(image)
+        return form.encode(image)
     except ImageError:
         raise
     except (OSError, ValueError, RuntimeError) as error:  # in memory: no disk is full
         raise ImageError(
-            f"{path}: {made.name} cannot hold this picture of {width}x{height} px: "
+            f"{path}: {form.name} cannot hold this picture of {width}x{height} px: "
             f"{error}; write .png or .tif"
         ) from error
 

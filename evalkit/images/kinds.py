@@ -79,6 +79,6 @@ def kind_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         length = int.from_bytes(head[:4], "big")
         brands = [head[i : i + 4] for i in (8, *range(16, min(length, 128), 4))]
-        known = [BRANDS[brand] for brand in brands if brand in BRANDS]
-        return known[0] if known else "heic" if b"mif1" in brands else None
+        kinds = [BRANDS[brand] for brand in brands if brand in BRANDS]
+        return kinds[0] if kinds else "heic" if b"mif1" in brands else None
     return "pdf" if head.lstrip(BLANKS).startswith(b"%PDF-") else None

@@ -19,15 +19,15 @@ def scaled(
 
     if picture.shape[:2] == (height_px, width_px):
         return picture
-    known = {
+    flags = {
         "area": cv2.INTER_AREA,
         "linear": cv2.INTER_LINEAR,
         "cubic": cv2.INTER_CUBIC,
         "lanczos": cv2.INTER_LANCZOS4,  # a = 4
     }
-    other: NDArray[Any]
-    other = cv2.resize(picture, (width_px, height_px), interpolation=known[how])
-    return other
+    output: NDArray[Any]
+    output = cv2.resize(picture, (width_px, height_px), interpolation=flags[how])
+    return output
 
 
 def scaled_by_alpha(
@@ -38,8 +38,8 @@ def scaled_by_alpha(
     What a kernel overshoots is clipped to the dtype's range.
     """
     if not has_alpha(image):
-        other = scaled(image, width_px, height_px, how)
-        return other.copy() if other is image else other
+        output = scaled(image, width_px, height_px, how)
+        return output.copy() if output is image else output
     peak = np.iinfo(image.dtype).max
     values: NDArray[Any] = image.astype(np.float32)
     values[..., :3] *= values[..., 3:] / peak

@@ -101,10 +101,10 @@ def append(path: Path, data: bytes, *, torn_at: int | None = None) -> None:
 def _write(file: int, data: bytes) -> None:
     size = os.fstat(file).st_size
     is_open = size and os.pread(file, 1, size - 1) != b"\n"  # an editor took it
-    rest = memoryview((b"\n" if is_open and data else b"") + data)
+    unwritten = memoryview((b"\n" if is_open and data else b"") + data)
     try:
-        while rest:
-            rest = rest[os.write(file, rest) :]
+        while unwritten:
+            unwritten = unwritten[os.write(file, unwritten) :]
         os.fsync(file)
     except BaseException:
         os.ftruncate(file, size)

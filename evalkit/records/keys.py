@@ -151,5 +151,5 @@ def _source_file(module: str) -> Path | None:
             return None
         folder = Path(next(iter(spec.submodule_search_locations)))
     stem = folder.joinpath(*parts)
-    found = [f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()]
-    return found[0] if found else None
+    files = [f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()]
+    return files[0] if files else None

@@ -190,8 +190,8 @@ class RecordStore:
 
     def _append(self, lines: Mapping[Cell, bytes]) -> int:
         """Mend the end of the file, then add the lines whose cells are new."""
-        known, scanned = self._scan()
-        added = [line for cell, line in lines.items() if cell not in known]
+        cells, scanned = self._scan()
+        added = [line for cell, line in lines.items() if cell not in cells]
         torn = scanned.torn
         jsonl.append(self.path, b"".join(added), torn_at=scanned.end if torn else None)
         if torn:
