@@ -109,11 +109,11 @@ def _paired(folder: Path) -> dict[str, Path]:
     try:
         from evalkit.tables import read_pairs  # late: it takes pandas
 
-        told = read_pairs(table, ("source",), "output")
+        output_names = read_pairs(table, ("source",), "output")
     except TableError as error:
         raise SettingError(str(error)) from error
     pairs: dict[str, Path] = {}
-    for source, output in told.items():
+    for source, output in output_names.items():
         path = folder / output
         _check_inside(folder, path)
         if not path.is_file():
@@ -144,15 +144,15 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         Neither a folder nor an image set with published outputs; or see `join`.
 
     """
-    told = Path(settings["folder"]).expanduser()
+    named_folder = Path(settings["folder"]).expanduser()
     published = imageset_dir(settings["folder"]) / "published"
-    if not told.is_dir() and not published.is_dir():
+    if not named_folder.is_dir() and not published.is_dir():
         raise SettingError(
             f"{spec.name}: {settings['folder']!r} is no folder, and no image set with "
             f"that name has published outputs in {published}: a study that names it "
             "makes them, and so does evalkit.imagesets.prepare"
         )
-    folder = (told if told.is_dir() else published).resolve()
+    folder = (named_folder if named_folder.is_dir() else published).resolve()
     content = hashlib.sha256()
     for source, path in sorted(join(folder).items()):
         content.update(f"{source}\0{path.name}\0{digest(path)}\n".encode())

@@ -23,8 +23,8 @@ def uses_tf32(plan: Plan) -> bool | None:
 
     To be asked in a process that may use the device.
     """
-    found = [single_precision(each.resolved) for each in (plan, *plan.parts)]
-    return "tf32" in found if any(found) else None
+    precisions = [single_precision(part.resolved) for part in (plan, *plan.parts)]
+    return "tf32" in precisions if any(precisions) else None
 
 
 def single_precision(settings: Settings) -> str | None:

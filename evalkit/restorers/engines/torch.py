@@ -59,10 +59,10 @@ def pick_device(device: str) -> str:
     if kind != "cuda" or bool(colon) != index.isdecimal():
         raise SettingError(f"device expected auto, cpu, cuda or cuda:N, got {device!r}")
     if int(index or 0) >= n_devices:
-        known = [f"cuda:{number}" for number in range(n_devices)]
+        names = [f"cuda:{number}" for number in range(n_devices)]
         raise SettingError(
             f"device {device!r} is not one that PyTorch finds on this machine; "
-            f"known: {', '.join(['auto', 'cpu', *known])}"
+            f"known: {', '.join(['auto', 'cpu', *names])}"
         )
     return f"cuda:{int(index or 0)}"
 
@@ -74,7 +74,7 @@ def _n_devices() -> int:
     device files that a driver makes.
     """
     if sys.platform == "linux" and "torch" not in sys.modules:
-        if not any(found for name in GPU_FILES for found in Path("/dev").glob(name)):
+        if not any(path for name in GPU_FILES for path in Path("/dev").glob(name)):
             return 0
     import torch
 

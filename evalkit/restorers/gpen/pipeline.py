@@ -102,13 +102,14 @@ class GpenRestorer(Restorer):
         """The network's time is shared by the number of faces."""
         contexts = [self._context(None, cancel, aligned=aligned) for _ in images]
         with oom_as_ours(f"faces of {len(images)} pictures"):
-            begun = [self._begin(*both) for both in zip(images, contexts, strict=True)]
-            made = self._together(begun)
+            pairs = zip(images, contexts, strict=True)
+            begun = [self._begin(image, context) for image, context in pairs]
+            outputs = self._together(begun)
         return [
             Restored(
                 image=output, stages_s=context.watch.settled(), notes=context.notes
             )
-            for output, context in zip(made, contexts, strict=True)
+            for output, context in zip(outputs, contexts, strict=True)
         ]
 
     def _begin(self, image: Picture, context: Context) -> Begun:
@@ -161,7 +162,8 @@ class GpenRestorer(Restorer):
             (face,) = restored
             if self._background:
                 after = replace(
-                    context, progress=lambda done, n: context.progress(done + 1, n + 1)
+                    context,
+                    progress=lambda n_done, n: context.progress(n_done + 1, n + 1),
                 )
                 face = self._background(face, after)
             else:
@@ -185,12 +187,12 @@ class GpenRestorer(Restorer):
             if self._is_upstream:
                 height, width = (side * self._scale for side in image.shape[:2])
                 rgb = scaled(rgb, width, height, "linear")
-            found = self._find(rgb)
-        context.notes.append(self._told(found))
-        canvas = self._canvas(image, len(found), context)
+            picture_faces = self._find(rgb)
+        context.notes.append(self._note_on_faces(picture_faces))
+        canvas = self._canvas(image, len(picture_faces), context)
         background = colours(canvas)
         composite = faces.Composite(background)
-        factor, done = canvas.shape[1] / rgb.shape[1], itertools.count(1)
+        factor, numbers = canvas.shape[1] / rgb.shape[1], itertools.count(1)
 
         def crop(face: Face) -> Crop:
             with context.watch("detect"):
@@ -209,10 +211,10 @@ class GpenRestorer(Restorer):
                 landmarks = (face.landmarks + 0.5) * factor - 0.5
                 composite.add(pixels, mask, faces.to_frame(landmarks, side))
             n_before = context.n_before
-            context.progress(n_before + next(done), n_before + len(found))
+            context.progress(n_before + next(numbers), n_before + len(picture_faces))
 
         def end() -> Picture:
-            if not found:
+            if not picture_faces:
                 if not self._background:
                     context.progress(1, 1)
                 return canvas
@@ -220,15 +222,15 @@ class GpenRestorer(Restorer):
                 pasted = composite.over(background)
                 return as_before(image, pasted, alpha_of(canvas))
 
-        return Begun(context=context, faces=found, crop=crop, add=add, end=end)
+        return Begun(context=context, faces=picture_faces, crop=crop, add=add, end=end)
 
-    def _told(self, found: Sequence[Face]) -> str:
-        if found:
-            return f"faces found by {self._detector.name}: {len(found)}"
-        rest = (
+    def _note_on_faces(self, picture_faces: Sequence[Face]) -> str:
+        if picture_faces:
+            return f"faces found by {self._detector.name}: {len(picture_faces)}"
+        outcome = (
             "the background is restored" if self._background else "nothing is changed"
         )
-        return f"no face found by {self._detector.name}: {rest}"
+        return f"no face found by {self._detector.name}: {outcome}"
 
     def _resized(self, picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         """Resize as upstream does; ours averages areas where it shrinks."""
