@@ -91,7 +91,7 @@ CLASSES = (
     "neck",
     "clothes",
 )
-"""Of `parse`, by number; the classes of CelebAMask-HQ."""
+"""What `parse` tells apart, by number: the classes of CelebAMask-HQ."""
 
 CONFIDENCE = 0.9
 FINE_SIDE, COARSE_SIDE = 1500, 512
@@ -156,10 +156,10 @@ def detector(name: str = "auto", device: str = "cpu") -> Detector:
 def find_faces(
     detector: Detector, image: Rgb, confidence: float = CONFIDENCE
 ) -> list[Face]:
-    """What `detect` does with a detector that is loaded.
+    """Find faces as `detect` does, with a loaded detector.
 
     Faces up to 400 px are sought at 1500 px of the longer side, those from 200 px at
-    512 px; of a face that both find, the surer is kept.
+    512 px; where both find a face, the surer is kept.
     """
     longest = max(image.shape[:2])
     if detector.name == "cascade" or longest <= COARSE_SIDE:
@@ -233,7 +233,7 @@ def skin_mask(image: Picture, faces: Sequence[Face]) -> tuple[Mask, list[str]]:
     -------
     tuple
         ``(H, W)``, in [0, 1]; and a note where ParseNet's weights are not here and
-        skin was told by its place and colour.
+        skin was found by its place and colour.
 
     """
     check_picture(image)

@@ -31,7 +31,7 @@ NETWORKS = ("retinaface-r50", "retinaface-mobile0.25", "yunet")
 """In the weights registry; the first is the one that GPEN uses."""
 
 DETECTORS = (*NETWORKS, "cascade")
-"""Each the substitute of the one before it; the last needs no weights."""
+"""Each is the substitute of the one before it; the last needs no weights."""
 
 NMS_OVERLAP = 0.4
 RETINAFACE_MEAN = (104, 117, 123)  # of B, G, R
@@ -71,12 +71,12 @@ class Face:
 
     @property
     def width(self) -> float:
-        """Of the box, in pixels."""
+        """Width of the box, in pixels."""
         return self.box[2] - self.box[0]
 
     @property
     def height(self) -> float:
-        """Of the box, in pixels."""
+        """Height of the box, in pixels."""
         return self.box[3] - self.box[1]
 
     def scaled(self, factor_x: float, factor_y: float) -> Face:
@@ -91,7 +91,7 @@ class Face:
 
 
 def drop_repeats(faces: Iterable[Face]) -> list[Face]:
-    """Of boxes that overlap by more than `NMS_OVERLAP`, keep the first."""
+    """Keep the first of the boxes that overlap by more than `NMS_OVERLAP`."""
     distinct: list[Face] = []
     for face in faces:
         if all(_overlap(face, earlier) <= NMS_OVERLAP for earlier in distinct):

@@ -1,4 +1,4 @@
-"""Which face networks this machine can have, and each loaded once."""
+"""Choose the face networks that this machine can have, and load each once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def find_detector(name: str = "auto") -> tuple[str, WeightsInUse | None, list[str]]:
-    """Which detector this machine can have, without loading it.
+    """Choose the detector that this machine can have, without loading it.
 
     Parameters
     ----------

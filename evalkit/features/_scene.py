@@ -17,10 +17,10 @@ SEEN_PX = 512
 """Longest side at which lines and text are sought; larger pictures are shrunk."""
 
 STRAIGHT_FROM = 0.06
-"""Of the longer side: from here on a segment counts as a straight edge."""
+"""Share of the longer side from which a segment counts as a straight edge."""
 
 TEXT_FROM_PX = 16
-"""A picture with a shorter side, once it is shrunk, shows no text to be found."""
+"""A shrunk picture with a shorter side shows no text that can be found."""
 
 
 def straight_edges(picture: Picture) -> float:

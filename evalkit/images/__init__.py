@@ -34,7 +34,7 @@ SUFFIXES = frozenset(
     | {".tiff", ".bmp", ".dib", ".gif", ".pdf", ".heic", ".heif", ".hif", ".avif"}
     | {".jxl", ".jp2", ".j2k", ".jpx"}
 )
-"""Of the files that `read_image` reads. It looks at the content, not at the name."""
+"""Suffixes of what `read_image` reads. It looks at the content, not at the name."""
 
 MAX_MEGAPIXELS = 200.0
 

@@ -179,9 +179,9 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
 
 
 def _tiff(path: Path, stream: BinaryIO, page: int, limit_px: int) -> Stored:
-    """By Pillow where 8 bits do, else by tifffile.
+    """Read by Pillow where 8 bits do, else by tifffile.
 
-    From a stream, never from a path: Pillow maps the file of a path, and then reads
+    It takes a stream, never a path: Pillow maps the file of a path, and then reads
     pixels of a turned page in the wrong order.
     """
     from evalkit.images.tiff import is_for_pillow, read_tiff
@@ -247,7 +247,7 @@ def _by_pillow(kind: str, path: Path, stream: BinaryIO, limit_px: int) -> Stored
 
 
 def _from_pillow(path: Path, file: ImageFile, limit_px: int) -> Stored:
-    """8 bits a channel."""
+    """Read 8 bits a channel."""
     mode = READ_AS.get(file.mode)
     if mode is None or mode == "I;16":
         raise ImageError(

@@ -79,7 +79,7 @@ def encoded(path: Path, image: Picture) -> bytes:
 
 
 def _png(image: Picture) -> bytes:
-    """Each row as its difference from the one above (PNG 9.2, Up), packed."""
+    """Store each row as its difference from the one above (PNG 9.2, Up), packed."""
     # 16 bits have their high byte first (PNG 7.1)
     stored = np.ascontiguousarray(image, image.dtype.newbyteorder(">"))
     rows = stored.view(np.uint8).reshape(len(image), -1)
@@ -91,7 +91,7 @@ def _png(image: Picture) -> bytes:
 
 
 def _packed(rows: NDArray[np.uint8]) -> bytes:
-    """By libdeflate, or by zlib in up to twice the time without imagecodecs."""
+    """Pack by libdeflate; without imagecodecs by zlib, in up to twice the time."""
     try:
         import imagecodecs
     except ModuleNotFoundError:
@@ -138,7 +138,7 @@ def _avif(image: Picture) -> bytes:
 
 
 def _jxl(image: Picture) -> bytes:
-    """Of 8 bits: imagecodecs would mark 16 bits as linear light."""
+    """Write 8 bits only: imagecodecs would mark 16 bits as linear light."""
     import imagecodecs
 
     return cast(

@@ -17,7 +17,7 @@ PRIMARIES = {1: 1, 9: 9, 11: 12}
 
 @dataclass
 class Header:
-    """What is said of the pixels."""
+    """What the header says of the pixels."""
 
     width: int
     height: int
@@ -55,7 +55,7 @@ class _Bits:
 
 
 def header(content: bytes) -> Header:
-    """Of a bare codestream or a container.
+    """Read the header of a bare codestream or a container.
 
     Raises
     ------

@@ -37,7 +37,7 @@ BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "heic"),
     b"crx ": "cr3",
 }
-"""Of a file of the ISO base media format (ISO/IEC 23008-12, annex B; AV1 Image)."""
+"""Brands of the ISO base media format (ISO/IEC 23008-12, annex B; AV1 Image)."""
 
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """Sizes of a BMP's second header: two letters alone begin many a text."""
@@ -51,9 +51,9 @@ READ = frozenset(
 def picture_kind(path: Path | str) -> str | None:
     """What picture a file is, by its first bytes, whatever its name; None if none.
 
-    Cheap: a kilobyte is read. That the rest can be decoded is not said. One of `READ`,
-    or a kind that is told apart to be refused, such as ``psd``. Cameras' raw files that
-    are TIFF by their first bytes (DNG, NEF, ARW) are ``tiff``.
+    It reads a kilobyte; the rest may be damaged. The answer is one of `READ`, or a kind
+    that is known only to be refused, such as ``psd``. Cameras' raw files that are TIFF
+    by their first bytes (DNG, NEF, ARW) are ``tiff``.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def picture_kind(path: Path | str) -> str | None:
 
 
 def kind_of(head: bytes) -> str | None:
-    """As `picture_kind`, of the first `HEAD_BYTES` of a file."""
+    """As `picture_kind`, from the first `HEAD_BYTES` of a file."""
     for start, kind in STARTS.items():
         if head.startswith(start):
             return "cr2" if kind == "tiff" and head[8:10] == b"CR" else kind

@@ -21,7 +21,7 @@ HEIC_MODES = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 
 
 def read_heic(path: Path, content: bytes, limit_px: int) -> Stored:
-    """By libheif, which turns and mirrors; an orientation in EXIF says it once more."""
+    """Read by libheif, which turns and mirrors; EXIF's orientation repeats that."""
     import pi_heif
 
     header = boxes.primary(content)
@@ -47,7 +47,7 @@ def read_heic(path: Path, content: bytes, limit_px: int) -> Stored:
 
 
 def read_avif(path: Path, content: bytes, limit_px: int) -> Stored:
-    """By libavif, which leaves turns and colours to us; EXIF's orientation is void."""
+    """Read by libavif, which leaves turns and colours to us; EXIF's turn is void."""
     import imagecodecs
 
     header = boxes.primary(content)
@@ -58,7 +58,7 @@ def read_avif(path: Path, content: bytes, limit_px: int) -> Stored:
 
 
 def read_jxl(path: Path, content: bytes, limit_px: int) -> Stored:
-    """By libjxl, which turns; of an animation the first frame."""
+    """Read by libjxl, which turns; of an animation the first frame."""
     import imagecodecs
 
     header = jxl.header(content)
@@ -101,7 +101,7 @@ def jp2_header(content: bytes) -> tuple[int, int, int, bytes | None]:
 
 
 def read_deep_jp2(path: Path, content: bytes) -> Stored:
-    """By OpenJPEG: Pillow keeps 8 bits of colours."""
+    """Read by OpenJPEG: Pillow keeps 8 bits of colours."""
     import imagecodecs
 
     parts = dict(boxes.boxes(dict(boxes.boxes(content)).get(b"jp2h", b"")))

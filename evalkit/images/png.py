@@ -81,7 +81,7 @@ def essential(content: bytes) -> Png:
 
 
 def assembled(shape: tuple[int, ...], bits: int, packed: bytes | bytearray) -> bytes:
-    """A file of a picture of `shape`, of its filtered rows in zlib's form."""
+    """The PNG file of a picture of `shape`, from its filtered rows in zlib's form."""
     height, width = shape[:2]
     kind = COLOUR_TYPES[shape[2] if shape[2:] else 1]
     starts = range(0, len(packed), MAX_CHUNK_BYTES)
@@ -125,7 +125,7 @@ def _is_orientation(name: bytes, body: memoryview) -> bool:
 
 
 def _inflated(packed: bytes | memoryview, limit: int) -> bytes | None:
-    """None where it is damaged, cut off, or larger."""
+    """Unpack it; None where it is damaged, cut off, or larger."""
     inflater = zlib.decompressobj()
     try:
         content = inflater.decompress(packed, limit)

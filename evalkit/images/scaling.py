@@ -14,7 +14,7 @@ Interpolation: TypeAlias = Literal["area", "linear", "cubic", "lanczos"]
 def scaled(
     picture: NDArray[Any], width_px: int, height_px: int, how: Interpolation
 ) -> NDArray[Any]:
-    """Each channel by itself, by OpenCV; of the same size the picture itself."""
+    """Resize each channel by OpenCV; a picture of that size is returned itself."""
     import cv2
 
     if picture.shape[:2] == (height_px, width_px):
@@ -33,7 +33,7 @@ def scaled(
 def scaled_by_alpha(
     image: Picture, width_px: int, height_px: int, how: Interpolation
 ) -> Picture:
-    """Colours count by their alpha: hidden ones do not bleed into visible ones.
+    """Resize colours by their alpha: hidden ones do not bleed into visible ones.
 
     What a kernel overshoots is clipped to the dtype's range.
     """
@@ -63,7 +63,7 @@ def resize(image: Picture, width_px: int, height_px: int) -> Picture:
 
 
 def at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
-    """The output at the other's size, and how: ``none``, ``area`` or ``lanczos``."""
+    """The output at the reference's size, by ``none``, ``area`` or ``lanczos``."""
     height, width = reference.shape[:2]
     if output.shape[:2] == (height, width):
         return output, "none"

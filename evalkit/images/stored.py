@@ -40,7 +40,7 @@ class Stored:
 
 
 def finished(stored: Stored, name: str) -> Picture:
-    """Full range, sRGB, upright; `name` is told in warnings."""
+    """Make a full-range, upright sRGB picture; warnings give the `name`."""
     pixels: Any = _full_range(stored.pixels, stored.bits)
     alpha = None
     if pixels.shape[2:] == (2,):

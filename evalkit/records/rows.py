@@ -12,7 +12,7 @@ from evalkit.tables import RECORDS
 def at_hand(
     records: pd.DataFrame, images: pd.DataFrame, sources: pd.DataFrame
 ) -> pd.DataFrame:
-    """The records of the pictures that are there now: of their name and content.
+    """The records of the pictures that exist now, by name and content.
 
     Parameters
     ----------

@@ -45,7 +45,7 @@ class Plan:
     parts
         Plans of the restorers that it loads by name.
     preload
-        What these settings add to the restorer's modules of that name.
+        Modules that these settings add to the restorer's own `preload`.
 
     """
 
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def modules(self) -> list[str]:
-        """Those whose text, with what they import, decides what is made."""
+        """Modules whose text, with what they import, decides what is made."""
         inner = [module for part in self.parts for module in part.modules]
         makers = (self.spec.build, self.spec.plan)
         # a partial says that it is of functools

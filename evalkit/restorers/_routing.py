@@ -62,7 +62,7 @@ class Test(NamedTuple):
     limit: float
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Of each picture."""
+        """Whether it holds for each picture."""
         of_pictures = np.atleast_1d(np.asarray(values[self.feature], float))
         is_above = self.sign == ">"
         return of_pictures > self.limit if is_above else of_pictures < self.limit
@@ -145,7 +145,7 @@ RULES = (
         "faces, and much around them: an old photo of a family",
     ),
 )
-"""Read from the top; the first of which all tests hold decides. One always does."""
+"""Read from the top: the first rule whose tests all hold decides. One always does."""
 
 KINDS = {
     "document": "text",
@@ -158,7 +158,7 @@ KINDS = {
 
 
 def kind_of(values: Values) -> str:
-    """What one picture shows: of those without a face or text only ``other``."""
+    """What one picture shows, as far as its rule and its faces say, else ``other``."""
     rule = RULES[int(first_rule(values)[0])].name
     n_faces = values["n_faces"]
     by_faces = "group" if n_faces > 1 else "mixed" if n_faces == 1 else "other"

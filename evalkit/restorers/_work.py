@@ -78,7 +78,7 @@ def count_work(
     operations = moved = largest = 0.0
     weights: dict[Hashable, float] = {}
     for build, network, shape, n_batches in batches:
-        counts = _kept_count(build, network, shape, precision)
+        counts = _cached_count(build, network, shape, precision)
         operations += counts[0] * n_batches
         moved += counts[1] * n_batches
         largest = max(largest, counts[2])
@@ -91,7 +91,7 @@ def count_work(
 
 
 @cache
-def _kept_count(
+def _cached_count(
     build: Callable[[Any], torch.nn.Module],
     network: Hashable,
     shape: tuple[int, int, int, int],

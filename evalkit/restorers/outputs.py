@@ -85,21 +85,21 @@ def _find(name: str, source: str, by_source: Mapping[str, Path]) -> Path:
     if source in by_source:
         return by_source[source]
     n_names = Counter(by_source.values())  # two where pairs.csv says whose it is
-    begun = [
+    stems = [
         stem
         for stem, path in by_source.items()
         if stem.startswith(source)
         and not stem[len(source)].isalnum()
         and (stem, n_names[path]) == (path.stem, 1)
     ]
-    if len(begun) > 1:
+    if len(stems) > 1:
         raise SettingError(
-            f"{name}: {', '.join(sorted(begun))} may all be made of {source}; say in "
+            f"{name}: {', '.join(sorted(stems))} may all be made of {source}; say in "
             f"{PAIRS} which one is"
         )
-    if not begun:
+    if not stems:
         raise UnknownNameError(f"source of {name}", source, by_source)
-    return by_source[begun[0]]
+    return by_source[stems[0]]
 
 
 def _paired(folder: Path) -> dict[str, Path]:
@@ -127,7 +127,7 @@ def _paired(folder: Path) -> dict[str, Path]:
 
 
 def _check_inside(folder: Path, path: Path) -> None:
-    """Refuse to read, for a folder that may come from others, what is not in it."""
+    """Refuse a file outside of `folder`, which may come from others."""
     if not path.resolve().is_relative_to(folder.resolve()):
         raise SettingError(
             f"{path}: expected a file inside of {folder}, found {path.resolve()}; "
@@ -136,7 +136,7 @@ def _check_inside(folder: Path, path: Path) -> None:
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
-    """Find the folder, and tell what is in it by a digest.
+    """Find the folder, and identify its content by a digest.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.downloads.files import digest, fetch_file, forget_digests
 from evalkit.errors import HashMismatchError, LicenceError, WeightsError
 from evalkit.imports.basicsr import missing
-from evalkit.weights._found import (
+from evalkit.weights._in_use import (
     WeightsInUse,
     damages,
     find,
@@ -75,7 +75,7 @@ UNREADABLE = (
 
 
 def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
-    """The weights: found on this machine, else downloaded and verified.
+    """Find the weights on this machine, else download and verify them.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
 
 
 def user_weights(name: str, path: Path) -> WeightsInUse:
-    """A file of the reader's own, to be used for the weights `name`.
+    """The reader's own file, in place of the weights `name`.
 
     Raises
     ------

@@ -63,7 +63,7 @@ class Tiling:
     def n_together(self, n_pictures: int, height: int, width: int) -> int:
         """How many pictures of one size go to the network at once, at most.
 
-        Where the device gains by batches; of a picture that is cut, a window fills it.
+        More than one only if the device gains by batches and the pictures are not cut.
         """
         if not self.batch_px or self.cuts(height, width):
             return 1
@@ -144,8 +144,8 @@ class TileOutput:
         Returns
         -------
         Values
-            ``(H, W)`` or ``(H, W, 3)``, for `write`: without what waits for the
-            neighbours to come, with what waited for this one.
+            ``(H, W)`` or ``(H, W, 3)``, for `write`: without the seams that wait
+            for later neighbours, with those that waited for this window.
 
         """
         library = library_of(tile)
@@ -180,7 +180,7 @@ class TileOutput:
         return to_levels(tile, self.output.dtype)
 
     def write(self, job: Job, levels: NDArray[Any]) -> None:
-        """Put in its place what `blend` gave."""
+        """Put the levels that `blend` gave in their place."""
         y, x = self._corner(job)
         self.output[y : y + levels.shape[0], x : x + levels.shape[1]] = levels
 

@@ -35,7 +35,7 @@ def queue(
     then
         Takes the network's output; what it gives is all that is downloaded.
     stage
-        What that is timed as.
+        The name under which `then` is timed.
     watch
         Gets the time between events, once the work is done.
 

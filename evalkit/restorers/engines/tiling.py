@@ -42,11 +42,11 @@ class LoadedNetwork:
     tiling
         How pictures are cut.
     in_fp32
-        Makes the engine for a picture of which the output is NaN, infinite or
-        constant; None where `engine` calculates in fp32 itself.
+        Makes the engine for a picture whose output is NaN, infinite or constant; None
+        where `engine` calculates in fp32 itself.
     fit
-        ``fit(engine, height, width)``: the cuts for what memory is free, in place of
-        `tiling`, and a note that tells them.
+        ``fit(engine, height, width)``: the cuts that suit the free memory, in place of
+        `tiling`, and a note.
 
     """
 
@@ -71,7 +71,7 @@ def restore_tiled(
     """Restore pictures of one size with a network that sees windows of them.
 
     Pictures that are not cut go to a GPU at once. When memory runs out their number is
-    halved, then the tile; when the output is none the work is done in fp32. Each begins
+    halved, then the tile; a rejected output is made anew in fp32. Each such step begins
     the pictures again and is noted.
 
     Parameters
@@ -179,7 +179,7 @@ def _attempt(
 def _blended(
     canvases: Sequence[TileOutput], jobs: Sequence[Job], outputs: Values
 ) -> list[Values]:
-    """Of each window the ends of its output, then its levels."""
+    """The ends of each window's output, then its levels."""
     values = []
     for job, output in zip(jobs, outputs, strict=True):
         canvas = canvases[job.picture]
@@ -241,7 +241,7 @@ def check_output(window: Planes, extremes: NDArray[np.float32], n_values: int) -
     extremes
         The `ends` of its output.
     n_values
-        How many values that has.
+        How many values the output has.
 
     Raises
     ------

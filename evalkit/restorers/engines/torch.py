@@ -149,7 +149,7 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
-        """Begin to work on `batch`; what is returned waits and gives the output.
+        """Begin to work on `batch`; the returned function waits and gives the output.
 
         Raises
         ------
@@ -163,8 +163,8 @@ class Engine(ABC):
     ) -> Finish:
         """Begin to work on `batch` and to do `then` with the output, float32.
 
-        It is done where the output lies, in the order of the starts or of the finishes,
-        and timed as `stage`.
+        `then` runs where the output lies, in the order of the starts or of the
+        finishes, and is timed as `stage`.
         """
         finish = self.start(batch, watch)
 

@@ -74,7 +74,7 @@ OPTIONS = {
 }
 
 RANDOM = "random"
-"""Given as `weights`: do not look for the released ones."""
+"""As `weights`: do not look for the released ones."""
 
 PARSER = "parsenet"
 
@@ -83,7 +83,7 @@ OUR_KERNELS = (
     "upfirdn2d), without cuDNN's search, which they switch on: on CUDA this cost is "
     "not the original's"
 )
-"""Of the runner ``upstream``. The authors' ``face_model/op`` and ``face_detect``."""
+"""Note on ``upstream``: the authors' ``face_model/op`` and ``face_detect``."""
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:

@@ -56,7 +56,7 @@ def plan_background(
     Raises
     ------
     WeightsError
-        They cannot be had: a background that was asked for is never left out.
+        They cannot be had: a requested background is never left out.
 
     """
     tile = settings["tile"]

@@ -35,10 +35,10 @@ class FaceRestorer:
     engine
         The generator; takes and gives R, G, B in [-1, 1].
     in_fp32
-        Makes the engine for a face of which the output is NaN, infinite or constant;
-        None where `engine` calculates in fp32 itself.
+        Makes the engine for a face whose output is NaN, infinite or constant; None
+        where `engine` calculates in fp32 itself.
     side
-        Of its faces, in pixels.
+        Side of its faces, in pixels.
     batch
         Faces that go to the generator together.
     parser
@@ -68,16 +68,16 @@ class FaceRestorer:
         """Restore crops of `side` and of one dtype, which stays.
 
         The stages are upload, network, download, parse and blend. Faces whose output is
-        none are done in fp32, and noted.
+        rejected are done in fp32, and noted.
 
         Parameters
         ----------
         crops
             May be of several pictures.
         context
-            Theirs.
+            That of the crops.
         notes
-            Of each crop's picture; None for those of `context`.
+            Notes of each crop's picture; None for those of `context`.
 
         Raises
         ------
@@ -136,7 +136,7 @@ class FaceRestorer:
     def _run_safely(
         self, batch: Batch, then: Then, context: Context, notes: Sequence[list[str]]
     ) -> list[NDArray[Any]]:
-        """What `then` makes of each face, in fp32 where it is none."""
+        """What `then` makes of each face, anew in fp32 where that is rejected."""
         outputs = self._run(self.engine, batch, then, context, notes)
         rejected: list[int] = []
         for index, (crop, (extremes, _)) in enumerate(zip(batch, outputs, strict=True)):
@@ -165,7 +165,7 @@ class FaceRestorer:
         context: Context,
         notes: Sequence[list[str]],
     ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Of each face the ends of the output, and what is made of it."""
+        """The ends of each face's output, and what `then` makes of it."""
         try:
             values = engine.start_then(batch, context.watch, then, "download")()
         except OutOfMemoryError as error:
@@ -185,7 +185,7 @@ class FaceRestorer:
 
 
 def _finished(outputs: Values, finish: Callable[[Values], Values] | None) -> list[Any]:
-    """Of each face the ends of the output, then ``(S, S, 3)``, in [0, 1] or levels."""
+    """The ends of each face's output, then ``(S, S, 3)``, in [0, 1] or levels."""
     values = []
     for output in outputs:
         library = library_of(output)
@@ -202,12 +202,12 @@ def _tell(notes: Sequence[list[str]], note: str) -> None:
 
 
 def smooth_small(face: Crop) -> Crop:
-    """What upstream does to a face that was small: the filter [1 2 1], both ways."""
+    """Smooth a small face as upstream does: the filter [1 2 1], both ways."""
     smoothed: Crop = cv2.filter2D(face, -1, SMOOTHING)
     return smoothed
 
 
 def mixed(face: Crop, crop: Crop, share: float) -> Crop:
-    """`share` of the one and the rest of the other, rounded."""
+    """Mix `share` of the face with the rest of the crop, rounded."""
     result: Crop = cv2.addWeighted(face, share, crop, 1 - share, 0)
     return result

@@ -27,7 +27,7 @@ class Size:
     Attributes
     ----------
     side
-        Of its faces, in pixels.
+        Side of its faces, in pixels.
     channel_multiplier, narrow
         See `FullGenerator`.
 
@@ -39,7 +39,7 @@ class Size:
 
     @property
     def weights(self) -> str:
-        """In the registry."""
+        """Their name in the registry."""
         return f"gpen-bfr-{self.side}"
 
     @property

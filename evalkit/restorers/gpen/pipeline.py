@@ -43,7 +43,7 @@ Background: TypeAlias = Callable[[Picture, Context], Picture]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class PendingPicture:
     """A picture whose faces are to be restored.
 
     Attributes
@@ -51,13 +51,13 @@ class Begun:
     context
         The picture's.
     faces
-        Those that were found; one None where the picture is a face.
+        Those in the picture; one None where the picture is a face.
     crop
         Aligns one of them.
     add
         ``add(face, crop, restored)``: to be called for each of them.
     end
-        Gives the picture then.
+        Gives the finished picture.
 
     """
 
@@ -69,7 +69,7 @@ class Begun:
 
 
 class GpenRestorer(Restorer):
-    """Both runners; ``upstream`` does what GPEN's own does, silent failures apart."""
+    """Both runners; ``upstream`` does what GPEN does, except for silent failures."""
 
     def __init__(
         self,
@@ -103,8 +103,8 @@ class GpenRestorer(Restorer):
         contexts = [self._context(None, cancel, aligned=aligned) for _ in images]
         with oom_as_ours(f"faces of {len(images)} pictures"):
             pairs = zip(images, contexts, strict=True)
-            begun = [self._begin(image, context) for image, context in pairs]
-            outputs = self._together(begun)
+            pictures = [self._begin(image, context) for image, context in pairs]
+            outputs = self._together(pictures)
         return [
             Restored(
                 image=output, stages_s=context.watch.settled(), notes=context.notes
@@ -112,19 +112,19 @@ class GpenRestorer(Restorer):
             for output, context in zip(outputs, contexts, strict=True)
         ]
 
-    def _begin(self, image: Picture, context: Context) -> Begun:
+    def _begin(self, image: Picture, context: Context) -> PendingPicture:
         drops_bits = self._is_upstream and image.dtype == np.uint16
         context.notes += _notes_on(image, drops_bits=drops_bits)
         stop_if(context.cancel)
         begin = self._one_face if context.aligned else self._whole_picture
         if not drops_bits:
             return begin(image, context)
-        begun = begin((image >> 8).astype(np.uint8), context)
+        pending = begin((image >> 8).astype(np.uint8), context)
         return replace(
-            begun, end=lambda: begun.end().astype(np.uint16) * np.uint16(257)
+            pending, end=lambda: pending.end().astype(np.uint16) * np.uint16(257)
         )
 
-    def _together(self, pictures: Sequence[Begun]) -> list[Picture]:
+    def _together(self, pictures: Sequence[PendingPicture]) -> list[Picture]:
         """Restore the faces of pictures of one dtype, and end the pictures."""
         waiting = [(picture, face) for picture in pictures for face in picture.faces]
         for start in range(0, len(waiting), self.face_restorer.batch):
@@ -145,7 +145,7 @@ class GpenRestorer(Restorer):
                 picture.add(face, crop, pixels)
         return [picture.end() for picture in pictures]
 
-    def _one_face(self, image: Picture, context: Context) -> Begun:
+    def _one_face(self, image: Picture, context: Context) -> PendingPicture:
         """The picture is a face: stretched to the network's square, and back."""
         rgb, side = colours(image), self.face_restorer.side
         restored: list[Crop] = []
@@ -179,9 +179,11 @@ class GpenRestorer(Restorer):
                     alpha = self._resized(alpha, height, width)
                 return as_before(image, face, alpha)
 
-        return Begun(context=context, faces=[None], crop=crop, add=add, end=end)
+        return PendingPicture(
+            context=context, faces=[None], crop=crop, add=add, end=end
+        )
 
-    def _whole_picture(self, image: Picture, context: Context) -> Begun:
+    def _whole_picture(self, image: Picture, context: Context) -> PendingPicture:
         rgb, side = colours(image), self.face_restorer.side
         with context.watch("detect"):
             if self._is_upstream:
@@ -189,10 +191,10 @@ class GpenRestorer(Restorer):
                 rgb = scaled(rgb, width, height, "linear")
             picture_faces = self._find(rgb)
         context.notes.append(self._note_on_faces(picture_faces))
-        canvas = self._canvas(image, len(picture_faces), context)
-        background = colours(canvas)
+        backdrop = self._backdrop(image, len(picture_faces), context)
+        background = colours(backdrop)
         composite = faces.Composite(background)
-        factor, numbers = canvas.shape[1] / rgb.shape[1], itertools.count(1)
+        factor, numbers = backdrop.shape[1] / rgb.shape[1], itertools.count(1)
 
         def crop(face: Face) -> Crop:
             with context.watch("detect"):
@@ -217,12 +219,14 @@ class GpenRestorer(Restorer):
             if not picture_faces:
                 if not self._background:
                     context.progress(1, 1)
-                return canvas
+                return backdrop
             with context.watch("blend"):
                 pasted = composite.over(background)
-                return as_before(image, pasted, alpha_of(canvas))
+                return as_before(image, pasted, alpha_of(backdrop))
 
-        return Begun(context=context, faces=picture_faces, crop=crop, add=add, end=end)
+        return PendingPicture(
+            context=context, faces=picture_faces, crop=crop, add=add, end=end
+        )
 
     def _note_on_faces(self, picture_faces: Sequence[Face]) -> str:
         if picture_faces:
@@ -252,7 +256,7 @@ class GpenRestorer(Restorer):
                 self._detector, picture, confidence, side, cv2.INTER_LINEAR
             )
 
-    def _canvas(self, image: Picture, n_faces: int, context: Context) -> Picture:
+    def _backdrop(self, image: Picture, n_faces: int, context: Context) -> Picture:
         """What the faces are pasted on: the picture, or what `background` makes."""
         if self._background is None:
             return image.copy()

@@ -94,12 +94,12 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         folder = on_faces.resolved["folder"]
         notes.insert(0, f"no face is made here: those that others made are in {folder}")
     weights = (*on_faces.weights, *on_background.weights, *filter(None, helpers))
-    named = [{"name": part.spec.name, **part.resolved} for part in parts]
+    part_settings = [{"name": part.spec.name, **part.resolved} for part in parts]
     settled: dict[str, Any] = {"device": device, "detector": detector}
     settled |= {
         name: on_background.resolved.get(name) for name in ("precision", "tile")
     }
-    settled |= {"faces": named[0], "background": named[1]}
+    settled |= {"faces": part_settings[0], "background": part_settings[1]}
     return Plan(
         spec=spec,
         requested=settings,

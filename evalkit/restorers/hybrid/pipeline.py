@@ -37,14 +37,14 @@ from evalkit.restorers.hybrid.placement import FacePair, scaling, sized, warped
 Result = TypeVar("Result")
 
 SOUGHT_FROM = 0.5
-"""Confidence from which a face is mentioned, though it be left alone."""
+"""Confidence from which a face is mentioned, even if it is left alone."""
 
 FACE = slice(90, 460), slice(106, 406)
 """Rows and columns of a crop of 512 px that the face itself fills."""
 
 
 class ReadyFace(Engine):
-    """In the place of GPEN's generator: a face that others restored."""
+    """A face that others restored, in place of GPEN's generator."""
 
     def __init__(self, pair: FacePair) -> None:
         super().__init__(pair.name)
@@ -66,7 +66,7 @@ class FaceLayer(NamedTuple):
 
     @property
     def shrinking(self) -> Matrix:
-        """From the background to the picture."""
+        """The matrix from the background to the picture."""
         return scaling(self.source.shape[1] / self.enlarged.shape[1])
 
     def add(self, k: int, frame: Matrix, face: Crop, mask: Mask, share: float) -> None:
@@ -123,7 +123,7 @@ class SwappedRestorers:
         return result
 
     def _held_mib(self) -> float:
-        """By this process; on a GPU, by torch's tensors."""
+        """Memory held by this process; on a GPU, by torch's tensors."""
         device = self._settings["device"]
         if device == "cpu":
             return float(psutil.Process().memory_info().rss) / 2**20
@@ -273,7 +273,7 @@ class Hybrid(Restorer):
     def _ready_face(
         self, pair: FacePair, frame: Matrix, layer: FaceLayer, context: Context
     ) -> tuple[FaceRestorer, Matrix]:
-        """What gives a published face, and the frame that it was aligned to."""
+        """What returns a published face, and the frame that it was aligned to."""
         crop = faces.as_rgb8(warped(layer.source, frame, MASK_SIDE))
         likeness, matrix = laying.lay_over(pair, crop)
         context.notes.append(f"{pair.name}: correlation {likeness:.3f} with the source")

@@ -22,8 +22,10 @@ from evalkit.restorers.gpen.face_restorer import Crop
 from evalkit.restorers.outputs import join
 
 COARSE = 128
-"""Side at which faces are compared, pixels; of it, what is surely face:"""
+"""Side at which faces are compared, pixels."""
+
 INNER = slice(28, 112), slice(28, 100)
+"""Rows and columns of such a face that surely show the face."""
 
 GRID = 32
 """Points of a crop, each way, at which distances are taken."""

@@ -24,7 +24,7 @@ Rgb8 = NDArray[np.uint8]
 T = TypeVar("T")
 
 POLL_S = 0.05
-"""How often progress is told and `cancel` asked."""
+"""How often progress is reported and `cancel` called."""
 
 
 class Task(NamedTuple):
@@ -72,7 +72,7 @@ class Child:
                 self._words.append(text)
 
     def watch(self, wait: Callable[[], T | None], task: Task) -> T:
-        """Tell the progress until `wait`, which takes `POLL_S`, returns something."""
+        """Report the progress until `wait`, which takes `POLL_S`, returns something."""
         n_before, n_told = self._n_tiles, 0
         while (result := wait()) is None:
             stop_if(task.context.cancel)

@@ -46,7 +46,7 @@ class NcnnMissingError(PackageMissingError):
 
 
 class Model(NamedTuple):
-    """A network's values, the ``.param`` file beside them; a Vulkan device, -1: CPU."""
+    """A file of values, its ``.param`` beside it; a Vulkan device, -1 for the CPU."""
 
     bin: Path
     gpu: int

@@ -42,7 +42,7 @@ class Network:
     Attributes
     ----------
     name
-        Of its weights in the registry.
+        Name of its weights in the registry.
     margin_px
         Source pixels of context with which a tile's output is the untiled one's.
     n_blocks
@@ -106,7 +106,7 @@ class Network:
     def fit(self, engine: Engine, height: int, width: int) -> tuple[Tiling, str]:
         """How a picture is cut on CUDA, by the memory that is free now, and a note.
 
-        Not at all where it fits, else into the largest tiles of which one does.
+        It is not cut where it fits, else into the largest tiles that fit.
         """
         sides = (math.ceil(side / self.step) * self.step for side in (height, width))
         px_bytes, free_bytes = self._px_bytes(engine.precision), engine.free_bytes
@@ -123,7 +123,7 @@ class Network:
         )
 
     def _px_bytes(self, precision: str) -> int:
-        """A source pixel's, at the worst moment of the network, or of its output."""
+        """Bytes of a source pixel at the worst moment of the network or output."""
         value_bytes = VALUE_BYTES[precision]
         n_outputs = 3 * self.scale**2
         return max(

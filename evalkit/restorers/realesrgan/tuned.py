@@ -159,10 +159,10 @@ class TunedRealESRGAN(Restorer):
         context: Context,
         passes: Sequence[LoadedNetwork],
     ) -> list[Picture]:
-        settings, planned = self.plan.resolved, self._windows(images)
+        settings, n_windows = self.plan.resolved, self._windows(images)
         pictures = list(images)
         for number, step in enumerate(passes):
-            before, after = sum(planned[:number]), sum(planned[number + 1 :])
+            before, after = sum(n_windows[:number]), sum(n_windows[number + 1 :])
             part = replace(context, progress=_within(context.progress, before, after))
             pictures, notes = enlarge(pictures, step, part, alpha=settings["alpha"])
             context.notes += notes

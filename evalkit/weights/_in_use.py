@@ -77,7 +77,7 @@ def find(name: str) -> WeightsInUse | None:
 
 
 def damages(entry: WeightsFile) -> list[str]:
-    """What is in our cache, or in the package, under a name but not its bytes."""
+    """The files of our cache or the package that are not the registered ones."""
     cached = [(weights_dir() / file.file, file) for file in entry.files]
     return [
         f"{path}: expected {file.size_bytes} bytes, SHA-256 {file.sha256}; found "
