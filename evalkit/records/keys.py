@@ -83,11 +83,11 @@ def code_digest(modules: Iterable[str]) -> str:
             if path is None:
                 raise EvalkitError(f"no source file for module {module!r}")
             state = path.stat()
-            changed = (state.st_mtime_ns, state.st_size)
+            stamp = (state.st_mtime_ns, state.st_size)
             package = module.rpartition(".")[0]
             if path.name == "__init__.py":
                 package = module
-            digest, imported = _read(path, changed, package)
+            digest, imported = _read(path, stamp, package)
             texts[module] = digest
             waiting += imported
     return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()

@@ -75,18 +75,18 @@ def count_work(
     Bytes are those of PyTorch's operations; an engine that joins some may hold less.
 
     """
-    operations = moved = largest = 0.0
+    operations = moved_bytes = largest = 0.0
     weights: dict[Hashable, float] = {}
     for build, network, shape, n_batches in batches:
         counts = _cached_count(build, network, shape, precision)
         operations += counts[0] * n_batches
-        moved += counts[1] * n_batches
+        moved_bytes += counts[1] * n_batches
         largest = max(largest, counts[2])
         weights[network] = counts[3]
     n_weights = sum(weights.values())
     held_bytes = held_values * torch_dtype(precision).itemsize
     return CostBound(
-        precision, operations, n_weights + largest + held_bytes, n_weights + moved
+        precision, operations, n_weights + largest + held_bytes, n_weights + moved_bytes
     )
 
 
@@ -148,8 +148,8 @@ def _count(
         ) -> Any:
             nonlocal largest
             output = func(*args, **(kwargs or {}))
-            used = _storages(tree_leaves((args, kwargs, output)))
-            largest = max(largest, sum(used[key] for key in used.keys() - weights))
+            blocks = _storages(tree_leaves((args, kwargs, output)))
+            largest = max(largest, sum(blocks[key] for key in blocks.keys() - weights))
             return output
 
     with torch.no_grad(), FlopCounterMode(display=False) as flops, Largest():  # type: ignore[no-untyped-call]

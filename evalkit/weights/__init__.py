@@ -294,8 +294,8 @@ def _why(error: Exception) -> str:
     """What PyTorch found, without its advice to load the file all the same."""
     if "weights_only" not in str(error):
         return f"it is damaged, or no checkpoint ({type(error).__name__}: {error})"
-    named = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.[\w.]+)", str(error))
-    what = f"it asks for {named[1]}, and" if named else "it asks for more than tensors;"
+    match = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.[\w.]+)", str(error))
+    what = f"it asks for {match[1]}, and" if match else "it asks for more than tensors;"
     return (
         f"{what} weights need nothing that runs: expected tensors alone. The file may "
         "be hostile: do not load it by other means, get it from its publisher"

@@ -191,9 +191,9 @@ class TileOutput:
 
     def _overlaps(self, spans: list[Span], index: int) -> tuple[int, int]:
         """Output pixels shared with the neighbour before and the one after."""
-        here = spans[index]
-        before = spans[index - 1].high - here.low if index else 0
-        after = here.high - spans[index + 1].low if index + 1 < len(spans) else 0
+        span = spans[index]
+        before = spans[index - 1].high - span.low if index else 0
+        after = span.high - spans[index + 1].low if index + 1 < len(spans) else 0
         return before * self.scale, after * self.scale
 
 

@@ -129,8 +129,8 @@ def restore_tiled(
         engine.make_room()
         if load:
             engine, load = load(), None
-            tiling, more = step.cuts(height, width, engine)
-            notes += more
+            tiling, new_notes = step.cuts(height, width, engine)
+            notes += new_notes
             n_fit = tiling.n_together(len(sources), height, width)
             n_together = min(n_together, n_fit)
 

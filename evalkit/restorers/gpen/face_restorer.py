@@ -149,10 +149,10 @@ class FaceRestorer:
                 _tell([notes[index]], f"in fp32: {error} ({self.engine.name})")
         if rejected and self.in_fp32:
             rejected_notes = [notes[index] for index in rejected]
-            again = self._run(
+            fp32_outputs = self._run(
                 self.in_fp32(), batch[rejected], then, context, rejected_notes
             )
-            for index, output in zip(rejected, again, strict=True):
+            for index, output in zip(rejected, fp32_outputs, strict=True):
                 check_output(batch[index], output[0], batch[index].size)
                 outputs[index] = output
         return [face for _, face in outputs]

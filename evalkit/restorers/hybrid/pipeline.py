@@ -211,9 +211,9 @@ class Hybrid(Restorer):
             (left, top, *_), pair = face.box, pairs.get(k)
             text = f"{face.width:.0f}x{face.height:.0f} at {left:.0f},{top:.0f}"
             by_reason[against].append(f"{text} ({pair.name})" if pair else text)
-        for against, which in by_reason.items():
+        for against, texts in by_reason.items():
             outcome = f"left to the background, {against}" if against else "restored"
-            notes.append(f"faces {outcome}: {len(which)}, in px: {'; '.join(which)}")
+            notes.append(f"faces {outcome}: {len(texts)}, in px: {'; '.join(texts)}")
         return chosen
 
     def _reason_against(self, rgb: Rgb, face: Face) -> str | None:
@@ -247,7 +247,7 @@ class Hybrid(Restorer):
         context: Context,
     ) -> None:
         """Restore the faces, or look them up, and lay them over the background."""
-        apart, step = replace(context, watch=Stopwatch()), 1
+        faces_context, step = replace(context, watch=Stopwatch()), 1
         if isinstance(part, GpenRestorer):
             context.notes += part.notes
             restorer, step = part.face_restorer, part.face_restorer.batch
@@ -260,15 +260,15 @@ class Hybrid(Restorer):
                     pairs[group[0]], frames[0], layer, context
                 )
             crops = [self._crop(layer, frame, restorer.side) for frame in frames]
-            restored = restorer(crops, apart)
+            restored = restorer(crops, faces_context)
             for k, frame, face in zip(group, frames, restored, strict=True):
-                mask = restorer.mask(face, apart)
-                with apart.watch("blend"):
+                mask = restorer.mask(face, faces_context)
+                with faces_context.watch("blend"):
                     share = self.plan.resolved["strength"] / 100
                     layer.add(k, frame, face, mask, share)
             n_done = context.n_before + start + len(group)
             context.progress(n_done, context.n_before + len(chosen))
-        _add_stages(context, "faces", apart.watch.stages_s)
+        _add_stages(context, "faces", faces_context.watch.stages_s)
 
     def _ready_face(
         self, pair: FacePair, frame: Matrix, layer: FaceLayer, context: Context
