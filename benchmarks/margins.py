@@ -15,7 +15,7 @@ import numpy as np
 from evalkit.errors import ImageError
 from evalkit.images import picture_files, read_image
 from evalkit.restorers.realesrgan.network import NETWORKS
-from evalkit.restorers.realesrgan.tuned import load_pass
+from evalkit.restorers.realesrgan.tuned import load_network
 from evalkit.weights import fetch
 
 SIDE_PX = 32
@@ -40,7 +40,9 @@ def crops(folder: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 def main(folder: Path, name: str = "realesrgan-x4plus") -> None:
     network = NETWORKS[name]
-    step, _ = load_pass(network, [fetch(name)], device="cpu", precision="fp32", tile=0)
+    step, _ = load_network(
+        network, [fetch(name)], device="cpu", precision="fp32", tile=0
+    )
 
     def middle(crop: np.ndarray, margin: int) -> np.ndarray:
         cut = slice(FARTHEST_PX - margin, FARTHEST_PX + SIDE_PX + margin)

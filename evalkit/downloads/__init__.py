@@ -34,11 +34,10 @@ FULL = (ENOSPC, EDQUOT)
 
 
 def obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
-    """Make `part` the whole, verified file, of which it may hold the beginning.
+    """Complete and verify `part`, which may hold the beginning of the file.
 
-    What came of a download that was interrupted stays: the next call, of whatever
-    address, asks only for the rest. A dead network ends within seconds. A progress bar
-    goes to stderr.
+    An interrupted download keeps what came: the next call, for any address, asks only
+    for the rest. A dead network ends within seconds. A progress bar goes to stderr.
 
     Raises
     ------
@@ -55,8 +54,8 @@ def obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
         with _opened(url, start) as response:
             _transfer(url, response, part, start, size_bytes)
     with part.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found == sha256:
+        part_sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    if part_sha256 == sha256:
         return
     n_bytes = part.stat().st_size
     is_longer = n_bytes > size_bytes
@@ -66,7 +65,7 @@ def obtain(url: str, part: Path, size_bytes: int, sha256: str) -> None:
         return
     raise HashMismatchError(
         f"{url}: expected {size_bytes} bytes, got {n_bytes}{' or more' * is_longer}; "
-        f"expected SHA-256 {sha256}, got {found}: another file, which was deleted"
+        f"expected SHA-256 {sha256}, got {part_sha256}: another file, which was deleted"
     )
 
 
@@ -130,7 +129,7 @@ def _transfer(
         unit_divisor=1024,
         mininterval=0.2 if sys.stderr.isatty() else 10.0,
     )
-    began, received, then = time.monotonic(), start, start
+    began, received, received_before = time.monotonic(), start, start
     try:
         with part.open("ab" if start else "wb") as file, bar:
             while received <= size_bytes and (
@@ -142,13 +141,13 @@ def _transfer(
                 passed_s = time.monotonic() - began
                 if passed_s < LOWEST_RATE_S:
                     continue
-                if received - then < LOWEST_RATE_BYTES:
+                if received - received_before < LOWEST_RATE_BYTES:
                     raise WeightsError(
-                        f"{url}: {received - then} bytes in {passed_s:.0f} s, less "
-                        f"than {LOWEST_RATE_BYTES}: too slow to wait for; what came is "
-                        "kept"
+                        f"{url}: {received - received_before} bytes in "
+                        f"{passed_s:.0f} s, less than {LOWEST_RATE_BYTES}: too slow to "
+                        "wait for; what came is kept"
                     )
-                began, then = time.monotonic(), received
+                began, received_before = time.monotonic(), received
             file.flush()
             os.fsync(file.fileno())
     except HTTPError as error:

@@ -64,9 +64,9 @@ def fetch_file(
     """One registered file: from `folder`, else a mirror, else downloaded to `folder`.
 
     Two processes that ask at once download once. The addresses, the publisher's first,
-    all give the same bytes, and are tried in order. What came of an interrupted
-    download is a hidden ``.part`` file, which never counts as the file. `file_name` is
-    the path below `folder`.
+    all give the same bytes, and are tried in order. An interrupted download leaves a
+    hidden ``.part`` file, which never counts as the file. `file_name` is the path below
+    `folder`.
 
     Returns
     -------

@@ -91,7 +91,7 @@ CLASSES = (
     "neck",
     "clothes",
 )
-"""Of `parse`, by number; the classes of CelebAMask-HQ."""
+"""What `parse` tells apart, by number: the classes of CelebAMask-HQ."""
 
 CONFIDENCE = 0.9
 FINE_SIDE, COARSE_SIDE = 1500, 512
@@ -143,23 +143,23 @@ def detect(
     """
     check_picture(image)
     name, weights, _ = find_detector(detector)
-    found = load_detector(name, weights, device)
-    return find_faces(found, as_rgb8(image), confidence)
+    loaded = load_detector(name, weights, device)
+    return find_faces(loaded, as_rgb8(image), confidence)
 
 
 def detector(name: str = "auto", device: str = "cpu") -> Detector:
     """The detector of that name, see `find_detector`; loaded once a file and device."""
-    found, weights, _ = find_detector(name)
-    return load_detector(found, weights, device)
+    name, weights, _ = find_detector(name)
+    return load_detector(name, weights, device)
 
 
 def find_faces(
     detector: Detector, image: Rgb, confidence: float = CONFIDENCE
 ) -> list[Face]:
-    """What `detect` does with a detector that is loaded.
+    """Find faces as `detect` does, with a loaded detector.
 
     Faces up to 400 px are sought at 1500 px of the longer side, those from 200 px at
-    512 px; of a face that both find, the surer is kept.
+    512 px; where both find a face, the surer is kept.
     """
     longest = max(image.shape[:2])
     if detector.name == "cascade" or longest <= COARSE_SIDE:
@@ -188,8 +188,8 @@ def find_at(
         return detector(image, confidence)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     small = cv2.resize(image, size, interpolation=interpolation)
-    found = detector(small, confidence)
-    return [face.scaled(width / size[0], height / size[1]) for face in found]
+    faces = detector(small, confidence)
+    return [face.scaled(width / size[0], height / size[1]) for face in faces]
 
 
 def parse(image: Picture) -> NDArray[np.uint8]:
@@ -227,13 +227,13 @@ def skin_mask(image: Picture, faces: Sequence[Face]) -> tuple[Mask, list[str]]:
     image
         See `Picture`.
     faces
-        As `detect` found them.
+        As `detect` returns them.
 
     Returns
     -------
     tuple
         ``(H, W)``, in [0, 1]; and a note where ParseNet's weights are not here and
-        skin was told by its place and colour.
+        skin was found by its place and colour.
 
     """
     check_picture(image)

@@ -31,7 +31,7 @@ NETWORKS = ("retinaface-r50", "retinaface-mobile0.25", "yunet")
 """In the weights registry; the first is the one that GPEN uses."""
 
 DETECTORS = (*NETWORKS, "cascade")
-"""Each the substitute of the one before it; the last needs no weights."""
+"""Each is the substitute of the one before it; the last needs no weights."""
 
 NMS_OVERLAP = 0.4
 RETINAFACE_MEAN = (104, 117, 123)  # of B, G, R
@@ -71,12 +71,12 @@ class Face:
 
     @property
     def width(self) -> float:
-        """Of the box, in pixels."""
+        """Width of the box, in pixels."""
         return self.box[2] - self.box[0]
 
     @property
     def height(self) -> float:
-        """Of the box, in pixels."""
+        """Height of the box, in pixels."""
         return self.box[3] - self.box[1]
 
     def scaled(self, factor_x: float, factor_y: float) -> Face:
@@ -91,20 +91,21 @@ class Face:
 
 
 def drop_repeats(faces: Iterable[Face]) -> list[Face]:
-    """Of boxes that overlap by more than `NMS_OVERLAP`, keep the first."""
-    kept: list[Face] = []
+    """Keep the first of the boxes that overlap by more than `NMS_OVERLAP`."""
+    distinct: list[Face] = []
     for face in faces:
-        if all(_overlap(face, other) <= NMS_OVERLAP for other in kept):
-            kept.append(face)
-    return kept
+        if all(_overlap(face, earlier) <= NMS_OVERLAP for earlier in distinct):
+            distinct.append(face)
+    return distinct
 
 
-def _overlap(face: Face, other: Face) -> float:
+def _overlap(first: Face, second: Face) -> float:
     """Area of the intersection of two boxes over that of their union."""
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = face.box, other.box
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = first.box, second.box
     width, height = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
     shared = max(width, 0.0) * max(height, 0.0)
-    return shared / (face.width * face.height + other.width * other.height - shared)
+    areas = first.width * first.height + second.width * second.height
+    return shared / (areas - shared)
 
 
 class Detector(ABC):
@@ -163,13 +164,13 @@ class RetinaFaceDetector(Detector):
             boxes = _boxes(anchors, offsets[keep])
             moves = points[keep].view(-1, 5, 2) * 0.1
             landmarks = anchors[:, None, :2] + moves * anchors[:, None, 2:]
-            kept = nms(boxes, scores, NMS_OVERLAP).numpy()
+            indices = nms(boxes, scores, NMS_OVERLAP).numpy()
         return [
             Face(tuple(box), float(score), landmark, self.name)
             for box, score, landmark in zip(
-                boxes.numpy()[kept].astype(float).tolist(),
-                scores.numpy()[kept],
-                landmarks.numpy()[kept].astype(np.float64),
+                boxes.numpy()[indices].astype(float).tolist(),
+                scores.numpy()[indices],
+                landmarks.numpy()[indices].astype(np.float64),
                 strict=True,
             )
         ]
@@ -269,7 +270,7 @@ class CascadeDetector(Detector):
             (x0, y0), (x1, y1) = corner.tolist(), (corner + size).tolist()
             points = corner + CASCADE_LANDMARKS * size
             face = Face((x0, y0, x1, y1), float("nan"), points, self.name)
-            if not any(_is_inside(points[2], other) for other in faces):
+            if not any(_is_inside(points[2], larger) for larger in faces):
                 faces.append(face)
         return [face.scaled(factor, factor) for face in faces]
 

@@ -35,7 +35,7 @@ TEMPLATE = np.array(
 )
 """GPEN's landmarks in a crop of 512 px, in the order of `Face.landmarks`."""
 
-PASTED_NOT = (0, 14, 18)
+NOT_PASTED = (0, 14, 18)
 """ParseNet's background, hat and cloth."""
 
 SKIN = (1, 2, 8, 9, 17)
@@ -46,7 +46,7 @@ FACE_ELLIPSE = (256, 300), (125, 150)
 """Centre and half axes of the face in a crop of 512 px, around `TEMPLATE`."""
 
 SKIN_SHARE = 0.2
-"""Of the ellipse: with less that has the colour of skin, its colour tells nothing."""
+"""Share of the ellipse: if less has the colour of skin, colour tells nothing."""
 
 COLOUR_SCALE = 32
 """Side of a crop over the standard deviation below which a change is detail."""
@@ -107,7 +107,7 @@ def parsed_mask(classes: NDArray[np.uint8]) -> Mask:
 
     ParseNet's classes and the mask are ``(512, 512)``; it is soft, zero at the border.
     """
-    mask = np.isin(classes, PASTED_NOT, invert=True).astype(np.float32)
+    mask = np.isin(classes, NOT_PASTED, invert=True).astype(np.float32)
     mask[:BORDER] = mask[-BORDER:] = 0
     mask[:, :BORDER] = mask[:, -BORDER:] = 0
     return _softened(mask)
@@ -122,7 +122,7 @@ def _softened(mask: Mask) -> Mask:
 class Composite:
     """Restored faces in a picture's frame; where they overlap, the larger mask wins.
 
-    Of the `background` only shape and dtype count here.
+    Only the shape and dtype of the `background` count here.
     """
 
     def __init__(self, background: NDArray[Any]) -> None:

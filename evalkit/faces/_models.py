@@ -1,4 +1,4 @@
-"""Which face networks this machine can have, and each loaded once."""
+"""Choose the face networks that this machine can have, and load each once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def find_detector(name: str = "auto") -> tuple[str, WeightsInUse | None, list[str]]:
-    """Which detector this machine can have, without loading it.
+    """Choose the detector that this machine can have, without loading it.
 
     Parameters
     ----------
@@ -47,20 +47,21 @@ def find_detector(name: str = "auto") -> tuple[str, WeightsInUse | None, list[st
         raise UnknownNameError("face detector", name, ["auto", *DETECTORS])
     if name == "cascade":
         return name, None, []
-    first, *others = NETWORKS
+    first, *substitutes = NETWORKS
     try:
-        found = fetch(first if name == "auto" else name)
+        weights = fetch(first if name == "auto" else name)
     except WeightsError as error:
         if name != "auto":
             raise
         reason = f"since {str(error).splitlines()[0].rstrip(':')}"
     else:
-        return found.name, found, []
+        return weights.name, weights, []
     for attempt in (find, fetch):
-        for other in others:
+        for substitute in substitutes:
             with suppress(WeightsError):  # the next one stands in, and the note says so
-                if substitute := attempt(other):
-                    return other, substitute, [f"faces found by {other}, {reason}"]
+                if substitute_weights := attempt(substitute):
+                    note = f"faces found by {substitute}, {reason}"
+                    return substitute, substitute_weights, [note]
     note = f"faces found by scikit-image's cascade, landmarks assumed, {reason}"
     return "cascade", None, [note]
 

@@ -36,7 +36,7 @@ __all__ = [
 STRIP_PX = 1 << 20
 
 BESIDE_PX = (2, 3, 4, 5, 6)
-"""How far from a border, on both sides, the gradients lie that it is held against."""
+"""How far from a border, on both sides, its neighbours for comparison lie."""
 
 LUMA = np.array([0.299, 0.587, 0.114])
 """Weights of R, G and B in luma, ITU-R BT.601."""
@@ -246,7 +246,7 @@ def _check_sides(picture: Picture, least_px: int, what: str) -> None:
 
 
 def usable_borders(lines: Iterable[int], size: int) -> list[int]:
-    """Those that have enough pixels on both sides, in a picture of this size."""
+    """The borders with enough pixels on both sides, in a picture of this size."""
     margin = max(BESIDE_PX) + 1
     return [k for k in lines if margin <= k <= size - margin]
 

@@ -17,10 +17,10 @@ SEEN_PX = 512
 """Longest side at which lines and text are sought; larger pictures are shrunk."""
 
 STRAIGHT_FROM = 0.06
-"""Of the longer side: from here on a segment counts as a straight edge."""
+"""Share of the longer side from which a segment counts as a straight edge."""
 
 TEXT_FROM_PX = 16
-"""A picture with a shorter side, once it is shrunk, shows no text to be found."""
+"""A shrunk picture with a shorter side shows no text that can be found."""
 
 
 def straight_edges(picture: Picture) -> float:
@@ -34,13 +34,13 @@ def straight_edges(picture: Picture) -> float:
     doi:10.5201/ipol.2012.gjmr-lsd.
 
     """
-    seen = cv2.cvtColor(_seen(picture), cv2.COLOR_RGB2GRAY)
-    found = cv2.createLineSegmentDetector().detect(seen)[0]
-    if found is None:
+    grey = cv2.cvtColor(_shrunk(picture), cv2.COLOR_RGB2GRAY)
+    segments = cv2.createLineSegmentDetector().detect(grey)[0]
+    if segments is None:
         return 0.0
-    ends = found.reshape(-1, 4)
+    ends = segments.reshape(-1, 4)
     length = np.hypot(ends[:, 2] - ends[:, 0], ends[:, 3] - ends[:, 1])
-    is_long = length >= STRAIGHT_FROM * max(seen.shape)
+    is_long = length >= STRAIGHT_FROM * max(grey.shape)
     return float(length[is_long].sum() / length.sum())
 
 
@@ -63,12 +63,12 @@ def text_boxes(picture: Picture) -> NDArray[np.float64] | None:
     """
     if not find_spec("rapidocr_onnxruntime"):
         return None
-    seen = _seen(picture)
-    found = []
-    if min(seen.shape[:2]) >= TEXT_FROM_PX:
-        found, _ = _text_detector()(seen[..., ::-1].copy())
-    boxes = np.asarray(found, np.float64).reshape(-1, 4, 2)
-    return boxes * (np.array(picture.shape[1::-1]) / seen.shape[1::-1])
+    pixels = _shrunk(picture)
+    corners = []
+    if min(pixels.shape[:2]) >= TEXT_FROM_PX:
+        corners, _ = _text_detector()(pixels[..., ::-1].copy())
+    boxes = np.asarray(corners, np.float64).reshape(-1, 4, 2)
+    return boxes * (np.array(picture.shape[1::-1]) / pixels.shape[1::-1])
 
 
 def text_density(
@@ -110,7 +110,7 @@ def face_statistics(faces: Sequence[Face], shape: tuple[int, ...]) -> dict[str, 
     }
 
 
-def _seen(picture: Picture) -> NDArray[np.uint8]:
+def _shrunk(picture: Picture) -> NDArray[np.uint8]:
     """Opaque RGB in 8 bits, at most `SEEN_PX` long."""
     check_picture(picture)
     pixels = as_rgb8(picture)

@@ -34,7 +34,7 @@ SUFFIXES = frozenset(
     | {".tiff", ".bmp", ".dib", ".gif", ".pdf", ".heic", ".heif", ".hif", ".avif"}
     | {".jxl", ".jp2", ".j2k", ".jpx"}
 )
-"""Of the files that `read_image` reads. It looks at the content, not at the name."""
+"""Suffixes of what `read_image` reads. It looks at the content, not at the name."""
 
 MAX_MEGAPIXELS = 200.0
 
@@ -184,17 +184,17 @@ def check_picture(image: Any) -> None:
 
 
 def _limit_px(max_megapixels: float | None) -> int:
-    told: Any = max_megapixels
-    if told is None:
-        told = os.environ.get("EVALKIT_MAX_MEGAPIXELS") or MAX_MEGAPIXELS
+    setting: Any = max_megapixels
+    if setting is None:
+        setting = os.environ.get("EVALKIT_MAX_MEGAPIXELS") or MAX_MEGAPIXELS
     try:
-        limit = float(told)
+        limit = float(setting)
     except (TypeError, ValueError):
         limit = -1
     if not 0 < limit < 1e9:
         raise SettingError(
             "max_megapixels, or EVALKIT_MAX_MEGAPIXELS: expected a positive number, "
-            f"got {told!r}"
+            f"got {setting!r}"
         )
     return round(limit * 1e6)
 

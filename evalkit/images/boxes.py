@@ -46,21 +46,21 @@ class Primary:
 
 
 def primary(content: bytes) -> Primary:
-    """Of an AVIF or HEIC file; what is not found has the value of a plain picture."""
+    """Read an AVIF or HEIC file; a missing property has a plain picture's value."""
     meta = dict(boxes(dict(boxes(content)).get(b"meta", b""), 4))
     pitm = meta.get(b"pitm", b"")
     wide = pitm[:1] > b"\0"
-    wanted = int.from_bytes(pitm[4 : 8 if wide else 6], "big")
+    item_id = int.from_bytes(pitm[4 : 8 if wide else 6], "big")
     parts = dict(boxes(meta.get(b"iprp", b"")))
     properties = list(boxes(parts.get(b"ipco", b"")))
-    found = Primary()
-    for number in _associated(parts.get(b"ipma", b""), wanted):
+    item = Primary()
+    for number in _associated(parts.get(b"ipma", b""), item_id):
         if 0 < number <= len(properties):
-            _note(found, *properties[number - 1])
-    return found
+            _note(item, *properties[number - 1])
+    return item
 
 
-def _associated(ipma: bytes, wanted: int) -> list[int]:
+def _associated(ipma: bytes, item_id: int) -> list[int]:
     """Numbers, from 1, of an item's properties (ISO/IEC 14496-12, 8.11.14)."""
     id_bytes = 2 if ipma[:1] == b"\0" else 4
     n_bytes = 2 if ipma[3:4] and ipma[3] & 1 else 1
@@ -69,7 +69,7 @@ def _associated(ipma: bytes, wanted: int) -> list[int]:
         item = int.from_bytes(ipma[at : at + id_bytes], "big")
         count = int.from_bytes(ipma[at + id_bytes : at + id_bytes + 1], "big")
         at += id_bytes + 1
-        if item == wanted or at >= len(ipma):
+        if item == item_id or at >= len(ipma):
             ends = range(at, at + count * n_bytes, n_bytes)
             mask = 0x7FFF if n_bytes == 2 else 0x7F
             return [int.from_bytes(ipma[i : i + n_bytes], "big") & mask for i in ends]
@@ -77,22 +77,22 @@ def _associated(ipma: bytes, wanted: int) -> list[int]:
     return []
 
 
-def _note(found: Primary, name: bytes, body: bytes) -> None:
+def _note(item: Primary, name: bytes, body: bytes) -> None:
     if name == b"ispe":
-        found.width = int.from_bytes(body[4:8], "big")
-        found.height = int.from_bytes(body[8:12], "big")
+        item.width = int.from_bytes(body[4:8], "big")
+        item.height = int.from_bytes(body[8:12], "big")
     elif name == b"pixi" and len(body) > 5:
-        found.bits = body[5]
+        item.bits = body[5]
     elif name == b"irot" and body:
-        found.quarter_turns = body[0] & 3
+        item.quarter_turns = body[0] & 3
     elif name == b"imir" and body:
-        found.mirror = body[0] & 1
+        item.mirror = body[0] & 1
     elif name == b"av1C" and len(body) > 2 and body[2] & 0x40:  # high_bitdepth
-        found.bits = 12 if body[2] & 0x20 else 10
+        item.bits = 12 if body[2] & 0x20 else 10
     elif name == b"colr" and body[:4] in (b"prof", b"rICC"):
-        found.profile = body[4:]
+        item.profile = body[4:]
     elif name == b"colr" and body[:4] == b"nclx":
-        found.cicp = (
+        item.cicp = (
             int.from_bytes(body[4:6], "big"),
             int.from_bytes(body[6:8], "big"),
         )

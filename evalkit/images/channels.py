@@ -29,7 +29,7 @@ def colours(image: Picture) -> Rgb:
 
 
 def as_rgb8(image: Picture) -> NDArray[np.uint8]:
-    """The same in 8 bits, rounded: as detectors see it."""
+    """The colours in 8 bits, rounded: as detectors see them."""
     if image.dtype == np.uint16:
         image = np.rint(image / 257).astype(np.uint8)
     return colours(image)

@@ -150,8 +150,8 @@ def _damage_is_said(path: Path) -> Iterator[None]:
             raise
         except BROKEN_FILE as error:
             # Pillow and libtiff seek to nonsense (EINVAL), and say nothing of a disk
-            told = getattr(error, "errno", None)
-            if isinstance(error, OSError) and told not in (None, errno.EINVAL):
+            code = getattr(error, "errno", None)
+            if isinstance(error, OSError) and code not in (None, errno.EINVAL):
                 raise
             read_through(path)
             raise ImageError(_what_is_wrong(path, error)) from error
@@ -179,9 +179,9 @@ def _what_is_wrong(path: Path, error: Exception) -> str:
 
 
 def _tiff(path: Path, stream: BinaryIO, page: int, limit_px: int) -> Stored:
-    """By Pillow where 8 bits do, else by tifffile.
+    """Read by Pillow where 8 bits do, else by tifffile.
 
-    From a stream, never from a path: Pillow maps the file of a path, and then reads
+    It takes a stream, never a path: Pillow maps the file of a path, and then reads
     pixels of a turned page in the wrong order.
     """
     from evalkit.images.tiff import is_for_pillow, read_tiff
@@ -247,7 +247,7 @@ def _by_pillow(kind: str, path: Path, stream: BinaryIO, limit_px: int) -> Stored
 
 
 def _from_pillow(path: Path, file: ImageFile, limit_px: int) -> Stored:
-    """8 bits a channel."""
+    """Read 8 bits a channel."""
     mode = READ_AS.get(file.mode)
     if mode is None or mode == "I;16":
         raise ImageError(
@@ -294,10 +294,10 @@ def _orientation(path: Path, file: ImageFile) -> int:
     if file.format in ("TIFF", "GIF", "BMP"):
         return 1
     try:
-        told = file.getexif().get(ExifTags.Base.Orientation)
+        value = file.getexif().get(ExifTags.Base.Orientation)
     except BROKEN_FILE as error:
-        told = f"of broken EXIF ({error})"
-    return orientation_of(told, str(path))
+        value = f"of broken EXIF ({error})"
+    return orientation_of(value, str(path))
 
 
 def _newer(name: str) -> Any:

@@ -54,32 +54,32 @@ def encoded(path: Path, image: Picture) -> bytes:
         raise ImageError(
             f"{path}: expected .tif, {', '.join(sorted(FORMATS))}; got {suffix!r}"
         )
-    made = FORMATS[suffix]
-    if image.dtype != np.uint8 and not made.has_16_bits:
-        raise ImageError(f"{path}: {made.name} has 8 bits, not 16; write {LOSSLESS}")
-    if has_alpha(image) and not made.has_alpha:
-        raise ImageError(f"{path}: {made.name} has no alpha; write {LOSSLESS}")
+    form = FORMATS[suffix]
+    if image.dtype != np.uint8 and not form.has_16_bits:
+        raise ImageError(f"{path}: {form.name} has 8 bits, not 16; write {LOSSLESS}")
+    if has_alpha(image) and not form.has_alpha:
+        raise ImageError(f"{path}: {form.name} has no alpha; write {LOSSLESS}")
     height, width = image.shape[:2]
-    if max(height, width) > made.max_side_px:
+    if max(height, width) > form.max_side_px:
         fits = [f for f in FORMATS.values() if max(height, width) <= f.max_side_px]
         names = sorted({f.name for f in fits if f.has_16_bits})
         raise ImageError(
-            f"{path}: {made.name} holds sides up to {made.max_side_px} px, the picture "
+            f"{path}: {form.name} holds sides up to {form.max_side_px} px, the picture "
             f"has {width}x{height}; write {' or '.join(['TIFF', *names])}"
         )
     try:
-        return made.encode(image)
+        return form.encode(image)
     except ImageError:
         raise
     except (OSError, ValueError, RuntimeError) as error:  # in memory: no disk is full
         raise ImageError(
-            f"{path}: {made.name} cannot hold this picture of {width}x{height} px: "
+            f"{path}: {form.name} cannot hold this picture of {width}x{height} px: "
             f"{error}; write .png or .tif"
         ) from error
 
 
 def _png(image: Picture) -> bytes:
-    """Each row as its difference from the one above (PNG 9.2, Up), packed."""
+    """Store each row as its difference from the one above (PNG 9.2, Up), packed."""
     # 16 bits have their high byte first (PNG 7.1)
     stored = np.ascontiguousarray(image, image.dtype.newbyteorder(">"))
     rows = stored.view(np.uint8).reshape(len(image), -1)
@@ -91,7 +91,7 @@ def _png(image: Picture) -> bytes:
 
 
 def _packed(rows: NDArray[np.uint8]) -> bytes:
-    """By libdeflate, or by zlib in up to twice the time without imagecodecs."""
+    """Pack by libdeflate; without imagecodecs by zlib, in up to twice the time."""
     try:
         import imagecodecs
     except ModuleNotFoundError:
@@ -138,7 +138,7 @@ def _avif(image: Picture) -> bytes:
 
 
 def _jxl(image: Picture) -> bytes:
-    """Of 8 bits: imagecodecs would mark 16 bits as linear light."""
+    """Write 8 bits only: imagecodecs would mark 16 bits as linear light."""
     import imagecodecs
 
     return cast(

@@ -74,7 +74,7 @@ def to_srgb(pixels: Picture, profile: bytes, name: str) -> Picture:
 
 
 def cmyk_to_rgb(picture: Image.Image, profile: bytes | None, name: str) -> Image.Image:
-    """By the profile, else by Pillow's formula."""
+    """Convert by the profile, else by Pillow's formula."""
     if profile:
         try:
             return Image.fromarray(_by_profile(np.asarray(picture), profile, "cmyk"))

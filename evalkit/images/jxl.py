@@ -17,7 +17,7 @@ PRIMARIES = {1: 1, 9: 9, 11: 12}
 
 @dataclass
 class Header:
-    """What is said of the pixels."""
+    """What the header says of the pixels."""
 
     width: int
     height: int
@@ -55,7 +55,7 @@ class _Bits:
 
 
 def header(content: bytes) -> Header:
-    """Of a bare codestream or a container.
+    """Read the header of a bare codestream or a container.
 
     Raises
     ------
@@ -65,9 +65,9 @@ def header(content: bytes) -> Header:
     """
     bits = _Bits(_codestream(content)[2:4096])
     height, width = _size(bits)
-    found = Header(width, height)
+    fields = Header(width, height)
     if bits.u(1):  # all default
-        return found
+        return fields
     if bits.u(1):  # extra fields
         bits.u(3)  # the orientation, which libjxl applies
         if bits.u(1):
@@ -79,14 +79,14 @@ def header(content: bytes) -> Header:
             bits.one_of((1, 0), (1001, 0), (1, 8), (1, 10))
             bits.one_of((0, 0), (0, 3), (0, 16), (0, 32))
             bits.u(1)
-    found.is_float, found.bits = _depth(bits)
+    fields.is_float, fields.bits = _depth(bits)
     bits.u(1)  # whether 16-bit buffers do
     for _ in range(bits.one_of((0, 0), (1, 0), (2, 4), (1, 12))):
-        found.is_premultiplied |= _extra_channel(bits)
+        fields.is_premultiplied |= _extra_channel(bits)
     is_xyb = bool(bits.u(1))
-    _colours(bits, found)
-    found.has_lost_profile &= not is_xyb  # libjxl turns XYB into sRGB then
-    return found
+    _colours(bits, fields)
+    fields.has_lost_profile &= not is_xyb  # libjxl turns XYB into sRGB then
+    return fields
 
 
 def _codestream(content: bytes) -> bytes:
@@ -154,13 +154,13 @@ def _extra_channel(bits: _Bits) -> bool:
     return False
 
 
-def _colours(bits: _Bits, found: Header) -> None:
+def _colours(bits: _Bits, fields: Header) -> None:
     if bits.u(1):  # all default: sRGB
         return
     has_profile = bits.u(1)
     space = bits.enum()  # 0 RGB, 1 grey, 2 XYB, 3 not known
     if has_profile:
-        found.has_lost_profile = True
+        fields.has_lost_profile = True
         return
     white = 1 if space == 2 else bits.enum()
     if white == 2:
@@ -173,15 +173,15 @@ def _colours(bits: _Bits, found: Header) -> None:
     has_gamma = bits.u(1) if space != 2 else 0
     transfer = 13
     if has_gamma:
-        found.has_lost_profile = True
+        fields.has_lost_profile = True
         return
     if space != 2:
         transfer = bits.enum()
     if white == 10 or primaries not in PRIMARIES or 2 in (white, primaries):
-        found.has_lost_profile = True
+        fields.has_lost_profile = True
         return
     cinema = white == 11 and primaries == 11
-    found.cicp = (11 if cinema else PRIMARIES[primaries], TRANSFERS.get(transfer, 0))
+    fields.cicp = (11 if cinema else PRIMARIES[primaries], TRANSFERS.get(transfer, 0))
 
 
 def _points(bits: _Bits, n: int) -> None:

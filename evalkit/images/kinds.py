@@ -37,7 +37,7 @@ BRANDS = {
     **dict.fromkeys((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx"), "heic"),
     b"crx ": "cr3",
 }
-"""Of a file of the ISO base media format (ISO/IEC 23008-12, annex B; AV1 Image)."""
+"""Brands of the ISO base media format (ISO/IEC 23008-12, annex B; AV1 Image)."""
 
 BMP_HEADERS = (12, 16, 40, 52, 56, 64, 108, 124)
 """Sizes of a BMP's second header: two letters alone begin many a text."""
@@ -51,9 +51,9 @@ READ = frozenset(
 def picture_kind(path: Path | str) -> str | None:
     """What picture a file is, by its first bytes, whatever its name; None if none.
 
-    Cheap: a kilobyte is read. That the rest can be decoded is not said. One of `READ`,
-    or a kind that is told apart to be refused, such as ``psd``. Cameras' raw files that
-    are TIFF by their first bytes (DNG, NEF, ARW) are ``tiff``.
+    It reads a kilobyte; the rest may be damaged. The answer is one of `READ`, or a kind
+    that is known only to be refused, such as ``psd``. Cameras' raw files that are TIFF
+    by their first bytes (DNG, NEF, ARW) are ``tiff``.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def picture_kind(path: Path | str) -> str | None:
 
 
 def kind_of(head: bytes) -> str | None:
-    """As `picture_kind`, of the first `HEAD_BYTES` of a file."""
+    """As `picture_kind`, from the first `HEAD_BYTES` of a file."""
     for start, kind in STARTS.items():
         if head.startswith(start):
             return "cr2" if kind == "tiff" and head[8:10] == b"CR" else kind
@@ -79,6 +79,6 @@ def kind_of(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         length = int.from_bytes(head[:4], "big")
         brands = [head[i : i + 4] for i in (8, *range(16, min(length, 128), 4))]
-        known = [BRANDS[brand] for brand in brands if brand in BRANDS]
-        return known[0] if known else "heic" if b"mif1" in brands else None
+        kinds = [BRANDS[brand] for brand in brands if brand in BRANDS]
+        return kinds[0] if kinds else "heic" if b"mif1" in brands else None
     return "pdf" if head.lstrip(BLANKS).startswith(b"%PDF-") else None

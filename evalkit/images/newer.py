@@ -21,11 +21,11 @@ HEIC_MODES = {"L": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}
 
 
 def read_heic(path: Path, content: bytes, limit_px: int) -> Stored:
-    """By libheif, which turns and mirrors; an orientation in EXIF says it once more."""
+    """Read by libheif, which turns and mirrors; EXIF's orientation repeats that."""
     import pi_heif
 
-    told = boxes.primary(content)
-    profile = told.profile or _by_cicp(path, told.cicp)
+    header = boxes.primary(content)
+    profile = header.profile or _by_cicp(path, header.cicp)
     heif = pi_heif.open_heif(
         io.BytesIO(content), convert_hdr_to_8bit=False, hdr_to_16bit=False
     )
@@ -47,41 +47,41 @@ def read_heic(path: Path, content: bytes, limit_px: int) -> Stored:
 
 
 def read_avif(path: Path, content: bytes, limit_px: int) -> Stored:
-    """By libavif, which leaves turns and colours to us; EXIF's orientation is void."""
+    """Read by libavif, which leaves turns and colours to us; EXIF's turn is void."""
     import imagecodecs
 
-    told = boxes.primary(content)
-    check_size(path, told.width, told.height, limit_px)
-    profile = told.profile or _by_cicp(path, told.cicp)
+    header = boxes.primary(content)
+    check_size(path, header.width, header.height, limit_px)
+    profile = header.profile or _by_cicp(path, header.cicp)
     pixels = imagecodecs.avif_decode(content, index=0)
-    return Stored(pixels, told.bits, profile, told.orientation)
+    return Stored(pixels, header.bits, profile, header.orientation)
 
 
 def read_jxl(path: Path, content: bytes, limit_px: int) -> Stored:
-    """By libjxl, which turns; of an animation the first frame."""
+    """Read by libjxl, which turns; of an animation the first frame."""
     import imagecodecs
 
-    told = jxl.header(content)
-    check_size(path, told.width, told.height, limit_px)
-    if told.is_float or told.bits > 16:
+    header = jxl.header(content)
+    check_size(path, header.width, header.height, limit_px)
+    if header.is_float or header.bits > 16:
         raise ImageError(
-            f"{path}: samples of {told.bits} bits"
-            f"{' floating point' if told.is_float else ''}; expected 1 to 16 bits, "
+            f"{path}: samples of {header.bits} bits"
+            f"{' floating point' if header.is_float else ''}; expected 1 to 16 bits, "
             "unsigned"
         )
-    is_doubted = told.cicp == (1, LINEAR)
-    profile = None if is_doubted else _by_cicp(path, told.cicp)
+    is_doubted = header.cicp == (1, LINEAR)
+    profile = None if is_doubted else _by_cicp(path, header.cicp)
     pixels = imagecodecs.jpegxl_decode(content, index=0)
-    if told.has_lost_profile or is_doubted:
+    if header.has_lost_profile or is_doubted:
         why = "is linear light" if is_doubted else "cannot be read"
         warnings.warn(
             f"{path}: its colour profile {why}; sRGB is assumed",
             ProfileWarning,
             stacklevel=4,
         )
-    if told.is_premultiplied and pixels.shape[-1] in (2, 4):
-        pixels = not_premultiplied(pixels, told.bits)
-    return Stored(pixels, told.bits, profile)
+    if header.is_premultiplied and pixels.shape[-1] in (2, 4):
+        pixels = not_premultiplied(pixels, header.bits)
+    return Stored(pixels, header.bits, profile)
 
 
 def jp2_header(content: bytes) -> tuple[int, int, int, bytes | None]:
@@ -101,7 +101,7 @@ def jp2_header(content: bytes) -> tuple[int, int, int, bytes | None]:
 
 
 def read_deep_jp2(path: Path, content: bytes) -> Stored:
-    """By OpenJPEG: Pillow keeps 8 bits of colours."""
+    """Read by OpenJPEG: Pillow keeps 8 bits of colours."""
     import imagecodecs
 
     parts = dict(boxes.boxes(dict(boxes.boxes(content)).get(b"jp2h", b"")))

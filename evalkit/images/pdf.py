@@ -71,18 +71,18 @@ def _user_unit(path: Path, document: Any, page: int) -> float:
     copy.import_pages(document, [page])
     copy.save(opened)
     copy.close()
-    found = re.search(rb"/UserUnit ([0-9.]+)", opened.getvalue())
-    unit = float(found[1]) if found and found[1].count(b".") < 2 else 1.0
+    match = re.search(rb"/UserUnit ([0-9.]+)", opened.getvalue())
+    unit = float(match[1]) if match and match[1].count(b".") < 2 else 1.0
     return unit or 1.0
 
 
 def _rendered(path: Path, page: int, scale: float) -> Picture:
     limit_s = _page_limit_s()
     # sides are rounded up: 120.000002 px must not become 121
-    told = [str(path.resolve()), str(page), repr(scale * (1 - 1e-6))]
+    arguments = [str(path.resolve()), str(page), repr(scale * (1 - 1e-6))]
     try:
-        made = subprocess.run(
-            [sys.executable, "-P", pdf_page.__file__, *told],
+        process = subprocess.run(
+            [sys.executable, "-P", pdf_page.__file__, *arguments],
             capture_output=True,
             timeout=limit_s,
             check=False,
@@ -92,27 +92,27 @@ def _rendered(path: Path, page: int, scale: float) -> Picture:
             f"{path}: page {page} took more than {limit_s:g} s to render; give it more "
             "by EVALKIT_MAX_PAGE_SECONDS, or hand over a picture of the page"
         ) from error
-    if made.returncode:
-        why = made.stderr.decode(errors="replace").strip().splitlines()[-1:]
+    if process.returncode:
+        why = process.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise ImageError(
             f"{path}: page {page} cannot be rendered: "
-            f"{why[0] if why else f'PDFium ended with {made.returncode}'}"
+            f"{why[0] if why else f'PDFium ended with {process.returncode}'}"
         )
-    head = made.stdout[: made.stdout.index(b"\n")]
+    head = process.stdout[: process.stdout.index(b"\n")]
     width, height, stride = (int(number) for number in head.split())
-    rows = np.frombuffer(made.stdout, np.uint8, offset=len(head) + 1)
+    rows = np.frombuffer(process.stdout, np.uint8, offset=len(head) + 1)
     rows = rows.reshape(height, stride)[:, : width * 3]
     return np.ascontiguousarray(rows.reshape(height, width, 3)[..., ::-1])
 
 
 def _page_limit_s() -> float:
-    told = os.environ.get("EVALKIT_MAX_PAGE_SECONDS") or PAGE_LIMIT_S
+    setting = os.environ.get("EVALKIT_MAX_PAGE_SECONDS") or PAGE_LIMIT_S
     try:
-        limit = float(told)
+        limit = float(setting)
     except ValueError:
         limit = -1
     if not 0 < limit < 1e6:
         raise SettingError(
-            f"EVALKIT_MAX_PAGE_SECONDS: expected a positive number, got {told!r}"
+            f"EVALKIT_MAX_PAGE_SECONDS: expected a positive number, got {setting!r}"
         )
     return limit

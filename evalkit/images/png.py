@@ -81,7 +81,7 @@ def essential(content: bytes) -> Png:
 
 
 def assembled(shape: tuple[int, ...], bits: int, packed: bytes | bytearray) -> bytes:
-    """A file of a picture of `shape`, of its filtered rows in zlib's form."""
+    """The PNG file of a picture of `shape`, from its filtered rows in zlib's form."""
     height, width = shape[:2]
     kind = COLOUR_TYPES[shape[2] if shape[2:] else 1]
     starts = range(0, len(packed), MAX_CHUNK_BYTES)
@@ -114,18 +114,18 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
 def _is_orientation(name: bytes, body: memoryview) -> bool:
     if name not in (b"tEXt", b"zTXt", b"iTXt"):
         return False
-    keyword, _, rest = bytes(body[: MAX_TEXT_BYTES + 1]).partition(b"\0")
+    keyword, _, text = bytes(body[: MAX_TEXT_BYTES + 1]).partition(b"\0")
     if keyword not in ORIENTED_BY or len(body) > MAX_TEXT_BYTES:
         return False
     if name == b"iTXt":
-        is_packed, rest = rest[:1] == b"\1", rest[2:].split(b"\0", 2)[-1]
+        is_packed, text = text[:1] == b"\1", text[2:].split(b"\0", 2)[-1]
     else:
-        is_packed, rest = name == b"zTXt", rest[1:]
-    return not is_packed or _inflated(rest, MAX_TEXT_BYTES) is not None
+        is_packed, text = name == b"zTXt", text[1:]
+    return not is_packed or _inflated(text, MAX_TEXT_BYTES) is not None
 
 
 def _inflated(packed: bytes | memoryview, limit: int) -> bytes | None:
-    """None where it is damaged, cut off, or larger."""
+    """Unpack it; None where it is damaged, cut off, or larger."""
     inflater = zlib.decompressobj()
     try:
         content = inflater.decompress(packed, limit)

@@ -14,32 +14,32 @@ Interpolation: TypeAlias = Literal["area", "linear", "cubic", "lanczos"]
 def scaled(
     picture: NDArray[Any], width_px: int, height_px: int, how: Interpolation
 ) -> NDArray[Any]:
-    """Each channel by itself, by OpenCV; of the same size the picture itself."""
+    """Resize each channel by OpenCV; a picture of that size is returned itself."""
     import cv2
 
     if picture.shape[:2] == (height_px, width_px):
         return picture
-    known = {
+    flags = {
         "area": cv2.INTER_AREA,
         "linear": cv2.INTER_LINEAR,
         "cubic": cv2.INTER_CUBIC,
         "lanczos": cv2.INTER_LANCZOS4,  # a = 4
     }
-    other: NDArray[Any]
-    other = cv2.resize(picture, (width_px, height_px), interpolation=known[how])
-    return other
+    output: NDArray[Any]
+    output = cv2.resize(picture, (width_px, height_px), interpolation=flags[how])
+    return output
 
 
 def scaled_by_alpha(
     image: Picture, width_px: int, height_px: int, how: Interpolation
 ) -> Picture:
-    """Colours count by their alpha: hidden ones do not bleed into visible ones.
+    """Resize colours by their alpha: hidden ones do not bleed into visible ones.
 
     What a kernel overshoots is clipped to the dtype's range.
     """
     if not has_alpha(image):
-        other = scaled(image, width_px, height_px, how)
-        return other.copy() if other is image else other
+        output = scaled(image, width_px, height_px, how)
+        return output.copy() if output is image else output
     peak = np.iinfo(image.dtype).max
     values: NDArray[Any] = image.astype(np.float32)
     values[..., :3] *= values[..., 3:] / peak
@@ -63,7 +63,7 @@ def resize(image: Picture, width_px: int, height_px: int) -> Picture:
 
 
 def at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
-    """The output at the other's size, and how: ``none``, ``area`` or ``lanczos``."""
+    """The output at the reference's size, by ``none``, ``area`` or ``lanczos``."""
     height, width = reference.shape[:2]
     if output.shape[:2] == (height, width):
         return output, "none"

@@ -40,7 +40,7 @@ class Stored:
 
 
 def finished(stored: Stored, name: str) -> Picture:
-    """Full range, sRGB, upright; `name` is told in warnings."""
+    """Make a full-range, upright sRGB picture; warnings give the `name`."""
     pixels: Any = _full_range(stored.pixels, stored.bits)
     alpha = None
     if pixels.shape[2:] == (2,):
@@ -74,9 +74,9 @@ def upright(pixels: Picture, orientation: int) -> Picture:
     return cast("Picture", np.ascontiguousarray(pixels))
 
 
-def orientation_of(told: object, name: str) -> int:
+def orientation_of(tag: object, name: str) -> int:
     """EXIF's orientation as files write it: a number, a byte, a text, or nonsense."""
-    value = told
+    value = tag
     if isinstance(value, bytes) and len(value) == 1 and value[0] < 9:
         value = value[0]
     try:
@@ -85,10 +85,9 @@ def orientation_of(told: object, name: str) -> int:
         number = 0
     if number in range(1, 9):
         return int(number)
-    if told is not None:
+    if tag is not None:
         warnings.warn(
-            f"{name}: orientation {told!r} is none of 1 to 8; the picture is not "
-            "turned",
+            f"{name}: orientation {tag!r} is none of 1 to 8; the picture is not turned",
             MetadataWarning,
             stacklevel=2,
         )
@@ -121,18 +120,18 @@ def check_size(path: Path, width: float, height: float, limit_px: int) -> None:
         More pixels than the limit, a side over `MAX_SIDE_PX`, or no pixel.
 
     """
-    found = f"{path} is {width:.0f}x{height:.0f} px"
+    size = f"{path} is {width:.0f}x{height:.0f} px"
     if not (width > 0 and height > 0):
-        raise ImageError(f"{found}; expected at least 1x1")
+        raise ImageError(f"{size}; expected at least 1x1")
     if width * height > limit_px:
         raise ImageError(
-            f"{found}, {width * height / 1e6:.6g} megapixels; the limit is "
+            f"{size}, {width * height / 1e6:.6g} megapixels; the limit is "
             f"{limit_px / 1e6:g} megapixels: raise it by max_megapixels or "
             "EVALKIT_MAX_MEGAPIXELS if you trust the file"
         )
     if max(width, height) > MAX_SIDE_PX:
         raise ImageError(
-            f"{found}; a side may have {MAX_SIDE_PX} px, which is what a PNG can hold: "
+            f"{size}; a side may have {MAX_SIDE_PX} px, which is what a PNG can hold: "
             "cut it into parts"
         )
 

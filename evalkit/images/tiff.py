@@ -166,13 +166,13 @@ def _stored(path: Path, sheet: Any, pixels: NDArray[Any]) -> Stored:
         colours = np.dstack([colours, alpha])
         if is_premultiplied:
             colours = not_premultiplied(colours, bits)
-    told = {tag: sheet.tags.valueof(tag) for tag in (ORIENTATION, PROFILE)}
-    has_profile = isinstance(told[PROFILE], bytes) and colour not in (5, 8, 9)
+    tags = {tag: sheet.tags.valueof(tag) for tag in (ORIENTATION, PROFILE)}
+    has_profile = isinstance(tags[PROFILE], bytes) and colour not in (5, 8, 9)
     return Stored(
         colours[..., 0] if colours.shape[2:] == (1,) else colours,
         bits,
-        told[PROFILE] if has_profile else None,
-        orientation_of(told[ORIENTATION], str(path)),
+        tags[PROFILE] if has_profile else None,
+        orientation_of(tags[ORIENTATION], str(path)),
     )
 
 
@@ -213,19 +213,18 @@ def _lab(layers: NDArray[Any], bits: int, *, is_icc: bool) -> NDArray[Any]:
     unit = 2 ** (bits - 8)
     peak = 2**bits - 1
     rgb = np.empty(layers.shape, layers.dtype)
-    for rows, made in zip(
-        layers, rgb, strict=True
-    ):  # a row at a time: floats are large
-        ab = rows[:, 1:].astype(np.float64)
+    # a row at a time: floats are large
+    for row, rgb_row in zip(layers, rgb, strict=True):
+        ab = row[:, 1:].astype(np.float64)
         ab = (
             ab / unit - 128 if is_icc else (ab + 128 * unit) % (256 * unit) / unit - 128
         )
-        lightness = rows[:, 0] * (100 / (255 * unit if is_icc else peak))
+        lightness = row[:, 0] * (100 / (255 * unit if is_icc else peak))
         fy = (lightness + 16) / 116
         f = np.stack([fy + ab[:, 0] / 500, fy, fy - ab[:, 1] / 200], -1)
         xyz = D50 * np.where(f > 6 / 29, f**3, (f - 4 / 29) * 3 * (6 / 29) ** 2)
         linear = np.clip(xyz @ LAB_TO_SRGB.T, 0, 1)
         dark = linear <= 0.0031308  # IEC 61966-2-1
         encoded = np.where(dark, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-        made[:] = np.rint(encoded * peak)
+        rgb_row[:] = np.rint(encoded * peak)
     return rgb

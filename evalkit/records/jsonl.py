@@ -29,7 +29,7 @@ class Scanned(NamedTuple):
 
 
 def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
-    """Give each whole line, in order, to ``take(offset, content)``.
+    """Give each whole line, in order, to ``take(offset, row)``.
 
     A last line without its newline is whole when it is a JSON object: half of one never
     is. A file that is not there has no lines.
@@ -44,37 +44,35 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
     if not path.exists():
         return Scanned()
     try:
-        data = path.read_bytes()
+        content = path.read_bytes()
     except OSError as error:
         raise TableError(f"{path} cannot be read: {error.strerror}") from error
-    lines = data.split(b"\n")
+    lines = content.split(b"\n")
     position = 0
     for number, line in enumerate(lines, 1):
         if line.strip():
             try:
                 # only the first line can begin with the mark of UTF-8
-                content = json.loads(
-                    line.decode("utf-8-sig" if number == 1 else "utf-8")
-                )
-                if not isinstance(content, dict):
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                if not isinstance(row, dict):
                     raise ValueError("not a JSON object")
             except (ValueError, RecursionError) as error:
-                if not data[position + len(line) :].strip():
-                    return Scanned(position, number - 1, data[position:])
+                if not content[position + len(line) :].strip():
+                    return Scanned(position, number - 1, content[position:])
                 raise TableError(
                     f"{path}: line {number} is broken ({error}), and is not the last: "
                     "no writer was interrupted there, something else changed the "
                     "file. Mend or delete that line; the others stand"
                 ) from error
             try:
-                take(position, content)
+                take(position, row)
             except (ValueError, RecursionError) as error:
                 raise TableError(f"{path}: line {number}: {error}") from error
         position += len(line) + 1
-    return Scanned(len(data), len(lines) - 1)
+    return Scanned(len(content), len(lines) - 1)
 
 
-def append(path: Path, data: bytes, *, torn_at: int | None = None) -> None:
+def append(path: Path, lines: bytes, *, torn_at: int | None = None) -> None:
     """Append whole lines and flush them to the disk, or leave the file as it was.
 
     Each line has its newline. A half-written last line of the file, which begins at
@@ -91,20 +89,20 @@ def append(path: Path, data: bytes, *, torn_at: int | None = None) -> None:
     try:
         if torn_at is not None:
             os.ftruncate(file, torn_at)
-        _write(file, data)
+        _write(file, lines)
     finally:
         os.close(file)
     if is_new:
         _sync_folder(path.parent)
 
 
-def _write(file: int, data: bytes) -> None:
+def _write(file: int, lines: bytes) -> None:
     size = os.fstat(file).st_size
     is_open = size and os.pread(file, 1, size - 1) != b"\n"  # an editor took it
-    rest = memoryview((b"\n" if is_open and data else b"") + data)
+    unwritten = memoryview((b"\n" if is_open and lines else b"") + lines)
     try:
-        while rest:
-            rest = rest[os.write(file, rest) :]
+        while unwritten:
+            unwritten = unwritten[os.write(file, unwritten) :]
         os.fsync(file)
     except BaseException:
         os.ftruncate(file, size)

@@ -30,7 +30,7 @@ WITHOUT_PICTURES = frozenset(
         for room in ("records", "tables", "profiling", "stats", "study", "cli")
     }
 )
-"""Modules and rooms whose code cannot change one; that of all others may."""
+"""Modules and rooms whose code cannot change a picture; all other code may."""
 
 
 def record_key(
@@ -62,11 +62,11 @@ def record_key(
 def code_digest(modules: Iterable[str]) -> str:
     """SHA-256, in hexadecimal, of modules' source text and all they use of evalkit.
 
-    Imports are followed through the text and through a package's stub, inside functions
-    too, and so are modules whose whole name is a text of its own, for a later import;
-    but for `WITHOUT_PICTURES`. In another package than evalkit those of that package
-    are followed, too. A restorer that is loaded by its name must be given as one of
-    `modules` (dotted names).
+    It follows imports in the text and in a package's stub, inside functions too, and
+    modules whose whole name is a string, for a later import; except those of
+    `WITHOUT_PICTURES`. In another package than evalkit it also follows that package's.
+    A restorer that is loaded by its name must be given as one of `modules` (dotted
+    names).
 
     Raises
     ------
@@ -83,11 +83,11 @@ def code_digest(modules: Iterable[str]) -> str:
             if path is None:
                 raise EvalkitError(f"no source file for module {module!r}")
             state = path.stat()
-            changed = (state.st_mtime_ns, state.st_size)
+            stamp = (state.st_mtime_ns, state.st_size)
             package = module.rpartition(".")[0]
             if path.name == "__init__.py":
                 package = module
-            digest, imported = _read(path, changed, package)
+            digest, imported = _read(path, stamp, package)
             texts[module] = digest
             waiting += imported
     return hashlib.sha256(json.dumps(texts, sort_keys=True).encode()).hexdigest()
@@ -151,5 +151,5 @@ def _source_file(module: str) -> Path | None:
             return None
         folder = Path(next(iter(spec.submodule_search_locations)))
     stem = folder.joinpath(*parts)
-    found = [f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()]
-    return found[0] if found else None
+    files = [f for f in (stem / "__init__.py", stem.with_suffix(".py")) if f.is_file()]
+    return files[0] if files else None

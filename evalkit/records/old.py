@@ -45,8 +45,8 @@ def in_todays_columns(row: dict[str, Any]) -> dict[str, Any]:
     if experiment in SETTINGS:
         varied = (row.get("setting") or {}).get(SETTINGS[experiment])
         new["value"] = None if varied is None else str(varied)
-    if experiment in SIZED and (made := RESIZED.fullmatch(row.get("source") or "")):
-        new["base_source"] = made["base"]
+    if experiment in SIZED and (resized := RESIZED.fullmatch(row.get("source") or "")):
+        new["base_source"] = resized["base"]
         if experiment == "size":
-            new["value"] = made["px"]
+            new["value"] = resized["px"]
     return new

@@ -10,9 +10,9 @@ from evalkit.tables import RECORDS
 
 
 def at_hand(
-    records: pd.DataFrame, images: pd.DataFrame, made: pd.DataFrame
+    records: pd.DataFrame, images: pd.DataFrame, sources: pd.DataFrame
 ) -> pd.DataFrame:
-    """The records of the pictures that are there now: of their name and content.
+    """The records of the pictures that exist now, by name and content.
 
     Parameters
     ----------
@@ -20,19 +20,19 @@ def at_hand(
         Table `evalkit.tables.RECORDS`.
     images
         Table `evalkit.tables.IMAGES`.
-    made
+    sources
         Table `evalkit.tables.SOURCES`.
 
     """
-    there = pd.concat([images, made_at_hand(made, images)])[["source", "sha256"]]
-    there = there.rename(columns={"sha256": "source_sha256"}).drop_duplicates()
-    return records.merge(there, on=list(there))
+    pictures = pd.concat([images, made_at_hand(sources, images)])[["source", "sha256"]]
+    pictures = pictures.rename(columns={"sha256": "source_sha256"}).drop_duplicates()
+    return records.merge(pictures, on=list(pictures))
 
 
-def made_at_hand(made: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
+def made_at_hand(sources: pd.DataFrame, images: pd.DataFrame) -> pd.DataFrame:
     """The rows of the table ``sources`` that were made of a picture as it is now."""
     bases = images[["source", "sha256"]].add_prefix("base_")
-    return made.merge(bases, on=list(bases))
+    return sources.merge(bases, on=list(bases))
 
 
 def plain_records(records: pd.DataFrame) -> list[dict[str, Any]]:

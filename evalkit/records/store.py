@@ -26,7 +26,7 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
 
 
 class Cell(NamedTuple):
-    """What a record is known by: the key of the table ``records``.
+    """What identifies a record: the key of the table ``records``.
 
     A picture is its name and its content: `key` has the content, `source` the name.
     """
@@ -125,7 +125,7 @@ class RecordStore:
     def read(self) -> pd.DataFrame:
         """All records as the table ``records``, in the order of writing.
 
-        Without those that failed or were interrupted and were tried again since.
+        It leaves out those that failed or were interrupted and were tried again.
         A half-written last line is ignored, with a `RecordsWarning`.
 
         Raises
@@ -190,8 +190,8 @@ class RecordStore:
 
     def _append(self, lines: Mapping[Cell, bytes]) -> int:
         """Mend the end of the file, then add the lines whose cells are new."""
-        known, scanned = self._scan()
-        added = [line for cell, line in lines.items() if cell not in known]
+        cells, scanned = self._scan()
+        added = [line for cell, line in lines.items() if cell not in cells]
         torn = scanned.torn
         jsonl.append(self.path, b"".join(added), torn_at=scanned.end if torn else None)
         if torn:
@@ -245,10 +245,10 @@ class RecordStore:
 
 
 def is_open(record: Mapping[str, Any]) -> bool:
-    """Whether a record's cell is to be tried again, and the record's place to be taken.
+    """Whether a record's cell is to be tried again, and its place to be taken.
 
-    One that was interrupted; and one that failed before the time that the variable
-    ``EVALKIT_RETRY_BEFORE`` says, ISO 8601, UTC: ``evalkit study --retry`` sets it.
+    An interrupted record is open, and so is one that failed before the time in
+    ``EVALKIT_RETRY_BEFORE`` (ISO 8601, UTC), which ``evalkit study --retry`` sets.
     """
     if record.get("outcome") in FAILURES:
         started_at = record.get("started_at")
@@ -258,7 +258,7 @@ def is_open(record: Mapping[str, Any]) -> bool:
 
 
 def _without_retried(records: pd.DataFrame) -> pd.DataFrame:
-    """Without attempts that did not end well and were followed by another.
+    """Drop attempts that did not end well and were followed by another.
 
     The later one may be cold where the first was warm: it began a new process.
     """

@@ -133,12 +133,12 @@ def condition_name(name: str, **settings: Any) -> str:
     """
     spec, requested = _request(name, settings)
     options = spec.all_options
-    told = [
+    assignments = [
         f"{setting}={_to_text(value)}"
         for setting, value in sorted(requested.items())
         if setting != spec.argument and value != options[setting].default
     ]
-    return f"{name}@{','.join(told)}" if told else name
+    return f"{name}@{','.join(assignments)}" if assignments else name
 
 
 def parse_condition(condition: str) -> dict[str, Any]:
@@ -152,15 +152,15 @@ def parse_condition(condition: str) -> dict[str, Any]:
         Something behind the ``@`` that is not ``setting=value``.
 
     """
-    name, at, told = condition.partition("@")
+    name, at, text = condition.partition("@")
     spec, _ = _find(name)
     if spec.argument and at:  # which may hold an @ itself: the last may begin settings
-        name, _, told = condition.rpartition("@")
-        known = {part.partition("=")[0] for part in told.split(",")}
-        if not known <= {*spec.all_options, *COMMON_OPTIONS}:
-            name, told = condition, ""
+        name, _, text = condition.rpartition("@")
+        names = {part.partition("=")[0] for part in text.split(",")}
+        if not names <= {*spec.all_options, *COMMON_OPTIONS}:
+            name, text = condition, ""
     settings: dict[str, Any] = {}
-    for part in filter(None, told.split(",")):
+    for part in filter(None, text.split(",")):
         setting, equals, value = part.partition("=")
         if not equals:
             raise SettingError(
@@ -186,11 +186,11 @@ def _find(name: str) -> tuple[RestorerSpec, str]:
     stem, colon, argument = name.partition(":")
     spec = restorers().get(stem)
     if spec is None or bool(spec.argument) != bool(colon and argument):
-        known = [
+        names = [
             f"{s.name}:<{s.argument}>" if s.argument else s.name
             for s in restorers().values()
         ]
-        raise UnknownNameError("restorer", name, known)
+        raise UnknownNameError("restorer", name, names)
     return spec, argument
 
 

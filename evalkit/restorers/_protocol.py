@@ -45,7 +45,7 @@ class Plan:
     parts
         Plans of the restorers that it loads by name.
     preload
-        What these settings add to the restorer's modules of that name.
+        Modules that these settings add to the restorer's own `preload`.
 
     """
 
@@ -59,7 +59,7 @@ class Plan:
 
     @property
     def modules(self) -> list[str]:
-        """Those whose text, with what they import, decides what is made."""
+        """Modules whose text, with what they import, decides what is made."""
         inner = [module for part in self.parts for module in part.modules]
         makers = (self.spec.build, self.spec.plan)
         # a partial says that it is of functools
@@ -198,9 +198,9 @@ class Context:
     def of_background(self, n_faces: int) -> Progress:
         """The progress of a background on which `n_faces` will lie."""
 
-        def progress(done: int, n_tiles: int) -> None:
+        def progress(n_done: int, n_tiles: int) -> None:
             self.n_before = n_tiles
-            self.progress(done, n_tiles + n_faces)
+            self.progress(n_done, n_tiles + n_faces)
 
         return progress
 
@@ -208,7 +208,7 @@ class Context:
 class Restorer(ABC):
     """A loaded restorer. It keeps no state between calls and may be shared by threads.
 
-    Its notes, of which None are those of the plan, are the first of every output.
+    Its notes come first in every output's; None stands for those of the plan.
     """
 
     def __init__(self, plan: Plan, notes: Sequence[str] | None = None) -> None:
@@ -308,17 +308,16 @@ class Restorer(ABC):
             alone = index if kind is None else None
             groups.setdefault((kind, alone), []).append(index)
         results: dict[int, Restored] = {}
-        for first, *others in groups.values():
-            if others:
-                group = [images[index] for index in (first, *others)]
-                made = self._restore_group(group, cancel, aligned=aligned)
+        for indices in groups.values():
+            group = [images[index] for index in indices]
+            if len(group) > 1:
+                outputs = self._restore_group(group, cancel, aligned=aligned)
             else:
-                name = sources[first] if sources else None
-                image = images[first]
-                made = [
-                    self.restore(image, aligned=aligned, source=name, cancel=cancel)
+                name = sources[indices[0]] if sources else None
+                outputs = [
+                    self.restore(group[0], aligned=aligned, source=name, cancel=cancel)
                 ]
-            results |= zip((first, *others), made, strict=True)
+            results |= zip(indices, outputs, strict=True)
             if progress:
                 progress(len(results), len(images))
         return [results[index] for index in range(len(images))]

@@ -62,7 +62,7 @@ class Test(NamedTuple):
     limit: float
 
     def holds(self, values: Values) -> NDArray[np.bool_]:
-        """Of each picture."""
+        """Whether it holds for each picture."""
         of_pictures = np.atleast_1d(np.asarray(values[self.feature], float))
         is_above = self.sign == ">"
         return of_pictures > self.limit if is_above else of_pictures < self.limit
@@ -145,7 +145,7 @@ RULES = (
         "faces, and much around them: an old photo of a family",
     ),
 )
-"""Read from the top; the first of which all tests hold decides. One always does."""
+"""Read from the top: the first rule whose tests all hold decides. One always does."""
 
 KINDS = {
     "document": "text",
@@ -158,7 +158,7 @@ KINDS = {
 
 
 def kind_of(values: Values) -> str:
-    """What one picture shows: of those without a face or text only ``other``."""
+    """What one picture shows, as far as its rule and its faces say, else ``other``."""
     rule = RULES[int(first_rule(values)[0])].name
     n_faces = values["n_faces"]
     by_faces = "group" if n_faces > 1 else "mixed" if n_faces == 1 else "other"
@@ -200,12 +200,12 @@ def look(
     from evalkit import faces, features  # late: whoever reads the rules only needs none
 
     pixels = faces.as_rgb8(picture)
-    found = faces.find_at(detector, pixels, faces.CONFIDENCE, FACES_PX)
+    picture_faces = faces.find_at(detector, pixels, faces.CONFIDENCE, FACES_PX)
     boxes = features.text_boxes(pixels)
     values = {
         "is_pdf": is_pdf,
-        "text_density": features.text_density(boxes, found, pixels.shape),
-        **features.face_statistics(found, pixels.shape),
+        "text_density": features.text_density(boxes, picture_faces, pixels.shape),
+        **features.face_statistics(picture_faces, pixels.shape),
         "straight_edges": features.straight_edges(pixels),
     }
     grid = features.JPEG_BLOCK_PX
@@ -223,11 +223,11 @@ def _middle(length: int, grid: int) -> slice:
 
 def first_rule(values: Values, rules: Sequence[Rule] = RULES) -> NDArray[np.intp]:
     """Which rule decides on each picture, by its place in the list."""
-    held = [
+    matches = [
         np.logical_and.reduce([test.holds(values) for test in rule.tests])
         for rule in rules
     ]
-    places: NDArray[np.intp] = np.argmax(held, axis=0)
+    places: NDArray[np.intp] = np.argmax(matches, axis=0)
     return places
 
 
@@ -235,14 +235,14 @@ def decide(values: Values, rules: Sequence[Rule] = RULES) -> Decision:
     """Route one picture, and say why."""
     place = int(first_rule(values, rules)[0])
     rule = rules[place]
-    told = " and ".join(
+    tests = " and ".join(
         f"{test.feature} {values[test.feature]:.3g} {test.sign} {test.limit:g}"
         for test in rule.tests
     )
-    told = f"rule {place + 1} of {len(rules)}, {rule.name}: {told} ({rule.why})"
+    reason = f"rule {place + 1} of {len(rules)}, {rule.name}: {tests} ({rule.why})"
     unknown = [name for name in FEATURES if np.isnan(values[name])]
-    seen = [f"{n} {values[n]:.3g}" for n in FEATURES if n not in unknown]
-    reasons = [told, f"seen: {', '.join(seen)}"]
+    measured = [f"{n} {values[n]:.3g}" for n in FEATURES if n not in unknown]
+    reasons = [reason, f"seen: {', '.join(measured)}"]
     if unknown:
         reasons.append(f"unknown: {', '.join(unknown)}")
     if "text_density" in unknown:

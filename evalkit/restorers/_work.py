@@ -75,23 +75,23 @@ def count_work(
     Bytes are those of PyTorch's operations; an engine that joins some may hold less.
 
     """
-    operations = moved = largest = 0.0
+    operations = moved_bytes = largest = 0.0
     weights: dict[Hashable, float] = {}
     for build, network, shape, n_batches in batches:
-        counted = _kept_count(build, network, shape, precision)
-        operations += counted[0] * n_batches
-        moved += counted[1] * n_batches
-        largest = max(largest, counted[2])
-        weights[network] = counted[3]
+        counts = _cached_count(build, network, shape, precision)
+        operations += counts[0] * n_batches
+        moved_bytes += counts[1] * n_batches
+        largest = max(largest, counts[2])
+        weights[network] = counts[3]
     n_weights = sum(weights.values())
-    held = held_values * torch_dtype(precision).itemsize
+    held_bytes = held_values * torch_dtype(precision).itemsize
     return CostBound(
-        precision, operations, n_weights + largest + held, n_weights + moved
+        precision, operations, n_weights + largest + held_bytes, n_weights + moved_bytes
     )
 
 
 @cache
-def _kept_count(
+def _cached_count(
     build: Callable[[Any], torch.nn.Module],
     network: Hashable,
     shape: tuple[int, int, int, int],
@@ -118,10 +118,10 @@ def _kept_count(
             file.read_text(encoding="ascii")
         )
         return operations, ends, largest, weights
-    counted = _count(build, network, shape, precision)
+    counts = _count(build, network, shape, precision)
     with suppress(OSError), atomic_path(file) as temporary:  # no room: counted again
-        temporary.write_text(json.dumps(counted), encoding="ascii")
-    return counted
+        temporary.write_text(json.dumps(counts), encoding="ascii")
+    return counts
 
 
 def _count(
@@ -148,8 +148,8 @@ def _count(
         ) -> Any:
             nonlocal largest
             output = func(*args, **(kwargs or {}))
-            used = _storages(tree_leaves((args, kwargs, output)))
-            largest = max(largest, sum(used[key] for key in used.keys() - weights))
+            blocks = _storages(tree_leaves((args, kwargs, output)))
+            largest = max(largest, sum(blocks[key] for key in blocks.keys() - weights))
             return output
 
     with torch.no_grad(), FlopCounterMode(display=False) as flops, Largest():  # type: ignore[no-untyped-call]

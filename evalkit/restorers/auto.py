@@ -42,8 +42,8 @@ class Auto(Restorer):
     def _restore(self, image: Picture, context: Context) -> Picture:
         single = single_precision(self.plan.resolved)
         with context.watch("route"), calculating_in(single):
-            route, _, (rule, *seen) = decide(look(image, self._detector))
-        context.notes += [f"route {route}: {rule}", *seen]
+            route, _, (rule, *reasons) = decide(look(image, self._detector))
+        context.notes += [f"route {route}: {rule}", *reasons]
         if ROUTES[route] not in self._plans:
             context.notes.append(fallback_note(route))
             route = FALLBACK
@@ -52,16 +52,16 @@ class Auto(Restorer):
                 scale = self.plan.resolved["scale"]
                 height, width = (round(scale * side) for side in image.shape[:2])
                 image = resize(image, width, height)
-        made = self._load(ROUTES[route]).restore(
+        restored = self._load(ROUTES[route]).restore(
             image,
             aligned=context.aligned,
             source=context.source,
             progress=context.progress,
             cancel=context.cancel,
         )
-        context.watch.stages_s |= made.stages_s
-        context.notes += made.notes
-        return made.image
+        context.watch.stages_s |= restored.stages_s
+        context.notes += restored.notes
+        return restored.image
 
     def _load(self, name: str) -> Restorer:
         with self._lock:
@@ -91,8 +91,10 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
 
     parts = []
     for name in ROUTES.values():
-        known = restorers()[name].all_options
-        part = plan_restorer(name, **{k: v for k, v in settings.items() if k in known})
+        options = restorers()[name].all_options
+        part = plan_restorer(
+            name, **{k: v for k, v in settings.items() if k in options}
+        )
         if part.weights_kind != "random":
             parts.append(part)
     detector, weights, notes = faces.find_detector()
@@ -103,12 +105,12 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         "detector": detector,
         "text": metadata.version("rapidocr-onnxruntime") if is_read else None,
     }
-    found = [w for part in reversed(parts) for w in part.weights]
+    part_weights = [w for part in reversed(parts) for w in part.weights]
     return Plan(
         spec=spec,
         requested=settings,
         resolved=resolved | {"device": parts[-1].resolved["device"]},
-        weights=tuple(dict.fromkeys([*found, *filter(None, [weights])])),
+        weights=tuple(dict.fromkeys([*part_weights, *filter(None, [weights])])),
         notes=tuple(f"router: {note}" for note in notes),
         parts=tuple(parts),
     )
@@ -124,7 +126,7 @@ def build(plan: Plan) -> Restorer:
 
     """
     name = plan.resolved["detector"]
-    weights = next((found for found in plan.weights if found.name == name), None)
+    weights = next((file for file in plan.weights if file.name == name), None)
     return Auto(plan, faces.load_detector(name, weights, plan.resolved["device"]))
 
 

@@ -63,23 +63,25 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         raise SettingError(
             f"{spec.name}: ONNX Runtime calculates in fp32 on a CPU; got 'fp16'"
         )
-    told = {"runner": "tuned", "device": device, "precision": precision}
-    own = {key: value for key, value in settings.items() if key in base.all_options}
-    made = base.plan(base, {**own, **told})
+    settled = {"runner": "tuned", "device": device, "precision": precision}
+    base_settings = {
+        key: value for key, value in settings.items() if key in base.all_options
+    }
+    base_plan = base.plan(base, {**base_settings, **settled})
     session = Session(device=device, precision=precision)
     search = settings["cudnn_conv_algo_search"]
     options = {} if device == "cpu" else {"cudnn_conv_algo_search": search.upper()}
     if options and precision == "fp32":  # which would be TF32, by ORT's default
         options["use_tf32"] = "0"
     resolved = {
-        **made.resolved,
+        **base_plan.resolved,
         "cudnn_conv_algo_search": search,
         "provider": session.provider,
         "provider_options": options,
     }
-    all_notes = (*made.notes, *notes)
+    all_notes = (*base_plan.notes, *notes)
     return replace(
-        made, spec=spec, requested=settings, resolved=resolved, notes=all_notes
+        base_plan, spec=spec, requested=settings, resolved=resolved, notes=all_notes
     )
 
 

@@ -85,21 +85,21 @@ def _find(name: str, source: str, by_source: Mapping[str, Path]) -> Path:
     if source in by_source:
         return by_source[source]
     n_names = Counter(by_source.values())  # two where pairs.csv says whose it is
-    begun = [
+    stems = [
         stem
         for stem, path in by_source.items()
         if stem.startswith(source)
         and not stem[len(source)].isalnum()
         and (stem, n_names[path]) == (path.stem, 1)
     ]
-    if len(begun) > 1:
+    if len(stems) > 1:
         raise SettingError(
-            f"{name}: {', '.join(sorted(begun))} may all be made of {source}; say in "
+            f"{name}: {', '.join(sorted(stems))} may all be made of {source}; say in "
             f"{PAIRS} which one is"
         )
-    if not begun:
+    if not stems:
         raise UnknownNameError(f"source of {name}", source, by_source)
-    return by_source[begun[0]]
+    return by_source[stems[0]]
 
 
 def _paired(folder: Path) -> dict[str, Path]:
@@ -109,11 +109,11 @@ def _paired(folder: Path) -> dict[str, Path]:
     try:
         from evalkit.tables import read_pairs  # late: it takes pandas
 
-        told = read_pairs(table, ("source",), "output")
+        output_names = read_pairs(table, ("source",), "output")
     except TableError as error:
         raise SettingError(str(error)) from error
     pairs: dict[str, Path] = {}
-    for source, output in told.items():
+    for source, output in output_names.items():
         path = folder / output
         _check_inside(folder, path)
         if not path.is_file():
@@ -127,7 +127,7 @@ def _paired(folder: Path) -> dict[str, Path]:
 
 
 def _check_inside(folder: Path, path: Path) -> None:
-    """Refuse to read, for a folder that may come from others, what is not in it."""
+    """Refuse a file outside of `folder`, which may come from others."""
     if not path.resolve().is_relative_to(folder.resolve()):
         raise SettingError(
             f"{path}: expected a file inside of {folder}, found {path.resolve()}; "
@@ -136,7 +136,7 @@ def _check_inside(folder: Path, path: Path) -> None:
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
-    """Find the folder, and tell what is in it by a digest.
+    """Find the folder, and identify its content by a digest.
 
     Raises
     ------
@@ -144,15 +144,15 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         Neither a folder nor an image set with published outputs; or see `join`.
 
     """
-    told = Path(settings["folder"]).expanduser()
+    named_folder = Path(settings["folder"]).expanduser()
     published = imageset_dir(settings["folder"]) / "published"
-    if not told.is_dir() and not published.is_dir():
+    if not named_folder.is_dir() and not published.is_dir():
         raise SettingError(
             f"{spec.name}: {settings['folder']!r} is no folder, and no image set with "
             f"that name has published outputs in {published}: a study that names it "
             "makes them, and so does evalkit.imagesets.prepare"
         )
-    folder = (told if told.is_dir() else published).resolve()
+    folder = (named_folder if named_folder.is_dir() else published).resolve()
     content = hashlib.sha256()
     for source, path in sorted(join(folder).items()):
         content.update(f"{source}\0{path.name}\0{digest(path)}\n".encode())

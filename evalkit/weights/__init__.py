@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from evalkit.downloads.files import digest, fetch_file, forget_digests
 from evalkit.errors import HashMismatchError, LicenceError, WeightsError
 from evalkit.imports.basicsr import missing
-from evalkit.weights._found import (
+from evalkit.weights._in_use import (
     WeightsInUse,
     damages,
     find,
@@ -75,7 +75,7 @@ UNREADABLE = (
 
 
 def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
-    """The weights: found on this machine, else downloaded and verified.
+    """Find the weights on this machine, else download and verify them.
 
     Parameters
     ----------
@@ -97,8 +97,8 @@ def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
         The weights cannot be had; the text says what to do.
 
     """
-    if found := find(name):
-        return found
+    if weights := find(name):
+        return weights
     entry = registered(name)
     if entry.needs and (reason := missing(entry.needs, name)):
         raise WeightsError(reason)
@@ -132,7 +132,7 @@ def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
 
 
 def user_weights(name: str, path: Path) -> WeightsInUse:
-    """A file of the reader's own, to be used for the weights `name`.
+    """The reader's own file, in place of the weights `name`.
 
     Raises
     ------
@@ -170,7 +170,9 @@ def verify(names: Sequence[str] | None = None) -> "pd.DataFrame":
     """
     entries = [registered(name) for name in (registry() if names is None else names)]
     forget_digests()
-    damaged = [f"{entry.name}: {told}" for entry in entries for told in damages(entry)]
+    damaged = [
+        f"{entry.name}: {damage}" for entry in entries for damage in damages(entry)
+    ]
     if damaged:
         raise HashMismatchError(
             "\n".join(damaged) + "\ndelete the file, or reinstall the package that "
@@ -202,13 +204,13 @@ def status(names: Sequence[str] | None = None) -> "pd.DataFrame":
 
     rows = []
     for name in registry() if names is None else names:
-        entry, found = registered(name), find(name)
-        path = found.path if found else None
+        entry, weights = registered(name), find(name)
+        path = weights.path if weights else None
         rows.append(
             {
                 "name": name,
-                "state": "here" if found else _absence(entry),
-                "kind": found.kind if found else None,
+                "state": "here" if weights else _absence(entry),
+                "kind": weights.kind if weights else None,
                 "size_bytes": path.stat().st_size if path else _size_bytes(entry),
                 "licence": entry.licence,
                 "accept": entry.accept,
@@ -219,13 +221,13 @@ def status(names: Sequence[str] | None = None) -> "pd.DataFrame":
 
 
 def load_state(
-    found: WeightsInUse, like: "Mapping[str, Tensor] | None" = None
+    weights: WeightsInUse, like: "Mapping[str, Tensor] | None" = None
 ) -> "dict[str, Tensor]":
     """The state dict in a file of weights, on the CPU.
 
     Parameters
     ----------
-    found
+    weights
         A PyTorch file, read with ``weights_only=True``; what a training script wraps
         around the state dict (the key ``params_ema``, ``params`` or ``g_ema``, and a
         ``module.`` before every name) is taken off. Or ncnn weights.
@@ -240,16 +242,18 @@ def load_state(
         fit it; or random weights, which have no file.
 
     """
-    if found.path is None:
-        raise WeightsError(f"{found.name}: {found.kind} weights have no file to load")
-    if found.path.suffix == ".bin":
+    if weights.path is None:
+        raise WeightsError(
+            f"{weights.name}: {weights.kind} weights have no file to load"
+        )
+    if weights.path.suffix == ".bin":
         if like is None:
             raise WeightsError(
-                f"{found.path} is in ncnn's format, which names no tensors: expected "
+                f"{weights.path} is in ncnn's format, which names no tensors: expected "
                 "`like`, the network's state_dict()"
             )
-        return ncnn_state(found.path.with_suffix(".param"), found.path, like)
-    return _torch_state(found.path)
+        return ncnn_state(weights.path.with_suffix(".param"), weights.path, like)
+    return _torch_state(weights.path)
 
 
 def _torch_state(path: Path) -> "dict[str, Tensor]":
@@ -290,8 +294,8 @@ def _why(error: Exception) -> str:
     """What PyTorch found, without its advice to load the file all the same."""
     if "weights_only" not in str(error):
         return f"it is damaged, or no checkpoint ({type(error).__name__}: {error})"
-    named = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.[\w.]+)", str(error))
-    what = f"it asks for {named[1]}, and" if named else "it asks for more than tensors;"
+    match = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.[\w.]+)", str(error))
+    what = f"it asks for {match[1]}, and" if match else "it asks for more than tensors;"
     return (
         f"{what} weights need nothing that runs: expected tensors alone. The file may "
         "be hostile: do not load it by other means, get it from its publisher"

@@ -101,13 +101,13 @@ def ncnn_state(
         if array is not None
     ]
     expected = [tuple(tensor.shape) for tensor in like.values()]
-    found = [array.shape for array in arrays]
-    if expected != found:
-        pairs = zip_longest(expected, found)
+    shapes = [array.shape for array in arrays]
+    if expected != shapes:
+        pairs = zip_longest(expected, shapes)
         place, pair = next((i, p) for i, p in enumerate(pairs) if p[0] != p[1])
         raise WeightsError(
             f"{weights.name} does not fit the network: expected {len(expected)} "
-            f"tensors, found {len(found)}; they part at tensor {place}: expected "
+            f"tensors, found {len(shapes)}; they part at tensor {place}: expected "
             f"{pair[0]}, found {pair[1]}"
         )
     return {

@@ -142,20 +142,20 @@ def _merged() -> tuple[dict[str, WeightsFile], dict[str, str]]:
     for path in paths:
         try:
             state = path.stat()
-            read = _read(path, state.st_mtime_ns, state.st_size)
+            content = _read(path, state.st_mtime_ns, state.st_size)
         except OSError as error:
             raise WeightsError(f"no registry of weights at {path}: {error}") from error
-        weights |= {entry.name: entry for entry in read.weights}
-        notices |= read.notices
+        weights |= {entry.name: entry for entry in content.weights}
+        notices |= content.notices
     _check(weights, notices)
     return weights, notices
 
 
 @cache
 def _read(path: Path, _mtime_ns: int, _size_bytes: int) -> _Registry:
-    read = read_registry(path, _Registry, "a registry of weights", WeightsError)
-    refuse_repeated(path, (entry.name for entry in read.weights), WeightsError)
-    return read
+    content = read_registry(path, _Registry, "a registry of weights", WeightsError)
+    refuse_repeated(path, (entry.name for entry in content.weights), WeightsError)
+    return content
 
 
 def _check(weights: Mapping[str, WeightsFile], notices: Mapping[str, str]) -> None:

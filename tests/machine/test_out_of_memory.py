@@ -28,7 +28,7 @@ from evalkit.profiling.budget import is_starved
 from evalkit.restorers import load_restorer, plan_restorer
 from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.canvas import Tiling
-from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.tiling import LoadedNetwork, restore_tiled
 from evalkit.restorers.engines.torch import Engine
 
 IMPOSSIBLE_BYTES = 2**60
@@ -149,7 +149,7 @@ def call():
 def in_tiles(error):
     picture = np.random.default_rng(0).integers(0, 255, (64, 64, 3), dtype=np.uint8)
     tiling = Tiling(scale=4, tile=64, margin=2)
-    step = Pass(engine=Device(error), tiling=tiling, in_fp32=None)
+    step = LoadedNetwork(engine=Device(error), tiling=tiling, in_fp32=None)
     return picture, restore_tiled([picture], step, call())
 
 

@@ -13,8 +13,8 @@ from evalkit.errors import OutOfMemoryError
 from evalkit.records.keys import record_key
 from evalkit.restorers import load_restorer, plan_restorer, restorers
 from evalkit.restorers._protocol import Context
-from evalkit.restorers.engines.canvas import SEAM, Canvas, Job, Tiling
-from evalkit.restorers.engines.tiling import Pass, _blended, restore_tiled
+from evalkit.restorers.engines.canvas import SEAM, Job, TileOutput, Tiling
+from evalkit.restorers.engines.tiling import LoadedNetwork, _blended, restore_tiled
 from evalkit.restorers.engines.torch import Engine
 from evalkit.restorers.gpen.background import REALESRNET
 from evalkit.restorers.realesrgan.network import (
@@ -70,7 +70,7 @@ def call():
 def made(device, height, width, **more):
     network = device.network
     more = {"in_fp32": None, **more}
-    step = Pass(
+    step = LoadedNetwork(
         engine=device, tiling=network.tiling("cuda:0", "auto"), fit=network.fit, **more
     )
     (output,), notes = restore_tiled([gradient(height, width)], step, call())
@@ -164,7 +164,7 @@ def test_what_an_output_becomes_on_the_device_is_counted():
     """More than a compact network itself takes in fp16."""
     network, side = NETWORKS["realesrgan-animevideo-x4"], 64
     tiling = network.tiling("cuda:0", 0)
-    canvas = Canvas(np.zeros((side, side, 3), np.uint16), tiling)
+    canvas = TileOutput(np.zeros((side, side, 3), np.uint16), tiling)
     output = torch.zeros(1, 3, 4 * side, 4 * side, dtype=torch.float16)
     with torch.inference_mode(), Held([output]) as held:
         values = output.float()
@@ -227,7 +227,7 @@ def test_windows_go_together_only_as_far_as_memory_allows():
 def test_pictures_go_together_only_as_far_as_memory_allows(n_fit, n_batches):
     picture_gib = X4PLUS.peak_values * 2 * 600 * 600 / GIB
     device = Device((n_fit + 0.5) * picture_gib)
-    step = Pass(
+    step = LoadedNetwork(
         engine=device,
         tiling=X4PLUS.tiling("cuda:0", "auto"),
         fit=X4PLUS.fit,
@@ -333,7 +333,7 @@ class Greedy(Engine):
 def test_what_a_failed_attempt_held_is_gone_at_the_next_one():
     engine = Greedy()
     tiling = Tiling(scale=4, tile=0, margin=2)
-    step = Pass(engine=engine, tiling=tiling, in_fp32=None)
+    step = LoadedNetwork(engine=engine, tiling=tiling, in_fp32=None)
     restore_tiled([gradient(300, 100)], step, call())
     assert len(engine.is_gone) > 2
     assert all(engine.is_gone)

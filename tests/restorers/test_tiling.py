@@ -8,7 +8,7 @@ from scipy import ndimage
 from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
 from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines.canvas import SEAM, Tiling
-from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.tiling import LoadedNetwork, restore_tiled
 from evalkit.restorers.engines.torch import Engine
 
 RADIUS = 3  # of the blur, the farthest that its output looks
@@ -40,7 +40,7 @@ def blurred(batch):
 
 def run(sources, engine, *, in_fp32=None, progress=None, cancel=None, **tiling):
     tiling = {"scale": 2, "tile": 0, "margin": RADIUS, **tiling}
-    step = Pass(engine=engine, tiling=Tiling(**tiling), in_fp32=in_fp32)
+    step = LoadedNetwork(engine=engine, tiling=Tiling(**tiling), in_fp32=in_fp32)
     call = Context(
         progress=progress or (lambda done, total: None),
         cancel=cancel or (lambda: False),

@@ -11,7 +11,7 @@ from evalkit.errors import OutOfMemoryError, SettingError
 from evalkit.restorers._protocol import Context
 from evalkit.restorers.engines import torch as _torch
 from evalkit.restorers.engines.canvas import Tiling
-from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.tiling import LoadedNetwork, restore_tiled
 from evalkit.restorers.engines.torch import TorchEngine, pick_device, pick_precision
 
 IMPOSSIBLE_BYTES = 2**60
@@ -231,7 +231,7 @@ def test_what_leaves_a_gpu_is_levels(queued, precision, dtype):
     ]
 
     def restored(engine, **tiling):
-        step = Pass(engine=engine, tiling=Tiling(**tiling), in_fp32=None)
+        step = LoadedNetwork(engine=engine, tiling=Tiling(**tiling), in_fp32=None)
         call = Context(progress=lambda *_: None, cancel=lambda: False)
         made, _ = restore_tiled(sources, step, call)
         return np.stack(made).astype(int), set(call.watch.stages_s)

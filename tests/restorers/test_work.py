@@ -124,16 +124,16 @@ def counts(monkeypatch):
         return count(*given)
 
     monkeypatch.setattr(_work, "_count", spy)
-    _work._kept_count.cache_clear()
+    _work._cached_count.cache_clear()
     yield counted
-    _work._kept_count.cache_clear()
+    _work._cached_count.cache_clear()
 
 
 def test_a_count_is_kept_until_code_network_size_or_precision_change(
     counts, monkeypatch
 ):
     def counted(name="gpen-256", **settings):
-        _work._kept_count.cache_clear()
+        _work._cached_count.cache_clear()
         before = len(counts)
         return work(name, GPEN | settings), len(counts) - before
 
@@ -160,7 +160,7 @@ def test_where_nothing_can_be_kept_it_is_counted(counts, monkeypatch, tmp_path):
 
 def test_a_network_whose_code_is_not_followed_is_counted_each_time(counts):
     for _ in range(2):
-        _work._kept_count.cache_clear()
+        _work._cached_count.cache_clear()
         count_work([Batches(convolution, 4, (1, 4, 10, 20))], "fp32")
     assert len(counts) == 2
     assert not (cache_dir() / "work").exists()

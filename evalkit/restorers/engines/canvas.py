@@ -63,7 +63,7 @@ class Tiling:
     def n_together(self, n_pictures: int, height: int, width: int) -> int:
         """How many pictures of one size go to the network at once, at most.
 
-        Where the device gains by batches; of a picture that is cut, a window fills it.
+        More than one only if the device gains by batches and the pictures are not cut.
         """
         if not self.batch_px or self.cuts(height, width):
             return 1
@@ -81,14 +81,14 @@ class Tiling:
             i * (size // self.step) // count * self.step for i in range(count + 1)
         ]
         half = min(SEAM, min(b - a for a, b in pairwise(borders))) // 2
-        kept = [
+        bounds = [
             (max(low - half, 0), min(high + half, size))
             for low, high in pairwise(borders)
         ]
-        widest = max(high - low for low, high in kept) + 2 * self.margin
+        widest = max(high - low for low, high in bounds) + 2 * self.margin
         length = min(math.ceil((widest + self.step - 1) / self.step) * self.step, size)
         spans = []
-        for low, high in kept:
+        for low, high in bounds:
             start = min(max(low - self.margin, 0), size - length)
             start -= start % self.step
             spans.append(Span(start, start + length, low, high))
@@ -114,7 +114,7 @@ class Job:
     column: int
 
 
-class Canvas:
+class TileOutput:
     """An output that is filled in reading order, one tile after the other.
 
     The source decides its size, its depth and whether it is grey. Tiles are blended
@@ -132,7 +132,7 @@ class Canvas:
         self._left: Values = None
 
     def blend(self, job: Job, tile: Values) -> Values:
-        """Fade the next window into its neighbours; what is done with it, as levels.
+        """Fade the next window into its neighbours; return its finished part as levels.
 
         Parameters
         ----------
@@ -144,8 +144,8 @@ class Canvas:
         Returns
         -------
         Values
-            ``(H, W)`` or ``(H, W, 3)``, for `write`: without what waits for the
-            neighbours to come, with what waited for this one.
+            ``(H, W)`` or ``(H, W, 3)``, for `write`: without the seams that wait
+            for later neighbours, with those that waited for this window.
 
         """
         library = library_of(tile)
@@ -164,23 +164,23 @@ class Canvas:
         _fade(tile, before, after)
         if before:
             tile[:, :, :before] += self._left
-        done = tile.shape[2] - after
-        self._left = library.asarray(tile[:, :, done:], copy=True)
-        tile = tile[:, :, :done]
+        n_columns = tile.shape[2] - after
+        self._left = library.asarray(tile[:, :, n_columns:], copy=True)
+        tile = tile[:, :, :n_columns]
         y, x = self._corner(job)
-        across = slice(x, x + done)
+        across = slice(x, x + n_columns)
         tile[:, :above] += self._above[:, :above, across]
-        done = tile.shape[1] - below
-        self._below[:, :below, across] = tile[:, done:]
+        n_rows = tile.shape[1] - below
+        self._below[:, :below, across] = tile[:, n_rows:]
         if job.column == len(self.columns) - 1:
             self._above, self._below = self._below, self._above
         height, width = self.output.shape[:2]  # less what `step` added
-        tile = tile[:, : min(done, height - y), : width - x]
+        tile = tile[:, : min(n_rows, height - y), : width - x]
         tile = tile[0] if self.output.ndim == 2 else library.moveaxis(tile, 0, -1)
         return to_levels(tile, self.output.dtype)
 
     def write(self, job: Job, levels: NDArray[Any]) -> None:
-        """Put in its place what `blend` gave."""
+        """Put the levels that `blend` gave in their place."""
         y, x = self._corner(job)
         self.output[y : y + levels.shape[0], x : x + levels.shape[1]] = levels
 
@@ -191,9 +191,9 @@ class Canvas:
 
     def _overlaps(self, spans: list[Span], index: int) -> tuple[int, int]:
         """Output pixels shared with the neighbour before and the one after."""
-        here = spans[index]
-        before = spans[index - 1].high - here.low if index else 0
-        after = here.high - spans[index + 1].low if index + 1 < len(spans) else 0
+        span = spans[index]
+        before = spans[index - 1].high - span.low if index else 0
+        after = span.high - spans[index + 1].low if index + 1 < len(spans) else 0
         return before * self.scale, after * self.scale
 
 

@@ -93,10 +93,10 @@ def compare(engine: str, output: Batch, expected: Batch, most: float) -> float:
     return difference
 
 
-def network_digest(module: torch.nn.Module, *told: str) -> str:
+def network_digest(module: torch.nn.Module, *settings: str) -> str:
     """What changes with all that a network computes: 32 hexadecimal digits.
 
-    Made of its values, the code of its classes, PyTorch's version, and `told`.
+    Made of its values, the code of its classes, PyTorch's version, and `settings`.
     """
     import torch
 
@@ -107,7 +107,7 @@ def network_digest(module: torch.nn.Module, *told: str) -> str:
         for home in sorted(homes)
         if not home.startswith("torch.")
     ]
-    for text in (torch.__version__, repr(module), *told, *sources):
+    for text in (torch.__version__, repr(module), *settings, *sources):
         digest.update(f"{text}\0".encode())
     for path, part in module.named_modules():
         for name, value in _values(part):

@@ -35,7 +35,7 @@ def queue(
     then
         Takes the network's output; what it gives is all that is downloaded.
     stage
-        What that is timed as.
+        The name under which `then` is timed.
     watch
         Gets the time between events, once the work is done.
 
@@ -56,13 +56,13 @@ def queue(
         source.record_stream(work)
         output = network(source)
         marks[3].record()
-        made = [part.contiguous() for part in then(output)]
+        parts = [part.contiguous() for part in then(output)]
         marks[4].record()
     download.wait_event(marks[4])
     hosts = []
     with torch.cuda.stream(download):
         marks[5].record()
-        for part in made:
+        for part in parts:
             part.record_stream(download)
             host = torch.empty(part.shape, dtype=part.dtype, pin_memory=True)
             hosts.append(host.copy_(part, non_blocking=True))

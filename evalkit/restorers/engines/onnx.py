@@ -102,8 +102,8 @@ class OnnxEngine(Engine):
 
     def _describe(self, session: Session) -> list[str]:
         options = self._session.get_provider_options()[session.provider]
-        told = [f"{key}={value}" for key, value in sorted(options.items())]
-        notes = [" ".join([session.provider, *told])]
+        settings = [f"{key}={value}" for key, value in sorted(options.items())]
+        notes = [" ".join([session.provider, *settings])]
         properties = self._session.get_modelmeta().custom_metadata_map
         if difference := properties.get(DIFFERENCE):
             notes.append(
@@ -142,15 +142,19 @@ def _open(onnxruntime: Any, path: Path, session: Session) -> Any:
     # an arena keeps what a tile took that was too large; it was not faster without
     options.enable_cpu_mem_arena = False
     index = session.device.partition(":")[2]
-    told = {**({"device_id": index} if index else {}), **session.provider_options}
-    known = onnxruntime.get_available_providers()
-    if session.provider not in known:
+    provider_options = {
+        **({"device_id": index} if index else {}),
+        **session.provider_options,
+    }
+    providers = onnxruntime.get_available_providers()
+    if session.provider not in providers:
         raise OnnxMissingError(
-            f"ONNX Runtime has no {session.provider} here; known: {', '.join(known)}; "
-            "for CUDA `pip install onnxruntime-gpu` in place of onnxruntime"
+            f"ONNX Runtime has no {session.provider} here; known: "
+            f"{', '.join(providers)}; for CUDA `pip install onnxruntime-gpu` in place "
+            "of onnxruntime"
         )
     opened = onnxruntime.InferenceSession(
-        str(path), options, providers=[(session.provider, told)]
+        str(path), options, providers=[(session.provider, provider_options)]
     )
     if opened.get_providers()[0] != session.provider:
         raise OnnxMissingError(

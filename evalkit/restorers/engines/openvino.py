@@ -141,13 +141,13 @@ class OpenVinoEngine(Engine):
                 self._threads.request = self._compiled.create_infer_request()
             # of one pixel alone, 2026.4.1 makes something else in bf16; of two not
             is_one_pixel = batch.shape[0] == batch.shape[2] == batch.shape[3] == 1
-            asked = np.repeat(batch, 2, axis=0) if is_one_pixel else batch
-            n_parts = 1 if self._takes_any_number else len(asked)
+            inputs = np.repeat(batch, 2, axis=0) if is_one_pixel else batch
+            n_parts = 1 if self._takes_any_number else len(inputs)
             with watch("network"):
                 try:
                     outputs = [
                         self._threads.request.infer([np.ascontiguousarray(part)])[0]
-                        for part in np.split(asked, n_parts)
+                        for part in np.split(inputs, n_parts)
                     ]
                 except RuntimeError:
                     del self._threads.request  # both keep what was allocated
@@ -185,11 +185,11 @@ def _convert(
     import torch
 
     # what tracing took for a constant, such as a size, shows in another batch
-    other = example.flip(3)
+    probe = example.flip(3)
     if -1 in shape:
-        other = other.repeat(2, 1, 1, 1)[..., : example.shape[3] // 2]
+        probe = probe.repeat(2, 1, 1, 1)[..., : example.shape[3] // 2]
     with torch.inference_mode():
-        expected = module(other).numpy()
+        expected = module(probe).numpy()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         trace: Any = torch.jit.trace  # PyTorch leaves it untyped
@@ -198,5 +198,5 @@ def _convert(
         model = openvino.convert_model(traced, example_input=example)
     model.reshape(list(shape))
     openvino.save_model(model, folder / "network.xml", compress_to_fp16=False)
-    output = _compiled(openvino, folder, "fp32")(other.numpy())
+    output = _compiled(openvino, folder, "fp32")(probe.numpy())
     compare("OpenVINO", output, expected, AGREEMENT)

@@ -21,16 +21,16 @@ _switching = threading.RLock()
 def uses_tf32(plan: Plan) -> bool | None:
     """Whether single precision is TF32's in any part of a restorer; None without CUDA.
 
-    To be asked in a process that may use the device.
+    Call it only in a process that may use the device.
     """
-    found = [single_precision(each.resolved) for each in (plan, *plan.parts)]
-    return "tf32" in found if any(found) else None
+    precisions = [single_precision(part.resolved) for part in (plan, *plan.parts)]
+    return "tf32" in precisions if any(precisions) else None
 
 
 def single_precision(settings: Settings) -> str | None:
     """What convolutions calculate in, in single precision; None without CUDA.
 
-    To be asked in a process that may use the device. The runner ``upstream`` has what
+    Call it only in a process that may use the device. The runner ``upstream`` has what
     PyTorch's switch says, which is on by default; ``tuned`` has it with the precision
     ``tf32`` alone. A GPU before Ampere has no TF32, and ``NVIDIA_TF32_OVERRIDE=0``
     forbids it.

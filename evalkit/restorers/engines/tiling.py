@@ -23,7 +23,7 @@ from evalkit.errors import OutOfMemoryError, OutputRejectedError
 from evalkit.images import Picture
 from evalkit.machine.out_of_memory import oom_as_ours
 from evalkit.restorers._protocol import Context, stop_if
-from evalkit.restorers.engines.canvas import Canvas, Job, Planes, Tiling
+from evalkit.restorers.engines.canvas import Job, Planes, TileOutput, Tiling
 from evalkit.restorers.engines.levels import Finish, Values, ends
 from evalkit.restorers.engines.torch import Batch, Engine
 
@@ -32,7 +32,7 @@ SMALLEST_TILE = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pass:
+class LoadedNetwork:
     """A loaded network, and how pictures are cut for it.
 
     Attributes
@@ -42,11 +42,11 @@ class Pass:
     tiling
         How pictures are cut.
     in_fp32
-        Makes the engine for a picture of which the output is NaN, infinite or
-        constant; None where `engine` calculates in fp32 itself.
+        Makes the engine for a picture whose output is NaN, infinite or constant; None
+        where `engine` calculates in fp32 itself.
     fit
-        ``fit(engine, height, width)``: the cuts for what memory is free, in place of
-        `tiling`, and a note that tells them.
+        ``fit(engine, height, width)``: the cuts that suit the free memory, in place of
+        `tiling`, and a note.
 
     """
 
@@ -58,7 +58,7 @@ class Pass:
     def cuts(
         self, height: int, width: int, engine: Engine | None = None
     ) -> tuple[Tiling, list[str]]:
-        """How a picture is cut now, for the pass's own engine or another, and notes."""
+        """How a picture is cut now, for its own engine or another, and notes."""
         if self.fit is None:
             return self.tiling, []
         tiling, note = self.fit(engine or self.engine, height, width)
@@ -66,12 +66,12 @@ class Pass:
 
 
 def restore_tiled(
-    sources: Sequence[Picture], step: Pass, context: Context
+    sources: Sequence[Picture], step: LoadedNetwork, context: Context
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one size with a network that sees windows of them.
 
     Pictures that are not cut go to a GPU at once. When memory runs out their number is
-    halved, then the tile; when the output is none the work is done in fp32. Each begins
+    halved, then the tile; a rejected output is made anew in fp32. Each such step begins
     the pictures again and is noted.
 
     Parameters
@@ -129,8 +129,8 @@ def restore_tiled(
         engine.make_room()
         if load:
             engine, load = load(), None
-            tiling, more = step.cuts(height, width, engine)
-            notes += more
+            tiling, new_notes = step.cuts(height, width, engine)
+            notes += new_notes
             n_fit = tiling.n_together(len(sources), height, width)
             n_together = min(n_together, n_fit)
 
@@ -142,22 +142,22 @@ def _attempt(
     n_together: int,
     context: Context,
 ) -> list[Picture]:
-    canvases = [Canvas(source, tiling) for source in sources]
+    canvases = [TileOutput(source, tiling) for source in sources]
     started: deque[tuple[list[Job], Batch, Finish]] = deque()
     total = sum(len(canvas.rows) * len(canvas.columns) for canvas in canvases)
-    done = 0
+    n_done = 0
 
     def collect() -> None:
-        nonlocal done
+        nonlocal n_done
         jobs, batch, finish = started.popleft()
-        made = finish()
+        values = finish()
         with context.watch("blend"):
-            found = zip(jobs, batch, made[::2], made[1::2], strict=True)
-            for job, window, extremes, levels in found:
+            tiles = zip(jobs, batch, values[::2], values[1::2], strict=True)
+            for job, window, extremes, levels in tiles:
                 check_output(window, extremes, window.size * tiling.scale**2)
                 canvases[job.picture].write(job, levels)
-        done += len(jobs)
-        context.progress(done, total)
+        n_done += len(jobs)
+        context.progress(n_done, total)
 
     for jobs in _batches(canvases, tiling.batch_px, n_together):
         stop_if(context.cancel)
@@ -177,18 +177,21 @@ def _attempt(
 
 
 def _blended(
-    canvases: Sequence[Canvas], jobs: Sequence[Job], outputs: Values
+    canvases: Sequence[TileOutput], jobs: Sequence[Job], outputs: Values
 ) -> list[Values]:
-    """Of each window the ends of its output, then its levels."""
-    made = []
+    """The ends of each window's output, then its levels."""
+    values = []
     for job, output in zip(jobs, outputs, strict=True):
         canvas = canvases[job.picture]
-        made += [ends(output), canvas.blend(job, _kept(canvas, job, output))]
-    return made
+        values += [
+            ends(output),
+            canvas.blend(job, _without_margin(canvas, job, output)),
+        ]
+    return values
 
 
 def _batches(
-    canvases: Sequence[Canvas], batch_px: int, n_together: int
+    canvases: Sequence[TileOutput], batch_px: int, n_together: int
 ) -> Iterator[list[Job]]:
     rows, columns = canvases[0].rows, canvases[0].columns
     window_px = (rows[0].stop - rows[0].start) * (columns[0].stop - columns[0].start)
@@ -202,11 +205,11 @@ def _batches(
         yield batch
 
 
-def _window(source: Picture, canvas: Canvas, job: Job) -> Planes:
+def _window(source: Picture, canvas: TileOutput, job: Job) -> Planes:
     """Cut a window, as R, G, B; mirrored where `Tiling.step` asks for more."""
     rows, columns = canvas.rows[job.row], canvas.columns[job.column]
-    shown = source[rows.start : rows.stop, columns.start : columns.stop]
-    window: NDArray[Any] = np.atleast_3d(shown)
+    part = source[rows.start : rows.stop, columns.start : columns.stop]
+    window: NDArray[Any] = np.atleast_3d(part)
     below = rows.stop - rows.start - window.shape[0]
     beside = columns.stop - columns.start - window.shape[1]
     if below or beside:
@@ -217,7 +220,7 @@ def _window(source: Picture, canvas: Canvas, job: Job) -> Planes:
     return planes
 
 
-def _kept(canvas: Canvas, job: Job, output: Values) -> Values:
+def _without_margin(canvas: TileOutput, job: Job, output: Values) -> Values:
     (top, bottom), (left, right) = (
         (
             (span.low - span.start) * canvas.scale,
@@ -238,7 +241,7 @@ def check_output(window: Planes, extremes: NDArray[np.float32], n_values: int) -
     extremes
         The `ends` of its output.
     n_values
-        How many values that has.
+        How many values the output has.
 
     Raises
     ------

@@ -59,10 +59,10 @@ def pick_device(device: str) -> str:
     if kind != "cuda" or bool(colon) != index.isdecimal():
         raise SettingError(f"device expected auto, cpu, cuda or cuda:N, got {device!r}")
     if int(index or 0) >= n_devices:
-        known = [f"cuda:{number}" for number in range(n_devices)]
+        names = [f"cuda:{number}" for number in range(n_devices)]
         raise SettingError(
             f"device {device!r} is not one that PyTorch finds on this machine; "
-            f"known: {', '.join(['auto', 'cpu', *known])}"
+            f"known: {', '.join(['auto', 'cpu', *names])}"
         )
     return f"cuda:{int(index or 0)}"
 
@@ -74,7 +74,7 @@ def _n_devices() -> int:
     device files that a driver makes.
     """
     if sys.platform == "linux" and "torch" not in sys.modules:
-        if not any(found for name in GPU_FILES for found in Path("/dev").glob(name)):
+        if not any(path for name in GPU_FILES for path in Path("/dev").glob(name)):
             return 0
     import torch
 
@@ -149,7 +149,7 @@ class Engine(ABC):
 
     @abstractmethod
     def start(self, batch: Batch, watch: Stopwatch) -> Callable[[], Batch]:
-        """Begin to work on `batch`; what is returned waits and gives the output.
+        """Begin to work on `batch`; the returned function waits and gives the output.
 
         Raises
         ------
@@ -163,8 +163,8 @@ class Engine(ABC):
     ) -> Finish:
         """Begin to work on `batch` and to do `then` with the output, float32.
 
-        It is done where the output lies, in the order of the starts or of the finishes,
-        and timed as `stage`.
+        `then` runs where the output lies, in the order of the starts or of the
+        finishes, and is timed as `stage`.
         """
         finish = self.start(batch, watch)
 

@@ -74,7 +74,7 @@ OPTIONS = {
 }
 
 RANDOM = "random"
-"""Given as `weights`: do not look for the released ones."""
+"""As `weights`: do not look for the released ones."""
 
 PARSER = "parsenet"
 
@@ -83,7 +83,7 @@ OUR_KERNELS = (
     "upfirdn2d), without cuDNN's search, which they switch on: on CUDA this cost is "
     "not the original's"
 )
-"""Of the runner ``upstream``. The authors' ``face_model/op`` and ``face_detect``."""
+"""Note on ``upstream``: the authors' ``face_model/op`` and ``face_detect``."""
 
 
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
@@ -111,17 +111,23 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     precision = pick_precision(precision, device, settings["runner"])
     settled = {**settings, "device": device, "precision": precision}
     generator, notes = _find_generator(SIZES[spec.name], settings["weights"])
-    settled["detector"], detector, more = find_detector(settings["detector"])
-    parser, still_more = _find_parser()
-    settled["tile"], background, last, parts = plan_background(settled)
-    others = [found for found in (detector, parser) if found]
-    theirs = [OUR_KERNELS] if is_upstream and device != "cpu" else []
+    settled["detector"], detector, detector_notes = find_detector(settings["detector"])
+    parser, parser_notes = _find_parser()
+    settled["tile"], background, background_notes, parts = plan_background(settled)
+    helpers = filter(None, (detector, parser))
+    kernel_notes = [OUR_KERNELS] if is_upstream and device != "cpu" else []
     return Plan(
         spec=spec,
         requested=settings,
         resolved=settled,
-        weights=(generator, *others, *background),
-        notes=(*notes, *theirs, *more, *still_more, *last),
+        weights=(generator, *helpers, *background),
+        notes=(
+            *notes,
+            *kernel_notes,
+            *detector_notes,
+            *parser_notes,
+            *background_notes,
+        ),
         parts=parts,
     )
 
@@ -167,7 +173,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     from evalkit.restorers.gpen.pipeline import GpenRestorer
 
     settings, size = plan.resolved, SIZES[plan.spec.name]
-    by_name = {found.name: found for found in plan.weights}
+    by_name = {weights.name: weights for weights in plan.weights}
     device, precision = settings["device"], settings["precision"]
     if settings["runner"] == "upstream":
         # GPEN's program does, and its user pays for all that comes with it
@@ -212,23 +218,23 @@ def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
 def _load_engine(
     plan: Plan, precision: str, make_engine: MakeEngine | None
 ) -> tuple[Engine, list[str]]:
-    size, found = SIZES[plan.spec.name], plan.weights[0]
-    if found.path is None:
+    size, weights = SIZES[plan.spec.name], plan.weights[0]
+    if weights.path is None:
         module = random_generator(size.side)
     else:
         module = load_generator(
-            found.path, size.side, size.channel_multiplier, size.narrow
+            weights.path, size.side, size.channel_multiplier, size.narrow
         )
     return engine_for(module, size.side, plan.resolved, precision, make_engine)
 
 
-def _load_parser(plan: Plan, found: WeightsInUse | None) -> Parser | None:
-    if found is None:
+def _load_parser(plan: Plan, weights: WeightsInUse | None) -> Parser | None:
+    if weights is None:
         return None
     from evalkit.faces.parser import SIDE, Parser, load_parsenet
 
     precision = plan.resolved["precision"]
-    module = load_parsenet(found)
+    module = load_parsenet(weights)
     return Parser(engine_for(module, SIDE, plan.resolved, precision)[0])
 
 

@@ -11,12 +11,12 @@ from evalkit.restorers._protocol import Context, Plan, Restorer, Settings
 from evalkit.restorers._work import Batches
 from evalkit.restorers.engines.canvas import Tiling
 from evalkit.restorers.engines.tf32 import single_precision
-from evalkit.restorers.engines.tiling import Pass
+from evalkit.restorers.engines.tiling import LoadedNetwork
 from evalkit.restorers.engines.torch import TorchEngine
 from evalkit.restorers.realesrgan.batches import batches_of, in_windows
 from evalkit.restorers.realesrgan.network import NETWORKS, Network, load_module
 from evalkit.restorers.realesrgan.tuned import enlarge as enlarge_all
-from evalkit.restorers.realesrgan.tuned import load_pass
+from evalkit.restorers.realesrgan.tuned import load_network
 from evalkit.weights import WeightsInUse, fetch
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ UPSTREAM_MARGIN_PX = 10
 REALESRGAN = ("realesrgan-x2plus", "realesrgan-x4plus")
 """Restorers that `background="realesrgan"` may use, the faster one first."""
 
-TOLD = ("runner", "device", "precision", "tile")
+SHARED = ("runner", "device", "precision", "tile")
 """Settings of a face restorer that its background's follow."""
 
 
@@ -56,7 +56,7 @@ def plan_background(
     Raises
     ------
     WeightsError
-        They cannot be had: a background that was asked for is never left out.
+        They cannot be had: a requested background is never left out.
 
     """
     tile = settings["tile"]
@@ -66,15 +66,15 @@ def plan_background(
         return REALESRNET.plan_tile(settings), (fetch(REALESRNET.name),), (), ()
     from evalkit.restorers import plan_restorer
 
-    told = {name: settings[name] for name in TOLD}
+    shared = {name: settings[name] for name in SHARED}
     first, second = REALESRGAN
     notes: tuple[str, ...] = ()
     try:
-        made = plan_restorer(first, scale=2, **told)
+        part = plan_restorer(first, scale=2, **shared)
     except WeightsError:
-        made = plan_restorer(second, scale=2, **told)
+        part = plan_restorer(second, scale=2, **shared)
         notes = (f"background by {second}: the weights of {first} cannot be had",)
-    return made.resolved["tile"], made.weights, (*notes, *made.notes), (made,)
+    return part.resolved["tile"], part.weights, (*notes, *part.notes), (part,)
 
 
 def background_batches(settings: Settings, height: int, width: int) -> list[Batches]:
@@ -103,34 +103,36 @@ def load_background(plan: Plan) -> Background | None:
     if settings["background"] == "realesrgan":
         (part,) = plan.parts
         return _by_restorer(part.load())
-    found = next(found for found in plan.weights if found.name == REALESRNET.name)
-    return _by_network(_load_realesrnet(found, settings))
+    weights = next(file for file in plan.weights if file.name == REALESRNET.name)
+    return _by_network(_load_realesrnet(weights, settings))
 
 
 def _by_restorer(restorer: Restorer) -> Background:
     def enlarge(image: Picture, context: Context) -> Picture:
-        made = restorer.restore(image, progress=context.progress, cancel=context.cancel)
-        for stage, passed_s in made.stages_s.items():
+        restored = restorer.restore(
+            image, progress=context.progress, cancel=context.cancel
+        )
+        for stage, passed_s in restored.stages_s.items():
             context.watch.add(stage, passed_s)
-        context.notes += [f"background: {note}" for note in made.notes]
-        return made.image
+        context.notes += [f"background: {note}" for note in restored.notes]
+        return restored.image
 
     return enlarge
 
 
-def _load_realesrnet(found: WeightsInUse, settings: Settings) -> Pass:
-    runner, device, precision, tile = (settings[name] for name in TOLD)
+def _load_realesrnet(weights: WeightsInUse, settings: Settings) -> LoadedNetwork:
+    runner, device, precision, tile = (settings[name] for name in SHARED)
     if runner == "tuned":
-        return load_pass(
-            REALESRNET, [found], device=device, precision=precision, tile=tile
+        return load_network(
+            REALESRNET, [weights], device=device, precision=precision, tile=tile
         )[0]
     precision = single_precision(settings) or precision
-    engine = TorchEngine(load_module(REALESRNET, [found]), device, precision)
+    engine = TorchEngine(load_module(REALESRNET, [weights]), device, precision)
     tiling = Tiling(scale=2, tile=tile, margin=UPSTREAM_MARGIN_PX, step=2)
-    return Pass(engine=engine, tiling=tiling, in_fp32=None)
+    return LoadedNetwork(engine=engine, tiling=tiling, in_fp32=None)
 
 
-def _by_network(step: Pass) -> Background:
+def _by_network(step: LoadedNetwork) -> Background:
     def enlarge(image: Picture, context: Context) -> Picture:
         outputs, notes = enlarge_all([image], step, context, alpha="interpolate")
         context.notes += [f"background: {note}" for note in (step.engine.name, *notes)]

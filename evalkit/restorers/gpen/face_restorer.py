@@ -35,10 +35,10 @@ class FaceRestorer:
     engine
         The generator; takes and gives R, G, B in [-1, 1].
     in_fp32
-        Makes the engine for a face of which the output is NaN, infinite or constant;
-        None where `engine` calculates in fp32 itself.
+        Makes the engine for a face whose output is NaN, infinite or constant; None
+        where `engine` calculates in fp32 itself.
     side
-        Of its faces, in pixels.
+        Side of its faces, in pixels.
     batch
         Faces that go to the generator together.
     parser
@@ -68,16 +68,16 @@ class FaceRestorer:
         """Restore crops of `side` and of one dtype, which stays.
 
         The stages are upload, network, download, parse and blend. Faces whose output is
-        none are done in fp32, and noted.
+        rejected are done in fp32, and noted.
 
         Parameters
         ----------
         crops
             May be of several pictures.
         context
-            Theirs.
+            That of the crops.
         notes
-            Of each crop's picture; None for those of `context`.
+            Notes of each crop's picture; None for those of `context`.
 
         Raises
         ------
@@ -94,13 +94,13 @@ class FaceRestorer:
             batch = stacked.astype(np.float32) / peak * 2 - 1
         levels_of = partial(to_levels, dtype=dtype, truncate=self.truncate)
         then = partial(_finished, finish=None if self.skin_protection else levels_of)
-        told = notes or [context.notes] * len(crops)
-        restored = self._run_safely(batch, then, context, told)
+        crop_notes = notes or [context.notes] * len(crops)
+        restored = self._run_safely(batch, then, context, crop_notes)
         if not self.skin_protection:
             return restored
-        found = zip(crops, restored, strict=True)
+        pairs = zip(crops, restored, strict=True)
         return [
-            levels_of(self._with_skin_of(crop, face, context)) for crop, face in found
+            levels_of(self._with_skin_of(crop, face, context)) for crop, face in pairs
         ]
 
     def mask(self, face: Crop, context: Context) -> Mask:
@@ -136,10 +136,10 @@ class FaceRestorer:
     def _run_safely(
         self, batch: Batch, then: Then, context: Context, notes: Sequence[list[str]]
     ) -> list[NDArray[Any]]:
-        """What `then` makes of each face, in fp32 where it is none."""
-        made = self._run(self.engine, batch, then, context, notes)
+        """What `then` makes of each face, anew in fp32 where that is rejected."""
+        outputs = self._run(self.engine, batch, then, context, notes)
         rejected: list[int] = []
-        for index, (crop, (extremes, _)) in enumerate(zip(batch, made, strict=True)):
+        for index, (crop, (extremes, _)) in enumerate(zip(batch, outputs, strict=True)):
             try:
                 check_output(crop, extremes, crop.size)
             except OutputRejectedError as error:
@@ -148,12 +148,14 @@ class FaceRestorer:
                 rejected.append(index)
                 _tell([notes[index]], f"in fp32: {error} ({self.engine.name})")
         if rejected and self.in_fp32:
-            told = [notes[index] for index in rejected]
-            again = self._run(self.in_fp32(), batch[rejected], then, context, told)
-            for index, found in zip(rejected, again, strict=True):
-                check_output(batch[index], found[0], batch[index].size)
-                made[index] = found
-        return [face for _, face in made]
+            rejected_notes = [notes[index] for index in rejected]
+            fp32_outputs = self._run(
+                self.in_fp32(), batch[rejected], then, context, rejected_notes
+            )
+            for index, output in zip(rejected, fp32_outputs, strict=True):
+                check_output(batch[index], output[0], batch[index].size)
+                outputs[index] = output
+        return [face for _, face in outputs]
 
     def _run(
         self,
@@ -163,16 +165,16 @@ class FaceRestorer:
         context: Context,
         notes: Sequence[list[str]],
     ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
-        """Of each face the ends of the output, and what is made of it."""
+        """The ends of each face's output, and what `then` makes of it."""
         try:
-            made = engine.start_then(batch, context.watch, then, "download")()
+            values = engine.start_then(batch, context.watch, then, "download")()
         except OutOfMemoryError as error:
             if len(batch) == 1:
                 raise
             half = len(batch) // 2
             _tell(notes, f"{half} faces at a time: {error}")
         else:
-            return list(zip(made[::2], made[1::2], strict=True))
+            return list(zip(values[::2], values[1::2], strict=True))
         # only here: while the error lives, what the failed attempt held does
         engine.make_room()
         return [
@@ -183,29 +185,29 @@ class FaceRestorer:
 
 
 def _finished(outputs: Values, finish: Callable[[Values], Values] | None) -> list[Any]:
-    """Of each face the ends of the output, then ``(S, S, 3)``, in [0, 1] or levels."""
-    made = []
+    """The ends of each face's output, then ``(S, S, 3)``, in [0, 1] or levels."""
+    values = []
     for output in outputs:
         library = library_of(output)
         face = library.moveaxis(library.clip(output * 0.5 + 0.5, 0, 1), 0, -1)
-        made += [ends(output), finish(face) if finish else face]
-    return made
+        values += [ends(output), finish(face) if finish else face]
+    return values
 
 
 def _tell(notes: Sequence[list[str]], note: str) -> None:
     """Note it once for each picture."""
-    for told in notes:
-        if note not in told:
-            told.append(note)
+    for picture_notes in notes:
+        if note not in picture_notes:
+            picture_notes.append(note)
 
 
 def smooth_small(face: Crop) -> Crop:
-    """What upstream does to a face that was small: the filter [1 2 1], both ways."""
+    """Smooth a small face as upstream does: the filter [1 2 1], both ways."""
     smoothed: Crop = cv2.filter2D(face, -1, SMOOTHING)
     return smoothed
 
 
 def mixed(face: Crop, crop: Crop, share: float) -> Crop:
-    """`share` of the one and the rest of the other, rounded."""
+    """Mix `share` of the face with the rest of the crop, rounded."""
     result: Crop = cv2.addWeighted(face, share, crop, 1 - share, 0)
     return result

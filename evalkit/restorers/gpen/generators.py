@@ -27,7 +27,7 @@ class Size:
     Attributes
     ----------
     side
-        Of its faces, in pixels.
+        Side of its faces, in pixels.
     channel_multiplier, narrow
         See `FullGenerator`.
 
@@ -39,7 +39,7 @@ class Size:
 
     @property
     def weights(self) -> str:
-        """In the registry."""
+        """Their name in the registry."""
         return f"gpen-bfr-{self.side}"
 
     @property
@@ -90,8 +90,8 @@ def load_generator(
     """
     from evalkit.restorers.gpen.network import with_state
 
-    found = user_weights(f"gpen-bfr-{size}", Path(path).expanduser())
-    return with_state(load_state(found), size, channel_multiplier, narrow)
+    weights = user_weights(f"gpen-bfr-{size}", Path(path).expanduser())
+    return with_state(load_state(weights), size, channel_multiplier, narrow)
 
 
 def untrained_generator(size: Size) -> FullGenerator:
@@ -112,10 +112,10 @@ def random_generator(size: int, seed: int = RANDOM_SEED) -> FullGenerator:
     """
     from evalkit.restorers.gpen.network import with_random_values
 
-    known = {entry.side: entry for entry in SIZES.values()}
-    if size not in known:
-        raise SettingError(f"size expected one of {sorted(known)}, got {size!r}")
-    entry = known[size]
+    by_side = {entry.side: entry for entry in SIZES.values()}
+    if size not in by_side:
+        raise SettingError(f"size expected one of {sorted(by_side)}, got {size!r}")
+    entry = by_side[size]
     return with_random_values(size, entry.channel_multiplier, entry.narrow, seed)
 
 

@@ -78,8 +78,8 @@ class ToRgb(nn.Module):
 
     def forward(self, x: Tensor, latent: Tensor, picture: Tensor | None) -> Tensor:
         """Return ``(N, 3, H, W)``; `picture` is of half that size, or None."""
-        own: Tensor = self.conv(x, self.conv.style(latent)) + self.bias
-        return own if picture is None else own + self.upsample(picture)
+        layer_rgb: Tensor = self.conv(x, self.conv.style(latent)) + self.bias
+        return layer_rgb if picture is None else layer_rgb + self.upsample(picture)
 
 
 class ConstantInput(nn.Module):

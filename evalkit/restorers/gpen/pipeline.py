@@ -43,7 +43,7 @@ Background: TypeAlias = Callable[[Picture, Context], Picture]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
+class PendingPicture:
     """A picture whose faces are to be restored.
 
     Attributes
@@ -51,13 +51,13 @@ class Begun:
     context
         The picture's.
     faces
-        Those that were found; one None where the picture is a face.
+        Those in the picture; one None where the picture is a face.
     crop
         Aligns one of them.
     add
         ``add(face, crop, restored)``: to be called for each of them.
     end
-        Gives the picture then.
+        Gives the finished picture.
 
     """
 
@@ -69,7 +69,7 @@ class Begun:
 
 
 class GpenRestorer(Restorer):
-    """Both runners; ``upstream`` does what GPEN's own does, silent failures apart."""
+    """Both runners; ``upstream`` does what GPEN does, except for silent failures."""
 
     def __init__(
         self,
@@ -102,28 +102,29 @@ class GpenRestorer(Restorer):
         """The network's time is shared by the number of faces."""
         contexts = [self._context(None, cancel, aligned=aligned) for _ in images]
         with oom_as_ours(f"faces of {len(images)} pictures"):
-            begun = [self._begin(*both) for both in zip(images, contexts, strict=True)]
-            made = self._together(begun)
+            pairs = zip(images, contexts, strict=True)
+            pictures = [self._begin(image, context) for image, context in pairs]
+            outputs = self._together(pictures)
         return [
             Restored(
                 image=output, stages_s=context.watch.settled(), notes=context.notes
             )
-            for output, context in zip(made, contexts, strict=True)
+            for output, context in zip(outputs, contexts, strict=True)
         ]
 
-    def _begin(self, image: Picture, context: Context) -> Begun:
+    def _begin(self, image: Picture, context: Context) -> PendingPicture:
         drops_bits = self._is_upstream and image.dtype == np.uint16
         context.notes += _notes_on(image, drops_bits=drops_bits)
         stop_if(context.cancel)
         begin = self._one_face if context.aligned else self._whole_picture
         if not drops_bits:
             return begin(image, context)
-        begun = begin((image >> 8).astype(np.uint8), context)
+        pending = begin((image >> 8).astype(np.uint8), context)
         return replace(
-            begun, end=lambda: begun.end().astype(np.uint16) * np.uint16(257)
+            pending, end=lambda: pending.end().astype(np.uint16) * np.uint16(257)
         )
 
-    def _together(self, pictures: Sequence[Begun]) -> list[Picture]:
+    def _together(self, pictures: Sequence[PendingPicture]) -> list[Picture]:
         """Restore the faces of pictures of one dtype, and end the pictures."""
         waiting = [(picture, face) for picture in pictures for face in picture.faces]
         for start in range(0, len(waiting), self.face_restorer.batch):
@@ -144,7 +145,7 @@ class GpenRestorer(Restorer):
                 picture.add(face, crop, pixels)
         return [picture.end() for picture in pictures]
 
-    def _one_face(self, image: Picture, context: Context) -> Begun:
+    def _one_face(self, image: Picture, context: Context) -> PendingPicture:
         """The picture is a face: stretched to the network's square, and back."""
         rgb, side = colours(image), self.face_restorer.side
         restored: list[Crop] = []
@@ -161,7 +162,8 @@ class GpenRestorer(Restorer):
             (face,) = restored
             if self._background:
                 after = replace(
-                    context, progress=lambda done, n: context.progress(done + 1, n + 1)
+                    context,
+                    progress=lambda n_done, n: context.progress(n_done + 1, n + 1),
                 )
                 face = self._background(face, after)
             else:
@@ -177,20 +179,22 @@ class GpenRestorer(Restorer):
                     alpha = self._resized(alpha, height, width)
                 return as_before(image, face, alpha)
 
-        return Begun(context=context, faces=[None], crop=crop, add=add, end=end)
+        return PendingPicture(
+            context=context, faces=[None], crop=crop, add=add, end=end
+        )
 
-    def _whole_picture(self, image: Picture, context: Context) -> Begun:
+    def _whole_picture(self, image: Picture, context: Context) -> PendingPicture:
         rgb, side = colours(image), self.face_restorer.side
         with context.watch("detect"):
             if self._is_upstream:
                 height, width = (side * self._scale for side in image.shape[:2])
                 rgb = scaled(rgb, width, height, "linear")
-            found = self._find(rgb)
-        context.notes.append(self._told(found))
-        canvas = self._canvas(image, len(found), context)
-        background = colours(canvas)
+            picture_faces = self._find(rgb)
+        context.notes.append(self._note_on_faces(picture_faces))
+        backdrop = self._backdrop(image, len(picture_faces), context)
+        background = colours(backdrop)
         composite = faces.Composite(background)
-        factor, done = canvas.shape[1] / rgb.shape[1], itertools.count(1)
+        factor, numbers = backdrop.shape[1] / rgb.shape[1], itertools.count(1)
 
         def crop(face: Face) -> Crop:
             with context.watch("detect"):
@@ -209,26 +213,28 @@ class GpenRestorer(Restorer):
                 landmarks = (face.landmarks + 0.5) * factor - 0.5
                 composite.add(pixels, mask, faces.to_frame(landmarks, side))
             n_before = context.n_before
-            context.progress(n_before + next(done), n_before + len(found))
+            context.progress(n_before + next(numbers), n_before + len(picture_faces))
 
         def end() -> Picture:
-            if not found:
+            if not picture_faces:
                 if not self._background:
                     context.progress(1, 1)
-                return canvas
+                return backdrop
             with context.watch("blend"):
                 pasted = composite.over(background)
-                return as_before(image, pasted, alpha_of(canvas))
+                return as_before(image, pasted, alpha_of(backdrop))
 
-        return Begun(context=context, faces=found, crop=crop, add=add, end=end)
+        return PendingPicture(
+            context=context, faces=picture_faces, crop=crop, add=add, end=end
+        )
 
-    def _told(self, found: Sequence[Face]) -> str:
-        if found:
-            return f"faces found by {self._detector.name}: {len(found)}"
-        rest = (
+    def _note_on_faces(self, picture_faces: Sequence[Face]) -> str:
+        if picture_faces:
+            return f"faces found by {self._detector.name}: {len(picture_faces)}"
+        outcome = (
             "the background is restored" if self._background else "nothing is changed"
         )
-        return f"no face found by {self._detector.name}: {rest}"
+        return f"no face found by {self._detector.name}: {outcome}"
 
     def _resized(self, picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         """Resize as upstream does; ours averages areas where it shrinks."""
@@ -250,7 +256,7 @@ class GpenRestorer(Restorer):
                 self._detector, picture, confidence, side, cv2.INTER_LINEAR
             )
 
-    def _canvas(self, image: Picture, n_faces: int, context: Context) -> Picture:
+    def _backdrop(self, image: Picture, n_faces: int, context: Context) -> Picture:
         """What the faces are pasted on: the picture, or what `background` makes."""
         if self._background is None:
             return image.copy()

@@ -78,27 +78,32 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     """
     device = pick_device(settings["device"])
     parts = [_plan_part(settings[part], settings) for part in ("faces", "background")]
-    on_faces, rest = parts
-    if on_faces.spec.name not in (*SIZES, "outputs") or "scale" not in rest.resolved:
+    on_faces, on_background = parts
+    if (
+        on_faces.spec.name not in (*SIZES, "outputs")
+        or "scale" not in on_background.resolved
+    ):
         raise SettingError(
             f"{spec.name}: expected faces by one of {', '.join(SIZES)} or "
             "outputs:<folder>, and a background by a restorer that has a scale; got "
             f"{settings['faces']!r} and {settings['background']!r}"
         )
-    detector, *found, notes = find_detector(settings["detector"])
+    detector, *helpers, notes = find_detector(settings["detector"])
     if on_faces.spec.name == "outputs":
-        found.append(find(PARSER))
+        helpers.append(find(PARSER))
         folder = on_faces.resolved["folder"]
         notes.insert(0, f"no face is made here: those that others made are in {folder}")
-    weights = (*on_faces.weights, *rest.weights, *filter(None, found))
-    named = [{"name": part.spec.name, **part.resolved} for part in parts]
-    told: dict[str, Any] = {"device": device, "detector": detector}
-    told |= {name: rest.resolved.get(name) for name in ("precision", "tile")}
-    told |= {"faces": named[0], "background": named[1]}
+    weights = (*on_faces.weights, *on_background.weights, *filter(None, helpers))
+    part_settings = [{"name": part.spec.name, **part.resolved} for part in parts]
+    settled: dict[str, Any] = {"device": device, "detector": detector}
+    settled |= {
+        name: on_background.resolved.get(name) for name in ("precision", "tile")
+    }
+    settled |= {"faces": part_settings[0], "background": part_settings[1]}
     return Plan(
         spec=spec,
         requested=settings,
-        resolved={**settings, **told},
+        resolved={**settings, **settled},
         weights=tuple(dict.fromkeys(weights)),
         notes=tuple(dict.fromkeys((*on_faces.notes, *notes))),
         parts=tuple(parts),
@@ -109,14 +114,14 @@ def _plan_part(condition: str, settings: Settings) -> Plan:
     """The plan of a condition; what it does not set itself follows the hybrid."""
     from evalkit.restorers import parse_condition, plan_restorer, restorers
 
-    own = parse_condition(condition)
-    if wrong := sorted(set(own) & set(OPTIONS)):
+    arguments = parse_condition(condition)
+    if wrong := sorted(set(arguments) & set(OPTIONS)):
         raise SettingError(
             f"hybrid: {condition!r} sets {', '.join(wrong)}: set it on the hybrid"
         )
-    known = restorers()[own["name"].partition(":")[0]].all_options
-    followed = {n: settings[n] for n in PASSED_ON if n in known}
-    return plan_restorer(**(followed | own))
+    options = restorers()[arguments["name"].partition(":")[0]].all_options
+    followed = {n: settings[n] for n in PASSED_ON if n in options}
+    return plan_restorer(**(followed | arguments))
 
 
 def build(plan: Plan) -> Restorer:
@@ -132,7 +137,7 @@ def build(plan: Plan) -> Restorer:
     from evalkit.restorers.hybrid.placement import read_published
 
     settings, published, parser = plan.resolved, None, None
-    by_name = {found.name: found for found in plan.weights}
+    by_name = {weights.name: weights for weights in plan.weights}
     if settings["faces"]["name"] == "outputs":
         published = read_published(Path(settings["faces"]["folder"]))
         if PARSER in by_name:
@@ -148,12 +153,12 @@ def work(settings: Settings, height: int, width: int) -> CostBound:
 
     parts: list[dict[str, Any]] = [settings["background"], settings["faces"]]
     counts = [(restorers()[part["name"]].work, part) for part in parts]
-    done = [count(part, height, width) for count, part in counts if count]
+    bounds = [count(part, height, width) for count, part in counts if count]
     return CostBound(
-        done[0].precision if done else "none",
-        sum(each.operations for each in done),
-        max((each.coexisting_bytes for each in done), default=0),
-        sum(each.moved_bytes for each in done),
+        bounds[0].precision if bounds else "none",
+        sum(bound.operations for bound in bounds),
+        max((bound.coexisting_bytes for bound in bounds), default=0),
+        sum(bound.moved_bytes for bound in bounds),
     )
 
 

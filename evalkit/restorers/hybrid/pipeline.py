@@ -32,21 +32,21 @@ from evalkit.restorers.engines.torch import Batch, Engine
 from evalkit.restorers.gpen.face_restorer import Crop, FaceRestorer
 from evalkit.restorers.gpen.pipeline import GpenRestorer
 from evalkit.restorers.hybrid import placement as laying
-from evalkit.restorers.hybrid.placement import Published, scaling, sized, warped
+from evalkit.restorers.hybrid.placement import FacePair, scaling, sized, warped
 
 Result = TypeVar("Result")
 
 SOUGHT_FROM = 0.5
-"""Confidence from which a face is mentioned, though it be left alone."""
+"""Confidence from which a face is mentioned, even if it is left alone."""
 
 FACE = slice(90, 460), slice(106, 406)
 """Rows and columns of a crop of 512 px that the face itself fills."""
 
 
-class Given(Engine):
-    """In the place of GPEN's generator: a face that others restored."""
+class ReadyFace(Engine):
+    """A face that others restored, in place of GPEN's generator."""
 
-    def __init__(self, pair: Published) -> None:
+    def __init__(self, pair: FacePair) -> None:
         super().__init__(pair.name)
         levels = pair.after.transpose(2, 0, 1)[None].astype(np.float32)
         self._output = levels / np.float32(127.5) - np.float32(1)
@@ -56,7 +56,7 @@ class Given(Engine):
         return lambda: self._output
 
 
-class Canvas(NamedTuple):
+class FaceLayer(NamedTuple):
     """A picture, its restored background, and the faces to lie on that."""
 
     source: Rgb
@@ -66,27 +66,27 @@ class Canvas(NamedTuple):
 
     @property
     def shrinking(self) -> Matrix:
-        """From the background to the picture."""
+        """The matrix from the background to the picture."""
         return scaling(self.source.shape[1] / self.enlarged.shape[1])
 
     def add(self, k: int, frame: Matrix, face: Crop, mask: Mask, share: float) -> None:
         """Lay `share` of the face of that number over the picture."""
         side = len(face)
-        there = sized(frame, side) @ self.shrinking
-        others = [other for n, other in self.frames.items() if n != k]
-        mask = laying.faded(mask, frame, others)
-        face = laying.match_colour(face, warped(self.enlarged, there, side), mask)
+        to_face = sized(frame, side) @ self.shrinking
+        neighbours = [neighbour for n, neighbour in self.frames.items() if n != k]
+        mask = laying.faded(mask, frame, neighbours)
+        face = laying.match_colour(face, warped(self.enlarged, to_face, side), mask)
         # linear interpolation leaves pixels out where a face shrinks by more than two,
         # and softens one that has its size already: Solvay's published faces came to
         # lie with 0.65 of the detail that the published picture has, at twice with all
-        shown = 2 * math.ceil(side / math.sqrt(np.linalg.det(there)))
-        if shown < side:
-            face, mask = laying.resized(face, shown), laying.resized(mask, shown)
-            there = scaling(shown / side) @ there
-        self.composite.add(face, mask * share, there[:2])
+        new_side = 2 * math.ceil(side / math.sqrt(np.linalg.det(to_face)))
+        if new_side < side:
+            face, mask = laying.resized(face, new_side), laying.resized(mask, new_side)
+            to_face = scaling(new_side / side) @ to_face
+        self.composite.add(face, mask * share, to_face[:2])
 
 
-class Parts:
+class SwappedRestorers:
     """The restorers of a plan; under ``memory_mib`` loaded only when one is needed."""
 
     def __init__(self, plan: Plan) -> None:
@@ -103,7 +103,7 @@ class Parts:
         work: Callable[[Restorer], Result],
     ) -> Result:
         """Let part `n` work; let it go if the other would not fit beside it."""
-        plan, other = self._plans[n], self._plans[1 - n]
+        plan, other_plan = self._plans[n], self._plans[1 - n]
         part = self._loaded.get(n) or plan.load()
         self._loaded[n] = part  # of two that threads load at once, one is forgotten
         result = work(part)
@@ -111,9 +111,9 @@ class Parts:
         held_mib, allowed_mib = self._held_mib(), self._settings["memory_mib"]
         note = f"{plan.spec.name}: {held_mib:.0f} MiB held when done"
         if allowed_mib is not None:
-            count = other.spec.work if 1 - n not in self._loaded else None
-            done = count(other.resolved, *image.shape[:2]) if count else None
-            more_mib = done.coexisting_bytes / 2**20 if done else 0
+            count = other_plan.spec.work if 1 - n not in self._loaded else None
+            bound = count(other_plan.resolved, *image.shape[:2]) if count else None
+            more_mib = bound.coexisting_bytes / 2**20 if bound else 0
             note += f", {more_mib:.0f} to come at least, {allowed_mib:g} allowed"
             if held_mib + more_mib > allowed_mib:
                 self._loaded.pop(n, None)
@@ -123,7 +123,7 @@ class Parts:
         return result
 
     def _held_mib(self) -> float:
-        """By this process; on a GPU, by torch's tensors."""
+        """Memory held by this process; on a GPU, by torch's tensors."""
         device = self._settings["device"]
         if device == "cpu":
             return float(psutil.Process().memory_info().rss) / 2**20
@@ -144,33 +144,35 @@ class Hybrid(Restorer):
         self,
         plan: Plan,
         detector: Detector,
-        published: Sequence[Published] | None,
+        published: Sequence[FacePair] | None,
         parser: Parser | None,
     ) -> None:
         super().__init__(plan)
-        self._parts = Parts(plan)
+        self._parts = SwappedRestorers(plan)
         self._detector, self._published, self._parser = detector, published, parser
 
     def _restore(self, image: Picture, context: Context) -> Picture:
         rgb = colours(image)
         with context.watch("detect"):
-            found = [_whole(rgb)] if context.aligned else self._find(rgb)
-            pairs = self._pairs(rgb, found)
-            chosen = self._choose(rgb, found, pairs, context.notes)
+            picture_faces = [_whole(rgb)] if context.aligned else self._find(rgb)
+            pairs = self._pairs(rgb, picture_faces)
+            chosen = self._choose(rgb, picture_faces, pairs, context.notes)
         output = self._enlarge(image, len(chosen), context)
         if chosen:
             least = self.plan.resolved["confidence"]
-            sure = [k for k, face in enumerate(found) if not face.confidence < least]
-            frames = {k: _frame(found[k]) for k in sure}
+            sure = [
+                k for k, face in enumerate(picture_faces) if not face.confidence < least
+            ]
+            frames = {k: _frame(picture_faces[k]) for k in sure}
             enlarged = colours(output)
-            canvas = Canvas(rgb, enlarged, frames, Composite(enlarged))
+            layer = FaceLayer(rgb, enlarged, frames, Composite(enlarged))
 
             def work(part: Restorer) -> None:
-                self._lay(part, chosen, pairs, canvas, context)
+                self._lay(part, chosen, pairs, layer, context)
 
             self._parts.use(0, image, context, work)
             with context.watch("blend"):
-                pasted = canvas.composite.over(enlarged)
+                pasted = layer.composite.over(enlarged)
                 output = as_before(image, pasted, alpha_of(output))
         context.notes = list(dict.fromkeys(context.notes))
         return output
@@ -182,23 +184,25 @@ class Hybrid(Restorer):
         with oom_as_ours(doing), calculating_in(single):
             return faces.find_faces(self._detector, faces.as_rgb8(rgb), least)
 
-    def _pairs(self, rgb: Rgb, found: Sequence[Face]) -> dict[int, Published]:
+    def _pairs(self, rgb: Rgb, picture_faces: Sequence[Face]) -> dict[int, FacePair]:
         if self._published is None:
             return {}
         picture, side = faces.as_rgb8(rgb), laying.COARSE
-        crops = [warped(picture, sized(_frame(face), side), side) for face in found]
+        crops = [
+            warped(picture, sized(_frame(face), side), side) for face in picture_faces
+        ]
         return laying.assign(self._published, crops)
 
     def _choose(
         self,
         rgb: Rgb,
-        found: Sequence[Face],
-        pairs: Mapping[int, Published],
+        picture_faces: Sequence[Face],
+        pairs: Mapping[int, FacePair],
         notes: list[str],
     ) -> list[int]:
         """The faces to restore; what is done with each goes to the notes."""
-        told, chosen = defaultdict(list), []
-        for k, face in enumerate(found):
+        by_reason, chosen = defaultdict(list), []
+        for k, face in enumerate(picture_faces):
             against = self._reason_against(rgb, face)
             if against is None and self._published is not None and k not in pairs:
                 against = "no published face is this one"
@@ -206,10 +210,10 @@ class Hybrid(Restorer):
                 chosen.append(k)
             (left, top, *_), pair = face.box, pairs.get(k)
             text = f"{face.width:.0f}x{face.height:.0f} at {left:.0f},{top:.0f}"
-            told[against].append(f"{text} ({pair.name})" if pair else text)
-        for against, which in told.items():
-            done = f"left to the background, {against}" if against else "restored"
-            notes.append(f"faces {done}: {len(which)}, in px: {'; '.join(which)}")
+            by_reason[against].append(f"{text} ({pair.name})" if pair else text)
+        for against, texts in by_reason.items():
+            outcome = f"left to the background, {against}" if against else "restored"
+            notes.append(f"faces {outcome}: {len(texts)}, in px: {'; '.join(texts)}")
         return chosen
 
     def _reason_against(self, rgb: Rgb, face: Face) -> str | None:
@@ -229,52 +233,52 @@ class Hybrid(Restorer):
         def work(part: Restorer) -> Restored:
             return part.restore(image, progress=progress, cancel=context.cancel)
 
-        made = self._parts.use(1, image, context, work)
-        _add_stages(context, "background", made.stages_s)
-        context.notes += [f"background: {note}" for note in made.notes]
-        return made.image
+        restored = self._parts.use(1, image, context, work)
+        _add_stages(context, "background", restored.stages_s)
+        context.notes += [f"background: {note}" for note in restored.notes]
+        return restored.image
 
     def _lay(
         self,
         part: Restorer,
         chosen: Sequence[int],
-        pairs: Mapping[int, Published],
-        canvas: Canvas,
+        pairs: Mapping[int, FacePair],
+        layer: FaceLayer,
         context: Context,
     ) -> None:
         """Restore the faces, or look them up, and lay them over the background."""
-        apart, step = replace(context, watch=Stopwatch()), 1
+        faces_context, step = replace(context, watch=Stopwatch()), 1
         if isinstance(part, GpenRestorer):
             context.notes += part.notes
             restorer, step = part.face_restorer, part.face_restorer.batch
         for start in range(0, len(chosen), step):
             stop_if(context.cancel)
             group = chosen[start : start + step]
-            frames = [canvas.frames[k] for k in group]
+            frames = [layer.frames[k] for k in group]
             if pairs:
-                restorer, frames[0] = self._given(
-                    pairs[group[0]], frames[0], canvas, context
+                restorer, frames[0] = self._ready_face(
+                    pairs[group[0]], frames[0], layer, context
                 )
-            crops = [self._crop(canvas, frame, restorer.side) for frame in frames]
-            made = restorer(crops, apart)
-            for k, frame, face in zip(group, frames, made, strict=True):
-                mask = restorer.mask(face, apart)
-                with apart.watch("blend"):
+            crops = [self._crop(layer, frame, restorer.side) for frame in frames]
+            restored = restorer(crops, faces_context)
+            for k, frame, face in zip(group, frames, restored, strict=True):
+                mask = restorer.mask(face, faces_context)
+                with faces_context.watch("blend"):
                     share = self.plan.resolved["strength"] / 100
-                    canvas.add(k, frame, face, mask, share)
-            done = context.n_before + start + len(group)
-            context.progress(done, context.n_before + len(chosen))
-        _add_stages(context, "faces", apart.watch.stages_s)
+                    layer.add(k, frame, face, mask, share)
+            n_done = context.n_before + start + len(group)
+            context.progress(n_done, context.n_before + len(chosen))
+        _add_stages(context, "faces", faces_context.watch.stages_s)
 
-    def _given(
-        self, pair: Published, frame: Matrix, canvas: Canvas, context: Context
+    def _ready_face(
+        self, pair: FacePair, frame: Matrix, layer: FaceLayer, context: Context
     ) -> tuple[FaceRestorer, Matrix]:
-        """What gives a published face, and the frame that it was aligned to."""
-        crop = faces.as_rgb8(warped(canvas.source, frame, MASK_SIDE))
-        likeness, there = laying.lay_over(pair, crop)
+        """What returns a published face, and the frame that it was aligned to."""
+        crop = faces.as_rgb8(warped(layer.source, frame, MASK_SIDE))
+        likeness, matrix = laying.lay_over(pair, crop)
         context.notes.append(f"{pair.name}: correlation {likeness:.3f} with the source")
         restorer = FaceRestorer(
-            engine=Given(pair),
+            engine=ReadyFace(pair),
             in_fp32=None,
             side=len(pair.after),
             batch=1,
@@ -282,12 +286,12 @@ class Hybrid(Restorer):
             truncate=False,
             skin_protection=self.plan.resolved["skin_protection"],
         )
-        return restorer, there @ frame
+        return restorer, matrix @ frame
 
-    def _crop(self, canvas: Canvas, frame: Matrix, side: int) -> Crop:
+    def _crop(self, layer: FaceLayer, frame: Matrix, side: int) -> Crop:
         if self.plan.resolved["crop_from"] == "source":
-            return warped(canvas.source, sized(frame, side), side)
-        return warped(canvas.enlarged, sized(frame, side) @ canvas.shrinking, side)
+            return warped(layer.source, sized(frame, side), side)
+        return warped(layer.enlarged, sized(frame, side) @ layer.shrinking, side)
 
 
 def _whole(rgb: Rgb) -> Face:

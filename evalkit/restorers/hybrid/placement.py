@@ -22,8 +22,10 @@ from evalkit.restorers.gpen.face_restorer import Crop
 from evalkit.restorers.outputs import join
 
 COARSE = 128
-"""Side at which faces are compared, pixels; of it, what is surely face:"""
+"""Side at which faces are compared, pixels."""
+
 INNER = slice(28, 112), slice(28, 100)
+"""Rows and columns of such a face that surely show the face."""
 
 GRID = 32
 """Points of a crop, each way, at which distances are taken."""
@@ -39,7 +41,7 @@ SIGMA = COARSE / 8
 """Over what distance colours are evened out, in pixels of a coarse face."""
 
 
-class Published(NamedTuple):
+class FacePair(NamedTuple):
     """A face before and after, ``(S, S, 3)``, R, G, B, uint8, as others made it."""
 
     name: str
@@ -47,7 +49,7 @@ class Published(NamedTuple):
     after: Crop
 
 
-def read_published(folder: Path) -> list[Published]:
+def read_published(folder: Path) -> list[FacePair]:
     """The pairs of aligned faces in a folder; other pictures are passed over.
 
     Pictures twice as wide as high hold a face before, then after, as GPEN's own script
@@ -58,18 +60,16 @@ def read_published(folder: Path) -> list[Published]:
     sources = {p.stem: p for p in picture_files(beside)} if beside.is_dir() else {}
     pairs = []
     for name, path in sorted(join(folder).items()):
-        both = as_rgb8(read_image(path))
-        if both.shape[0] == both.shape[1] and name in sources:
-            both = np.hstack((as_rgb8(read_image(sources[name])), both))
-        side = len(both)
-        if both.shape[1] == 2 * side:
-            pairs.append(Published(name, both[:, :side], both[:, side:]))
+        sheet = as_rgb8(read_image(path))
+        if sheet.shape[0] == sheet.shape[1] and name in sources:
+            sheet = np.hstack((as_rgb8(read_image(sources[name])), sheet))
+        side = len(sheet)
+        if sheet.shape[1] == 2 * side:
+            pairs.append(FacePair(name, sheet[:, :side], sheet[:, side:]))
     return pairs
 
 
-def assign(
-    published: Sequence[Published], crops: Sequence[Crop]
-) -> dict[int, Published]:
+def assign(published: Sequence[FacePair], crops: Sequence[Crop]) -> dict[int, FacePair]:
     """Published faces by the index of the crop, uint8, `COARSE` wide, that shows them.
 
     Raises
@@ -82,7 +82,7 @@ def assign(
     parts = [_grey(pair.before)[INNER] for pair in published]
     likeness = [_best_match(_grey(crop), part) for part in parts for crop in crops]
     scores = np.reshape(likeness, (n_pairs, len(crops)))
-    found: dict[int, Published] = {}
+    by_crop: dict[int, FacePair] = {}
     for index, pair in enumerate(published):
         score = scores[index].max(initial=-1)
         if score < ALIKE:
@@ -95,17 +95,17 @@ def assign(
                 f"{score:.2f}), and another pair agrees too ({max(rivals):.2f}): "
                 f"expected a lead of {LEAD}; take one of the faces away"
             )
-        found[best] = pair
-    if not found:
+        by_crop[best] = pair
+    if not by_crop:
         raise SettingError(
             f"none of {n_pairs} published faces is one of the {len(crops)} in this "
             f"picture: expected a correlation of {ALIKE}, the best is "
             f"{scores.max(initial=-1):.2f}"
         )
-    return found
+    return by_crop
 
 
-def lay_over(pair: Published, crop: Crop) -> tuple[float, Matrix]:
+def lay_over(pair: FacePair, crop: Crop) -> tuple[float, Matrix]:
     """The correlation of a face and our crop of it, and the matrix from our frame.
 
     References
@@ -114,29 +114,29 @@ def lay_over(pair: Published, crop: Crop) -> tuple[float, Matrix]:
     coefficient maximization, IEEE TPAMI 30(10), 2008, doi:10.1109/TPAMI.2008.113.
 
     """
-    both, start = (_grey(pair.before), _grey(crop)), np.eye(2, 3, dtype=np.float32)
+    planes, start = (_grey(pair.before), _grey(crop)), np.eye(2, 3, dtype=np.float32)
     ends = cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-6
-    score, back = cv2.findTransformECC(*both, start, cv2.MOTION_AFFINE, ends, None, 5)
-    there = np.linalg.inv(np.vstack((back, (0, 0, 1))))
+    score, back = cv2.findTransformECC(*planes, start, cv2.MOTION_AFFINE, ends, None, 5)
+    matrix = np.linalg.inv(np.vstack((back, (0, 0, 1))))
     factor = MASK_SIDE / COARSE
-    return score, scaling(factor) @ there @ scaling(1 / factor)
+    return score, scaling(factor) @ matrix @ scaling(1 / factor)
 
 
-def faded(mask: Mask, own: Matrix, others: Sequence[Matrix]) -> Mask:
+def faded(mask: Mask, frame: Matrix, neighbours: Sequence[Matrix]) -> Mask:
     """A crop's mask without a hard border, and without what belongs to other faces.
 
     A pixel belongs to the face whose centre is nearest, each measured in its own frame.
     """
     wide = cv2.GaussianBlur(mask, (0, 0), RAMP / 2 * len(mask) / MASK_SIDE)
     ramp = np.clip(2 * wide - 1, 0, 1)
-    if not others:
+    if not neighbours:
         return np.asarray(ramp, np.float32)
     y, x = (np.mgrid[:GRID, :GRID] + 0.5) * (MASK_SIDE / GRID) - 0.5
     points = np.stack((x, y, np.ones_like(x))).reshape(3, -1)
-    there = np.stack(others) @ np.linalg.inv(own) @ points
+    positions = np.stack(neighbours) @ np.linalg.inv(frame) @ points
     centre = TEMPLATE.mean(axis=0)[:, None]
-    mine = np.linalg.norm(points[:2] - centre, axis=0)
-    lead = np.linalg.norm(there[:, :2] - centre, axis=1).min(axis=0) - mine
+    distance = np.linalg.norm(points[:2] - centre, axis=0)
+    lead = np.linalg.norm(positions[:, :2] - centre, axis=1).min(axis=0) - distance
     lead = cv2.resize(lead.reshape(GRID, GRID), mask.shape[::-1])
     share = np.clip(lead / (2 * RAMP) + 0.5, 0, 1)
     return np.asarray(ramp * share, np.float32)

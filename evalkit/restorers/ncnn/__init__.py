@@ -183,8 +183,8 @@ def _pick_device(device: str, backend: str) -> tuple[str, str, list[str]]:
     """The device that `device` means, ``cpu`` or ``vulkan:N``, its name, and notes."""
     if device == "cpu" and backend == "program":
         raise SettingError(f"device expected vulkan or vulkan:N: {PROGRAM} has no CPU")
-    told = re.fullmatch(r"auto|cpu|vulkan(?::(\d+))?", device)
-    if told is None:
+    match = re.fullmatch(r"auto|cpu|vulkan(?::(\d+))?", device)
+    if match is None:
         raise SettingError(
             f"device expected auto, cpu, vulkan or vulkan:N (ncnn has no CUDA), got "
             f"{device!r}"
@@ -200,12 +200,12 @@ def _pick_device(device: str, backend: str) -> tuple[str, str, list[str]]:
     cards = [n for n, name in enumerate(names) if not name.startswith(SOFTWARE)]
     if device == "auto" and backend == "package" and not cards:
         return "cpu", CPU_NAME, []
-    number = int(told[1]) if told[1] else next(iter(cards), 0)
+    number = int(match[1]) if match[1] else next(iter(cards), 0)
     if number >= len(names):
-        known = [f"vulkan:{n} ({name})" for n, name in enumerate(names)]
+        devices = [f"vulkan:{n} ({name})" for n, name in enumerate(names)]
         raise SettingError(
             f"device {device!r} is not one that Vulkan finds; known: "
-            f"{', '.join(['auto', 'cpu', *known])}"
+            f"{', '.join(['auto', 'cpu', *devices])}"
         )
     return f"vulkan:{number}", names[number], []
 
@@ -213,21 +213,21 @@ def _pick_device(device: str, backend: str) -> tuple[str, str, list[str]]:
 def _find_weights(name: str, path: str | None) -> WeightsInUse:
     """A user's ``.bin`` with its ``.param``, or those that the package carries."""
     if path is not None:
-        found = user_weights(name, Path(path).expanduser())
+        weights = user_weights(name, Path(path).expanduser())
         if not str(path).endswith(".bin"):
             raise WeightsError(f"weights for ncnn expected a .bin file, got {path}")
         user_weights(name, Path(path).expanduser().with_suffix(".param"))
-        return found
-    by_package = {one.package: one for one in registry()[name].carried_by}
+        return weights
+    by_package = {entry.package: entry for entry in registry()[name].carried_by}
     carried = by_package[PACKAGE]
     for file in (carried.param, carried.bin):
-        found = user_weights(name, package_folder() / file.file)
-        if found.sha256 != file.sha256:
+        weights = user_weights(name, package_folder() / file.file)
+        if weights.sha256 != file.sha256:
             raise WeightsError(
-                f"{found.path} is not the registered file: expected SHA-256 "
-                f"{file.sha256}, got {found.sha256}; reinstall {DISTRIBUTION}"
+                f"{weights.path} is not the registered file: expected SHA-256 "
+                f"{file.sha256}, got {weights.sha256}; reinstall {DISTRIBUTION}"
             )
-    return replace(found, kind="package")
+    return replace(weights, kind="package")
 
 
 def _entry(name: str, task: str) -> RestorerSpec:

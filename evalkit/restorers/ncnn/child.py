@@ -24,7 +24,7 @@ Rgb8 = NDArray[np.uint8]
 T = TypeVar("T")
 
 POLL_S = 0.05
-"""How often progress is told and `cancel` asked."""
+"""How often progress is reported and `cancel` called."""
 
 
 class Task(NamedTuple):
@@ -57,7 +57,7 @@ class Child:
         self.stdout = cast("IO[bytes]", self.process.stdout)
         self._stderr = cast("IO[bytes]", self.process.stderr)
         self._name = name
-        self._said: deque[str] = deque(maxlen=100)
+        self._words: deque[str] = deque(maxlen=100)
         self._n_tiles = 0
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -69,30 +69,30 @@ class Child:
             if re.fullmatch(r"[\d.]+%", text):
                 self._n_tiles += 1
             elif text:
-                self._said.append(text)
+                self._words.append(text)
 
     def watch(self, wait: Callable[[], T | None], task: Task) -> T:
-        """Tell the progress until `wait`, which takes `POLL_S`, returns something."""
+        """Report the progress until `wait`, which takes `POLL_S`, returns something."""
         n_before, n_told = self._n_tiles, 0
         while (result := wait()) is None:
             stop_if(task.context.cancel)
             while n_told < min(self._n_tiles - n_before, task.n_tiles):
                 n_told += 1
                 task.context.progress(n_told, task.n_tiles)
-        for done in range(n_told + 1, task.n_tiles + 1):
-            task.context.progress(done, task.n_tiles)
+        for n_done in range(n_told + 1, task.n_tiles + 1):
+            task.context.progress(n_done, task.n_tiles)
         return result
 
-    def said(self) -> list[str]:
+    def last_words(self) -> list[str]:
         """Its last words, once it has ended; waits for that."""
         self.process.wait()
         self._reader.join()
-        return list(self._said)
+        return list(self._words)
 
     def end(self) -> None:
         """End the process, if it still runs."""
         self.process.kill()
-        self.said()
+        self.last_words()
         with suppress(BrokenPipeError):  # what was not read yet
             self.stdin.close()
         self.stdout.close()
@@ -100,7 +100,7 @@ class Child:
 
     def failure(self) -> EvalkitError:
         """Why it has ended without a result."""
-        words = " | ".join(self.said()[-5:]) or "nothing"
+        words = " | ".join(self.last_words()[-5:]) or "nothing"
         code = self.process.returncode
         reason = f"{self._name} ended with exit code {code}; its last words: {words}"
         if sign_in(words):

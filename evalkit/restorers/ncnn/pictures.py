@@ -13,7 +13,7 @@ from evalkit.restorers.ncnn.process import SCALE
 
 
 def at_least(colours: Rgb8, side: int) -> Rgb8:
-    """Mirrored below and to the right until both sides are `side` px."""
+    """Mirror below and to the right until both sides are `side` px."""
     missing = [max(0, side - length) for length in colours.shape[:2]]
     return np.pad(colours, ((0, missing[0]), (0, missing[1]), (0, 0)), "reflect")
 
@@ -36,7 +36,7 @@ def unwrapped(output: Rgb8, source: Rgb8) -> tuple[Rgb8, list[str]]:
     The programs' shader ``realesrgan_postproc.comp`` converts a negative float to an
     unsigned integer, which GLSL leaves undefined (4.50, section 5.4.1). Graphics cards
     give 0; Mesa's llvmpipe wraps around, and dark lettering fills with bright specks.
-    They are told from true whites by the source, which is dark there.
+    The source, which is dark there, tells them from true whites.
     """
     enlarged = scaled(source, output.shape[1], output.shape[0], "linear")
     is_wrapped = (output == 255) & (enlarged < 128)
@@ -52,8 +52,8 @@ def unwrapped(output: Rgb8, source: Rgb8) -> tuple[Rgb8, list[str]]:
 def check_tiles(output: Rgb8, source: Rgb8, tile: int) -> None:
     """Refuse a tile of one colour where the source has several.
 
-    So a device that fails looks: its NaN become black, and what it does not write
-    stays black.
+    A device that fails looks so: its NaN become black, and what it does not write stays
+    black.
 
     Raises
     ------

@@ -46,7 +46,7 @@ class NcnnMissingError(PackageMissingError):
 
 
 class Model(NamedTuple):
-    """A network's values, the ``.param`` file beside them; a Vulkan device, -1: CPU."""
+    """A file of values, its ``.param`` beside it; a Vulkan device, -1 for the CPU."""
 
     bin: Path
     gpu: int
@@ -74,9 +74,9 @@ class Worker(Child):
 
     def __init__(self, request: Mapping[str, Any]) -> None:
         script = str(_ncnn_worker.__file__)
-        told = [str(package_folder()), json.dumps(request)]
+        arguments = [str(package_folder()), json.dumps(request)]
         # -P: modules of this folder must not hide those that the script imports
-        super().__init__(DISTRIBUTION, [sys.executable, "-P", script, *told])
+        super().__init__(DISTRIBUTION, [sys.executable, "-P", script, *arguments])
         try:
             self.ready = self.answer()
         except BaseException:
@@ -142,9 +142,9 @@ class PackageBackend:
 
     def _restore(self, worker: Worker, task: Task) -> tuple[Rgb8, dict[str, float]]:
         height, width, _ = task.picture.shape
-        told = {"width": width, "height": height, "tile": task.tile}
+        request = {"width": width, "height": height, "tile": task.tile}
         try:
-            worker.stdin.write(json.dumps(told).encode() + b"\n")
+            worker.stdin.write(json.dumps(request).encode() + b"\n")
             worker.stdin.write(np.ascontiguousarray(task.picture).data)
             worker.stdin.flush()
         except BrokenPipeError:
@@ -180,9 +180,9 @@ def run_program(
             "-t": task.tile,
             "-g": model.gpu,
         }
-        told = [str(part) for setting in settings.items() for part in setting]
+        arguments = [str(part) for setting in settings.items() for part in setting]
         start = time.perf_counter()
-        child = Child(PROGRAM, [str(program), *told], folder)
+        child = Child(PROGRAM, [str(program), *arguments], folder)
         try:
             code = child.watch(lambda: _wait(child.process), task)
             passed_s = time.perf_counter() - start
@@ -228,8 +228,8 @@ def vulkan_devices() -> tuple[str, ...]:
 
     """
     worker = Worker({})
-    words = worker.said()
+    words = worker.last_words()
     worker.end()
-    found = [re.match(r"\[(\d+) (.+?)\]\s+queueC", line) for line in words]
-    names = {int(match[1]): match[2] for match in found if match}
+    matches = [re.match(r"\[(\d+) (.+?)\]\s+queueC", line) for line in words]
+    names = {int(match[1]): match[2] for match in matches if match}
     return tuple(names.get(n, "unnamed") for n in range(worker.ready["n_devices"]))

@@ -39,20 +39,20 @@ def main(folder: str, request: str) -> None:
     except ImportError as error:
         _send(answers, {"error": str(error), "is_missing": True})
         return
-    wanted = json.loads(request)
-    n_devices = 0 if wanted.get("gpu") == CPU else extension.get_gpu_count()
+    settings = json.loads(request)
+    n_devices = 0 if settings.get("gpu") == CPU else extension.get_gpu_count()
     # with a number that is out of range the extension silently takes the CPU
-    if wanted.get("gpu", CPU) >= n_devices:
+    if settings.get("gpu", CPU) >= n_devices:
         _send(answers, {"error": f"Vulkan finds {n_devices} devices here"})
         return
-    if not wanted:
+    if not settings:
         _send(answers, {"n_devices": n_devices})
         return
-    network = extension.RealESRGANWrapped(wanted["gpu"], False)
-    network.load(wanted["param"], wanted["bin"])
+    network = extension.RealESRGANWrapped(settings["gpu"], False)
+    network.load(settings["param"], settings["bin"])
     _send(answers, {})
     while line := sys.stdin.buffer.readline():
-        _restore(extension, network, wanted["scale"], json.loads(line), answers)
+        _restore(extension, network, settings["scale"], json.loads(line), answers)
 
 
 def _restore(

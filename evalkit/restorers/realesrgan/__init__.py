@@ -68,8 +68,8 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
             f"{spec.name}: RealESRGANer has no bf16; known: auto, fp32, fp16"
         )
     scale = settings["scale"] or network.scale
-    told = {"device": device, "precision": precision, "scale": scale}
-    told["tile"] = network.plan_tile({**settings, **told})
+    settled = {"device": device, "precision": precision, "scale": scale}
+    settled["tile"] = network.plan_tile({**settings, **settled})
     weights = _find_weights(spec, settings)
     notes = [f"scale {scale:g} by Lanczos from {network.scale}"]
     if scale == network.scale:
@@ -81,7 +81,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     return Plan(
         spec=spec,
         requested=settings,
-        resolved={**settings, **told},
+        resolved={**settings, **settled},
         weights=weights,
         notes=tuple(notes),
         preload=(f"{__name__}.upstream",) if runner == "upstream" else (),
@@ -91,7 +91,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
 def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     """Load the network, or the two of a scale of 8.
 
-    `make_engine` is that of `load_pass`; the runner ``upstream`` has its own.
+    `make_engine` is that of `load_network`; the runner ``upstream`` has its own.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
     network, settings = NETWORKS[plan.spec.name], plan.resolved
     denoise_strength = settings.get("denoise_strength", 1.0)
     n_own = 1 if denoise_strength == 1 else 2
-    own, second = plan.weights[:n_own], plan.weights[n_own:]
+    own_weights, second = plan.weights[:n_own], plan.weights[n_own:]
     if settings["runner"] == "upstream":
         from evalkit.restorers.realesrgan.network import load_module
         from evalkit.restorers.realesrgan.upstream import (
@@ -110,19 +110,21 @@ def build(plan: Plan, make_engine: MakeEngine | None = None) -> Restorer:
             upstream_module,
         )
 
-        module = load_module(network, own, denoise_strength, upstream_module)
+        module = load_module(network, own_weights, denoise_strength, upstream_module)
         return UpstreamRealESRGAN(plan, module, network.scale)
-    from evalkit.restorers.realesrgan.tuned import TunedRealESRGAN, load_pass
+    from evalkit.restorers.realesrgan.tuned import TunedRealESRGAN, load_network
 
-    told = {key: settings[key] for key in ("device", "precision", "tile")}
-    told["make_engine"] = make_engine
-    first, notes = load_pass(network, own, denoise_strength=denoise_strength, **told)
+    arguments = {key: settings[key] for key in ("device", "precision", "tile")}
+    arguments["make_engine"] = make_engine
+    first, notes = load_network(
+        network, own_weights, denoise_strength=denoise_strength, **arguments
+    )
     passes = [first]
     if settings["scale"] == 8:
         while network.scale ** len(passes) < 8 and not second:
             passes.append(first)
     if second:
-        passes.append(load_pass(NETWORKS[SECOND_PASS], second, **told)[0])
+        passes.append(load_network(NETWORKS[SECOND_PASS], second, **arguments)[0])
     return TunedRealESRGAN(plan, passes, notes)
 
 
@@ -131,24 +133,26 @@ def work(name: str, settings: Settings, height: int, width: int) -> CostBound:
 
     The upstream runner with tiles holds source and output besides.
     """
-    names, held, scale = [name], 0, NETWORKS[name].scale
+    names, held_values, scale = [name], 0, NETWORKS[name].scale
     if settings["runner"] == "tuned" and settings["scale"] == 8:
         n_passes = math.ceil(math.log(8, scale))
         names = [name, SECOND_PASS] if name in PHOTOGRAPHS else [name] * n_passes
     if settings["runner"] == "upstream" and settings["tile"]:
-        held = 3 * height * width * (1 + scale**2)
+        held_values = 3 * height * width * (1 + scale**2)
     networks = [NETWORKS[name] for name in names]
     batches = batches_of(networks, settings, height, width)
-    return count_work(batches, settings["precision"], held)
+    return count_work(batches, settings["precision"], held_values)
 
 
 def _find_weights(spec: RestorerSpec, settings: Settings) -> tuple[WeightsInUse, ...]:
     """The restorer's own file, and the one that it is mixed with."""
     path = settings["weights"]
-    own = user_weights(spec.name, Path(path).expanduser()) if path else fetch(spec.name)
+    weights = (
+        user_weights(spec.name, Path(path).expanduser()) if path else fetch(spec.name)
+    )
     if settings.get("denoise_strength", 1) == 1:
-        return (own,)
-    return own, fetch(WITHOUT_DENOISING)
+        return (weights,)
+    return weights, fetch(WITHOUT_DENOISING)
 
 
 def _two_passes(name: str, scale: int, second: WeightsInUse | None) -> str:

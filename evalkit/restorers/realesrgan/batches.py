@@ -48,7 +48,7 @@ def in_tiles(
 ) -> list[Batches]:
     """Tiles as upstream's programs cut them; 0 to cut nothing.
 
-    `mirrors`: context goes on beyond the picture's border, which is mirrored there.
+    With `mirrors`, context goes on beyond the border, where the picture is mirrored.
     """
     rows, columns = (
         Counter(_padded(side, tile or side, mirrors)) for side in (height, width)

@@ -42,7 +42,7 @@ class Network:
     Attributes
     ----------
     name
-        Of its weights in the registry.
+        Name of its weights in the registry.
     margin_px
         Source pixels of context with which a tile's output is the untiled one's.
     n_blocks
@@ -106,7 +106,7 @@ class Network:
     def fit(self, engine: Engine, height: int, width: int) -> tuple[Tiling, str]:
         """How a picture is cut on CUDA, by the memory that is free now, and a note.
 
-        Not at all where it fits, else into the largest tiles of which one does.
+        It is not cut where it fits, else into the largest tiles that fit.
         """
         sides = (math.ceil(side / self.step) * self.step for side in (height, width))
         px_bytes, free_bytes = self._px_bytes(engine.precision), engine.free_bytes
@@ -123,7 +123,7 @@ class Network:
         )
 
     def _px_bytes(self, precision: str) -> int:
-        """A source pixel's, at the worst moment of the network, or of its output."""
+        """Bytes of a source pixel at the worst moment of the network or output."""
         value_bytes = VALUE_BYTES[precision]
         n_outputs = 3 * self.scale**2
         return max(
@@ -192,7 +192,7 @@ def build_module(network: Network) -> torch.nn.Module:
 
 def load_module(
     network: Network,
-    found: Sequence[WeightsInUse],
+    weights: Sequence[WeightsInUse],
     denoise_strength: float = 1.0,
     build: Callable[[Network], torch.nn.Module] = build_module,
 ) -> torch.nn.Module:
@@ -202,7 +202,7 @@ def load_module(
     ----------
     network
         Which one.
-    found
+    weights
         Its weights; with a `denoise_strength` below 1 also those of its sister that
         was trained without denoising.
     denoise_strength
@@ -218,9 +218,9 @@ def load_module(
 
     """
     module = build(network)
-    state = _load_state(network, found[0], module)
+    state = _load_state(network, weights[0], module)
     if denoise_strength < 1:
-        sister = _load_state(network, found[1], module)
+        sister = _load_state(network, weights[1], module)
         state = {
             key: denoise_strength * value + (1 - denoise_strength) * sister[key]
             for key, value in state.items()
@@ -230,15 +230,15 @@ def load_module(
 
 
 def _load_state(
-    network: Network, found: WeightsInUse, module: torch.nn.Module
+    network: Network, weights: WeightsInUse, module: torch.nn.Module
 ) -> dict[str, torch.Tensor]:
     """A state dict that fits `module`, which is left with it loaded."""
-    state = load_state(found, module.state_dict())
+    state = load_state(weights, module.state_dict())
     try:
         module.load_state_dict(state, strict=True)
     except RuntimeError as error:
         reason = str(error).split("\n\t", 2)[1]
         raise WeightsError(
-            f"{found.path} does not hold weights of {network.name}: {reason}"
+            f"{weights.path} does not hold weights of {network.name}: {reason}"
         ) from error
     return state

@@ -23,27 +23,27 @@ from evalkit.restorers._protocol import (
 )
 from evalkit.restorers.engines.openvino import engine_on_cpu
 from evalkit.restorers.engines.tf32 import SINGLE
-from evalkit.restorers.engines.tiling import Pass, restore_tiled
+from evalkit.restorers.engines.tiling import LoadedNetwork, restore_tiled
 from evalkit.restorers.engines.torch import Engine, MakeEngine, TorchEngine
 from evalkit.restorers.realesrgan.network import Network, load_module
 from evalkit.weights import WeightsInUse
 
 
-def load_pass(
+def load_network(
     network: Network,
-    found: Sequence[WeightsInUse],
+    weights: Sequence[WeightsInUse],
     *,
     device: str,
     precision: str,
     tile: int | str,
     denoise_strength: float = 1.0,
     make_engine: MakeEngine | None = None,
-) -> tuple[Pass, list[str]]:
+) -> tuple[LoadedNetwork, list[str]]:
     """Load a network for `enlarge`, and say what the reader must know of it.
 
     Parameters
     ----------
-    network, found, denoise_strength
+    network, weights, denoise_strength
         As in `load_module`.
     device, precision
         As `pick_device` and `pick_precision` returned them.
@@ -61,7 +61,7 @@ def load_pass(
     """
 
     def load(precision: str) -> tuple[Engine, list[str]]:
-        module, example = load_module(network, found, denoise_strength), _example()
+        module, example = load_module(network, weights, denoise_strength), _example()
         if make_engine:
             return make_engine(module, example, precision)
         if device != "cpu":
@@ -72,12 +72,12 @@ def load_pass(
     tiling = network.tiling(device, tile)
     in_fp32 = None if precision in SINGLE else lambda: load("fp32")[0]
     fit = network.fit if tile == "auto" else None
-    made = Pass(engine=engine, tiling=tiling, in_fp32=in_fp32, fit=fit)
-    return made, [engine.name, *notes]
+    step = LoadedNetwork(engine=engine, tiling=tiling, in_fp32=in_fp32, fit=fit)
+    return step, [engine.name, *notes]
 
 
 def enlarge(
-    images: Sequence[Picture], step: Pass, context: Context, *, alpha: str
+    images: Sequence[Picture], step: LoadedNetwork, context: Context, *, alpha: str
 ) -> tuple[list[Picture], list[str]]:
     """Restore pictures of one shape and dtype once; see `restore_tiled`.
 
@@ -93,8 +93,8 @@ def enlarge(
     by_network = _takes_alpha(images, alpha)
     alphas: list[Any] = [image[..., 3] for image in images if has_alpha(image)]
     sources: list[Any] = [image[..., :3] for image in images] if alphas else [*images]
-    given = sources + alphas if by_network else sources
-    outputs, notes = restore_tiled(given, step, context)
+    inputs = sources + alphas if by_network else sources
+    outputs, notes = restore_tiled(inputs, step, context)
     if not alphas:
         return outputs, notes
     with context.watch("blend"):
@@ -103,14 +103,16 @@ def enlarge(
             for plane in alphas:
                 values = scaled(plane.astype(np.float32), width, height, "linear")
                 outputs.append(np.rint(values).astype(plane.dtype))
-        both = zip(outputs[: len(images)], outputs[len(images) :], strict=True)
-        return [cast("Picture", np.dstack(planes)) for planes in both], notes
+        pairs = zip(outputs[: len(images)], outputs[len(images) :], strict=True)
+        return [cast("Picture", np.dstack(planes)) for planes in pairs], notes
 
 
 class TunedRealESRGAN(Restorer):
     """A network, run once, or for a scale of 8 again on its own output."""
 
-    def __init__(self, plan: Plan, passes: Sequence[Pass], notes: list[str]) -> None:
+    def __init__(
+        self, plan: Plan, passes: Sequence[LoadedNetwork], notes: list[str]
+    ) -> None:
         super().__init__(plan, [*notes, *plan.notes])
         self._passes = tuple(passes)
 
@@ -137,27 +139,30 @@ class TunedRealESRGAN(Restorer):
         context = self._context(None, cancel)
         passes = [replace(step, in_fp32=None) for step in self._passes]
         height, width = images[0].shape[:2]
-        made: list[Picture] = []
+        outputs: list[Picture] = []
         try:
             with oom_as_ours(f"{len(images)} pictures of {width}x{height} px"):
-                made = self._together(images, context, passes)
+                outputs = self._together(images, context, passes)
         except OutputRejectedError:
             pass  # while the error lives, what the failed attempt held does
-        if not made:
+        if not outputs:
             return [self.restore(image, cancel=cancel) for image in images]
-        share_s = {n: s / len(made) for n, s in context.watch.settled().items()}
+        share_s = {n: s / len(outputs) for n, s in context.watch.settled().items()}
         return [
             Restored(image=output, stages_s=dict(share_s), notes=list(context.notes))
-            for output in made
+            for output in outputs
         ]
 
     def _together(
-        self, images: Sequence[Picture], context: Context, passes: Sequence[Pass]
+        self,
+        images: Sequence[Picture],
+        context: Context,
+        passes: Sequence[LoadedNetwork],
     ) -> list[Picture]:
-        settings, planned = self.plan.resolved, self._windows(images)
+        settings, n_windows = self.plan.resolved, self._windows(images)
         pictures = list(images)
         for number, step in enumerate(passes):
-            before, after = sum(planned[:number]), sum(planned[number + 1 :])
+            before, after = sum(n_windows[:number]), sum(n_windows[number + 1 :])
             part = replace(context, progress=_within(context.progress, before, after))
             pictures, notes = enlarge(pictures, step, part, alpha=settings["alpha"])
             context.notes += notes
@@ -185,7 +190,7 @@ def _takes_alpha(images: Sequence[Picture], alpha: str) -> bool:
 
 def _within(progress: Progress, before: int, after: int) -> Progress:
     """The progress of one pass as part of all."""
-    return lambda done, total: progress(before + done, before + total + after)
+    return lambda n_done, total: progress(before + n_done, before + total + after)
 
 
 def _example() -> Any:

@@ -151,10 +151,10 @@ def _guarded(
     """The network, raising what `RealESRGANer` does not catch, counting its tiles."""
     import torch
 
-    done = 0
+    n_done = 0
 
     def run(tile: torch.Tensor) -> torch.Tensor:
-        nonlocal done
+        nonlocal n_done
         stop_if(context.cancel)
         try:
             with oom_as_ours(f"a tile of shape {tuple(tile.shape)}"):
@@ -165,8 +165,8 @@ def _guarded(
             raise OutputRejectedError(f"the network failed: {error}") from error
         if not is_finite:
             raise OutputRejectedError("the network's output holds NaN or infinity")
-        done += 1
-        context.progress(done, n_tiles)
+        n_done += 1
+        context.progress(n_done, n_tiles)
         return output
 
     return run

@@ -77,22 +77,22 @@ def find(name: str) -> WeightsInUse | None:
 
 
 def damages(entry: WeightsFile) -> list[str]:
-    """What is in our cache, or in the package, under a name but not its bytes."""
-    own = [(weights_dir() / file.file, file) for file in entry.files]
+    """The files of our cache or the package that are not the registered ones."""
+    cached = [(weights_dir() / file.file, file) for file in entry.files]
     return [
         f"{path}: expected {file.size_bytes} bytes, SHA-256 {file.sha256}; found "
         f"{path.stat().st_size} bytes, SHA-256 {digest(path)}"
-        for path, file in [*own, *_carried(entry)]
+        for path, file in [*cached, *_carried(entry)]
         if file.sha256 and path.is_file() and not _is_whole(path, file)
     ]
 
 
 def registered(name: str) -> WeightsFile:
     """The entry of that name, or an `UnknownNameError`."""
-    known = registry()
-    if name not in known:
-        raise UnknownNameError("weights", name, known)
-    return known[name]
+    entries = registry()
+    if name not in entries:
+        raise UnknownNameError("weights", name, entries)
+    return entries[name]
 
 
 def _is_whole(path: Path, file: RegisteredFile) -> bool:
