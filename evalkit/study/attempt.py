@@ -46,7 +46,7 @@ def attempt(
     keep
         Takes each record.
     **arguments
-        Of the measurement's function, more than the measurement's own.
+        More arguments of the measurement's function than its own.
 
     Returns
     -------
@@ -56,12 +56,12 @@ def attempt(
     """
     target = what.target(row, there)
     facts = what.facts(row, key) | {"output": target}
-    shown = _shown(what.run, facts) if target and len(there) else None
+    latest = _latest_output(what.run, facts) if target and len(there) else None
     runs: list[dict[str, Any]] = []
 
     def take(columns: dict[str, Any]) -> None:
         runs.append(columns)
-        if shown and shown != (key, columns["output_sha256"]):
+        if latest and latest != (key, columns["output_sha256"]):
             # made anew, and not the picture that the records would tell of
             columns = columns | {"run": columns["run"] + int(there["run"].max())}
         keep(what.run, facts | columns)
@@ -96,7 +96,7 @@ def in_short(ended: Mapping[str, Any]) -> str:
     return ": ".join(filter(None, (ended["outcome"], ended["error"])))
 
 
-def _shown(run: Run, facts: Mapping[str, Any]) -> tuple[str, str] | None:
+def _latest_output(run: Run, facts: Mapping[str, Any]) -> tuple[str, str] | None:
     """Key and output of the newest record like these facts, whatever the code."""
     records = run.records.read()
     names = ("condition", "source", "source_sha256", "experiment")

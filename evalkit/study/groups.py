@@ -22,8 +22,8 @@ def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
 
 def newest(run: Run, *experiments: str) -> pd.DataFrame:
     """Those of `attempts` that are results: the machine did not interrupt them."""
-    found = attempts(run, *experiments)
-    return found[found["outcome"] != INTERRUPTED]
+    records = attempts(run, *experiments)
+    return records[records["outcome"] != INTERRUPTED]
 
 
 def attempts(run: Run, *experiments: str) -> pd.DataFrame:

@@ -48,7 +48,7 @@ def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, 
     """Write ``records.parquet``, and how the time since ``make study`` began was spent.
 
     Model time is loading and restoring in the workers. Written to ``timing.json``.
-    Outputs of pictures that are not there any more are removed, and that is said.
+    Outputs of pictures that are not there any more are removed and named.
 
     Returns
     -------
@@ -69,22 +69,22 @@ def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, 
     # of two pictures of the same bytes one was measured, and both have its records
     measured = records.drop_duplicates([n for n in Cell._fields if n != "source"])
     passed = datetime.now(UTC) - datetime.fromisoformat(started_at)
-    found = {
+    timing = {
         "started_at": started_at,
         "total_s": passed.total_seconds(),
         "model_s": float(measured[["load_time_s", "wall_time_s"]].sum().sum()),
         "n_records": len(records),
     }
-    write_text(file, json.dumps(found))
-    return found
+    write_text(file, json.dumps(timing))
+    return timing
 
 
 def record_environment(run: Run) -> dict[str, Any]:
     """Write ``environment.json``: machine, versions and commit, no host or user."""
-    found = environment()
-    text = json.dumps(found, indent=1, sort_keys=True)
+    facts = environment()
+    text = json.dumps(facts, indent=1, sort_keys=True)
     write_text(run.path / "environment.json", text)
-    return found
+    return facts
 
 
 def restore(
@@ -108,7 +108,7 @@ def restore(
     images
         Table `evalkit.tables.IMAGES`.
     say
-        Told of every cell in one line.
+        Gets one line for every cell.
 
     Returns
     -------

@@ -15,7 +15,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises
     ------
     StudyError
-        No such file, no keys and values; what `parse_yaml` refuses.
+        No such file, no keys and values, or anything that `parse_yaml` refuses.
 
     """
     try:
