@@ -102,8 +102,8 @@ def evaluate(run: Path) -> pd.DataFrame:
         raise StudyError(f"expected a run folder, found none at {run}")
     evidence = Evidence(run)
     comparisons = {ARTICLE.name: ARTICLE, **published()}.values()
-    claims = [claim for each in comparisons for claim in claims_of(each)]
-    judges = ChainMap(*(dict(evaluators(each)) for each in comparisons))
+    claims = [claim for comparison in comparisons for claim in claims_of(comparison)]
+    judges = ChainMap(*(dict(evaluators(comparison)) for comparison in comparisons))
     rows = []
     for claim in claims:
         judge = judges.get(claim.id)

@@ -66,15 +66,15 @@ def write_report(run: Path) -> Path:
         raise StudyError(f"expected a run folder, found none at {run}")
     folder = RunFolder(run)
     every = sections(folder)
-    shown, rest = every[:MAX_SHOWN], every[MAX_SHOWN:]
+    visible, hidden = every[:MAX_SHOWN], every[MAX_SHOWN:]
     page = _Page(folder)
-    n_views = sum(len(section.views) for section in shown)
-    room = MAX_BYTES - len(page.render(shown, rest)) - n_views * TAG_BYTES
-    shown, dropped = show(shown, room)
-    html = page.render(shown, [*dropped, *rest])
-    while len(html) > MAX_BYTES and shown:
-        dropped = [shown.pop(), *dropped]
-        html = page.render(shown, [*dropped, *rest])
+    n_views = sum(len(section.views) for section in visible)
+    room = MAX_BYTES - len(page.render(visible, hidden)) - n_views * TAG_BYTES
+    visible, dropped = show(visible, room)
+    html = page.render(visible, [*dropped, *hidden])
+    while len(html) > MAX_BYTES and visible:
+        dropped = [visible.pop(), *dropped]
+        html = page.render(visible, [*dropped, *hidden])
     with atomic_path(run / "report.html") as temporary:
         temporary.write_bytes(html)
     return run / "report.html"
@@ -117,11 +117,11 @@ class _Page:
             "max_named": MAX_NAMED,
         }
 
-    def render(self, shown: list[Section], unshown: list[Section]) -> bytes:
-        """The page in UTF-8; without views as long as `shown` has none."""
-        steps = sorted({section.step for section in shown if section.step})
+    def render(self, visible: list[Section], hidden: list[Section]) -> bytes:
+        """The page in UTF-8; without views as long as `visible` has none."""
+        steps = sorted({section.step for section in visible if section.step})
         text = self._template.render(
-            **self._content, shown=shown, unshown=unshown, steps=steps
+            **self._content, shown=visible, unshown=hidden, steps=steps
         )
         return text.encode()
 
