@@ -61,7 +61,7 @@ def _pair(output: Path, reference: Path) -> tuple[Picture, Picture, str]:
 
 def value_of(
     metric: Metric,
-    given: Sequence[Any] | None,
+    inputs: Sequence[Any] | None,
     shows: set[str],
     what: str,
     why: str | None = None,
@@ -73,14 +73,14 @@ def value_of(
     ----------
     metric
         The metric to compute.
-    given
+    inputs
         What its `compute` takes; None where that could not be had.
     shows
         What the picture shows, see `evalkit.metrics.Metric`.
     what
         The picture in words, see `evalkit.errors.attempt`.
     why
-        Why nothing is given.
+        Why there are no inputs.
     **region
         The metric's ``mask``.
 
@@ -91,10 +91,10 @@ def value_of(
 
     """
     value, note = None, why
-    if given is not None and metric.shows not in shows:
+    if inputs is not None and metric.shows not in shows:
         note = f"the picture shows no {metric.shows}"
-    elif given is not None:
-        compute: Callable[[], float] = partial(metric.compute, *given, **region)
+    elif inputs is not None:
+        compute: Callable[[], float] = partial(metric.compute, *inputs, **region)
         value, note = attempt(compute, f"{metric.name} of {what}")
     if value is not None and math.isnan(value):
         value, note = None, metric.nan_means or "nothing to measure"

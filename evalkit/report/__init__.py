@@ -9,9 +9,9 @@ from markupsafe import Markup, escape
 
 from evalkit.errors import StudyError
 from evalkit.paths import atomic_path
-from evalkit.report._facts import conclusions, headline, machine_line, weights_lines
 from evalkit.report._pictures import Section, sections
-from evalkit.report._run import RunFolder
+from evalkit.report._run_folder import RunFolder
+from evalkit.report._summary import conclusions, headline, machine_line, weights_lines
 from evalkit.report._tables import (
     article_note,
     cost_table,

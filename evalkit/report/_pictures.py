@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from evalkit.figures import Crop
-from evalkit.report._run import Cell, RunFolder, by_cell
+from evalkit.report._run_folder import Pair, RunFolder, by_pair
 from evalkit.report._text import number, plain_rows
 
 RANDOM = "since its weights are random and its output is noise"
@@ -103,9 +103,9 @@ class Section:
 
 def sections(folder: RunFolder) -> list[Section]:
     """One section for each picture that can be used, without views."""
-    cost = by_cell(folder.costs)
+    cost = by_pair(folder.costs)
     crops: dict[str, list[int]] = folder.read_json("crops.json")
-    values: dict[Cell, dict[str, str]] = {}
+    values: dict[Pair, dict[str, str]] = {}
     for row in plain_rows(folder.metrics):
         cell_values = values.setdefault((row["condition"], row["source"]), {})
         cell_values[row["metric"]] = number(row["value"], row["unit"])
@@ -141,7 +141,7 @@ def _input(name: str, path: str) -> View:
     return View(name=name, file=file)
 
 
-def _output(folder: RunFolder, cell: Cell) -> View:
+def _output(folder: RunFolder, cell: Pair) -> View:
     condition, record = cell[0], folder.outputs.get(cell)
     kind = record["weights_kind"] if record else None
     if kind == "random" or (not record and condition in folder.random_conditions):

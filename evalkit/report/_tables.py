@@ -8,7 +8,7 @@ import pandas as pd
 
 from evalkit.article import article_values
 from evalkit.records import in_words
-from evalkit.report._run import RunFolder
+from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import number, plain_rows
 from evalkit.tables import IMAGES, VERDICTS
 

@@ -38,7 +38,7 @@ from evalkit.study.config import (
 )
 from evalkit.study.experiment import by_notebook
 from evalkit.study.notebooks import FIRST_STEP, point_latest
-from evalkit.study.progress import FILE, LOG, TOLD, follow
+from evalkit.study.progress import FILE, LOG, MESSAGES, follow
 from evalkit.study.rating import ratings_digest
 from evalkit.study.run_folder import Run, open_run, write_text
 from evalkit.tables import IMAGES
@@ -292,9 +292,9 @@ def _snakemake(
     command += ["--nolock"]
     if notebooks := executed_notebooks(run, again, study.conditions):
         command += ["--forcerun", *notebooks]
-    (run.path / TOLD).write_bytes(b"")
+    (run.path / MESSAGES).write_bytes(b"")
     variables = _writable_folders()
-    variables |= {"EVALKIT_OFFLINE": "1", FILE: str(run.path / TOLD)}
+    variables |= {"EVALKIT_OFFLINE": "1", FILE: str(run.path / MESSAGES)}
     if pdf:
         variables["EVALKIT_PDF"] = "1"
     with (

@@ -12,14 +12,14 @@ from evalkit.restorers._routing import FEATURES, kind_of, look
 from evalkit.tables import LOOKS
 
 
-def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
+def look_at(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
     """The features of pictures; those that are known are not measured again.
 
     Parameters
     ----------
     images
         Rows of `evalkit.tables.IMAGES` without an error.
-    known
+    looks
         Table `LOOKS`; rows of other code are passed over.
 
     Returns
@@ -30,7 +30,7 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
 
     """
     code = code_digest(["evalkit.restorers._routing"])
-    looks = known[known["code"] == code]
+    looks = looks[looks["code"] == code]
     unknown = images[~images["sha256"].isin(looks["sha256"])]
     if unknown.empty:
         return looks

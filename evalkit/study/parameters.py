@@ -41,7 +41,7 @@ def declared_parameters(notebook: str) -> dict[str, str]:
     return _annotated("".join(tagged[0]["source"]))
 
 
-def check_parameters(notebook: str, given: Mapping[str, Any]) -> None:
+def check_parameters(notebook: str, parameters: Mapping[str, Any]) -> None:
     """Refuse a parameter that the notebook does not declare, or of another type.
 
     Raises
@@ -52,7 +52,7 @@ def check_parameters(notebook: str, given: Mapping[str, Any]) -> None:
     """
     declared = declared_parameters(notebook)
     signature = ", ".join(f"{name}: {kind}" for name, kind in declared.items())
-    for name, value in given.items():
+    for name, value in parameters.items():
         if name not in declared:
             raise StudyError(
                 f"{notebook} has no parameter {name!r}; it takes {signature}"

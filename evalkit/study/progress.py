@@ -17,7 +17,7 @@ FILE, STEP = "EVALKIT_PROGRESS", "EVALKIT_STEP"
 """Environment variables of a step: the file it tells its progress to, its own name."""
 
 LOG = "snakemake.log"
-TOLD = ".progress.jsonl"
+MESSAGES = ".progress.jsonl"
 """Files of the run folder, both of the latest run only."""
 
 POLL_S = 0.1
@@ -117,7 +117,7 @@ def follow(
     Parameters
     ----------
     process
-        Writes to `LOG`; its steps tell to `TOLD`.
+        Writes to `LOG`; its steps tell to `MESSAGES`.
     run
         The run folder, which holds both.
     say
@@ -126,7 +126,7 @@ def follow(
     """
     terminal = sys.stdout if sys.stdout.isatty() else None
     progress, last_line = Progress(), ""
-    with (run / LOG).open("rb") as log, (run / TOLD).open("rb") as messages:
+    with (run / LOG).open("rb") as log, (run / MESSAGES).open("rb") as messages:
         has_ended = False
         while not has_ended:
             has_ended = process.poll() is not None  # then read what came before

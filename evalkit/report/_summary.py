@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.report._run import RunFolder
+from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import count, listed
 from evalkit.tables import VERDICTS
 

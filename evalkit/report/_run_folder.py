@@ -12,7 +12,7 @@ from evalkit.report._text import plain_rows
 from evalkit.study.run_folder import with_newest_key
 from evalkit.tables import COST, IMAGES, INTERRUPTED, METRICS, SOURCES
 
-Cell: TypeAlias = tuple[str, str]
+Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
 
 ATTEMPT = ["condition", "source", "experiment", "value", "machine"]
@@ -67,9 +67,9 @@ class RunFolder(Evidence):
         return newest[newest["outcome"] == INTERRUPTED].drop_duplicates(ATTEMPT)
 
     @cached_property
-    def outputs(self) -> dict[Cell, dict[str, Any]]:
+    def outputs(self) -> dict[Pair, dict[str, Any]]:
         """The newest record of each output."""
-        return by_cell(self.attempts[self.attempts["experiment"] == "quality"])
+        return by_pair(self.attempts[self.attempts["experiment"] == "quality"])
 
     @cached_property
     def conditions(self) -> list[str]:
@@ -90,6 +90,6 @@ class RunFolder(Evidence):
         return frame[frame["condition"].isin(chosen)] if chosen else frame
 
 
-def by_cell(frame: pd.DataFrame) -> dict[Cell, dict[str, Any]]:
+def by_pair(frame: pd.DataFrame) -> dict[Pair, dict[str, Any]]:
     """The last row of each condition and source, null as None."""
     return {(row["condition"], row["source"]): row for row in plain_rows(frame)}
