@@ -75,12 +75,12 @@ class Evidence(Run):
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
-        """Table `evalkit.tables.RECORDS`; of the pictures that it lists, if any."""
+        """Table `evalkit.tables.RECORDS` of the pictures that the folder lists."""
         return self.at_hand()
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """The same, without what the machine interrupted."""
+        """The attempts that the machine did not interrupt."""
         is_result = self.attempts["outcome"] != INTERRUPTED
         return self.attempts[is_result].reset_index(drop=True)
 
@@ -138,7 +138,7 @@ class Evaluator:
 
 
 def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
-    """The judgement where there is no GPU, or no word of the machine; else None."""
+    """The judgement where there is no GPU or no ``environment.json``; else None."""
     if evidence.gpus is None:
         return not_tested("environment.json is not there")
     if evidence.gpus:

@@ -1,4 +1,4 @@
-"""The article's own commands, as it prints them: what each of them does."""
+"""The article's own commands, as it prints them, and what each of them does."""
 
 import shlex
 import shutil
@@ -32,7 +32,7 @@ GPEN_OPTIONS = (
     *("--narrow", "--alpha", "--use_sr", "--use_cuda", "--save_face", "--aligned"),
     *("--sr_model", "--sr_scale", "--tile_size", "--indir", "--outdir", "--ext"),
 )
-"""Of demo.py in GPEN at 2c73670."""
+"""The options of demo.py in GPEN at 2c73670."""
 
 FP16 = "fp16 is the default already, --fp32 switches it off"
 TILE = "of the background's network, and only with --use_sr; faces are not tiled"

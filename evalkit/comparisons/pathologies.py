@@ -1,4 +1,4 @@
-"""What people complain of, measured on each output, and the maps that show where."""
+"""The flaws that people complain of, measured on each output, and maps of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -22,13 +22,13 @@ from evalkit.study.run_folder import Run
 from evalkit.tables import PATHOLOGIES
 
 BASE = "source"
-"""Stands for a condition: what the metrics of one picture say of the source."""
+"""Stands for a condition in rows of the source itself."""
 
 MAPPED_KINDS = ("mixed", "group")
 
 
 def compare_pathologies(run: Run) -> pd.DataFrame:
-    """Every metric that needs the source, or nothing, on every output.
+    """Compute every metric that needs the source, or nothing, on every output.
 
     An output is first brought to its source's size, as in `compare_metrics`, and is
     measured as it looks there. Where a picture shows faces, the metrics that take a

@@ -122,8 +122,8 @@ def _confusion(
 def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
     """What each router's choices lose, on the pictures that were scored under all.
 
-    The oracle takes the condition with the best mean of each picture. It profits from
-    the scores' noise, so a regret is, if anything, too large.
+    The oracle takes the condition with the best mean of each picture. The scores' noise
+    raises that mean, so a regret is, if anything, too large.
     """
     scores = run.answers().scores.dropna(subset=["score"]).astype({"score": float})
     conditions = sorted(

@@ -118,8 +118,8 @@ def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) ->
     share = float(rows["has_face"].mean())
     for name, comparison in published().items():
         if comparison.folder_route:
-            once = comparison.folder_route(share)
-            chosen = ROUTES[once] if once else "by picture"
+            route = comparison.folder_route(share)
+            chosen = ROUTES[route] if route else "by picture"
             say(f"    the {name}'s rule for folders: {chosen}")
     say(f"    {cost}")
 

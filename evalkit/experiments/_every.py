@@ -95,7 +95,7 @@ def draw_named(
     Parameters
     ----------
     run, condition
-        Whose records are drawn.
+        The run and the condition whose records are drawn.
     names
         Names of experiments; those of one figure are in it together.
     tables

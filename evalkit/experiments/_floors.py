@@ -1,4 +1,4 @@
-"""Can this number be true: every figure of cost beside the least that is possible."""
+"""Can this number be true? Every figure of cost stands beside its lower bound."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -42,10 +42,10 @@ def summarise_floors(run: Run) -> pd.DataFrame:
     `evalkit.profiling.floors`), or of moving their weights, inputs and outputs once,
     whichever is more; that of a memory is the weights with the inputs and outputs of
     the largest operation (see `evalkit.restorers._work.count_work`). Rates are measured
-    after what they are compared with (see `evalkit.experiments.measure_cost`), else
-    here, and kept in the table ``rates``; a published figure names its device's.
-    A measured time under its floor tells of a rate measured on a busy machine, or of a
-    library that is faster than PyTorch.
+    after the runs that they are compared with (see `evalkit.experiments.measure_cost`),
+    else here, and kept in the table ``rates``; a published figure names its device's.
+    A measured time under its floor means that the rate was measured on a busy machine,
+    or that a library is faster than PyTorch.
 
     Returns
     -------
@@ -99,15 +99,15 @@ class Rates:
 
 def _measure(device: str, precision: str, preload: Sequence[str]) -> dict[str, Any]:
     messages: list[dict[str, Any]] = []
-    ended = run_cell(
+    ending = run_cell(
         "evalkit.profiling.floors:measure_rates",
         {"device": device, "precision": precision},
         on_message=messages.append,
         start_method="forkserver" if device == "cpu" else "spawn",
         preload=preload,
     )
-    if ended.outcome != "ok":
-        raise EvalkitError(f"no rate of {device}, {precision}: {ended.error}")
+    if ending.outcome != "ok":
+        raise EvalkitError(f"no rate of {device}, {precision}: {ending.error}")
     return messages[0]
 
 

@@ -1,4 +1,4 @@
-"""The memory budget: the least that each condition works in, and who fails first."""
+"""The least memory in which each condition works, and which condition fails first."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Several instances on one device: what they make together, and how many fit."""
+"""Several instances on one device: their throughput together, and how many fit."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -129,12 +129,12 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
 
     """
     records = newest(run, "concurrency")
-    here = machine()["machine"]
+    machine_name = machine()["machine"]
     rows = []
     for names, cell in records.groupby([*CELL, "value"], sort=False):
         n = int(str(names[-1]))
         row = dict(zip(CELL, names[:-1], strict=True)) | {"n_instances": n}
-        if row["machine"] == here:
+        if row["machine"] == machine_name:
             setting = json.loads(cell["setting"].iloc[-1])
             row["memory_total_mib"] = total_mib(setting.get("device", "cpu"))
         rows.append(row | _together(cell, n))

@@ -1,4 +1,4 @@
-"""Stability: many runs of one condition, whatever becomes of each of them."""
+"""Stability: many runs of one condition, and how each of them ends."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

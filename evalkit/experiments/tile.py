@@ -1,4 +1,4 @@
-"""What the size of tiles changes of the cost, and whether their seams show."""
+"""How the size of tiles changes the cost, and whether their seams show."""
 
 import json
 from collections.abc import Mapping

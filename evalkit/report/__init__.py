@@ -26,13 +26,13 @@ from evalkit.report._views import show
 __all__ = ["MAX_BYTES", "write_report"]
 
 MAX_BYTES = 15_000_000
-"""Of ``report.html``; pictures are made smaller until it holds."""
+"""The limit of ``report.html``; pictures are made smaller until it holds."""
 
 TAG_BYTES = 600
-"""Kept free for the tags around one view, which are longer once it is there."""
+"""Room for the tags around one view, which are longer when it is filled."""
 
 MAX_SHOWN, MAX_NAMED = 200, 300
-"""Pictures with views at most, and names of those without that are listed."""
+"""The most pictures with views, and the most names of pictures without."""
 
 _FOLDER = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def write_report(run: Path) -> Path:
 
     Reads ``study.yaml``, ``environment.json``, ``timing.json``, ``crops.json``,
     ``records.jsonl``, ``ratings.sqlite`` and the tables ``images``, ``cost``,
-    ``metrics`` and ``verdicts``, as far as they are there, and the pictures they name.
+    ``metrics`` and ``verdicts``, where they exist, and the pictures that they name.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
 
 ATTEMPT = ["condition", "source", "experiment", "value", "machine"]
-"""What tells the records of one attempt, repeated or not, from others."""
+"""The columns that all records of one attempt share, repeated or not."""
 
 
 class RunFolder(Evidence):
@@ -43,23 +43,23 @@ class RunFolder(Evidence):
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """Table `evalkit.tables.COST`, of the conditions here."""
+        """Table `evalkit.tables.COST` of the study's conditions."""
         return self._of_here(self.read(COST))
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """Table `evalkit.tables.METRICS`, without what had nothing to measure."""
+        """Table `evalkit.tables.METRICS`, without rows that have no value."""
         return self._of_here(self.read(METRICS).dropna(subset=["value"]))
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
-        """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
+        """Table `evalkit.tables.RECORDS` of the study's pictures and conditions."""
         records = at_hand(self.at_hand(), self.read(IMAGES), SOURCES.frame([]))
         return self._of_here(records).reset_index(drop=True)
 
     @cached_property
     def lost(self) -> pd.DataFrame:
-        """Those of `attempts` that the machine ended; the next study tries them again.
+        """The attempts that the machine ended; the next study tries them again.
 
         Where code, weights or setting have changed since, they do not count.
         """
@@ -73,7 +73,7 @@ class RunFolder(Evidence):
 
     @cached_property
     def conditions(self) -> list[str]:
-        """In the order of the study, else of the records."""
+        """The conditions in the order of the study, else of the records."""
         chosen = self.study.get("conditions")
         return list(chosen or self.results["condition"].dropna().unique())
 

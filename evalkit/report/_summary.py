@@ -1,4 +1,4 @@
-"""The first lines of the report: each sentence follows from what the run holds."""
+"""The first lines of the report: each sentence follows from the run folder."""
 
 from typing import Any
 

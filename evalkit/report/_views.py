@@ -28,7 +28,7 @@ STEPS = tuple(
 )
 
 STRIP = 48
-"""Length over thickness of the thinnest strip that is seen in a column of the page."""
+"""Length over thickness of the thinnest strip that a column of the page shows."""
 
 
 def show(
@@ -37,7 +37,7 @@ def show(
     """Fill, in place, the views of as many sections as there is room for.
 
     Every section gets an equal share of the room that is left for all data URIs, and
-    what it does not use is for the next ones. All views of one source are reduced by
+    the next ones get what it does not use. All views of one source are reduced by
     the same step, so that no condition looks worse for being harder to encode.
 
     Returns the sections with views, and those that found no room even at the last step.

@@ -110,10 +110,10 @@ class Study(BaseModel):
     repeats
         Timed runs of each cell; ``auto`` is 50 where there is CUDA, 3 elsewhere.
     experiments
-        Beyond the cost of one picture: names of experiments; ``auto`` is
+        Names of experiments beyond the cost of one picture; ``auto`` is
         ``stability`` where there is CUDA, none elsewhere.
     seed
-        Of every order that is shuffled.
+        The seed of every order that is shuffled.
     rating
         See `Rating`.
     accept
@@ -190,7 +190,7 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     Parameters
     ----------
     study
-        As read.
+        The study as read.
     images
         A folder or a set that takes the place of the study's; a folder's name is
         added to the study's, and a digest of its path where letters of that name are

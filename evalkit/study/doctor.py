@@ -89,7 +89,7 @@ def summarise(findings: Iterable[Finding]) -> tuple[str, str]:
 
 
 def weights_named(names: Iterable[str]) -> list[str]:
-    """Names in the weights registry, of restorers or of families of restorers (gpen).
+    """The names in the weights registry that names of restorers or families stand for.
 
     A restorer stands for all weights that it may load and that can be had, a family
     for those of every member.
@@ -97,9 +97,9 @@ def weights_named(names: Iterable[str]) -> list[str]:
     Raises
     ------
     UnknownNameError
-        None of these.
+        A name is none of these.
     WeightsError
-        A restorer without weights.
+        A restorer loads no weights.
 
     """
     weights_names: dict[str, None] = {}
@@ -157,12 +157,12 @@ def _folders() -> Iterator[Finding]:
             what_to_do="" if is_there else f"make room, or set {variable}",
         )
     mirrors = [str(folder) for folder in mirror_dirs()]
-    gone = [str(folder) for folder in mirror_dirs() if not folder.is_dir()]
+    missing = [str(folder) for folder in mirror_dirs() if not folder.is_dir()]
     yield Finding(
         subject="mirrors",
-        is_there=not gone,
+        is_there=not missing,
         state=", ".join(mirrors) or "EVALKIT_MIRROR is not set",
-        what_to_do=f"no such folder: {', '.join(gone)}" if gone else "",
+        what_to_do=f"no such folder: {', '.join(missing)}" if missing else "",
     )
 
 

@@ -1,4 +1,4 @@
-"""Files that belong to a picture: whose they are, and what leaves with it."""
+"""Files that belong to a picture: which are shared, and which leave with it."""
 
 import json
 import shutil

@@ -251,9 +251,9 @@ def _snakemake(
     start = time.perf_counter()
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     os.environ["EVALKIT_RETRY_BEFORE"] = started_at if retry else ""
-    again = interrupted(run)
+    retried = interrupted(run)
     if retry:
-        again = pd.concat([again, failed(run, started_at)])
+        retried = pd.concat([retried, failed(run, started_at)])
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study.notebooks"],
@@ -290,7 +290,7 @@ def _snakemake(
     # run_study holds a lock that the system releases when its owner is dead, so
     # one that Snakemake left behind means nothing
     command += ["--nolock"]
-    if notebooks := executed_notebooks(run, again, study.conditions):
+    if notebooks := executed_notebooks(run, retried, study.conditions):
         command += ["--forcerun", *notebooks]
     (run.path / MESSAGES).write_bytes(b"")
     variables = _writable_folders()

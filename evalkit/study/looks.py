@@ -1,4 +1,4 @@
-"""What the router sees in pictures: looked at once, then kept."""
+"""What the router sees in pictures: measured once, then kept."""
 
 from functools import partial
 

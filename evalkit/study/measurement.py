@@ -1,4 +1,4 @@
-"""What the runner is given: one condition in one experiment, at one value."""
+"""The runner's task: one condition in one experiment, at one value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field

@@ -1,4 +1,4 @@
-"""Parameters of notebooks: which are declared, and that no other is given."""
+"""Parameters of notebooks: which are declared; any other is refused."""
 
 import ast
 import json
@@ -21,7 +21,7 @@ def notebook_path(name: str) -> Path:
     Raises
     ------
     StudyError
-        There is none, with those that there are.
+        There is none; the message names those that there are.
 
     """
     folder = SHIPPED / "notebooks"

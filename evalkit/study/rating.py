@@ -56,9 +56,9 @@ def plan_rating(
     run
         Gets ``ratings.sqlite`` and ``rating/``.
     conditions
-        To be rated; one that has made no picture is left out.
+        Conditions to rate; one that has made no picture is left out.
     subjects
-        At least so many, named ``s01``, ``s02``, ...; any others stay.
+        The least number of subjects, ``s01``, ``s02``, ...; any others stay.
     mode, minutes, seed
         As in `evalkit.rating.plan_session`.
 
@@ -228,7 +228,7 @@ def serve_rating(
     run
         Planned by `plan_rating`.
     subjects
-        Added to the plan when they are new.
+        Subjects that are added to the plan when they are new.
     host, port
         Where to listen; port 0 takes a free one. Beyond this machine, put a proxy in
         front that speaks HTTPS: the links are as good as passwords.

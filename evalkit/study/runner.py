@@ -91,11 +91,11 @@ def compute(
 def _standing(what: Measurement) -> pd.DataFrame:
     """The records of the run without those of cells that are to be tried again."""
     records = what.run.records.read()
-    again = [
+    is_retried = [
         is_open(record) and (record["outcome"] not in FAILURES or what.retries_failures)
         for record in records.to_dict("records")
     ]
-    return records[~np.array(again, bool)]
+    return records[~np.array(is_retried, bool)]
 
 
 def _copies(

@@ -20,7 +20,7 @@ from evalkit.tables import RECORDS
 
 
 def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
-    """Open the run folder of a notebook, after checking what was given to it.
+    """Check a notebook's parameters, and open its run folder.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
 def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Write ``records.parquet``, and how the time since ``make study`` began was spent.
 
-    Model time is loading and restoring in the workers. Written to ``timing.json``.
+    Model time is loading and restoring in the workers; ``timing.json`` has it.
     Outputs of pictures that are not there any more are removed and named.
 
     Returns
@@ -94,7 +94,7 @@ def restore(
     *,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Restore every source under one condition; what is there is not made again.
+    """Restore every source under one condition that is not restored yet.
 
     Each source is a cell in a process of its own. Its record is on the disk before
     the next one begins. A restorer whose weights are random makes no picture here.

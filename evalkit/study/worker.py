@@ -101,11 +101,11 @@ def series_cell(
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     with (
-        loaded(condition, is_watched=is_watched) as (restorer, monitor, once),
+        loaded(condition, is_watched=is_watched) as (restorer, monitor, load_columns),
         TemporaryDirectory() as folder,
     ):
         load_end = time.perf_counter()
-        stages = [(load_end - once["load_time_s"], load_end, "load")]
+        stages = [(load_end - load_columns["load_time_s"], load_end, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
         restore = copies.restore if batch > 1 else restorer.restore
@@ -126,7 +126,7 @@ def series_cell(
             columns = {"run": number, "phase": phase, "tf32": tf32}
             record["notes"] += copies.notes()
             if not times_s[1:]:
-                record |= once | {"cuda_context_mib": context_mib(monitor)}
+                record |= load_columns | {"cuda_context_mib": context_mib(monitor)}
             emit(record | columns)
             if rotating:
                 moved = Path(folder) / "moved.png"
@@ -197,11 +197,11 @@ def loaded(
         start = time.perf_counter()
         restorer = load_restorer(**parameters)
         end = time.perf_counter()
-        once = {"load_time_s": end - start}
+        load_columns = {"load_time_s": end - start}
         if monitor:
             for name, at in (("start_rss_mib", start), ("loaded_rss_mib", end)):
-                once[name] = monitor.summary(at, at)["peak_rss_mib"]
-        yield restorer, monitor, once
+                load_columns[name] = monitor.summary(at, at)["peak_rss_mib"]
+        yield restorer, monitor, load_columns
 
 
 def context_mib(monitor: Monitor | None) -> float | None:

@@ -1,4 +1,4 @@
-"""study.yaml as it is written, not checked yet: light, for the steps that read it."""
+"""study.yaml as it is written, unchecked: quick to import for steps that read it."""
 
 from pathlib import Path
 from typing import Any

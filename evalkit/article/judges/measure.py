@@ -58,8 +58,8 @@ class Value(NamedTuple):
 def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
     """The rows of the figure's cell in any size of pictures, by their longest side."""
     floors = evidence.read(FLOORS)
-    here = evidence.environment.get("machine", {}).get("machine")
-    cell = {"figure": "measured", "machine": here, "runner": "upstream", "tile": 0}
+    machine = evidence.environment.get("machine", {}).get("machine")
+    cell = {"figure": "measured", "machine": machine, "runner": "upstream", "tile": 0}
     for name in ("restorer", "device", "precision", "quantity", "n_pictures"):
         cell[name] = getattr(figure, name)
     for name, value in cell.items():
