@@ -1,4 +1,4 @@
-"""What the article claims, and what a run of ours says to each claim."""
+"""The article's claims, and the verdict of a run of ours on each."""
 
 from collections import ChainMap
 from collections.abc import Mapping
@@ -76,7 +76,7 @@ def claims_of(comparison: PublishedComparison) -> tuple[Claim, ...]:
 
 
 def evaluate(run: Path) -> pd.DataFrame:
-    """Judge every claim, of the article and of others, on what a run folder holds.
+    """Judge every claim of the article and of other comparisons on a run folder.
 
     Parameters
     ----------
@@ -102,8 +102,8 @@ def evaluate(run: Path) -> pd.DataFrame:
         raise StudyError(f"expected a run folder, found none at {run}")
     evidence = Evidence(run)
     comparisons = {ARTICLE.name: ARTICLE, **published()}.values()
-    claims = [claim for each in comparisons for claim in claims_of(each)]
-    judges = ChainMap(*(dict(evaluators(each)) for each in comparisons))
+    claims = [claim for comparison in comparisons for claim in claims_of(comparison)]
+    judges = ChainMap(*(dict(evaluators(comparison)) for comparison in comparisons))
     rows = []
     for claim in claims:
         judge = judges.get(claim.id)

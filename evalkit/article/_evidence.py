@@ -60,7 +60,7 @@ def decide(*, holds: bool, fails: bool) -> Verdict:
 
 
 class Evidence(Run):
-    """A finished run folder; what is asked for again and again is read once."""
+    """A finished run folder, whose tables are read once."""
 
     @cached_property
     def _tables(self) -> dict[tuple[str, str], pd.DataFrame]:
@@ -75,16 +75,16 @@ class Evidence(Run):
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
-        """Table `evalkit.tables.RECORDS`; of the pictures that it lists, if any."""
+        """Table `evalkit.tables.RECORDS` of the pictures that the folder lists."""
         return self.at_hand()
 
     @cached_property
     def results(self) -> pd.DataFrame:
-        """The same, without what the machine interrupted."""
+        """The attempts that the machine did not interrupt."""
         is_result = self.attempts["outcome"] != INTERRUPTED
         return self.attempts[is_result].reset_index(drop=True)
 
-    def done(self, experiment: str) -> pd.DataFrame:
+    def ok_records(self, experiment: str) -> pd.DataFrame:
         """The records of `experiment` whose outcome is ``ok``."""
         results = self.results
         chosen = (results["experiment"] == experiment) & (results["outcome"] == "ok")
@@ -138,13 +138,13 @@ class Evaluator:
 
 
 def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
-    """The judgement where there is no GPU, or no word of the machine; else None."""
+    """The judgement where there is no GPU or no ``environment.json``; else None."""
     if evidence.gpus is None:
         return not_tested("environment.json is not there")
     if evidence.gpus:
         return None
-    told = f"environment.json lists no GPU, and the claim is about one. {more}"
-    return Judgement(Verdict.NOT_TESTABLE, None, told.strip())
+    message = f"environment.json lists no GPU, and the claim is about one. {more}"
+    return Judgement(Verdict.NOT_TESTABLE, None, message.strip())
 
 
 def on_gpu(judge: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judgement]:

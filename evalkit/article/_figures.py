@@ -1,4 +1,4 @@
-"""The article's figures: of which cell of a study, or score of a panel, each is."""
+"""The article's figures, each with its cell of a study or its score of a panel."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LIMIT_PX = 1280
 """The longest side above which the article says that GPEN's cost jumps."""
 
 PEAK_TFLOP_S = {"fp32": 82.6, "fp16": 330.3}
-"""Of the article's GPU: TF32, in which cuDNN's convolutions run by default, and FP16
+"""The article's GPU: TF32, in which cuDNN's convolutions run by default, and FP16
 added up in FP16, which PyTorch does not even do. NVIDIA Ada GPU Architecture
 whitepaper, 2022, GeForce RTX 4090, dense."""
 
@@ -44,7 +44,7 @@ class Figure:
     against
         The claim with which its ratio is compared on another machine.
     width_px, height_px
-        Of a picture; one that is `LIMIT_PX` long stands for all that are longer.
+        A picture's size; one that is `LIMIT_PX` long stands for all that are longer.
 
     """
 
@@ -104,7 +104,7 @@ SERIES: Mapping[str, tuple[str, tuple[int, ...]]] = {
     "G14": (X4PLUS, (5,)),
     "G26": (X4PLUS, (1,)),
 }
-"""Restorer and pictures of a run's batch, of the claims on failures in a series."""
+"""Restorer and pictures of a run's batch, by claim on failures in a series."""
 
 BACKLIT = ("portrait-backlit",)
 GLASS = ("building-glass-facade", "glass_vault", "glass_facades_sky")
@@ -116,5 +116,5 @@ MEANS: Mapping[str, tuple[str, str, Collection[str]]] = {
     "Q5": (GPEN, "text", ()),
     "Q6": (X4PLUS, "text", ()),
 }
-"""Restorer, kind of picture, and those of our sets that are most alike, of the claims
-that are mean scores."""
+"""Restorer, kind of picture, and the pictures of our sets that are most alike, by claim
+that is a mean score."""

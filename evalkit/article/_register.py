@@ -26,17 +26,17 @@ class Claim:
     id
         A letter (S protocol, Q quality, G cost, D deployment, R routing) and a number.
     section
-        Of the article.
+        The article's section.
     subject
         What the claim is about: gpen, realesrgan, hybrid, both, routing, protocol, ...
     setting
-        Under what circumstances.
+        The circumstances.
     quantity
         What is claimed about it.
     claimed
         The article's value; a number where it is one.
     unit
-        Of `claimed`; None where it has none.
+        The unit of `claimed`; None where it has none.
     kind
         The head of ``data/claims.yaml`` explains each.
     test
@@ -83,12 +83,12 @@ class Article:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What was read of a program that the claims are about.
+    """What was read about a program that the claims name.
 
     Attributes
     ----------
     name
-        Of the program, or of a class.
+        The name of the program, or of a class.
     source, read
         Where, with the version, and on what day.
     facts

@@ -21,7 +21,7 @@ OF_FIGURE = (*OURS, *SHAPE, "value", "low", "high")
 
 
 def summarise_article(run: Run) -> pd.DataFrame:
-    """Rebuild the article's tables: its figure, the floor, and each of ours.
+    """Rebuild the article's tables with its figures, their floors, and ours.
 
     Returns
     -------
@@ -38,19 +38,19 @@ def summarise_article(run: Run) -> pd.DataFrame:
     for table, names in TABLES.items():
         for name in names:
             claim = claims[name]
-            told = {key: getattr(claim, key) for key in OF_CLAIM}
-            told |= {"table": table, "claim": name, "claimed": str(claim.claimed)}
+            columns = {key: getattr(claim, key) for key in OF_CLAIM}
+            columns |= {"table": table, "claim": name, "claimed": str(claim.claimed)}
             for row in floors[floors["figure"] == name].to_dict("records"):
-                told |= {key: row[key] for key in ("floor", "is_below")}
+                columns |= {key: row[key] for key in ("floor", "is_below")}
             ours = _series(name, series) if name in SERIES else _figures(name, floors)
-            rows += [told | own for own in ours] or [told]
+            rows += [columns | figure for figure in ours] or [columns]
     frame = run.keep(ARTICLE, rows)
     write_text(run.path / "tables" / "article.md", article_markdown(frame))
     return frame
 
 
 def _figures(claim: str, floors: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Ours of a cell: of any size, and of a CPU where no GPU was measured."""
+    """Our figures of a cell: of any size, and of a CPU where no GPU was measured."""
     figure = FIGURES[claim]
     rows = floors[
         (floors["figure"] == "measured")
@@ -105,29 +105,29 @@ def _line(rows: pd.DataFrame, cells: Sequence[tuple[str, str]]) -> list[str]:
     if pd.notna(first["is_below"]) and first["is_below"]:
         claimed = f"**{claimed}: below its floor**"
     by_cell = {
-        cell: "; ".join(map(_own, own.to_dict("records")))
-        for cell, own in rows.groupby(["condition", "source"])
+        cell: "; ".join(map(_in_words, group.to_dict("records")))
+        for cell, group in rows.groupby(["condition", "source"])
     }
     setting = f"{first['setting']} ({first['claim']})"
     heads = [setting, first["quantity"], claimed, _number(first["floor"])]
     return heads + [by_cell.get(cell, "") for cell in cells]
 
 
-def _own(row: dict[str, Any]) -> str:
+def _in_words(row: dict[str, Any]) -> str:
     """One of our figures, with what the reader must know of it."""
-    told = [f"n = {row['n_runs']}"]
+    notes = [f"n = {row['n_runs']}"]
     if row["weights_kind"] == "random":
-        told.append("random weights: cost only")
+        notes.append("random weights: cost only")
     if pd.notna(row["outcomes"]):
         counts = json.loads(row["outcomes"]).items()
-        return f"{', '.join(f'{n} {name}' for name, n in counts)} ({', '.join(told)})"
+        return f"{', '.join(f'{n} {name}' for name, n in counts)} ({', '.join(notes)})"
     value = _number(row["value"])
     if pd.notna(row["low"]):
         value += f" [{_number(row['low'])}, {_number(row['high'])}]"
     if pd.notna(row["own_floor"]):
-        told.append(f"floor {_number(row['own_floor'])}")
-    told.append(f"{row['device']}, {row['width_px']}x{row['height_px']} px")
-    return f"{value} ({', '.join(told)})"
+        notes.append(f"floor {_number(row['own_floor'])}")
+    notes.append(f"{row['device']}, {row['width_px']}x{row['height_px']} px")
+    return f"{value} ({', '.join(notes)})"
 
 
 def _number(value: Any) -> str:

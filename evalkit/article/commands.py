@@ -1,4 +1,4 @@
-"""The article's own commands, as it prints them: what each of them does."""
+"""The article's own commands, as it prints them, and what each of them does."""
 
 import shlex
 import shutil
@@ -32,7 +32,7 @@ GPEN_OPTIONS = (
     *("--narrow", "--alpha", "--use_sr", "--use_cuda", "--save_face", "--aligned"),
     *("--sr_model", "--sr_scale", "--tile_size", "--indir", "--outdir", "--ext"),
 )
-"""Of demo.py in GPEN at 2c73670."""
+"""The options of demo.py in GPEN at 2c73670."""
 
 FP16 = "fp16 is the default already, --fp32 switches it off"
 TILE = "of the background's network, and only with --use_sr; faces are not tiled"
@@ -44,8 +44,8 @@ def try_commands(
     """Try the article's commands, or what stands nearest to them on this machine.
 
     The ncnn program is run where it is on the PATH; elsewhere our ncnn restorer runs
-    the network that it would. Whose output an output is, PSNR tells. The two scripts
-    are in no package: their options are given to Python's own parser.
+    the network that it would. PSNR tells which network made an output. The two scripts
+    are in no package: Python's own parser gets their options.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def try_commands(
 def _stand_in(command: str, record: pd.Series) -> Row:
     """Our ncnn restorer's record, as if it were the program's."""
     is_made = record["outcome"] == "ok"
-    told = load_programs()[PROGRAM].facts["-n"] if is_made else record["error"]
+    text = load_programs()[PROGRAM].facts["-n"] if is_made else record["error"]
     return {
         "command": command,
         "source": record["source"],
@@ -95,7 +95,7 @@ def _stand_in(command: str, record: pd.Series) -> Row:
         "command_time_s": record["load_time_s"] + record["wall_time_s"],
         "output_width_px": record["output_width_px"],
         "output_height_px": record["output_height_px"],
-        "does": f"{record['outcome']}; the program's README: {told}",
+        "does": f"{record['outcome']}; the program's README: {text}",
     }
 
 
@@ -105,42 +105,42 @@ def _run(program: str, command: str, source: Path, outputs: dict[str, Picture]) 
         write_image(f"{folder}/input.png", read_image(source))
         words = [program, *shlex.split(command)[1:]]
         start = time.perf_counter()
-        done = subprocess.run(
+        process = subprocess.run(
             words, cwd=folder, capture_output=True, check=False, timeout=TIMEOUT_S
         )
         row: Row = {"tried": program, "command_time_s": time.perf_counter() - start}
-        row |= {"exit_code": done.returncode, "network": None}
+        row |= {"exit_code": process.returncode, "network": None}
         path = Path(folder) / "output.png"
         if not path.is_file():
-            said = done.stderr.decode(errors="replace").strip()
+            message = process.stderr.decode(errors="replace").strip()
             return row | {
                 "output_width_px": None,
                 "output_height_px": None,
-                "does": said,
+                "does": message,
             }
         output = read_image(path)
     alike = {name: ours for name, ours in outputs.items() if ours.shape == output.shape}
-    found = {name: psnr(output, ours) for name, ours in alike.items()}
-    told = [f"{value:.1f} dB from {name}'s output" for name, value in found.items()]
+    psnr_db = {name: psnr(output, ours) for name, ours in alike.items()}
+    texts = [f"{value:.1f} dB from {name}'s output" for name, value in psnr_db.items()]
     return row | {
-        "network": next((n for n, value in found.items() if value >= GATE_DB), None),
+        "network": next((n for n, value in psnr_db.items() if value >= GATE_DB), None),
         "output_width_px": output.shape[1],
         "output_height_px": output.shape[0],
-        "does": ", ".join(told),
+        "does": ", ".join(texts),
     }
 
 
 def _parsed(command: str, options: Iterable[str], does: str) -> Row:
-    """What Python's parser does with a command, given a script's options."""
+    """What Python's parser does with a command and a script's options."""
     parser = ArgumentParser(add_help=False)
     for option in options:
         parser.add_argument(option, nargs="?")
-    found, unknown = parser.parse_known_args(shlex.split(command)[1:])
-    taken = {name: value for name, value in vars(found).items() if value}
-    told = f"unrecognized arguments: {' '.join(unknown)}" if unknown else taken
+    arguments, unknown = parser.parse_known_args(shlex.split(command)[1:])
+    recognised = {name: value for name, value in vars(arguments).items() if value}
+    outcome = f"unrecognized arguments: {' '.join(unknown)}" if unknown else recognised
     return {
         "command": command,
         "tried": "an argument parser of its options: the script is in no package",
         "exit_code": 2 if unknown else 0,
-        "does": f"{told}; {does}",
+        "does": f"{outcome}; {does}",
     }

@@ -31,7 +31,7 @@ RULES = (
 """The article's own, in its order."""
 
 MOSTLY_FACES = 0.9
-"""Of a folder's pictures, from which on all go to GPEN."""
+"""The share of a folder's pictures from which on all go to GPEN."""
 
 
 def folder_route(share_with_faces: float) -> str | None:

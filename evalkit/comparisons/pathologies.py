@@ -1,4 +1,4 @@
-"""What people complain of, measured on each output, and the maps that show where."""
+"""The flaws that people complain of, measured on each output, and maps of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
@@ -22,17 +22,17 @@ from evalkit.study.run_folder import Run
 from evalkit.tables import PATHOLOGIES
 
 BASE = "source"
-"""Stands for a condition: what the metrics of one picture say of the source."""
+"""Stands for a condition in rows of the source itself."""
 
 MAPPED_KINDS = ("mixed", "group")
 
 
 def compare_pathologies(run: Run) -> pd.DataFrame:
-    """Every metric that needs the source, or nothing, on every output.
+    """Compute every metric that needs the source, or nothing, on every output.
 
-    An output is first brought to its source's size, as in `compare_metrics`; what is
-    measured on it is what is left to see there. Where a picture shows faces, those
-    that take a mask are also told of the regions of `face_regions`.
+    An output is first brought to its source's size, as in `compare_metrics`, and is
+    measured as it looks there. Where a picture shows faces, the metrics that take a
+    mask are also computed on the regions of `face_regions`.
 
     Returns
     -------
@@ -46,28 +46,29 @@ def compare_pathologies(run: Run) -> pd.DataFrame:
     images = run.usable
     for picture in images[images["source"].isin(quality["source"])].to_dict("records"):
         name = picture["source"]
-        seen, why = attempt(partial(_see, picture), name)
-        seen = seen or _Seen(None, {""}, {}, {})
-        told = {"source": name, "condition": BASE, "resampling": "none"}
-        source = seen.picture
+        scene, why = attempt(partial(_scene_of, picture), name)
+        scene = scene or _Scene(None, {""}, {}, {})
+        columns = {"source": name, "condition": BASE, "resampling": "none"}
+        source = scene.picture
         alone = [source] if source is not None else []
-        rows += [told | row for row in _measured(alone, seen, name, why)]
-        mine = quality[quality["source"] == name]
-        for record in mine.to_dict("records"):
+        rows += [columns | row for row in _measured(alone, scene, name, why)]
+        records = quality[quality["source"] == name]
+        for record in records.to_dict("records"):
             what = f"{record['condition']} of {name}"
             pair, why_not = None, why
             if source is not None:
                 path = run.path / record["output"]
                 pair, why_not = attempt(partial(_at_size, path, source), what)
-            told |= {"condition": record["condition"], "resampling": pair and pair[1]}
-            given = [pair[0], *alone] if pair else []
-            measured = _measured(given, seen, what, why_not, is_base=False)
-            rows += [told | row for row in measured]
+            columns["condition"] = record["condition"]
+            columns["resampling"] = pair and pair[1]
+            pictures = [pair[0], *alone] if pair else []
+            measured = _measured(pictures, scene, what, why_not, is_base=False)
+            rows += [columns | row for row in measured]
     return run.keep(PATHOLOGIES, rows)
 
 
-class _Seen(NamedTuple):
-    """A source, what it shows, its regions and how these were told."""
+class _Scene(NamedTuple):
+    """A source, what it shows, its regions and notes on how these were found."""
 
     picture: Picture | None
     shows: set[str]
@@ -75,12 +76,12 @@ class _Seen(NamedTuple):
     notes: Mapping[str, str]
 
 
-def _see(row: Mapping[str, Any]) -> _Seen:
+def _scene_of(row: Mapping[str, Any]) -> _Scene:
     picture = read_image(Path(row["path"]))
     faces = detect(picture)
     regions, notes = face_regions(picture, faces)
     shows = {"", *(["text"] if row["kind"] == "text" else [])}
-    return _Seen(picture, shows | ({"faces"} if faces else set()), regions, notes)
+    return _Scene(picture, shows | ({"faces"} if faces else set()), regions, notes)
 
 
 def _at_size(path: Path, source: Picture) -> tuple[Picture, str]:
@@ -88,8 +89,8 @@ def _at_size(path: Path, source: Picture) -> tuple[Picture, str]:
 
 
 def _measured(
-    given: Sequence[Picture],
-    seen: _Seen,
+    pictures: Sequence[Picture],
+    scene: _Scene,
     what: str,
     why: str | None,
     *,
@@ -97,21 +98,21 @@ def _measured(
 ) -> Iterator[dict[str, Any]]:
     """Rows of an output and its source; of the source alone where `is_base` is true.
 
-    Nothing is given where a file could not be read; `why` says so.
+    There are no pictures where a file could not be read; `why` says so.
     """
     for metric in metrics().values():
         if metric.needs not in ("nothing", "source") or (
             is_base and metric.needs == "source"
         ):
             continue
-        own = given[: 2 if metric.needs == "source" else 1] or None
-        whole = value_of(metric, own, seen.shows, what, why)
+        inputs = pictures[: 2 if metric.needs == "source" else 1] or None
+        whole = value_of(metric, inputs, scene.shows, what, why)
         yield {"region": "whole", **whole}
         if is_base or not metric.takes_mask:
             continue
-        for name, mask in seen.regions.items():
-            row = value_of(metric, own, seen.shows, what, why, mask=mask)
-            note = row["note"] or seen.notes.get(name)
+        for name, mask in scene.regions.items():
+            row = value_of(metric, inputs, scene.shows, what, why, mask=mask)
+            note = row["note"] or scene.notes.get(name)
             yield {"region": name, **row, "note": note}
 
 
@@ -127,7 +128,7 @@ def draw_pathologies(
     conditions
         In the order shown; those without an output are left out.
     sources
-        Their names; empty for mixed scenes and groups, else the first.
+        Names of sources; empty for mixed scenes and groups, else the first.
 
     Returns
     -------
@@ -143,12 +144,12 @@ def draw_pathologies(
     quality = quality[quality["outcome"] == "ok"]
 
     def draw(name: str) -> list[Path]:
-        made = quality[quality["source"] == name].set_index("condition")["output"]
+        paths = quality[quality["source"] == name].set_index("condition")["output"]
         source = read_image(Path(images.loc[name, "path"]))
         outputs = {
-            condition: at_size_of(read_image(run.path / made[condition]), source)[0]
+            condition: at_size_of(read_image(run.path / paths[condition]), source)[0]
             for condition in conditions
-            if condition in made
+            if condition in paths
         }
         if not outputs:
             return []
@@ -156,7 +157,7 @@ def draw_pathologies(
         return [save(figure, run.figures, f"60_maps_{file_name(name)}")]
 
     drawn = of_each({name: partial(draw, name) for name in sources}, "map of defects")
-    files = [file for found in drawn.values() for file in found]
+    files = [file for paths in drawn.values() for file in paths]
     replace_figures(run, "maps", files)
     return files
 
@@ -183,7 +184,7 @@ def _drawn(
         condition: {
             name: (
                 metric.where(output, source),
-                _told(values.get((condition, name)), metric.unit),
+                _in_words(values.get((condition, name)), metric.unit),
             )
             for name, metric in located.items()
             if metric.where
@@ -194,5 +195,5 @@ def _drawn(
     return figure
 
 
-def _told(value: float | None, unit: str) -> str:
+def _in_words(value: float | None, unit: str) -> str:
     return "not measured" if pd.isna(value) else f"{value:.3f} {unit}"

@@ -1,4 +1,4 @@
-"""Where a picture shows faces, skin, lips and hair: found once, for every output."""
+"""Where a picture shows faces, skin, lips and hair: one search for every output."""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,12 +35,12 @@ NOTES = {
 def face_regions(
     picture: Picture, faces: Sequence[Face]
 ) -> tuple[dict[str, Region], Mapping[str, str]]:
-    """The regions that a picture with faces has, and how they were told.
+    """The regions that a picture with faces has, and how they were found.
 
     Returns
     -------
     tuple
-        By name, without those that hold no pixel: ``faces`` (their boxes), ``skin``,
+        The regions by name, without empty ones: ``faces`` (their boxes), ``skin``,
         ``lips``, and where ParseNet is here ``hair``; and notes by region.
 
     """
@@ -48,14 +48,14 @@ def face_regions(
     for face in faces:
         x0, y0, x1, y1 = (max(0, round(edge)) for edge in face.box)
         boxes[y0:y1, x0:x1] = True
-    found = {"faces": boxes}
+    regions = {"faces": boxes}
     if faces:
-        found["skin"] = skin_mask(picture, faces)[0] >= 0.5
+        regions["skin"] = skin_mask(picture, faces)[0] >= 0.5
     is_parsed = find("parsenet") is not None
     for name in PARTS if is_parsed else ("lips",):
-        found[name] = _part(picture, faces, name, is_parsed=is_parsed)
-    found = {name: mask for name, mask in found.items() if mask.any()}
-    return found, {} if is_parsed else NOTES
+        regions[name] = _part(picture, faces, name, is_parsed=is_parsed)
+    regions = {name: mask for name, mask in regions.items() if mask.any()}
+    return regions, {} if is_parsed else NOTES
 
 
 def _part(

@@ -39,12 +39,12 @@ def assess_routing(
     ----------
     run
         Gets the tables ``routing``, ``routing_confusion`` and ``routing_regret``, and
-        ``looks``: what that knows of a picture is not measured again.
+        ``looks``; a picture that this one has is not measured again.
     images
         The set with labels (``data/routes.yaml``). The run's own pictures, which may
-        have scores, are looked at, too.
+        have scores, are measured, too.
     say
-        Told the share of right routes.
+        Gets the share of right routes.
 
     Returns
     -------
@@ -54,20 +54,21 @@ def assess_routing(
     """
     labelled = prepare(images)
     # a picture of the run may have the name of another one of the set
-    shown = pd.concat([run.read(IMAGES), labelled]).drop_duplicates("source")
-    frame = _looked_at(run, shown[shown["error"].isna()])
+    pictures = pd.concat([run.read(IMAGES), labelled]).drop_duplicates("source")
+    frame = _looked_at(run, pictures[pictures["error"].isna()])
     places = first_rule(frame)
     frame["rule"] = [RULES[place].name for place in places]
     frame["route"] = routes_by(RULES, frame)
-    theirs = _published_routes(frame)
-    frame["published"] = theirs.apply(lambda row: json.dumps(row.to_dict()), axis=1)
-    routers = ["route", *theirs]
+    published_routes = _published_routes(frame)
+    as_json = published_routes.apply(lambda row: json.dumps(row.to_dict()), axis=1)
+    frame["published"] = as_json
+    routers = ["route", *published_routes]
     labels = yaml.safe_load(data_file("routes.yaml").read_text(encoding="utf-8"))
     wanted = frame["source"].map(labels["sources"])
     wanted = wanted.fillna(frame["kind"].map(labels["kinds"]))
     frame["wanted"] = wanted.where(frame["sha256"].isin(labelled["sha256"]))
     routing = ROUTING.checked(frame[list(ROUTING.columns)])
-    frame = frame.join(theirs)
+    frame = frame.join(published_routes)
     confusion = _confusion(frame.dropna(subset=["wanted"]), routers, say)
     tables = (ROUTING, ROUTING_CONFUSION, ROUTING_REGRET)
     frames = (routing, confusion, _regret(run, frame, routers))
@@ -77,11 +78,11 @@ def assess_routing(
 
 
 def _looked_at(run: Run, images: pd.DataFrame) -> pd.DataFrame:
-    """The features of pictures; what the run knows of them is not measured again."""
+    """The features of pictures; those that the run has are not measured again."""
     looks = look_at(images, run.read(LOOKS))
     run.write(LOOKS, looks)
-    seen = looks.astype(dict.fromkeys(FEATURES, float))
-    return images[["source", "kind", "sha256"]].merge(seen, on="sha256")
+    features = looks.astype(dict.fromkeys(FEATURES, float))
+    return images[["source", "kind", "sha256"]].merge(features, on="sha256")
 
 
 def _published_routes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -106,9 +107,9 @@ def routes_by(rules: Sequence[Rule], values: Values) -> NDArray[Any]:
 
 
 def _confusion(
-    known: pd.DataFrame, routers: list[str], say: Callable[[str], None]
+    labelled: pd.DataFrame, routers: list[str], say: Callable[[str], None]
 ) -> pd.DataFrame:
-    rows = known.melt(["kind", "wanted"], routers, "router", "made")
+    rows = labelled.melt(["kind", "wanted"], routers, "router", "made")
     rows = rows.rename(columns={"made": "route"})
     rows = pd.concat([rows, rows.assign(kind="all")])
     for router, part in rows[rows["kind"] == "all"].groupby("router", sort=False):
@@ -121,8 +122,8 @@ def _confusion(
 def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
     """What each router's choices lose, on the pictures that were scored under all.
 
-    The oracle takes the condition with the best mean of each picture. It profits from
-    the scores' noise, so a regret is, if anything, too large.
+    The oracle takes the condition with the best mean of each picture. The scores' noise
+    raises that mean, so a regret is, if anything, too large.
     """
     scores = run.answers().scores.dropna(subset=["score"]).astype({"score": float})
     conditions = sorted(
@@ -133,11 +134,11 @@ def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
         route: next((c for c in conditions if settings_of(c).get("name") == name), None)
         for route, name in ROUTES.items()
     }
-    known = {route: condition for route, condition in rated.items() if condition}
-    missing = [ROUTES[route] for route in rated if route not in known]
-    if len(known) < 2 or FALLBACK not in known:
+    available = {route: condition for route, condition in rated.items() if condition}
+    missing = [ROUTES[route] for route in rated if route not in available]
+    if len(available) < 2 or FALLBACK not in available:
         return ROUTING_REGRET.frame([])
-    scores = scores[scores["condition"].isin(known.values())]
+    scores = scores[scores["condition"].isin(available.values())]
     means = scores.pivot_table(index="source", columns="condition", values="score")
     means = means.dropna()
     routed = frame.set_index("source").reindex(means.index)
@@ -145,18 +146,18 @@ def _regret(run: Run, frame: pd.DataFrame, routers: list[str]) -> pd.DataFrame:
     means = means.loc[routed.index]
     choices = {ORACLE: means.idxmax(axis=1)}
     for router in routers:
-        choices[router] = routed[router].map(known).fillna(known[FALLBACK])
-    for condition in known.values():
+        choices[router] = routed[router].map(available).fillna(available[FALLBACK])
+    for condition in available.values():
         choices[f"always {condition}"] = pd.Series(condition, means.index)
-    made = pd.concat(
+    obtained = pd.concat(
         scores[scores["condition"] == scores["source"].map(chosen)].assign(
             condition=policy
         )
         for policy, chosen in choices.items()
     )
-    kinds = made["source"].map(routed["kind"])
-    parts = {"all": made} | dict(iter(made.groupby(kinds)))
-    note = f"no scores of {', '.join(missing)}: {known[FALLBACK]} instead"
+    kinds = obtained["source"].map(routed["kind"])
+    parts = {"all": obtained} | dict(iter(obtained.groupby(kinds)))
+    note = f"no scores of {', '.join(missing)}: {available[FALLBACK]} instead"
     rows = [_of_policies(part).assign(kind=kind) for kind, part in parts.items()]
     regret = pd.concat(rows).assign(note=note if missing else None)
     return ROUTING_REGRET.checked(regret[list(ROUTING_REGRET.columns)])

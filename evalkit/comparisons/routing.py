@@ -27,18 +27,18 @@ def route_pictures(
     Parameters
     ----------
     paths
-        Files, of which the first page counts; or folders, of which shares and sums
-        are said, too.
+        Files, whose first page counts; or folders, whose shares and sums are said,
+        too.
     run
-        Whose table of costs the prediction is made from; None for no prediction.
+        Its table of costs makes the prediction; None for no prediction.
     say
-        Told every line.
+        Gets every line.
 
     Raises
     ------
     ImageError
-        There is no such file, or none that can be read; of several, one that cannot
-        be is said, and left out.
+        There is no such file, or none that can be read. One of several that cannot
+        be read is said and left out.
 
     """
     n_routed = 0
@@ -55,8 +55,8 @@ def route_pictures(
         if path.is_dir():
             _say_folder(path, pd.DataFrame(routed), say)
     if not n_routed:
-        told = ", ".join(map(str, paths))
-        raise ImageError(f"expected pictures, found none that can be read in {told}")
+        names = ", ".join(map(str, paths))
+        raise ImageError(f"expected pictures, found none that can be read in {names}")
 
 
 def _route_file(
@@ -71,11 +71,11 @@ def _route_file(
         is_pdf = float(picture_kind(path) == "pdf")
         return picture, n_pages(path), look(picture, detector, is_pdf=is_pdf)
 
-    seen, why = attempt(see, str(path), lambda _: None)
-    if seen is None:
+    view, why = attempt(see, str(path), lambda _: None)
+    if view is None:
         say(f"{path}: left out: {why}")
         return None
-    picture, count, values = seen
+    picture, count, values = view
     decision = decide(values)
     used = chosen = ROUTES[decision.route]
     lines = [f"{path}: {chosen}", *decision.reasons]
@@ -108,27 +108,27 @@ def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) ->
         say(f"{folder}: no picture that can be read")
         return
     shares = rows["chosen"].value_counts(normalize=True)
-    told = ", ".join(f"{share:.0%} {chosen}" for chosen, share in shares.items())
+    parts = ", ".join(f"{share:.0%} {chosen}" for chosen, share in shares.items())
     costs = rows.dropna(subset=["time_s"])
     cost = f"{len(costs)} of {len(rows)} pictures have a known cost"
     if len(costs):
         cost += f": about {costs['time_s'].sum():.3g} s one after the other, up to "
         cost += f"{costs['memory_mib'].max():.0f} MiB"
-    say(f"{folder}: {len(rows)} pictures: {told}")
+    say(f"{folder}: {len(rows)} pictures: {parts}")
     share = float(rows["has_face"].mean())
     for name, comparison in published().items():
         if comparison.folder_route:
-            once = comparison.folder_route(share)
-            chosen = ROUTES[once] if once else "by picture"
+            route = comparison.folder_route(share)
+            chosen = ROUTES[route] if route else "by picture"
             say(f"    the {name}'s rule for folders: {chosen}")
     say(f"    {cost}")
 
 
 def _costs(run: Run) -> dict[str, dict[str, float]]:
-    """By restorer: seconds a megapixel of source, and the largest memory seen.
+    """Seconds a megapixel of source and the largest memory, by restorer.
 
-    Of conditions on this machine with default settings; a scale changes the output's
-    size, not what the network does.
+    Only conditions on this machine with default settings count; a scale changes the
+    output's size, not what the network does.
     """
     cost = run.read(COST)
     if cost.empty:
@@ -140,11 +140,11 @@ def _costs(run: Run) -> dict[str, dict[str, float]]:
     memory = cost["cuda_reserved_peak_mib"].fillna(cost["peak_rss_mib"])
     columns = {"megapixels": megapixels, "rate": rates, "memory": memory}
     by_name = pd.DataFrame(columns).astype(float).dropna().groupby(cost["restorer"])
-    found: dict[str, dict[str, float]] = by_name.agg(
+    costs: dict[str, dict[str, float]] = by_name.agg(
         time_s=("rate", "median"),
         low=("rate", "min"),
         high=("rate", "max"),
         memory_mib=("memory", "max"),
         largest=("megapixels", "max"),
     ).to_dict("index")
-    return found
+    return costs

@@ -52,7 +52,7 @@ def analyse_scores(
     confidence
         Coverage of every interval.
     say
-        Told what could not be computed from these answers, and why.
+        Gets a line for each statistic that cannot be computed, with the reason.
 
     Returns
     -------
@@ -61,26 +61,26 @@ def analyse_scores(
 
     """
     answers = run.answers()
-    found = {table.name: table.frame([]) for table in TABLES}
+    tables = {table.name: table.frame([]) for table in TABLES}
     if len(answers.scores) + len(answers.choices) == 0:
         say("Nobody has rated yet; notebook 70_rate says how to begin.")
     if answers.scores["score"].notna().any():
-        found |= _of_scores(run, answers, confidence, say)
+        tables |= _of_scores(run, answers, confidence, say)
     if len(answers.choices):
-        with _said("Bradley-Terry", say):
+        with _optional("Bradley-Terry", say):
             fit = stats.bradley_terry(answers.choices, confidence=confidence)
             strengths = fit.interval.assign(
                 strength=fit.strength, is_regularised=fit.is_regularised
             )
-            found |= _tables({SCORES_STRENGTHS.name: strengths})
+            tables |= _tables({SCORES_STRENGTHS.name: strengths})
     for table in TABLES:
-        run.write(table, found[table.name])
-    return found
+        run.write(table, tables[table.name])
+    return tables
 
 
 @contextmanager
-def _said(what: str, say: Callable[[str], None]) -> Iterator[None]:
-    """Too few answers for one statistic are no reason to withhold the others."""
+def _optional(what: str, say: Callable[[str], None]) -> Iterator[None]:
+    """Say why a statistic cannot be computed, and go on with the others."""
     try:
         yield
     except (SettingError, TableError) as error:
@@ -102,7 +102,7 @@ def _of_scores(
     }
     frames = {SCORES_PAIRS.name: pairs}
     notes = []
-    with _said("P.910", say):
+    with _optional("P.910", say):
         model = stats.p910(scores, confidence=confidence)
         screening = stats.screen(scores, answers.checks)
         for method in screening.rejected:
@@ -127,7 +127,7 @@ def _of_scores(
 
 
 def _tables(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Check frames whose index holds names; what a frame lacks is null."""
+    """Check frames whose index holds names; columns that a frame lacks are null."""
     return {
         table.name: table.checked(
             frames[table.name].reset_index().reindex(columns=[*table.columns])
@@ -138,7 +138,7 @@ def _tables(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
-    """Of each subject: bias, inconsistency, and by which method they are rejected."""
+    """Each subject's bias and inconsistency, and the methods that reject them."""
     frame = pd.DataFrame({"bias": model.bias, "inconsistency": model.inconsistency})
     for name in ("bias", "inconsistency"):
         bounds = model.interval.loc[name].droplevel("condition")
@@ -183,7 +183,7 @@ def _panel(
     for kind, row in correlations.rename(columns={"icc": "value"}).iterrows():
         note = f"{row['n_stimuli']:g} stimuli scored by every subject"
         rows[str(kind)] = {**row[["value", "low", "high"]], "note": note}
-    with _said("smallest detectable difference", say):
+    with _optional("smallest detectable difference", say):
         smallest = stats.smallest_detectable_difference(
             n_subjects,
             n_sources,
@@ -199,24 +199,24 @@ def _panel(
 def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:
     """Save the figures of what `analyse_scores` found; return their PNG files.
 
-    Nothing is drawn of what nobody has answered.
+    Figures without any answer are left out.
     """
     answers = run.answers()
     scores = answers.scores.dropna(subset=["score"])
-    made = {}
+    drawn = {}
     if len(scores):
-        made["80_scores"] = figures.score_distribution(scores)
+        drawn["80_scores"] = figures.score_distribution(scores)
         mos = found[SCORES_MOS.name]
-        made["80_mos"] = figures.forest(mos[mos["method"] == "none"])
+        drawn["80_mos"] = figures.forest(mos[mos["method"] == "none"])
         panel, metrics = found[SCORES_PANEL.name], found[SCORES_METRICS.name]
-        made["80_agreement"] = figures.agreement(panel, metrics)
+        drawn["80_agreement"] = figures.agreement(panel, metrics)
         if found[SCORES_SUBJECTS.name]["bias"].notna().any():
             n_sources = scores["source"].nunique()
-            made["80_subjects"] = figures.subjects(
+            drawn["80_subjects"] = figures.subjects(
                 found[SCORES_SUBJECTS.name], n_sources
             )
     if len(answers.choices):
-        made["80_wins"] = figures.win_matrix(
+        drawn["80_wins"] = figures.win_matrix(
             stats.win_matrix(answers.choices), answers.choices
         )
-    return [figures.save(figure, run.figures, name) for name, figure in made.items()]
+    return [figures.save(figure, run.figures, name) for name, figure in drawn.items()]

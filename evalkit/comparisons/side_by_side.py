@@ -47,21 +47,21 @@ def compare_metrics(run: Run) -> pd.DataFrame:
         for metric in metrics().values():
             if metric.needs == "reference":
                 row = value_of(metric, pair and pair[:2], shows, what, why)
-                told = {name: record[name] for name in ("condition", "source")}
-                rows.append(told | row | {"resampling": pair and pair[2]})
+                cell = {name: record[name] for name in ("condition", "source")}
+                rows.append(cell | row | {"resampling": pair and pair[2]})
     return run.keep(METRICS, rows)
 
 
-def _pair(output: Path, other: Path) -> tuple[Picture, Picture, str]:
-    """An output at the other picture's size, that picture, how it was resampled."""
-    picture = read_image(other)
+def _pair(output: Path, reference: Path) -> tuple[Picture, Picture, str]:
+    """An output at the reference's size, the reference, how it was resampled."""
+    picture = read_image(reference)
     resampled, how = at_size_of(read_image(output), picture)
     return resampled, picture, how
 
 
 def value_of(
     metric: Metric,
-    given: Sequence[Any] | None,
+    inputs: Sequence[Any] | None,
     shows: set[str],
     what: str,
     why: str | None = None,
@@ -72,15 +72,15 @@ def value_of(
     Parameters
     ----------
     metric
-        To be computed.
-    given
+        The metric to compute.
+    inputs
         What its `compute` takes; None where that could not be had.
     shows
         What the picture shows, see `evalkit.metrics.Metric`.
     what
-        Of which picture, see `evalkit.errors.attempt`.
+        The picture in words, see `evalkit.errors.attempt`.
     why
-        Why nothing is given.
+        Why there are no inputs.
     **region
         The metric's ``mask``.
 
@@ -91,10 +91,10 @@ def value_of(
 
     """
     value, note = None, why
-    if given is not None and metric.shows not in shows:
+    if inputs is not None and metric.shows not in shows:
         note = f"the picture shows no {metric.shows}"
-    elif given is not None:
-        compute: Callable[[], float] = partial(metric.compute, *given, **region)
+    elif inputs is not None:
+        compute: Callable[[], float] = partial(metric.compute, *inputs, **region)
         value, note = attempt(compute, f"{metric.name} of {what}")
     if value is not None and math.isnan(value):
         value, note = None, metric.nan_means or "nothing to measure"
@@ -153,15 +153,18 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
         source = read_image(Path(row["path"]))
         has_reference = pd.notna(row["reference"])
         reference = read_image(Path(row["reference"])) if has_reference else None
-        mine = quality[quality["source"] == row["source"]].set_index("condition")
-        there = [condition for condition in conditions if condition in mine.index]
+        outputs = quality[quality["source"] == row["source"]].set_index("condition")
+        names = [condition for condition in conditions if condition in outputs.index]
         files = []
-        for first in range(0, max(1, len(there)), MAX_CONDITIONS):
-            part = there[first : first + MAX_CONDITIONS]
-            records = {name: mine.loc[name].to_dict() for name in part}
+        for first in range(0, max(1, len(names)), MAX_CONDITIONS):
+            part = names[first : first + MAX_CONDITIONS]
+            records = {name: outputs.loc[name].to_dict() for name in part}
             figure = side_by_side(
                 source,
-                {name: _shown(run, record) for name, record in records.items()},
+                {
+                    name: _picture_or_reason(run, record)
+                    for name, record in records.items()
+                },
                 crops[row["source"]],
                 {
                     name: _caption(name, record, cost)
@@ -184,7 +187,7 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
     return figures
 
 
-def _shown(run: Run, record: Mapping[str, Any]) -> Path | str:
+def _picture_or_reason(run: Run, record: Mapping[str, Any]) -> Path | str:
     if record["outcome"] == "ok":
         return run.path / str(record["output"])
     return f"{record['outcome']}: {record['error']}"

@@ -42,10 +42,10 @@ def measure_experiment(
     condition, images, n_sources, repeats, say
         As in `evalkit.experiments.measure_cost`.
     values
-        Tried in an order that is shuffled; empty for those of the experiment, fewer
+        They are tried in a shuffled order; empty for those of the experiment, fewer
         and smaller on a CPU.
     seed
-        Of that order and of the sources'.
+        The seed of that order and of the sources'.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def summarise_named(run: Run, names: Iterable[str]) -> dict[str, pd.DataFrame]:
     Returns
     -------
     dict
-        By the tables' names; all are also written to the run's tables.
+        The tables by their names; all are also written to the run's tables.
 
     """
     steps: dict[Callable[[Run], pd.DataFrame], str]
@@ -95,9 +95,9 @@ def draw_named(
     Parameters
     ----------
     run, condition
-        Whose records are drawn.
+        The run and the condition whose records are drawn.
     names
-        Of experiments; those of one figure are in it together.
+        Names of experiments; those of one figure are in it together.
     tables
         As `summarise_named` returns them.
 

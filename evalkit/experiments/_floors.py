@@ -1,7 +1,8 @@
-"""Can this number be true: every figure of cost beside the least that is possible."""
+"""Can this number be true? Every figure of cost stands beside its lower bound."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import pandas as pd
@@ -41,10 +42,10 @@ def summarise_floors(run: Run) -> pd.DataFrame:
     `evalkit.profiling.floors`), or of moving their weights, inputs and outputs once,
     whichever is more; that of a memory is the weights with the inputs and outputs of
     the largest operation (see `evalkit.restorers._work.count_work`). Rates are measured
-    after what they are compared with (see `evalkit.experiments.measure_cost`), else
-    here, and kept in the table ``rates``; a published figure names its device's.
-    A measured time under its floor tells of a rate measured on a busy machine, or of a
-    library that is faster than PyTorch.
+    after the runs that they are compared with (see `evalkit.experiments.measure_cost`),
+    else here, and kept in the table ``rates``; a published figure names its device's.
+    A measured time under its floor means that the rate was measured on a busy machine,
+    or that a library is faster than PyTorch.
 
     Returns
     -------
@@ -60,13 +61,13 @@ def summarise_floors(run: Run) -> pd.DataFrame:
 
 
 class Rates:
-    """Rates by machine, device and precision; this machine's are measured and kept."""
+    """Rates by machine, device and precision; measures and keeps this machine's."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._here = str(environment()["machine"]["machine"])
         frame = run.read(RATES).set_index(list(RATES.key))
-        self._known: dict[Any, Any] = frame.to_dict("index")
+        self._rates: dict[Any, Any] = frame.to_dict("index")
 
     def __call__(
         self,
@@ -75,43 +76,43 @@ class Rates:
         precision: str,
         preload: Sequence[str] = ("torch",),
     ) -> Mapping[str, Any]:
-        """The columns of a row of ``rates``; nothing for another machine's.
+        """The columns of a row of ``rates``; nothing for an unknown rate elsewhere.
 
-        `preload` is what a server of workers has imported that is running already.
+        `preload` is what a server of workers that runs already has imported.
         """
         if device.startswith("vulkan"):  # PyTorch has another name for it
             device = pick_device("auto")
         if precision == "none":  # a copy has none: any of the device's will do
-            names = [name for name in self._known if name[:2] == (machine, device)]
+            names = [name for name in self._rates if name[:2] == (machine, device)]
             precision = names[0][2] if names else precision
         key = (machine, device, precision)
-        if key not in self._known and machine == self._here:
-            self._known[key] = _measure(device, precision, preload)
+        if key not in self._rates and machine == self._here:
+            self._rates[key] = _measure(device, precision, preload)
             rows = [
-                dict(zip(RATES.key, names, strict=True)) | known
-                for names, known in self._known.items()
+                dict(zip(RATES.key, names, strict=True)) | columns
+                for names, columns in self._rates.items()
             ]
             self._run.keep(RATES, rows)
-        rate: Mapping[str, Any] = self._known.get(key, {})
+        rate: Mapping[str, Any] = self._rates.get(key, {})
         return rate
 
 
 def _measure(device: str, precision: str, preload: Sequence[str]) -> dict[str, Any]:
-    found: list[dict[str, Any]] = []
-    ended = run_cell(
+    messages: list[dict[str, Any]] = []
+    ending = run_cell(
         "evalkit.profiling.floors:measure_rates",
         {"device": device, "precision": precision},
-        on_message=found.append,
+        on_message=messages.append,
         start_method="forkserver" if device == "cpu" else "spawn",
         preload=preload,
     )
-    if ended.outcome != "ok":
-        raise EvalkitError(f"no rate of {device}, {precision}: {ended.error}")
-    return found[0]
+    if ending.outcome != "ok":
+        raise EvalkitError(f"no rate of {device}, {precision}: {ending.error}")
+    return messages[0]
 
 
 def _measured(
-    told: dict[str, Any], cell: pd.DataFrame, rates: Rates
+    row: dict[str, Any], cell: pd.DataFrame, rates: Rates
 ) -> Iterable[dict[str, Any]]:
     """The figures of one condition and source, under the setting of its records."""
     ok = cell[cell["outcome"] == "ok"]
@@ -121,21 +122,21 @@ def _measured(
     last = warm.iloc[-1]
     setting, spec = json.loads(last["setting"]), restorers()[last["restorer"]]
     device = str(setting.get("device", "cpu"))
-    told |= {"figure": "measured", "restorer": spec.name, "n_runs": len(warm)}
-    told |= {name: setting.get(name) for name in ("runner", "precision", "tile")}
-    if told["tile"] == "auto":  # on CUDA: notes say of each picture what was chosen
-        told["tile"] = None
-    told |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
-    value = told.pop("value")
-    told["n_pictures"] = of_records()[told["experiment"]].n_pictures(value)
+    row |= {"figure": "measured", "restorer": spec.name, "n_runs": len(warm)}
+    row |= {name: setting.get(name) for name in ("runner", "precision", "tile")}
+    if row["tile"] == "auto":  # on CUDA: notes say of each picture what was chosen
+        row["tile"] = None
+    row |= {"device": device.partition(":")[0], "weights_kind": last["weights_kind"]}
+    value = row.pop("value")
+    row["n_pictures"] = of_records()[row["experiment"]].n_pictures(value)
     work = None
     rate: Mapping[str, Any] = {}
     if spec.work:
         scale = setting.get("scale", 1 if setting.get("background") == "none" else 2)
         for side in ("width_px", "height_px"):
-            told[side] = round(last[f"output_{side}"] / scale)
-        work = spec.work(setting, told["height_px"], told["width_px"])
-        rate = rates(told["machine"], device, arithmetic(work.precision, warm))
+            row[side] = round(last[f"output_{side}"] / scale)
+        work = spec.work(setting, row["height_px"], row["width_px"])
+        rate = rates(row["machine"], device, arithmetic(work.precision, warm))
     columns = ("peak_rss_mib",) if device == "cpu" else GPU_MEMORY
     low, high = median_interval(warm["wall_time_s"].to_numpy(float))
     parts = {"restore_time_s": restore_time_s(warm), "stages_s": median_stages(warm)}
@@ -151,14 +152,15 @@ def _measured(
     for column in reversed(columns):
         if ok[column].notna().any():
             values[MEMORY] = {"value": ok[column].max(), "note": column}
-    for quantity, found in values.items():
-        if pd.notna(found["value"]):
-            yield _beside_floor({**told, "quantity": quantity, **found}, work, rate)
+    for quantity, figure in values.items():
+        if pd.notna(figure["value"]):
+            yield _beside_floor({**row, "quantity": quantity, **figure}, work, rate)
 
 
 def _published() -> Iterable[dict[str, Any]]:
     """The figures of published comparisons."""
-    for figure in (f for each in published().values() for f in each.figures):
+    figures = [entry.figures for entry in published().values()]
+    for figure in chain.from_iterable(figures):
         spec = restorers()[figure.restorer]
         assert spec.work, f"{spec.name} has a network"
         row = {

@@ -13,9 +13,9 @@ from evalkit.tables import MEMORY, TIMELINE
 def summarise_memory(run: Run) -> pd.DataFrame:
     """Reconcile the memory of the cost runs, by condition, picture and machine.
 
-    On a GPU what NVML saw the device lose is torch's reserved memory, the CUDA
-    context with the kernels and libraries that the first run loaded, and a rest,
-    which is shown. Without one it is the resident set before loading, after, and at
+    On a GPU the memory that NVML saw the device lose is torch's reserved memory, the
+    CUDA context with the kernels and libraries that the first run loaded, and a rest,
+    which is shown. Elsewhere the resident set is shown before loading, after, and at
     its peak.
 
     Returns
@@ -32,8 +32,8 @@ def summarise_memory(run: Run) -> pd.DataFrame:
 
 def _parts(cell: pd.DataFrame) -> dict[str, Any]:
     most = cell.max(numeric_only=True)
-    seen = cell["nvml_device_delta_mib"]
-    highest = cell.loc[seen.idxmax()] if seen.notna().any() else cell.iloc[0]
+    deltas = cell["nvml_device_delta_mib"]
+    highest = cell.loc[deltas.idxmax()] if deltas.notna().any() else cell.iloc[0]
     reserved, context = highest["cuda_reserved_peak_mib"], most["cuda_context_mib"]
     delta = highest["nvml_device_delta_mib"]
     columns = ("start_rss_mib", "loaded_rss_mib", "peak_rss_mib")

@@ -17,7 +17,7 @@ def resized(run: Run, images: pd.DataFrame, longest_px: int) -> pd.DataFrame:
     """The pictures with the longer side of that size, in proportion (`IMAGES`).
 
     They lie below the run's ``sources``. Two more columns, ``base_source`` and
-    ``base_sha256``, tell of which picture each was made; the names
+    ``base_sha256``, name the picture that each was made of; the names
     ``<source>@<longest_px>px`` are for people.
     """
     rows = []
@@ -44,12 +44,12 @@ def made_source(
     path = run.path / "sources" / f"{file_name(name)}-{row['sha256'][:8]}.png"
     write_image(path, picture)
     height, width = picture.shape[:2]
-    made = {"source": name, "path": str(path), "sha256": digest(path)}
-    made |= {"width_px": width, "height_px": height}
-    made["base_source"] = row.get("base_source", row["source"])
-    made["base_sha256"] = row.get("base_sha256", row["sha256"])
-    known = run.read(SOURCES)
-    told = {**made, "path": path.relative_to(run.path).as_posix()}
-    new = SOURCES.frame([told])
-    run.write(SOURCES, pd.concat([known[known["source"] != name], new]))
-    return {**row, **made}
+    columns = {"source": name, "path": str(path), "sha256": digest(path)}
+    columns |= {"width_px": width, "height_px": height}
+    columns["base_source"] = row.get("base_source", row["source"])
+    columns["base_sha256"] = row.get("base_sha256", row["sha256"])
+    sources = run.read(SOURCES)
+    entry = {**columns, "path": path.relative_to(run.path).as_posix()}
+    new = SOURCES.frame([entry])
+    run.write(SOURCES, pd.concat([sources[sources["source"] != name], new]))
+    return {**row, **columns}

@@ -1,4 +1,4 @@
-"""What of a time from file to file is the restorer's, and where that went."""
+"""How much of a time from file to file is the restorer's, and how it was spent."""
 
 import json
 
@@ -26,5 +26,5 @@ def median_stages(records: pd.DataFrame) -> dict[str, float] | None:
 
 def _timed(records: pd.DataFrame) -> list[tuple[float, dict[str, float]]]:
     """Wall time and stages of each record that has both."""
-    both = records.reindex(columns=["wall_time_s", "stages_s"]).dropna()
-    return [(wall_s, json.loads(text)) for wall_s, text in both.to_numpy()]
+    pairs = records.reindex(columns=["wall_time_s", "stages_s"]).dropna()
+    return [(wall_s, json.loads(text)) for wall_s, text in pairs.to_numpy()]

@@ -45,7 +45,7 @@ def _measurement(
     entry: "Sweep", run: Run, condition: str, value: Any, repeats: int
 ) -> Measurement:
     """What is measured at one value; an error if the restorer does not have it."""
-    own, *beside = entry.names
+    experiment, *beside = entry.names
     settings = parse_condition(condition)
     if entry.setting:
         settings[entry.setting] = value
@@ -56,7 +56,7 @@ def _measurement(
     return Measurement(
         run,
         condition,
-        own,
+        experiment,
         None if recorded is None else str(recorded),
         n_warm=repeats,
         arguments={"max_warm_up": repeats // 5, **entry.arguments(value)},
@@ -132,13 +132,13 @@ class Sweep(Experiment):
     Attributes
     ----------
     setting
-        Of the condition, that it varies; empty for none.
+        The condition's setting that it varies; empty for none.
     arguments
-        Of `evalkit.study.worker.series_cell`, for a value.
+        Arguments of `evalkit.study.worker.series_cell`, for a value.
     prepare
-        Makes the sources for a value, of the pictures.
+        Makes the sources for a value from the pictures.
     columns
-        More columns of the table, of a row and the records of its cell.
+        More columns of the table, from a row and the records of its cell.
     keeps_outputs
         Whether `columns` needs the pictures; none is kept of random weights.
 

@@ -30,7 +30,7 @@ from evalkit.study.worker import ALIGNED
 from evalkit.tables import BACKENDS, IMAGES, SOURCES
 
 NAMES = ("backend-gate", "backend")
-"""Of the records: untimed, to compare the outputs; timed."""
+"""The experiments of its records: untimed, to compare the outputs; timed."""
 
 GATE_DB = 40.0
 """Least PSNR from PyTorch in fp32; below it a back end is not timed."""
@@ -55,7 +55,7 @@ IN_TILES = {
     ONNX: [BLENDED],
     NCNN: [f"tiles: their grid lies {BORDER_PX} px off"],
 }
-"""And that in a picture of several tiles."""
+"""What else differs in a picture of several tiles."""
 
 Row = dict[str, Any]
 Say = Callable[[str], None]
@@ -90,13 +90,13 @@ def compare_backends(
     device
         ``auto``, ``cpu`` or ``cuda:N``.
     tile
-        Of all back ends, source px; 200 is what ncnn's program takes by itself.
+        The tile of all back ends, source px; 200 is the default of ncnn's program.
     longest_px
-        The picture is first brought to this size; 0 for its own.
+        The picture's longer side is first brought to this size; 0 for its own.
     repeats, seed
-        Warm runs; of the order.
+        The number of warm runs; the seed of the order.
     say
-        Told of every cell in one line.
+        Gets one line for every cell.
 
     Returns
     -------
@@ -111,28 +111,29 @@ def compare_backends(
     else:
         pictures = pd.concat([pictures, _mirrored(run, pictures.iloc[0])])
     rows = list(_rows(network, device, tile, pictures))
-    of = {name: pictures[pictures["source"] == name] for name in pictures["source"]}
     for row in rows:
         if row["outcome"] == "not here":
             say(f"{row['condition']}: not here: {row['error']}")
         else:
-            made = compute(run, row["condition"], of[row["source"]], say, is_gate=True)
-            row |= _recorded(made)
+            picture = pictures[pictures["source"] == row["source"]]
+            records = compute(run, row["condition"], picture, say, is_gate=True)
+            row |= _recorded(records)
     _compare(run, rows)
     for index in np.random.default_rng(seed).permutation(len(rows)):
         row = rows[index]
         if row["agrees"]:
-            timed = compute(run, row["condition"], of[row["source"]], say, repeats)
+            picture = pictures[pictures["source"] == row["source"]]
+            timed = compute(run, row["condition"], picture, say, repeats)
             row |= _timed(timed, row)
     _set_against(rows)
     frame = BACKENDS.frame(
         [{k: v for k, v in row.items() if k in BACKENDS.columns} for row in rows]
     )
-    others = run.read(BACKENDS)
-    is_old = (others["network"] == network) & others["source"].isin(frame["source"])
-    there = pd.concat([run.read(IMAGES), run.read(SOURCES)])["source"]
-    is_old |= ~others["source"].isin(there)
-    run.write(BACKENDS, pd.concat([others[~is_old], frame], ignore_index=True))
+    table = run.read(BACKENDS)
+    is_old = (table["network"] == network) & table["source"].isin(frame["source"])
+    sources = pd.concat([run.read(IMAGES), run.read(SOURCES)])["source"]
+    is_old |= ~table["source"].isin(sources)
+    run.write(BACKENDS, pd.concat([table[~is_old], frame], ignore_index=True))
     return frame
 
 
@@ -170,16 +171,16 @@ def _is_of_faces(network: str) -> bool:
     return restorers()[network].scale == 1
 
 
-def _asked(network: str, told: Row) -> Iterator[tuple[str, str, Row]]:
-    """Back end, restorer and settings of all that is tried, PyTorch in fp32 first."""
+def _variants(network: str, settings: Row) -> Iterator[tuple[str, str, Row]]:
+    """Back end, restorer and settings of all variants, PyTorch in fp32 first."""
     for precision in ({"precision": "fp32"}, {"precision": "fp16"}):
-        yield PYTORCH, network, told | precision | {"runner": "upstream"}
-        yield TUNED, network, told | precision
-        yield ONNX, f"onnx-{network}", told | precision
-    yield TUNED, network, told
-    device = "cpu" if told["device"] == "cpu" else "vulkan"
+        yield PYTORCH, network, settings | precision | {"runner": "upstream"}
+        yield TUNED, network, settings | precision
+        yield ONNX, f"onnx-{network}", settings | precision
+    yield TUNED, network, settings
+    device = "cpu" if settings["device"] == "cpu" else "vulkan"
     if f"ncnn-{network}" in restorers():
-        yield NCNN, f"ncnn-{network}", told | {"device": device}
+        yield NCNN, f"ncnn-{network}", settings | {"device": device}
 
 
 def _rows(
@@ -188,11 +189,12 @@ def _rows(
     """What is known of every back end before it runs."""
     # GPEN's tile is its background's, and none is restored here
     tiles = {} if _is_of_faces(network) else {"tile": tile}
-    told = {"device": plan_restorer(network, device=device).resolved["device"], **tiles}
+    device = plan_restorer(network, device=device).resolved["device"]
+    common = {"device": device, **tiles}
     sources, sides = list(pictures["source"]), pictures[["width_px", "height_px"]]
     is_cut = 0 < tile < int(sides.iloc[0].max())
-    seen: list[Any] = []
-    for backend, name, settings in _asked(network, told):
+    tried: list[Any] = []
+    for backend, name, settings in _variants(network, common):
         row = {"network": network, "backend": backend, "source": sources[0]}
         row["border_px"] = 0
         row |= {"reference": sources[-1] if backend == NCNN else sources[0]}
@@ -201,18 +203,18 @@ def _rows(
         try:
             resolved = _resolved(name, **settings)
         except EvalkitError as error:
-            asked_for = {n: settings.get(n) for n in ("device", "precision")}
-            yield row | asked_for | {"outcome": "not here", "error": str(error)}
+            requested = {n: settings.get(n) for n in ("device", "precision")}
+            yield row | requested | {"outcome": "not here", "error": str(error)}
             continue
-        if (backend, resolved) in seen:  # tuned's auto may be fp32 or fp16
+        if (backend, resolved) in tried:  # tuned's auto may be fp32 or fp16
             continue
-        seen.append((backend, resolved))
+        tried.append((backend, resolved))
         row |= {n: resolved.get(n) for n in ("device", "precision", "tile", "scale")}
         yield row | {"outcome": "ok"}
         if backend == PYTORCH and len(sources) > 1:
-            other = {"source": sources[1], "reference": sources[1]}
-            other["border_px"] = BORDER_PX
-            yield row | other | {"outcome": "ok", "differs": list(row["differs"])}
+            bordered = {"source": sources[1], "reference": sources[1]}
+            bordered["border_px"] = BORDER_PX
+            yield row | bordered | {"outcome": "ok", "differs": list(row["differs"])}
 
 
 def _resolved(name: str, **settings: Any) -> Settings:
@@ -230,7 +232,7 @@ def _recorded(records: pd.DataFrame) -> Row:
 
 
 def _compare(run: Run, rows: list[Row]) -> None:
-    """Compare each output with PyTorch's in fp32; let go those of random weights."""
+    """Compare each output with PyTorch's in fp32; remove those of random weights."""
     peers, paths = _peers(rows), []
     for row in rows:
         peer = peers[row["reference"], "fp32"]
@@ -253,8 +255,11 @@ def _compare(run: Run, rows: list[Row]) -> None:
 
 def _peers(rows: list[Row]) -> dict[tuple[str, str], Row]:
     """PyTorch's rows, by source and precision."""
-    of = [row for row in rows if row["backend"] == PYTORCH]
-    return {(row["source"], row["precision"]): row for row in of}
+    return {
+        (row["source"], row["precision"]): row
+        for row in rows
+        if row["backend"] == PYTORCH
+    }
 
 
 def _timed(records: pd.DataFrame, row: Row) -> Row:
@@ -277,9 +282,9 @@ def _set_against(rows: list[Row]) -> None:
     timed = [row for row in rows if row.get("wall_time_s")]
     peers = _peers(timed)
     for row in timed:
-        # ncnn's precision is told in several words, that of the storage first
-        own = peers.get((row["reference"], row["precision"].split()[0]))
-        if peer := own or peers.get((row["reference"], "fp32")):
+        # ncnn's precision is several words, that of the storage first
+        equal_peer = peers.get((row["reference"], row["precision"].split()[0]))
+        if peer := equal_peer or peers.get((row["reference"], "fp32")):
             row["against"] = f"{peer['condition']} of {peer['source']}"
             row["speed_up"] = peer["wall_time_s"] / row["wall_time_s"]
             saved = 1 - row["memory_mib"] / peer["memory_mib"]

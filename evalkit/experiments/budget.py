@@ -1,4 +1,4 @@
-"""The memory budget: the least that each condition works in, and who fails first."""
+"""The least memory in which each condition works, and which condition fails first."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -36,7 +36,7 @@ SAVERS_PX = (128, 256)
 """Tiles that a study tries, since they may save a condition."""
 
 MOST = 0.9
-"""Of a device's memory: the balloon's own context needs some."""
+"""The share of a device's memory to give: the balloon's own context needs some."""
 
 PATIENCE, LEAST_PATIENCE_S = 10.0, 60.0
 """A trial may take so many times what it takes with room, and this at least."""
@@ -71,7 +71,7 @@ def measure_budget(
     highest_mib
         The largest budget; 0 for nine tenths of the device's memory, or the machine's.
     resolution
-        By what share each budget is larger than the one before.
+        The share by which each budget is larger than the one before.
 
     Returns
     -------
@@ -80,25 +80,26 @@ def measure_budget(
 
     """
     first = images.head(1)
-    found = [RECORDS.frame([])]
+    trials = [RECORDS.frame([])]
     for name in _variants(condition, savers, say):
         what = Measurement(run, name, "budget", function=LIMITED)
         most_mib = highest_mib or MOST * total_mib(what.device)
         tried = budgets(most_mib, ASKED_MIB, resolution)
         for image in [resized(run, first, px) for px in sizes_px] or [first]:
-            found += _search(what, image, tried, say)
-    return pd.concat(found, ignore_index=True)
+            trials += _search(what, image, tried, say)
+    return pd.concat(trials, ignore_index=True)
 
 
 def _variants(
     condition: str, savers: Sequence[str], say: Callable[[str], None]
 ) -> list[str]:
     """The condition, and what each saver makes of it."""
-    given = parse_condition(condition)
+    settings = parse_condition(condition)
     names = [condition]
     for saver in savers:
         try:
-            name = condition_name(**given | parse_condition(f"{given['name']}@{saver}"))
+            saving = parse_condition(f"{settings['name']}@{saver}")
+            name = condition_name(**settings | saving)
             plan_restorer(**parse_condition(name))
         except (SettingError, UnknownNameError, WeightsError) as error:
             say(f"{saver}: not for {condition} here: {error}")
@@ -122,13 +123,13 @@ def _search(
 
     def works(budget_mib: int) -> bool:
         limits = {"budget_mib": budget_mib, "timeout_s": _patience_s(trials)}
-        one = replace(
+        limited = replace(
             what, value=str(budget_mib), arguments={**limits, "device": what.device}
         )
-        trials.append(compute(one, image, lambda _: None, _attempt))
+        trials.append(compute(limited, image, lambda _: None, _attempt))
         trial = trials[-1].iloc[-1]
-        told = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
-        say(f"{what.condition}: {told}")
+        outcome = f"{trial['source']} in {budget_mib:,} MiB: {trial['outcome']}"
+        say(f"{what.condition}: {outcome}")
         if trial["outcome"] == INTERRUPTED:
             raise _InterruptedError
         return bool(trial["outcome"] == "ok")
@@ -147,9 +148,9 @@ def _patience_s(trials: Sequence[pd.DataFrame]) -> float:
 
 
 def _attempt(
-    what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
+    what: Measurement, row: Mapping[str, Any], key: str, cell: pd.DataFrame
 ) -> str:
-    """Run one cell beside a balloon; what names memory as its reason is ``oom``."""
+    """Run one cell beside a balloon; an error that names memory is ``oom``."""
 
     def keep(run: Run, record: dict[str, Any]) -> None:
         if record["outcome"] in ("error", "crash") and is_starved(record["error"]):
@@ -157,7 +158,7 @@ def _attempt(
         keep_new(run, record)
 
     with balloon(what.arguments["budget_mib"], what.device):
-        return attempt(what, row, key, there, keep=keep)
+        return attempt(what, row, key, cell, keep=keep)
 
 
 def summarise_budget(run: Run) -> pd.DataFrame:
@@ -175,17 +176,17 @@ def summarise_budget(run: Run) -> pd.DataFrame:
     pictures = pd.concat([run.read(IMAGES), run.read(SOURCES)]).set_index("source")
     longest_px = pictures[["width_px", "height_px"]].max(axis=1)
     rows = []
-    for names, mine in trials.groupby(CELL, sort=False):
-        row = dict(zip(CELL, names, strict=True)) | _least(mine)
+    for names, cell in trials.groupby(CELL, sort=False):
+        row = dict(zip(CELL, names, strict=True)) | _least(cell)
         rows.append(row | {"longest_px": longest_px[row["source"]]})
     return run.keep(BUDGET, rows)
 
 
 def _least(trials: pd.DataFrame) -> dict[str, Any]:
-    """What trials of one cell say, sorted by their budgets."""
+    """What the trials of one cell say; they are sorted by their budgets."""
     roomy, facts = trials.iloc[-1], condition_facts(trials)
     is_on_cpu = device_index(facts["setting"].get("device", "cpu")) is None
-    found = {
+    columns = {
         **facts,
         "limit": "data" if is_on_cpu else "cuda",
         "largest_mib": roomy["budget_mib"],
@@ -195,14 +196,14 @@ def _least(trials: pd.DataFrame) -> dict[str, Any]:
     is_ok = trials["outcome"] == "ok"
     if is_ok.any():
         least = trials[is_ok].iloc[0]
-        found["works_mib"] = least["budget_mib"]
-        found["wall_time_s"] = least["wall_time_s"]
-        found["same_output"] = least["output_sha256"] == roomy["output_sha256"]
+        columns["works_mib"] = least["budget_mib"]
+        columns["wall_time_s"] = least["wall_time_s"]
+        columns["same_output"] = least["output_sha256"] == roomy["output_sha256"]
     if not is_ok.all():
         most = trials[~is_ok].iloc[-1]
-        found["fails_mib"] = most["budget_mib"]
-        found |= most[["outcome", "error"]]
-    return found
+        columns["fails_mib"] = most["budget_mib"]
+        columns |= most[["outcome", "error"]]
+    return columns
 
 
 def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> pd.DataFrame:
@@ -233,11 +234,11 @@ def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> pd.Da
         below_mib = asked_mib + 1 if first["fails"] else first["need_mib"]
         saves = rows["need_mib"] < below_mib
         saves &= rows["restorer"] == first["restorer"]
-        theirs = set(parse_condition(first["condition"]).items())
+        first_settings = set(parse_condition(first["condition"]).items())
         rows.loc[saves, "saved_by"] = [
             ", ".join(
                 f"{name}={value}"
-                for name, value in sorted(set(parse_condition(c).items()) - theirs)
+                for name, value in sorted(parse_condition(c).items() - first_settings)
             )
             for c in rows.loc[saves, "condition"]
         ]

@@ -1,4 +1,4 @@
-"""Several instances on one device: what they make together, and how many fit."""
+"""Several instances on one device: their throughput together, and how many fit."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -56,13 +56,13 @@ def measure_concurrency(
     condition, images, say
         As in `evalkit.study.restore`.
     instances
-        How many at once, each number in turn.
+        How many run at once, each number in turn.
     repeats
         Warm runs of each instance.
     n_sources
         The first sources of the table; 0 for all.
     seed
-        Of the order of these numbers and of the sources, which are shuffled.
+        The seed of the order of these numbers and of the sources.
 
     Returns
     -------
@@ -71,7 +71,7 @@ def measure_concurrency(
 
     """
     chosen = choose(images, n_sources, seed)
-    found = [RECORDS.frame([])]
+    parts = [RECORDS.frame([])]
     for n in np.random.default_rng(seed).permutation(instances):
         what = Measurement(
             run,
@@ -81,37 +81,37 @@ def measure_concurrency(
             n_warm=repeats,
             function=GATED,
         )
-        found.append(compute(what, chosen, say, _run_group))
-    return pd.concat(found, ignore_index=True)
+        parts.append(compute(what, chosen, say, _run_group))
+    return pd.concat(parts, ignore_index=True)
 
 
 def _run_group(
-    what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
+    what: Measurement, row: Mapping[str, Any], key: str, cell: pd.DataFrame
 ) -> str:
     """Run the instances of one cell, and keep the records of all of them at once."""
 
     def instance(
         number: int, barrier: str, is_ready: Callable[[], None]
     ) -> list[dict[str, Any]]:
-        kept = list[dict[str, Any]]()
+        series = list[dict[str, Any]]()
 
         def keep(_: Run, record: dict[str, Any]) -> None:
             if record["outcome"] == INTERRUPTED:  # whatever comes takes its place
                 record |= {"run": 1, "phase": "cold"}
-            kept.append(record | {"instance": number + 1})
+            series.append(record | {"instance": number + 1})
             is_ready()
 
-        attempt(what, row, key, there, keep=keep, barrier=barrier)
-        return kept
+        attempt(what, row, key, cell, keep=keep, barrier=barrier)
+        return series
 
     instances = run_together(int(str(what.value)), instance)
-    records = [record for kept in instances for record in kept]
+    records = [record for series in instances for record in series]
     for record in records:
         if record["outcome"] == INTERRUPTED:  # of a group, all or nothing is known
             what.run.records.append([record])
             return in_short(record)
     what.run.records.append(records)
-    n_ok = sum(kept[-1]["outcome"] == "ok" for kept in instances)
+    n_ok = sum(series[-1]["outcome"] == "ok" for series in instances)
     return f"{n_ok} of {len(instances)} instances ok"
 
 
@@ -119,8 +119,8 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
     """Throughput, latency and memory of each number of instances.
 
     Throughput counts the warm pictures of all instances from the start of the first to
-    the end of the last. Memory is what the device had more of than before, by NVML;
-    where there is none, the peak resident sets added up.
+    the end of the last. Memory is what NVML saw the device lose; without a GPU it is
+    the sum of the peak resident sets.
 
     Returns
     -------
@@ -129,18 +129,18 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
 
     """
     records = newest(run, "concurrency")
-    here = machine()["machine"]
+    machine_name = machine()["machine"]
     rows = []
     for names, cell in records.groupby([*CELL, "value"], sort=False):
         n = int(str(names[-1]))
         row = dict(zip(CELL, names[:-1], strict=True)) | {"n_instances": n}
-        if row["machine"] == here:
+        if row["machine"] == machine_name:
             setting = json.loads(cell["setting"].iloc[-1])
             row["memory_total_mib"] = total_mib(setting.get("device", "cpu"))
         rows.append(row | _together(cell, n))
     frame = CONCURRENCY.frame(rows).sort_values([*CELL, "n_instances"])
-    one = frame[frame["n_instances"] == 1].set_index(CELL)["throughput_per_s"]
-    alone = one.reindex(pd.MultiIndex.from_frame(frame[CELL])).to_numpy()
+    single = frame[frame["n_instances"] == 1].set_index(CELL)["throughput_per_s"]
+    alone = single.reindex(pd.MultiIndex.from_frame(frame[CELL])).to_numpy()
     frame["speedup"] = frame["throughput_per_s"] / alone
     run.write(CONCURRENCY, frame)
     return frame.reset_index(drop=True)
@@ -155,7 +155,7 @@ def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
     by_nvml = cell["nvml_device_delta_mib"].max()
     rss_mib = cell["peak_rss_mib"].groupby(instance).max().sum(min_count=n)
     on_gpu = pd.notna(by_nvml)
-    found = {
+    columns = {
         **condition_facts(cell),
         "n_ok": n - instance[failed.index].nunique(),
         "n_runs": len(warm),
@@ -169,13 +169,13 @@ def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
         "gpu_busy_percent": warm.groupby("instance")["gpu_busy_percent"].last().mean(),
     }
     if len(failed):
-        found |= failed.iloc[0][["outcome", "error"]]
+        columns |= failed.iloc[0][["outcome", "error"]]
     if len(warm):
         starts = warm["started_at"].map(datetime.fromisoformat)
         ends = starts + pd.to_timedelta(latencies, unit="s")
         passed_s = (ends.max() - starts.min()).total_seconds()
-        found["throughput_per_s"] = len(warm) / passed_s
-    return found
+        columns["throughput_per_s"] = len(warm) / passed_s
+    return columns
 
 
 def advise_concurrency(
@@ -198,7 +198,7 @@ def advise_concurrency(
         instance with one picture; null where an instance failed), ``outcome,
         memory_mib, memory_total_mib, memory_kind, gpu_busy_percent`` of instances, and
         ``is_best`` of the first row within a factor of `GAIN` of the largest gain.
-        None is the best where one instance alone did not work.
+        No row is the best where one instance alone did not work.
 
     """
     cell = concurrency[CELL].tail(1)

@@ -31,8 +31,8 @@ def measure_cost(
 ) -> pd.DataFrame:
     """Time one condition: cold runs and warm runs of each source, in one process.
 
-    Then the device's rates, if they are not known, for `summarise_floors`. Runs are
-    cold until times are stable, at most a fifth of `repeats` after the first.
+    The device's rates, if they are not known, are measured then for `summarise_floors`.
+    Runs are cold until times are stable, at most a fifth of `repeats` after the first.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def measure_cost(
     repeats
         Warm runs of each source.
     seed
-        Of the order of the sources, which is shuffled and kept by ``started_at``.
+        The seed of the order of the sources, which ``started_at`` keeps.
 
     Returns
     -------
@@ -125,7 +125,7 @@ def meters_of(ok: pd.DataFrame) -> dict[str, Any]:
 
 
 def times_of(ok: pd.DataFrame) -> dict[str, float | None]:
-    """The times among them, of runs that ended ok; ``backends`` has them too."""
+    """The times of runs that ended ok, by columns of ``cost`` and ``backends``."""
     cold, warm = ok[ok["phase"] == "cold"], ok[ok["phase"] == "warm"]
     times = warm["wall_time_s"].to_numpy(float)
     low, high = median_interval(times)

@@ -1,4 +1,4 @@
-"""What the cost does with more pictures in a call, and with larger ones."""
+"""How the cost grows with more pictures in a call, and with larger ones."""
 
 from evalkit.experiments._sources import resized
 from evalkit.experiments._sweep import Sweep

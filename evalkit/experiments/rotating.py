@@ -1,4 +1,4 @@
-"""Another picture each time, in turn with the same one: what remembers any."""
+"""A new picture each time, in turn with the same one: does a cache remember any."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +10,7 @@ from evalkit.study.groups import newest
 from evalkit.study.run_folder import CELL, Run
 
 CACHED_FROM = 1.1
-"""A ratio of rotating over same pictures that tells of a cache: MLPerf's limit."""
+"""A ratio of rotating over same pictures that shows a cache: MLPerf's limit."""
 
 
 def _ratio(run: Run, row: Mapping[str, Any], same: pd.DataFrame) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""What the settings of a condition change of its cost."""
+"""How the settings of a condition change its cost."""
 
 from evalkit.experiments._sweep import Sweep
 

@@ -1,4 +1,4 @@
-"""Stability: many runs of one condition, whatever becomes of each of them."""
+"""Stability: many runs of one condition, and how each of them ends."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -46,15 +46,15 @@ def measure_stability(
     condition, images, say
         As in `evalkit.study.restore`.
     n_runs
-        In a row; more later adds to those that are there.
+        Runs in a row; a larger number later adds to those that are there.
     batch
         Copies of the picture in each run.
     fresh
-        Each run in a process of its own.
+        Whether each run has a process of its own.
     seed, n_sources
         As in `evalkit.experiments.measure_cost`.
     timeout_s
-        Of one run, the first of a process with the loading.
+        The limit of one run, the first of a process with the loading.
 
     Returns
     -------
@@ -75,21 +75,21 @@ def measure_stability(
 
 
 def _go_on(
-    what: Measurement, row: Mapping[str, Any], key: str, there: pd.DataFrame
+    what: Measurement, row: Mapping[str, Any], key: str, cell: pd.DataFrame
 ) -> str:
-    """Run what is missing of one cell, after a failure on in a new process."""
+    """Run what is missing of one cell; after a failure go on in a new process."""
     facts, outcomes = what.facts(row, key), Counter[str]()
-    missing = sorted({*(what.runs or ())} - set(there["run"]))
+    missing = sorted({*(what.runs or ())} - set(cell["run"]))
     while missing:
         runs = missing[:1] if what.experiment == FRESH else missing
-        kept: list[Any] = []
+        completed: list[Any] = []
 
-        def take(columns: dict[str, Any], kept: list[Any] = kept) -> None:
-            kept.append(columns)
+        def take(columns: dict[str, Any], completed: list[Any] = completed) -> None:
+            completed.append(columns)
             keep_new(what.run, facts | columns)
 
         ended = start(what, row, take, runs=runs)
-        n_done = len(kept)
+        n_done = len(completed)
         outcomes["ok"] += n_done
         if n_done:
             count_interrupted(what.run.interrupted, "ok")
@@ -107,7 +107,7 @@ def summarise_stability(run: Run) -> pd.DataFrame:
     """One row for each series: failures, equality of outputs, leak, drift, heat.
 
     Slopes are of the warm runs, each process at a level of its own (see
-    `evalkit.profiling.experiments.slope`); a series of fresh processes has none of
+    `evalkit.profiling.experiments.slope`); a series of fresh processes has no slope of
     memory.
 
     Returns
@@ -120,9 +120,9 @@ def summarise_stability(run: Run) -> pd.DataFrame:
     quality = run.quality().set_index(["condition", "source"])["output_sha256"]
     rows = []
     for names, series in records.groupby(GROUP, sort=False, dropna=False):
-        told = dict(zip(GROUP, names, strict=True))
-        expected = quality.get((told["condition"], told["source"]))
-        rows.append(told | _summary(series.sort_values("run"), expected))
+        row = dict(zip(GROUP, names, strict=True))
+        expected = quality.get((row["condition"], row["source"]))
+        rows.append(row | _summary(series.sort_values("run"), expected))
     return run.keep(STABILITY, rows)
 
 
@@ -135,7 +135,9 @@ def _summary(series: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]
     process = starts.astype(int).cumsum()
     timed = ok if is_fresh else ok[ok["phase"] == "warm"]
     outputs, rate = ok["output_sha256"], failure_rate(len(failed), len(series))
-    known = quality_sha256 is not None and len(ok) > 0
+    is_same = None
+    if quality_sha256 is not None and len(ok):
+        is_same = bool((outputs == quality_sha256).all())
     throttled = sorted(series["throttle_reasons"].dropna().unique())
     return {
         **condition_facts(series),
@@ -148,7 +150,7 @@ def _summary(series: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]
         "failure_low": rate.low,
         "failure_high": rate.high,
         "n_outputs": outputs.nunique() if len(ok) else None,
-        "same_as_quality": bool((outputs == quality_sha256).all()) if known else None,
+        "same_as_quality": is_same,
         "temperature_low_c": series["temperature_c"].min(),
         "temperature_high_c": series["temperature_c"].max(),
         "sm_clock_low_mhz": series["sm_clock_mhz"].min(),
@@ -171,18 +173,18 @@ def _growth(
         slopes["rss_slope{}_mib"] = _slope(timed["peak_rss_mib"], process)
         on_gpu = by_nvml if by_nvml.notna().any() else reserved
         slopes["gpu_slope{}_mib"] = _slope(on_gpu, process)
-    found: dict[str, float | None] = {"wall_time_s": median}
+    columns: dict[str, float | None] = {"wall_time_s": median}
     for name, interval in slopes.items():
         if interval is not None:
             parts = zip(("", "_low", "_high"), interval, strict=True)
-            found |= {name.format(part): value for part, value in parts}
-    return found
+            columns |= {name.format(part): value for part, value in parts}
+    return columns
 
 
 def _slope(column: pd.Series, process: pd.Series | None) -> Interval | None:
-    known = column.dropna()
-    groups = None if process is None else process[known.index].to_numpy()
-    return slope(known.to_numpy(float), groups)
+    values = column.dropna()
+    groups = None if process is None else process[values.index].to_numpy()
+    return slope(values.to_numpy(float), groups)
 
 
 ENTRIES = (

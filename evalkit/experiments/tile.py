@@ -1,4 +1,4 @@
-"""What the size of tiles changes of the cost, and whether their seams show."""
+"""How the size of tiles changes the cost, and whether their seams show."""
 
 import json
 from collections.abc import Mapping
@@ -14,11 +14,11 @@ from evalkit.study.run_folder import Run
 
 def _seams(run: Run, _row: Mapping[str, Any], cell: pd.DataFrame) -> Mapping[str, Any]:
     """The score of the tiles' borders in the output, where there are any."""
-    settings, kept = json.loads(cell["setting"].iloc[0]), cell["output"].dropna()
+    settings, outputs = json.loads(cell["setting"].iloc[0]), cell["output"].dropna()
     period = int(settings["tile"] * (settings.get("scale") or 1))
-    if kept.empty or not period or not (run.path / kept.iloc[-1]).is_file():
+    if outputs.empty or not period or not (run.path / outputs.iloc[-1]).is_file():
         return {}
-    output = read_image(run.path / kept.iloc[-1])
+    output = read_image(run.path / outputs.iloc[-1])
     borders = TileBorders.every(period, *output.shape[:2])
     if not any(borders):
         return {}

@@ -9,9 +9,9 @@ from markupsafe import Markup, escape
 
 from evalkit.errors import StudyError
 from evalkit.paths import atomic_path
-from evalkit.report._facts import conclusions, headline, machine_line, weights_lines
 from evalkit.report._pictures import Section, sections
-from evalkit.report._run import RunFolder
+from evalkit.report._run_folder import RunFolder
+from evalkit.report._summary import conclusions, headline, machine_line, weights_lines
 from evalkit.report._tables import (
     article_note,
     cost_table,
@@ -26,13 +26,13 @@ from evalkit.report._views import show
 __all__ = ["MAX_BYTES", "write_report"]
 
 MAX_BYTES = 15_000_000
-"""Of ``report.html``; pictures are made smaller until it holds."""
+"""The limit of ``report.html``; pictures are made smaller until it holds."""
 
 TAG_BYTES = 600
-"""Kept free for the tags around one view, which are longer once it is there."""
+"""Room for the tags around one view, which are longer when it is filled."""
 
 MAX_SHOWN, MAX_NAMED = 200, 300
-"""Pictures with views at most, and names of those without that are listed."""
+"""The most pictures with views, and the most names of pictures without."""
 
 _FOLDER = Path(__file__).parent
 
@@ -42,7 +42,7 @@ def write_report(run: Path) -> Path:
 
     Reads ``study.yaml``, ``environment.json``, ``timing.json``, ``crops.json``,
     ``records.jsonl``, ``ratings.sqlite`` and the tables ``images``, ``cost``,
-    ``metrics`` and ``verdicts``, as far as they are there, and the pictures they name.
+    ``metrics`` and ``verdicts``, where they exist, and the pictures that they name.
 
     Parameters
     ----------
@@ -66,15 +66,15 @@ def write_report(run: Path) -> Path:
         raise StudyError(f"expected a run folder, found none at {run}")
     folder = RunFolder(run)
     every = sections(folder)
-    shown, rest = every[:MAX_SHOWN], every[MAX_SHOWN:]
+    visible, hidden = every[:MAX_SHOWN], every[MAX_SHOWN:]
     page = _Page(folder)
-    n_views = sum(len(section.views) for section in shown)
-    room = MAX_BYTES - len(page.render(shown, rest)) - n_views * TAG_BYTES
-    shown, dropped = show(shown, room)
-    html = page.render(shown, [*dropped, *rest])
-    while len(html) > MAX_BYTES and shown:
-        dropped = [shown.pop(), *dropped]
-        html = page.render(shown, [*dropped, *rest])
+    n_views = sum(len(section.views) for section in visible)
+    room = MAX_BYTES - len(page.render(visible, hidden)) - n_views * TAG_BYTES
+    visible, dropped = show(visible, room)
+    html = page.render(visible, [*dropped, *hidden])
+    while len(html) > MAX_BYTES and visible:
+        dropped = [visible.pop(), *dropped]
+        html = page.render(visible, [*dropped, *hidden])
     with atomic_path(run / "report.html") as temporary:
         temporary.write_bytes(html)
     return run / "report.html"
@@ -117,11 +117,11 @@ class _Page:
             "max_named": MAX_NAMED,
         }
 
-    def render(self, shown: list[Section], unshown: list[Section]) -> bytes:
-        """The page in UTF-8; without views as long as `shown` has none."""
-        steps = sorted({section.step for section in shown if section.step})
+    def render(self, visible: list[Section], hidden: list[Section]) -> bytes:
+        """The page in UTF-8; without views as long as `visible` has none."""
+        steps = sorted({section.step for section in visible if section.step})
         text = self._template.render(
-            **self._content, shown=shown, unshown=unshown, steps=steps
+            **self._content, shown=visible, unshown=hidden, steps=steps
         )
         return text.encode()
 

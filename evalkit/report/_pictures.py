@@ -1,4 +1,4 @@
-"""What is shown of each picture: which files, which part of them, what is said."""
+"""What the report shows of each picture: its files, a crop, its lines of text."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from evalkit.figures import Crop
-from evalkit.report._run import Cell, RunFolder, by_cell
+from evalkit.report._run_folder import Pair, RunFolder, by_pair
 from evalkit.report._text import number, plain_rows
 
 RANDOM = "since its weights are random and its output is noise"
@@ -83,7 +83,7 @@ class Section:
     without_pictures
         The conditions with random weights.
     crop
-        What is shown enlarged; None before it is known.
+        The part that is shown enlarged; None before it is known.
     step
         How far its views were reduced; None without views.
 
@@ -103,19 +103,19 @@ class Section:
 
 def sections(folder: RunFolder) -> list[Section]:
     """One section for each picture that can be used, without views."""
-    cost = by_cell(folder.costs)
+    cost = by_pair(folder.costs)
     crops: dict[str, list[int]] = folder.read_json("crops.json")
-    values: dict[Cell, dict[str, str]] = {}
+    values: dict[Pair, dict[str, str]] = {}
     for row in plain_rows(folder.metrics):
-        mine = values.setdefault((row["condition"], row["source"]), {})
-        mine[row["metric"]] = number(row["value"], row["unit"])
-    found = []
+        cell_values = values.setdefault((row["condition"], row["source"]), {})
+        cell_values[row["metric"]] = number(row["value"], row["unit"])
+    built = []
     for facts in plain_rows(folder.usable):
         name = facts["source"]
-        views = [_given("source", facts["path"])]
+        views = [_input("source", facts["path"])]
         hidden: list[View] = []
         if facts["reference"]:
-            views.append(_given("reference", facts["reference"]))
+            views.append(_input("reference", facts["reference"]))
         for condition in folder.conditions:
             cell = (condition, name)
             view = _output(folder, cell)
@@ -123,7 +123,7 @@ def sections(folder: RunFolder) -> list[Section]:
             view.values = values.get(cell, {})
             (hidden if view.reason == RANDOM else views).append(view)
         crop = crops.get(name)
-        found.append(
+        built.append(
             Section(
                 facts=facts,
                 views=views,
@@ -131,17 +131,17 @@ def sections(folder: RunFolder) -> list[Section]:
                 crop=Crop(*crop) if crop else None,
             )
         )
-    return found
+    return built
 
 
-def _given(name: str, path: str) -> View:
+def _input(name: str, path: str) -> View:
     file = Path(path)
     if not file.is_file():
         return View(name=name, file=None, reason="the file is no longer there")
     return View(name=name, file=file)
 
 
-def _output(folder: RunFolder, cell: Cell) -> View:
+def _output(folder: RunFolder, cell: Pair) -> View:
     condition, record = cell[0], folder.outputs.get(cell)
     kind = record["weights_kind"] if record else None
     if kind == "random" or (not record and condition in folder.random_conditions):
@@ -159,9 +159,11 @@ def _output(folder: RunFolder, cell: Cell) -> View:
     return View(name=condition, file=file, notes=notes, link=quote(record["output"]))
 
 
-def _cost_lines(timed: dict[str, Any] | None, made: dict[str, Any] | None) -> list[str]:
+def _cost_lines(
+    timed: dict[str, Any] | None, record: dict[str, Any] | None
+) -> list[str]:
     """The median of the timed runs, else the one run that made the picture."""
-    for row, runs in ((timed, "median of {n_runs} runs"), (made, "one run")):
+    for row, runs in ((timed, "median of {n_runs} runs"), (record, "one run")):
         if row and row["wall_time_s"] is not None:
             time = f"{number(row['wall_time_s'], 's')} ({runs.format(**row)})"
             if row.get("restore_time_s") is not None:

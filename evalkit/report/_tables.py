@@ -8,7 +8,7 @@ import pandas as pd
 
 from evalkit.article import article_values
 from evalkit.records import in_words
-from evalkit.report._run import RunFolder
+from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import number, plain_rows
 from evalkit.tables import IMAGES, VERDICTS
 
@@ -24,7 +24,7 @@ WEIGHTS_WORD = {"random": "random: cost only", "none": "none"}
 
 
 def cost_table(folder: RunFolder) -> dict[str, Any]:
-    """``rows``, ``columns`` (of meters that said anything) and ``n_more``."""
+    """``rows``, ``columns`` (of meters with a value), ``n_more``, ``machines``."""
     meters = {
         "peak_rss_mib": "peak RAM, MiB",
         "cuda_reserved_peak_mib": "GPU memory reserved by torch, MiB",
@@ -88,12 +88,12 @@ def _article(restorer: str | None, values: pd.DataFrame) -> list[str]:
     family = "gpen" if str(restorer).startswith("gpen-") else str(restorer)
     lines = []
     for claims in ARTICLE.get(family, ()):
-        found = values.loc[list(claims)]
+        figures = values.loc[list(claims)]
         parts = [
             number(value, unit, 6)
-            for value, unit in zip(found["claimed"], found["unit"], strict=True)
+            for value, unit in zip(figures["claimed"], figures["unit"], strict=True)
         ]
-        lines.append(f"{', '.join(parts)} ({found['setting'].iloc[0]})")
+        lines.append(f"{', '.join(parts)} ({figures['setting'].iloc[0]})")
     return lines
 
 
@@ -122,8 +122,8 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
             }
         )
     resampling = metrics["resampling"].dropna().value_counts()
-    said = [f"{n} by {how}" for how, n in resampling.items() if how != "none"]
-    return {"rows": rows, "resampled": ", ".join(said), "n_values": len(metrics)}
+    texts = [f"{n} by {how}" for how, n in resampling.items() if how != "none"]
+    return {"rows": rows, "resampled": ", ".join(texts), "n_values": len(metrics)}
 
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
@@ -158,10 +158,10 @@ def time_split(folder: RunFolder) -> dict[str, str]:
     total, model = timing.get("total_s"), timing.get("model_s")
     if total is None or model is None or total <= 0:
         return {}
-    rest = total - model
+    remaining = total - model
     return {
         "total": number(total, "s"),
         "model": number(model, "s"),
-        "rest": number(rest, "s"),
-        "share": f"{100 * rest / total:.0f} %",
+        "rest": number(remaining, "s"),
+        "share": f"{100 * remaining / total:.0f} %",
     }

@@ -28,7 +28,7 @@ STEPS = tuple(
 )
 
 STRIP = 48
-"""Length over thickness of the thinnest strip that is seen in a column of the page."""
+"""Length over thickness of the thinnest strip that a column of the page shows."""
 
 
 def show(
@@ -37,12 +37,12 @@ def show(
     """Fill, in place, the views of as many sections as there is room for.
 
     Every section gets an equal share of the room that is left for all data URIs, and
-    what it does not use is for the next ones. All views of one source are reduced by
+    the next ones get what it does not use. All views of one source are reduced by
     the same step, so that no condition looks worse for being harder to encode.
 
     Returns the sections with views, and those that found no room even at the last step.
     """
-    shown: list[Section] = []
+    visible: list[Section] = []
     dropped: list[Section] = []
     level = 0
     for index, section in enumerate(sections):
@@ -59,8 +59,8 @@ def show(
             dropped.append(section)
             continue
         room_bytes -= used
-        shown.append(section)
-    return shown, dropped
+        visible.append(section)
+    return visible, dropped
 
 
 _Pictures = list[tuple[View, NDArray[np.uint8], NDArray[np.uint8] | None]]
@@ -71,7 +71,7 @@ def _read(section: Section) -> _Pictures:
 
     Fills sizes, the reasons of files that cannot be read, and the crop.
     """
-    found: _Pictures = []
+    pictures: _Pictures = []
     source: tuple[int, ...] | None = None
     for view in section.views:
         if view.file is None:
@@ -92,8 +92,8 @@ def _read(section: Section) -> _Pictures:
             detail = _reduced(detail, STEPS[0].crop_side).copy()
         if max(view.size) >= 2 * STRIP * min(view.size):
             view.lines.append("drawn thicker")
-        found.append((view, _reduced(picture, STEPS[0].side), detail))
-    return found
+        pictures.append((view, _reduced(picture, STEPS[0].side), detail))
+    return pictures
 
 
 def _encode(section: Section, pictures: _Pictures, step: Step) -> int:
@@ -128,7 +128,7 @@ def _data_uri(picture: NDArray[np.uint8], side: int, quality: int) -> str:
     from PIL import Image
 
     buffer = io.BytesIO()
-    shown = Image.fromarray(_reduced(picture, side))
+    image = Image.fromarray(_reduced(picture, side))
     # half the time of Pillow's default, 4, for a twentieth more bytes
-    shown.save(buffer, "WEBP", quality=quality, method=2)
+    image.save(buffer, "WEBP", quality=quality, method=2)
     return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()

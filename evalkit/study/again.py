@@ -14,34 +14,36 @@ from evalkit.tables import FAILURES, IMAGES, INTERRUPTED
 
 
 def step_name(condition: str) -> str:
-    """Of a condition in the names of notebooks: Snakemake reads braces as wildcards."""
+    """A condition in the names of notebooks: Snakemake reads braces as wildcards."""
     return file_name(condition).translate(str.maketrans("{}", "()"))
 
 
 def interrupted(run: Run) -> pd.DataFrame:
-    """The records of what the machine ended, and nothing took the place of."""
-    found = _without_result(run)
-    return found[found["outcome"] == INTERRUPTED]
+    """The records of what the machine ended and no newer record replaced."""
+    records = _without_result(run)
+    return records[records["outcome"] == INTERRUPTED]
 
 
 def failed(run: Run, before: str) -> pd.DataFrame:
     """The records of what failed before that time (ISO 8601, UTC) and need not have.
 
-    Without pictures that cannot be read, and experiments whose result is a failure.
+    Pictures that cannot be read and experiments whose result is a failure are left out.
     """
-    found, images = _without_result(run), run.read(IMAGES)
-    is_failed = found["outcome"].isin(FAILURES)
-    is_failed &= found["started_at"].fillna("") < before
-    is_failed &= ~found["source"].isin(images.loc[images["error"].notna(), "source"])
-    asked = [name for name, e in of_records().items() if e.failure_is_result]
-    return found[is_failed & ~found["experiment"].isin(asked)]
+    records, images = _without_result(run), run.read(IMAGES)
+    is_failed = records["outcome"].isin(FAILURES)
+    is_failed &= records["started_at"].fillna("") < before
+    is_failed &= ~records["source"].isin(images.loc[images["error"].notna(), "source"])
+    excused = [name for name, e in of_records().items() if e.failure_is_result]
+    return records[is_failed & ~records["experiment"].isin(excused)]
 
 
 def _without_result(run: Run) -> pd.DataFrame:
-    """The newest records of this machine that are not ok; others are not its own."""
-    found = attempts(run)
-    found = found[found["outcome"] != "ok"]
-    return found[found["machine"] == machine()["machine"]] if len(found) else found
+    """The newest records of this machine that are not ok."""
+    records = attempts(run)
+    records = records[records["outcome"] != "ok"]
+    if records.empty:
+        return records
+    return records[records["machine"] == machine()["machine"]]
 
 
 def executed_notebooks(
@@ -49,7 +51,7 @@ def executed_notebooks(
 ) -> list[str]:
     """The notebooks that compute these records, below the run folder.
 
-    Of an experiment that varies a setting: those of all conditions of its restorer.
+    An experiment that varies a setting has those of all conditions of its restorer.
     """
     names = {name: parse_condition(name)["name"] for name in conditions}
     notebooks = {name: entry.notebook for name, entry in of_records().items()}
@@ -58,8 +60,8 @@ def executed_notebooks(
     for record in records.to_dict("records"):
         step = notebooks.get(record["experiment"])
         if step == "50_backends":
-            found = (run.path / "notebooks").glob(f"{step}-*.ipynb")
-            files |= {f"notebooks/{file.name}" for file in found}
+            paths = (run.path / "notebooks").glob(f"{step}-*.ipynb")
+            files |= {f"notebooks/{file.name}" for file in paths}
         files |= {
             f"notebooks/{step}-{step_name(name)}.ipynb"
             for name, restorer in names.items()
@@ -70,17 +72,17 @@ def executed_notebooks(
 
 def what_is_left(run: Run, before: str) -> list[str]:
     """What to tell whoever started the study at that time, in a line each."""
-    lost, found = interrupted(run), failed(run, before)
+    lost, failures = interrupted(run), failed(run, before)
     lines = []
     if len(lost):
         lines.append(
             f"{_cells(lost)} interrupted by the machine: {lost['error'].iloc[0]}; run "
             "it again to have them"
         )
-    if len(found):
+    if len(failures):
         lines.append(
-            f"{_cells(found)} left failed by earlier runs and not tried again; evalkit "
-            "study --retry does"
+            f"{_cells(failures)} left failed by earlier runs and not tried again; "
+            "evalkit study --retry does"
         )
     return lines
 

@@ -28,7 +28,7 @@ def attempt(
     what: Measurement,
     row: Mapping[str, Any],
     key: str,
-    there: pd.DataFrame,
+    cell: pd.DataFrame,
     *,
     keep: Callable[[Run, dict[str, Any]], None] = keep_new,
     **arguments: Any,
@@ -41,12 +41,12 @@ def attempt(
         What is measured.
     row, key
         The source, from the table `evalkit.tables.IMAGES`, and its key.
-    there
-        The records of the cell that are there.
+    cell
+        The records of the cell so far.
     keep
         Takes each record.
     **arguments
-        Of the measurement's function, more than the measurement's own.
+        More arguments of the measurement's function than its own.
 
     Returns
     -------
@@ -54,16 +54,16 @@ def attempt(
         The outcome; behind it the error, if there was one.
 
     """
-    target = what.target(row, there)
+    target = what.target(row, cell)
     facts = what.facts(row, key) | {"output": target}
-    shown = _shown(what.run, facts) if target and len(there) else None
+    latest = _latest_output(what.run, facts) if target and len(cell) else None
     runs: list[dict[str, Any]] = []
 
     def take(columns: dict[str, Any]) -> None:
         runs.append(columns)
-        if shown and shown != (key, columns["output_sha256"]):
-            # made anew, and not the picture that the records would tell of
-            columns = columns | {"run": columns["run"] + int(there["run"].max())}
+        if latest and latest != (key, columns["output_sha256"]):
+            # made anew, and not the picture of the newest record
+            columns = columns | {"run": columns["run"] + int(cell["run"].max())}
         keep(what.run, facts | columns)
 
     if target is None:
@@ -83,8 +83,8 @@ def attempt(
                 staged.replace(path)
             staged.unlink(missing_ok=True)
     if ended["outcome"] != "ok":
-        # behind what an attempt that was interrupted may have left already
-        phases = [run["phase"] for run in runs], there["phase"].tolist()
+        # after what an interrupted attempt may have left already
+        phases = [run["phase"] for run in runs], cell["phase"].tolist()
         n_warm = max(phase.count("warm") for phase in phases)
         failed = {"run": n_warm + 1, "phase": "warm" if any(phases) else "cold"}
         keep(what.run, {**facts, **ended, **failed, "output": None})
@@ -96,7 +96,7 @@ def in_short(ended: Mapping[str, Any]) -> str:
     return ": ".join(filter(None, (ended["outcome"], ended["error"])))
 
 
-def _shown(run: Run, facts: Mapping[str, Any]) -> tuple[str, str] | None:
+def _latest_output(run: Run, facts: Mapping[str, Any]) -> tuple[str, str] | None:
     """Key and output of the newest record like these facts, whatever the code."""
     records = run.records.read()
     names = ("condition", "source", "source_sha256", "experiment")

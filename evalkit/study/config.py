@@ -35,8 +35,8 @@ MAX_NAME = 100
 """Letters of a study's name: a folder's, and in the names of others' files."""
 
 _FOLDERS: dict[tuple[Path, str], str] = {}
-"""The folder of pictures that has a name in a folder of runs, for this process: of the
-runs to come, as ``study.yaml`` says it of those that are there."""
+"""The folder of pictures by folder of runs and name of the run, for the runs that this
+process has yet to begin; ``study.yaml`` has it for those that are there."""
 
 
 class Rating(BaseModel):
@@ -45,13 +45,13 @@ class Rating(BaseModel):
     Attributes
     ----------
     conditions
-        Of the study's, those that people rate; all of them when empty.
+        The study's conditions that people rate; all of them when empty.
     mode
         ``acr`` (1 to 5), ``ab`` (which of two) or ``both``.
     subjects
         Sessions planned from the start; more can be added.
     minutes
-        That a session may take.
+        How long a session may take.
 
     """
 
@@ -100,7 +100,7 @@ class Study(BaseModel):
     Attributes
     ----------
     name
-        Of the run folder: at most 100 lower case letters, digits, hyphens; not
+        The run folder's: at most 100 lower case letters, digits, hyphens; not
         ``latest``, ``adhoc`` or a device of Windows.
     images
         ``auto``, the name of an image set, or a folder.
@@ -111,10 +111,10 @@ class Study(BaseModel):
     repeats
         Timed runs of each cell; ``auto`` is 50 where there is CUDA, 3 elsewhere.
     experiments
-        Beyond the cost of one picture: names of experiments; ``auto`` is
+        Names of experiments beyond the cost of one picture; ``auto`` is
         ``stability`` where there is CUDA, none elsewhere.
     seed
-        Of every order that is shuffled.
+        The seed of every order that is shuffled.
     rating
         See `Rating`.
     accept
@@ -160,8 +160,8 @@ class Study(BaseModel):
     @field_validator("rating")
     @classmethod
     def _check_rated(cls, rating: Rating, info: ValidationInfo) -> Rating:
-        known = info.data.get("conditions", rating.conditions)
-        unknown = sorted(set(rating.conditions) - set(known))
+        conditions = info.data.get("conditions", rating.conditions)
+        unknown = sorted(set(rating.conditions) - set(conditions))
         if unknown:
             raise ValueError(f"conditions that are not the study's: {unknown}")
         return rating
@@ -181,8 +181,8 @@ def read_study(path: Path) -> Study:
     try:
         return Study.model_validate(content)
     except ValidationError as error:
-        told = "; ".join(problems(error, content, Study))
-        raise StudyError(f"{path}: {told}") from error
+        message = "; ".join(problems(error, content, Study))
+        raise StudyError(f"{path}: {message}") from error
 
 
 def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
@@ -191,7 +191,7 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     Parameters
     ----------
     study
-        As read.
+        The study as read.
     images
         A folder or a set that takes the place of the study's; a folder's name is
         added to the study's, and a digest of its path where letters of that name are
@@ -225,21 +225,23 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     experiments = study.experiments
     if experiments == "auto":
         experiments = ["stability"] if has_cuda else []
-    found = {"name": name, "images": chosen, "repeats": repeats}
-    return study.model_copy(update={**found, "experiments": experiments})
+    resolved = {"name": name, "images": chosen, "repeats": repeats}
+    return study.model_copy(update={**resolved, "experiments": experiments})
 
 
 def _name_for(name: str, folder: Path) -> str:
     """The name of a study of a folder: ``<name>-<folder>``, with a digest if needed."""
     letters = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
-    told, key = f"{name}-{letters}", (runs_dir(), f"{name}-{letters}")
-    is_whole = letters and folder.name.isascii() and len(told) <= MAX_NAME
-    if is_whole and (_owner(told) or _FOLDERS.get(key, str(folder))) == str(folder):
+    full_name = f"{name}-{letters}"
+    key = (runs_dir(), full_name)
+    is_whole = letters and folder.name.isascii() and len(full_name) <= MAX_NAME
+    owner = _owner(full_name) or _FOLDERS.get(key, str(folder))
+    if is_whole and owner == str(folder):
         _FOLDERS[key] = str(folder)
-        return told
+        return full_name
     room = MAX_NAME - len(digest) - 1
-    return f"{told[:room].strip('-')}-{digest}"
+    return f"{full_name[:room].strip('-')}-{digest}"
 
 
 def check_owner(study: Study) -> None:
@@ -248,7 +250,7 @@ def check_owner(study: Study) -> None:
     Raises
     ------
     StudyError
-        The run of that name holds those of another folder, which is still there.
+        The run of that name holds pictures of another folder, which is still there.
 
     """
     owner = Path(_owner(study.name) or study.images)

@@ -72,48 +72,48 @@ def diagnose() -> list[Finding]:
 
 def summarise(findings: Iterable[Finding]) -> tuple[str, str]:
     """What this machine can do, and what it cannot, in a line each."""
-    there = {finding.subject: finding.is_there for finding in findings}
-    mine = [name for name in there if name in restorers()]
-    can = [name for name in mine if there[name]]
-    lacking = [name for name in mine if not there[name]]
-    where = "on its GPU" if there["GPU"] else "on its CPU"
+    is_usable = {finding.subject: finding.is_there for finding in findings}
+    names = [name for name in is_usable if name in restorers()]
+    can = [name for name in names if is_usable[name]]
+    lacking = [name for name in names if not is_usable[name]]
+    where = "on its GPU" if is_usable["GPU"] else "on its CPU"
     first = (
-        f"This machine can make pictures with {len(can)} of {len(mine)} restorers "
+        f"This machine can make pictures with {len(can)} of {len(names)} restorers "
         f"{where}, compare them, and serve rating sessions."
     )
     cannot = [f"make pictures with {', '.join(lacking)}"] if lacking else []
-    cannot += [] if there["GPU"] else ["measure time and memory on a GPU"]
-    cannot += [f"keep a study in {n}" for n in ("cache", "runs") if not there[n]]
-    told = f"It cannot {'; '.join(cannot)}." if cannot else "It lacks nothing."
-    return first, f"{told} What is missing, and how to get it, is below."
+    cannot += [] if is_usable["GPU"] else ["measure time and memory on a GPU"]
+    cannot += [f"keep a study in {n}" for n in ("cache", "runs") if not is_usable[n]]
+    limits = f"It cannot {'; '.join(cannot)}." if cannot else "It lacks nothing."
+    return first, f"{limits} What is missing, and how to get it, is below."
 
 
 def weights_named(names: Iterable[str]) -> list[str]:
-    """Names in the weights registry, of restorers or of families of restorers (gpen).
+    """The names in the weights registry that names of restorers or families stand for.
 
-    A restorer stands for all that it may load and that can be had; of a family, for
-    those of every member.
+    A restorer stands for all weights that it may load and that can be had, a family
+    for those of every member.
 
     Raises
     ------
     UnknownNameError
-        None of these.
+        A name is none of these.
     WeightsError
-        A restorer without weights.
+        A restorer loads no weights.
 
     """
-    found: dict[str, None] = {}
+    weights_names: dict[str, None] = {}
     for name in names:
         family = [s for n, s in restorers().items() if f"{n}-".startswith(f"{name}-")]
         wanted = [weights for spec in family for weights in spec.weights]
         if name in registry() or not family:
-            found[registered(name).name] = None
+            weights_names[registered(name).name] = None
             continue
         if not wanted:
             raise WeightsError(f"{name} loads no weights: there is nothing to fetch")
-        had = [w for w in wanted if any(f.sha256 for f in registry()[w].files)]
-        found |= dict.fromkeys(had or wanted)
-    return list(found)
+        available = [w for w in wanted if any(f.sha256 for f in registry()[w].files)]
+        weights_names |= dict.fromkeys(available or wanted)
+    return list(weights_names)
 
 
 def _machine() -> Iterator[Finding]:
@@ -126,15 +126,15 @@ def _machine() -> Iterator[Finding]:
     )
     if CLONE:
         text = (CLONE / "requirements.lock").read_text(encoding="utf-8")
-        told = re.findall(r"^# ((?:Download|Disk): .*)$", text, re.MULTILINE)
-        yield Finding(subject="set-up", is_there=True, state=" ".join(told))
-    found = machine()
+        notes = re.findall(r"^# ((?:Download|Disk): .*)$", text, re.MULTILINE)
+        yield Finding(subject="set-up", is_there=True, state=" ".join(notes))
+    facts = machine()
     yield Finding(
         subject="processor",
         is_there=True,
-        state=f"{found['cpu']}, {found['cores']} cores, {found['memory_gib']:.0f} GiB",
+        state=f"{facts['cpu']}, {facts['cores']} cores, {facts['memory_gib']:.0f} GiB",
     )
-    names = ", ".join(gpu["name"] for gpu in found["gpus"])
+    names = ", ".join(gpu["name"] for gpu in facts["gpus"])
     yield Finding(
         subject="GPU",
         is_there=bool(names),
@@ -145,9 +145,9 @@ def _machine() -> Iterator[Finding]:
 
 def _folders() -> Iterator[Finding]:
     for subject, folder in (("cache", cache_dir()), ("runs", runs_dir())):
-        there = next(p for p in (folder, *folder.parents) if p.exists())
-        free = shutil.disk_usage(there).free
-        is_there = free >= NEEDED_FREE_BYTES and os.access(there, os.W_OK)
+        existing = next(p for p in (folder, *folder.parents) if p.exists())
+        free = shutil.disk_usage(existing).free
+        is_there = free >= NEEDED_FREE_BYTES and os.access(existing, os.W_OK)
         variable = f"EVALKIT_{subject.upper()}"
         yield Finding(
             subject=subject,
@@ -157,12 +157,12 @@ def _folders() -> Iterator[Finding]:
             what_to_do="" if is_there else f"make room, or set {variable}",
         )
     mirrors = [str(folder) for folder in mirror_dirs()]
-    gone = [str(folder) for folder in mirror_dirs() if not folder.is_dir()]
+    missing = [str(folder) for folder in mirror_dirs() if not folder.is_dir()]
     yield Finding(
         subject="mirrors",
-        is_there=not gone,
+        is_there=not missing,
         state=", ".join(mirrors) or "EVALKIT_MIRROR is not set",
-        what_to_do=f"no such folder: {', '.join(gone)}" if gone else "",
+        what_to_do=f"no such folder: {', '.join(missing)}" if missing else "",
     )
 
 

@@ -22,7 +22,7 @@ ROOM = "evalkit.experiments"
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How often is measured, of which sources, in which order.
+    """How often is measured, on which sources, in which order.
 
     See `evalkit.experiments.measure_experiment`.
     """
@@ -50,7 +50,7 @@ class Experiment:
     Attributes
     ----------
     name
-        In study.yaml, and of its records where `records` is empty.
+        Its name in study.yaml, and in its records where `records` is empty.
     values, values_on_cpu
         What it tries where there is a GPU, and where there is none; the same if empty.
     axis
@@ -60,7 +60,7 @@ class Experiment:
     summarise
         Writes the table of all its records in the run, and returns it.
     table
-        Of `summarise`.
+        The table that `summarise` writes.
     draw
         See `Draw`.
     figure
@@ -72,9 +72,9 @@ class Experiment:
     records
         The experiments of its records, the column ``experiment``.
     notebook
-        Which measures it.
+        The notebook that measures it.
     parameters
-        What that notebook is given for so many repeats, 0 if the study leaves it out.
+        That notebook's parameters for so many repeats, 0 if the study leaves it out.
     is_asked_for
         Whether study.yaml names it. The cost of one picture is always measured.
     failure_is_result
@@ -129,12 +129,13 @@ def of_records() -> Mapping[str, Experiment]:
 def by_notebook(names: Sequence[str], repeats: int) -> dict[str, dict[str, Any]]:
     """What a study of these experiments asks of each notebook that measures some.
 
-    ``experiments`` are those it measures, in alphabetical order; ``parameters`` what
-    they make of its parameters.
+    ``experiments`` are those it measures, in alphabetical order; ``parameters`` are
+    the values that they give to its parameters.
     """
-    asked: dict[str, dict[str, Any]] = {}
+    notebooks: dict[str, dict[str, Any]] = {}
     for name, entry in sorted(experiments().items()):
-        of = asked.setdefault(entry.notebook, {"experiments": [], "parameters": {}})
-        of["experiments"] += [name] * (name in names)
-        of["parameters"] |= entry.parameters(repeats if name in names else 0)
-    return asked
+        nothing: dict[str, Any] = {"experiments": [], "parameters": {}}
+        notebook = notebooks.setdefault(entry.notebook, nothing)
+        notebook["experiments"] += [name] * (name in names)
+        notebook["parameters"] |= entry.parameters(repeats if name in names else 0)
+    return notebooks

@@ -1,4 +1,4 @@
-"""Records by what a row of a summary stands for, and which of them count."""
+"""Records grouped as the rows of a summary are, and which of them count."""
 
 import json
 from typing import Any
@@ -21,13 +21,13 @@ def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
 
 
 def newest(run: Run, *experiments: str) -> pd.DataFrame:
-    """Those of `attempts` that are results: the machine did not interrupt them."""
-    found = attempts(run, *experiments)
-    return found[found["outcome"] != INTERRUPTED]
+    """The records of `attempts` that the machine did not interrupt."""
+    records = attempts(run, *experiments)
+    return records[records["outcome"] != INTERRUPTED]
 
 
 def attempts(run: Run, *experiments: str) -> pd.DataFrame:
-    """Records of experiments, or all for none, of the pictures at hand.
+    """The records of the pictures at hand, in these experiments or else in all.
 
     Cells of code, weights or pictures that have changed since are left out.
     """

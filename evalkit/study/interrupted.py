@@ -1,4 +1,4 @@
-"""What the machine ended: how it is known, and when it ends a step."""
+"""Cells that the machine ended: how they are found, and when they end a step."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ from evalkit.errors import StudyError
 from evalkit.tables import INTERRUPTED
 
 IN_A_ROW = 3
-"""So many interrupted cells one after the other end a step: the next would be, too."""
+"""So many interrupted cells in a row end a step: the next would be, too."""
 
 FULL_BYTES = 2**20
 """A disk with less room is full: libraries do not all say why they could not write."""
@@ -37,7 +37,7 @@ def count_interrupted(in_a_row: list[str], outcome: str) -> None:
 
 
 def find_fault(run_dir: Path, picture: str) -> str | None:
-    """What is wrong here and explains any failure; None if nothing is."""
+    """The fault of this machine that explains any failure; None if there is none."""
     if not os.access(picture, os.R_OK):
         return "the picture cannot be read any more"
     folders = (run_dir, Path(tempfile.gettempdir()))

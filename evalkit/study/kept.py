@@ -1,4 +1,4 @@
-"""Files that belong to a picture: whose they are, and what leaves with it."""
+"""Files that belong to a picture: which are shared, and which leave with it."""
 
 import json
 import shutil
@@ -50,7 +50,7 @@ def take_same_bytes(
     records
         All of the run.
     say
-        Told of each source in one line.
+        Gets one line for each source.
 
     Returns
     -------
@@ -60,50 +60,50 @@ def take_same_bytes(
     """
     if not missing or what.plan.spec.takes_names:
         return False
-    run, taken = what.run, []
+    run, copies = what.run, []
     with TemporaryDirectory(dir=run.path, prefix=".taken-") as folder:
         for number, row in enumerate(missing):
             name, key = row["source"], keys[row["source"]]
             same = records[records["key"] == key]
             names = same.loc[same["source"] != name, "source"].unique()
-            found = [what.records_of(same, n, key, *what.beside) for n in names]
-            theirs = max(found, key=len, default=same.head(0))
-            if theirs.empty or pd.notna(row["error"]):
+            candidates = [what.records_of(same, n, key, *what.beside) for n in names]
+            twin = max(candidates, key=len, default=same.head(0))
+            if twin.empty or pd.notna(row["error"]):
                 continue
-            own, file = what.records_of(same, name, key), None
-            if what.keeps_outputs and (theirs["outcome"] == "ok").all():
-                wanted = theirs if own.empty else own
+            cell, file = what.records_of(same, name, key), None
+            if what.keeps_outputs and (twin["outcome"] == "ok").all():
+                wanted = twin if cell.empty else cell
                 file = _copy_of(run, same, wanted, Path(folder, str(number)))
                 if file is None:
                     continue
-            taken.append((row, theirs, file, what.target(row, own)))
-        for row, theirs, file, target in taken:
-            other = theirs["source"].iloc[0]
-            say(f"  {row['source']}: taken from {other}, which is the same bytes")
+            copies.append((row, twin, file, what.target(row, cell)))
+        for row, twin, file, target in copies:
+            twin_name = twin["source"].iloc[0]
+            say(f"  {row['source']}: taken from {twin_name}, which is the same bytes")
             path = run.path / target if target else None
             if path:
                 path.unlink(missing_ok=True)
-            _take_over(run, row, theirs, target)
+            _take_over(run, row, twin, target)
             if path and file:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 file.replace(path)
-    return bool(taken)
+    return bool(copies)
 
 
 def _take_over(
-    run: Run, row: Mapping[str, Any], theirs: pd.DataFrame, target: str | None
+    run: Run, row: Mapping[str, Any], twin: pd.DataFrame, target: str | None
 ) -> None:
     """Keep another name's records under this one, too."""
-    known, new = run.records.cells(), []
-    for record in plain_records(theirs):
+    cells, copies = run.records.cells(), []
+    for record in plain_records(twin):
         notes = [*(record["notes"] or []), f"same bytes as {record['source']}"]
         record |= {"study": run.name, "source": row["source"], "notes": notes}
         record["base_source"] = row.get("base_source")
         if record["output"] is not None:
             record["output"] = target
-        if Cell(*(record[name] for name in Cell._fields)) not in known:
-            new.append(record)
-    run.records.append(new)
+        if Cell(*(record[name] for name in Cell._fields)) not in cells:
+            copies.append(record)
+    run.records.append(copies)
 
 
 def _copy_of(
@@ -124,7 +124,7 @@ def _copy_of(
 
 
 def digest_of(path: Path) -> str | None:
-    """Of a picture's pixels, as in ``output_sha256``; None where there is none."""
+    """The digest of a picture's pixels, as ``output_sha256``; None without one."""
     try:
         return pixel_sha256(read_image(path))
     except ImageError:
@@ -139,7 +139,7 @@ def remove_strays(
 ) -> None:
     """Remove files below a folder of the run that are of no picture at hand.
 
-    Outside a study, where another set may be looked at in between, they are only said.
+    Outside a study, where another set may be looked at in between, they are only named.
     Nothing is known to be a stray before the run has a table of its pictures.
 
     Parameters
@@ -153,12 +153,12 @@ def remove_strays(
     images = run.read(IMAGES)
     if images.empty:
         return
-    made = made_at_hand(run.read(SOURCES), images)
-    kept = {*run.at_hand()["output"].dropna(), *made["path"], *also_kept}
+    sources = made_at_hand(run.read(SOURCES), images)
+    expected = {*run.at_hand()["output"].dropna(), *sources["path"], *also_kept}
     strays = [
         path
         for path in sorted(folder.rglob("[!.]*"))
-        if path.is_file() and path.relative_to(run.path).as_posix() not in kept
+        if path.is_file() and path.relative_to(run.path).as_posix() not in expected
     ]
     if not strays:
         return

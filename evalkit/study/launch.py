@@ -38,7 +38,7 @@ from evalkit.study.config import (
 )
 from evalkit.study.experiment import by_notebook
 from evalkit.study.notebooks import FIRST_STEP, point_latest
-from evalkit.study.progress import FILE, LOG, TOLD, follow
+from evalkit.study.progress import FILE, LOG, MESSAGES, follow
 from evalkit.study.rating import ratings_digest
 from evalkit.study.run_folder import Run, open_run, write_text
 from evalkit.tables import IMAGES
@@ -70,7 +70,7 @@ def run_study(
     pdf
         Save every figure as PDF, too. Steps that ran without it are run again.
     say
-        Told what is being done.
+        Gets each line that tells what happens.
 
     Raises
     ------
@@ -86,9 +86,9 @@ def run_study(
     if recursive:
         study = study.model_copy(update={"recursive": True})
     has_cuda = _has_cuda()
-    asked = study.images if images is None else images
+    requested = study.images if images is None else images
     study = resolve_study(study, images=images, has_cuda=has_cuda)
-    if asked == "auto":
+    if requested == "auto":
         reason = "there is CUDA" if has_cuda else "there is no CUDA here"
         chosen = f"auto is {study.images}, since {reason}"
     else:
@@ -131,7 +131,7 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     dict
         For each condition the digests and kinds of what it will load; a change
         makes Snakemake run its notebooks again. A condition whose package is not
-        installed is said and left out.
+        installed is named and left out.
 
     Raises
     ------
@@ -139,11 +139,11 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
         No condition is left.
     WeightsError
         A file that a condition names is not there; other weights that cannot be had
-        are said.
+        are only named.
 
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
-    found: dict[str, Any] = {}
+    weights: dict[str, Any] = {}
     for condition in study.conditions:
         settings = parse_condition(condition)
         try:
@@ -155,14 +155,14 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
             if settings.get("weights"):
                 raise WeightsError(f"{condition}: {error}") from error
             say(f"{condition}: {error}")
-            found[condition] = [str(error)]
+            weights[condition] = [str(error)]
             continue
         for note in plan.notes:
             say(f"{condition}: {note}")
-        found[condition] = [[w.name, w.kind, w.sha256] for w in plan.weights]
-    if not found:
+        weights[condition] = [[w.name, w.kind, w.sha256] for w in plan.weights]
+    if not weights:
         raise StudyError("conditions: none of them can be run here, see above")
-    return found
+    return weights
 
 
 def _limited_to(study: Study, conditions: Collection[str]) -> Study:
@@ -182,37 +182,37 @@ def _has_cuda() -> bool:
 
 
 def _prepare_pictures(study: Study) -> None:
-    """Fetch and make what there is to restore; refuse what holds not one picture."""
+    """Fetch and make the pictures to restore; refuse a set that holds none."""
     images = study.images
     table = prepare(images, recursive=study.recursive)
     if table["error"].isna().any():
         return
     path = IMAGES.write(table, made_dir(images))
-    told = "; ".join([*table["error"].head(3), *["..."][: max(0, len(table) - 3)]])
+    reasons = "; ".join([*table["error"].head(3), *["..."][: max(0, len(table) - 3)]])
     offline = [name for name, spec in imagesets().items() if spec.is_offline]
     instead = ""
     if images in imagesets() and images not in offline:
         named = " or ".join(f"--images {name}" for name in offline)
         instead = f"; without network: {named} (make study IMAGES={offline[0]})"
     raise StudyError(
-        f"images: {images} holds no picture that can be read: {told} (all reasons: "
+        f"images: {images} holds no picture that can be read: {reasons} (all reasons: "
         f"{path}){instead}"
     )
 
 
 def _writable_folders() -> dict[str, str]:
-    """Where tools keep what they want to keep, if TMPDIR or home cannot be written."""
+    """Where tools may write, if they cannot write to TMPDIR or home."""
     temporary = {"TMPDIR": gettempdir()}  # the first that can, by Python's own trial
     caches = Path("~/.cache").expanduser()
     with suppress(OSError):
         caches.mkdir(parents=True, exist_ok=True)
     if all(os.access(folder, os.W_OK) for folder in (caches, caches.parent)):
         return temporary
-    own = cache_dir() / "home"
-    own.mkdir(parents=True, exist_ok=True)
+    home = cache_dir() / "home"
+    home.mkdir(parents=True, exist_ok=True)
     names = ["XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "MPLCONFIGDIR"]
     names += ["IPYTHONDIR", "JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR"]
-    folders = {name: str(own / name.lower()) for name in names}
+    folders = {name: str(home / name.lower()) for name in names}
     # which is in XDG_CACHE_HOME where nothing else is said
     return {**temporary, **folders, "EVALKIT_CACHE": str(cache_dir().absolute())}
 
@@ -251,9 +251,9 @@ def _snakemake(
     start = time.perf_counter()
     started_at = datetime.now(UTC).isoformat(timespec="milliseconds")
     os.environ["EVALKIT_RETRY_BEFORE"] = started_at if retry else ""
-    again = interrupted(run)
+    retried = interrupted(run)
     if retry:
-        again = pd.concat([again, failed(run, started_at)])
+        retried = pd.concat([retried, failed(run, started_at)])
     n_before = len(run.records.cells())
     config = {
         "run_notebook": [sys.executable, "-m", "evalkit.study.notebooks"],
@@ -290,18 +290,19 @@ def _snakemake(
     # run_study holds a lock that the system releases when its owner is dead, so
     # one that Snakemake left behind means nothing
     command += ["--nolock"]
-    if notebooks := executed_notebooks(run, again, study.conditions):
+    if notebooks := executed_notebooks(run, retried, study.conditions):
         command += ["--forcerun", *notebooks]
-    (run.path / TOLD).write_bytes(b"")
-    told = {**_writable_folders(), "EVALKIT_OFFLINE": "1", FILE: str(run.path / TOLD)}
+    (run.path / MESSAGES).write_bytes(b"")
+    variables = _writable_folders()
+    variables |= {"EVALKIT_OFFLINE": "1", FILE: str(run.path / MESSAGES)}
     if pdf:
-        told["EVALKIT_PDF"] = "1"
+        variables["EVALKIT_PDF"] = "1"
     with (
         (run.path / LOG).open("wb") as log,
         subprocess.Popen(
             command,
             cwd=run.path,
-            env={**os.environ, **told},
+            env={**os.environ, **variables},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -328,4 +329,4 @@ def _snakemake(
 
 
 def _is_random(weights: list[Any]) -> bool:
-    return any(one[1:2] == ["random"] for one in weights)
+    return any(entry[1:2] == ["random"] for entry in weights)

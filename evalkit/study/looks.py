@@ -1,4 +1,4 @@
-"""What the router sees in pictures: looked at once, then kept."""
+"""What the router sees in pictures: measured once, then kept."""
 
 from functools import partial
 
@@ -12,28 +12,28 @@ from evalkit.restorers._routing import FEATURES, kind_of, look
 from evalkit.tables import LOOKS
 
 
-def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
-    """The features of pictures, from those that are known where they have them.
+def look_at(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    """The features of pictures; those that are known are not measured again.
 
     Parameters
     ----------
     images
         Rows of `evalkit.tables.IMAGES` without an error.
-    known
-        Table `LOOKS`; what other code saw is passed over.
+    looks
+        Table `LOOKS`; rows of other code are passed over.
 
     Returns
     -------
     DataFrame
-        Table `LOOKS`: what is known of these, and what was seen now; nothing of a
-        picture that cannot be looked at, which is said.
+        Table `LOOKS`: the known features, then those measured here. A picture that
+        cannot be looked at is named and has no row.
 
     """
     code = code_digest(["evalkit.restorers._routing"])
-    known = known[known["code"] == code]
-    unknown = images[~images["sha256"].isin(known["sha256"])]
+    looks = looks[looks["code"] == code]
+    unknown = images[~images["sha256"].isin(looks["sha256"])]
     if unknown.empty:
-        return known
+        return looks
     from evalkit import faces  # late: where all is known nothing reads networks
 
     detector = faces.detector()
@@ -43,22 +43,24 @@ def look_at(images: pd.DataFrame, known: pd.DataFrame) -> pd.DataFrame:
         return look(read_image(path), detector, is_pdf=is_pdf)
 
     first = unknown.groupby("sha256")["path"].first()
-    seen = of_each({path: partial(see, path) for path in first}, "look by the router")
+    tasks = {path: partial(see, path) for path in first}
+    features = of_each(tasks, "look by the router")
     rows = [
-        {"sha256": sha256, "code": code, **seen[path]}
+        {"sha256": sha256, "code": code, **features[path]}
         for sha256, path in first.items()
-        if path in seen
+        if path in features
     ]
-    return LOOKS.checked(pd.concat([known, LOOKS.frame(rows)], ignore_index=True))
+    return LOOKS.checked(pd.concat([looks, LOOKS.frame(rows)], ignore_index=True))
 
 
 def with_kinds(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
-    """The pictures, those of unknown kind with the router's (`IMAGES`)."""
-    seen = looks.set_index("sha256")[list(FEATURES)].astype(float)
-    kinds = {sha256: kind_of(values) for sha256, values in seen.iterrows()}
-    is_unknown = (images["kind"] == UNKNOWN_KIND) & images["sha256"].isin(seen.index)
-    told = images["sha256"].map(kinds).astype("string")
+    """The pictures (`IMAGES`); one of unknown kind gets the router's kind."""
+    features = looks.set_index("sha256")[list(FEATURES)].astype(float)
+    kinds = {sha256: kind_of(values) for sha256, values in features.iterrows()}
+    is_unknown = images["kind"] == UNKNOWN_KIND
+    is_unknown &= images["sha256"].isin(features.index)
+    router_kinds = images["sha256"].map(kinds).astype("string")
     return images.assign(
-        kind=images["kind"].mask(is_unknown, told),
+        kind=images["kind"].mask(is_unknown, router_kinds),
         kind_from=images["kind_from"].mask(is_unknown, "router"),
     )

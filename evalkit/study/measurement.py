@@ -1,4 +1,4 @@
-"""What the runner is given: one condition in one experiment, at one value."""
+"""The runner's task: one condition in one experiment, at one value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -118,7 +118,7 @@ class Measurement:
     def records_of(
         self, records: pd.DataFrame, source: str, key: str, *beside: str
     ) -> pd.DataFrame:
-        """Those of the cell of one source; of more experiments `beside` its own."""
+        """The records of one source's cell; those of experiments `beside` it, too."""
         of_value = records["value"].isna()
         if self.value is not None:
             of_value = records["value"] == self.value

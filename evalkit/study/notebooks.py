@@ -88,9 +88,9 @@ def point_latest(run_dir: Path) -> None:
 
 
 def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
-    """As `run_notebook`, telling of it; see `evalkit.study.progress`."""
-    given = (str(parameters[key]) for key in STEP_OF if key in parameters)
-    os.environ[STEP] = " ".join([name, *given])
+    """Run a notebook and tell its progress; see `evalkit.study.progress`."""
+    values = (str(parameters[key]) for key in STEP_OF if key in parameters)
+    os.environ[STEP] = " ".join([name, *values])
     # the libraries of a kernel keep to the threads that Snakemake gives a step;
     # OpenCV alone has a variable of its own
     if threads := os.environ.get("OMP_NUM_THREADS"):

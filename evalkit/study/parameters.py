@@ -1,4 +1,4 @@
-"""Parameters of notebooks: which are declared, and that no other is given."""
+"""Parameters of notebooks: which are declared; any other is refused."""
 
 import ast
 import json
@@ -21,14 +21,14 @@ def notebook_path(name: str) -> Path:
     Raises
     ------
     StudyError
-        There is none, with those that there are.
+        There is none; the message names those that there are.
 
     """
     folder = SHIPPED / "notebooks"
     path = folder / f"{name}.ipynb"
     if not path.is_file():
-        known = sorted(found.stem for found in folder.glob("[0-9]*.ipynb"))
-        raise StudyError(f"unknown notebook {name!r}; known: {', '.join(known)}")
+        names = sorted(file.stem for file in folder.glob("[0-9]*.ipynb"))
+        raise StudyError(f"unknown notebook {name!r}; known: {', '.join(names)}")
     return path
 
 
@@ -41,7 +41,7 @@ def declared_parameters(notebook: str) -> dict[str, str]:
     return _annotated("".join(tagged[0]["source"]))
 
 
-def check_parameters(notebook: str, given: Mapping[str, Any]) -> None:
+def check_parameters(notebook: str, parameters: Mapping[str, Any]) -> None:
     """Refuse a parameter that the notebook does not declare, or of another type.
 
     Raises
@@ -51,11 +51,11 @@ def check_parameters(notebook: str, given: Mapping[str, Any]) -> None:
 
     """
     declared = declared_parameters(notebook)
-    known = ", ".join(f"{name}: {kind}" for name, kind in declared.items())
-    for name, value in given.items():
+    signature = ", ".join(f"{name}: {kind}" for name, kind in declared.items())
+    for name, value in parameters.items():
         if name not in declared:
             raise StudyError(
-                f"{notebook} has no parameter {name!r}; it takes {known}"
+                f"{notebook} has no parameter {name!r}; it takes {signature}"
                 f"{did_you_mean(name, declared)}"
             )
         kind = TYPES[declared[name]]
@@ -85,17 +85,17 @@ def check_given_cells(notebook: str, history: list[str]) -> None:
         As `check_parameters`.
 
     """
-    given: dict[str, Any] = {}
+    parameters: dict[str, Any] = {}
     for source in reversed(history[:-1]):
         is_injected = source.startswith("# Parameters\n")
         if is_injected:
-            given = {**_literals(source), **given}
+            parameters = {**_literals(source), **parameters}
         elif _annotated(source):
-            given = {**_literals(source), **given}
+            parameters = {**_literals(source), **parameters}
             break
         elif source.strip():
             break
-    check_parameters(notebook, given)
+    check_parameters(notebook, parameters)
 
 
 def _assignments(source: str) -> list[ast.Assign | ast.AnnAssign]:
@@ -115,9 +115,9 @@ def _annotated(source: str) -> dict[str, str]:
 
 
 def _literals(source: str) -> dict[str, Any]:
-    found = {}
+    values = {}
     for node in _assignments(source):
         target = node.target if isinstance(node, ast.AnnAssign) else node.targets[0]
         if node.value is not None:
-            found[ast.unparse(target)] = ast.literal_eval(node.value)
-    return found
+            values[ast.unparse(target)] = ast.literal_eval(node.value)
+    return values

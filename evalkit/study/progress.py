@@ -17,7 +17,7 @@ FILE, STEP = "EVALKIT_PROGRESS", "EVALKIT_STEP"
 """Environment variables of a step: the file it tells its progress to, its own name."""
 
 LOG = "snakemake.log"
-TOLD = ".progress.jsonl"
+MESSAGES = ".progress.jsonl"
 """Files of the run folder, both of the latest run only."""
 
 POLL_S = 0.1
@@ -34,8 +34,8 @@ def tell(**facts: Any) -> None:
     if file := os.environ.get(FILE):
         line = json.dumps({"step": os.environ.get(STEP, ""), **facts})
         # what only shows progress is no reason to stop
-        with suppress(OSError), Path(file).open("a", encoding="ascii") as told:
-            told.write(line + "\n")
+        with suppress(OSError), Path(file).open("a", encoding="ascii") as stream:
+            stream.write(line + "\n")
 
 
 @dataclass
@@ -48,9 +48,9 @@ class _Step:
     """When each picture did, in seconds of `time.monotonic`."""
 
     def left_s(self) -> float | None:
-        """What the pictures take that are left, at the mean of those that are done.
+        """How long the pictures that are left take, at the mean of those before.
 
-        None before one is done, and when that time is over.
+        None before the second begins, and when that time is over.
         """
         if len(self.began) < 2:
             return None
@@ -61,7 +61,7 @@ class _Step:
 
 
 class Progress:
-    """The steps of a study as they are told, and a line that says where they are."""
+    """The steps of a study, and a line that says where they are."""
 
     def __init__(self) -> None:
         self.total: int | None = None
@@ -69,15 +69,15 @@ class Progress:
         self.running: dict[str, _Step] = {}
         """By name; the one that was heard of last is the last."""
 
-    def take(self, told: dict[str, Any]) -> None:
-        """Take what a step told; see `tell`."""
-        name = told["step"]
-        if "begins" in told:
+    def take(self, facts: dict[str, Any]) -> None:
+        """Take the facts that a step told by `tell`."""
+        name = facts["step"]
+        if "begins" in facts:
             self.n_begun += 1
             self.running[name] = _Step(name, self.n_begun)
-        elif "picture" in told:
+        elif "picture" in facts:
             step = self.running[name] = self.running.pop(name)
-            step.picture, step.of = told["picture"], told["of"]
+            step.picture, step.of = facts["picture"], facts["of"]
             if step.picture == 1:
                 step.began.clear()
             step.began.append(time.monotonic())
@@ -87,7 +87,7 @@ class Progress:
     def line(self, n_columns: int | None = None) -> str:
         """Step, picture n of m, and the time that is left of this step.
 
-        In `n_columns` of a terminal, what is cut is the step's name.
+        The step's name is cut to fit into `n_columns` of a terminal.
         """
         from rich.cells import cell_len, set_cell_size  # 图 is two columns wide
 
@@ -112,29 +112,29 @@ def follow(
     """Show the progress of a study until Snakemake, `process`, has ended.
 
     On a terminal that is one line, written over again; else a line when a step begins.
-    What a step that fails told is written to standard error, one line each.
+    The error of a step that fails is written to standard error in one line.
 
     Parameters
     ----------
     process
-        Writes to `LOG`; its steps tell to `TOLD`.
+        Writes to `LOG`; its steps tell to `MESSAGES`.
     run
         The run folder, which holds both.
     say
-        Told of each step, where standard output is no terminal.
+        Gets a line for each step where standard output is no terminal.
 
     """
     terminal = sys.stdout if sys.stdout.isatty() else None
-    progress, shown = Progress(), ""
-    with (run / LOG).open("rb") as log, (run / TOLD).open("rb") as told:
+    progress, last_line = Progress(), ""
+    with (run / LOG).open("rb") as log, (run / MESSAGES).open("rb") as messages:
         has_ended = False
         while not has_ended:
             has_ended = process.poll() is not None  # then read what came before
             for row in _lines(log):
-                if found := _TOTAL.match(row):
-                    progress.total = int(found[1]) - 1
+                if match := _TOTAL.match(row):
+                    progress.total = int(match[1]) - 1
             errors = []
-            for row in _lines(told):
+            for row in _lines(messages):
                 progress.take(facts := json.loads(row))
                 if "error" in facts:
                     errors.append(facts["error"])
@@ -144,19 +144,19 @@ def follow(
                 errors += [f"{name} was killed" for name in progress.running]
             n_columns = shutil.get_terminal_size().columns - 1
             line = "" if has_ended else progress.line(n_columns)
-            if terminal and (errors or line != shown):
+            if terminal and (errors or line != last_line):
                 _write(terminal, "", n_columns)
             for error in errors:
                 print(f"evalkit: {printable(error)}", file=sys.stderr, flush=True)
-            if terminal and (errors or line != shown):
+            if terminal and (errors or line != last_line):
                 _write(terminal, line, n_columns)
-            shown = line
+            last_line = line
             if not has_ended:
                 time.sleep(POLL_S)
 
 
 def printable(text: str) -> str:
-    """In one line, with every character escaped that a terminal would obey."""
+    """The text in one line; characters that a terminal would obey are escaped."""
     return "".join(
         char if char.isprintable() else char.encode("unicode_escape").decode()
         for char in " ".join(text.split())

@@ -28,7 +28,7 @@ ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
 LONGEST_DAYS = 3650
-"""That a link may be good for."""
+"""How long a link may be good for."""
 
 
 def ratings_digest(run: Run) -> str:
@@ -48,17 +48,17 @@ def plan_rating(
 ) -> pd.DataFrame:
     """Plan a session for every subject and write the stimuli; keep what exists.
 
-    What nobody could judge (`evalkit.rating.find_unfair`) is left out, said and kept in
-    ``rating/plan.json``. Where no picture is left there is nothing to plan: said, too.
+    What nobody could judge (`evalkit.rating.find_unfair`) is left out, named and kept
+    in ``rating/plan.json``. Where no picture is left there is nothing to plan.
 
     Parameters
     ----------
     run
         Gets ``ratings.sqlite`` and ``rating/``.
     conditions
-        To be rated; one that has made no picture is left out.
+        Conditions to rate; one that has made no picture is left out.
     subjects
-        At least so many, named ``s01``, ``s02``, ...; any others stay.
+        The least number of subjects, ``s01``, ``s02``, ...; any others stay.
     mode, minutes, seed
         As in `evalkit.rating.plan_session`.
 
@@ -113,10 +113,10 @@ def detectable_difference(run: Run) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        Index ``subjects``: as planned, 12 and 24. ``mos_difference``: of two systems'
-        mean scores, for the spread that `evalkit.stats.Spread` assumes, every pair of
-        systems tested. ``share_won``: of the choices between two systems, were they
-        independent. One column for each kind that is planned; none without a plan.
+        Index ``subjects``: as planned, 12 and 24. ``mos_difference`` is that of two
+        systems' mean scores, for the spread that `evalkit.stats.Spread` assumes, with
+        every pair of systems tested. ``share_won`` is that of the choices between two
+        systems, if they are independent. Each kind that is planned has its column.
 
     """
     if not _settings_file(run).is_file():
@@ -132,12 +132,12 @@ def detectable_difference(run: Run) -> pd.DataFrame:
     systems = set(outputs.loc[outputs["role"] == "system", "condition"])
     n_comparisons = max(1, math.comb(len(systems), 2))
     panels = sorted({len(ratings_store(run).subjects()), 12, 24} - {1})
-    found = pd.DataFrame(index=pd.Index(panels, name="subjects"))
+    frame = pd.DataFrame(index=pd.Index(panels, name="subjects"))
     for kind in dict.fromkeys(item.kind for item in main):
-        shown = [(i.left, i.right) for i in main if i.kind == kind]
-        n_sources = len(shown) // len({frozenset(pair) for pair in shown})
+        pairs = [(i.left, i.right) for i in main if i.kind == kind]
+        n_sources = len(pairs) // len({frozenset(pair) for pair in pairs})
         if kind == "acr":
-            found["mos_difference"] = [
+            frame["mos_difference"] = [
                 smallest_detectable_difference(
                     n_subjects, n_sources, n_comparisons=n_comparisons
                 )
@@ -145,13 +145,13 @@ def detectable_difference(run: Run) -> pd.DataFrame:
             ]
         else:
             errors = norm.isf(0.025 / n_comparisons) + norm.isf(0.2)
-            half = errors / 2 / np.sqrt(found.index.to_numpy() * n_sources)
-            found["share_won"] = np.minimum(1, 0.5 + half)
-    return found
+            half = errors / 2 / np.sqrt(frame.index.to_numpy() * n_sources)
+            frame["share_won"] = np.minimum(1, 0.5 + half)
+    return frame
 
 
 def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
-    """What a panel would see of the pictures that a condition was made of.
+    """What a panel would see of the pictures that these conditions restored.
 
     Returns
     -------
@@ -161,13 +161,13 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
 
     """
     quality = run.quality(conditions)
-    made = quality[(quality["outcome"] == "ok") & (quality["condition"] != ANCHOR)]
+    restored = quality[(quality["outcome"] == "ok") & (quality["condition"] != ANCHOR)]
     images = run.read(IMAGES).set_index("source", drop=False)
-    images = images[images.index.isin(made["source"])]
-    made = made.assign(
+    images = images[images.index.isin(restored["source"])]
+    restored = restored.assign(
         role="system",
-        path=[str(run.path / output) for output in made["output"]],
-        picture=made["output_sha256"],
+        path=[str(run.path / output) for output in restored["output"]],
+        picture=restored["output_sha256"],
     )
     sources = images.assign(picture=images["sha256"], weights_kind="none")
     with_reference = sources[sources["reference"].notna()]
@@ -178,7 +178,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
         sources.assign(role="source", condition="source"),
         sources.assign(role="anchor", condition=ANCHOR),
         references.assign(role="reference", condition="reference"),
-        made,
+        restored,
     ]
     columns = ["source", "condition", "role", "weights_kind", "path", "picture"]
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
@@ -197,7 +197,7 @@ def rate(run: Run, subject: str = "", *, say: Callable[[str], None] = print) -> 
     subject
         A pseudonym, added to the plan when it is new; empty for nobody.
     say
-        Told how to begin.
+        Gets the lines on how to begin.
 
     """
     if not subject:
@@ -228,14 +228,14 @@ def serve_rating(
     run
         Planned by `plan_rating`.
     subjects
-        Added to the plan when they are new.
+        Subjects that are added to the plan when they are new.
     host, port
         Where to listen; port 0 takes a free one. Beyond this machine, put a proxy in
         front that speaks HTTPS: the links are as good as passwords.
     days
         How long a new link is good for; one that has expired is replaced.
     say
-        Told each link.
+        Gets a line for each link.
 
     Raises
     ------
@@ -256,16 +256,16 @@ def serve_rating(
     try:
         listener = socket.create_server((host, port))
     except (OSError, ValueError) as error:  # of a host that is no host's name
-        told = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or error
         raise StudyError(
-            f"cannot listen on {host}:{port}: {told}; --host takes an address of this "
-            "machine, --port 0 any that is free"
+            f"cannot listen on {host}:{port}: {reason}; --host takes an address of "
+            "this machine, --port 0 any that is free"
         ) from error
     name = socket.gethostname() if host in ("0.0.0.0", "::") else host
     root = f"http://{name}:{listener.getsockname()[1]}/r"
     for subject, row in progress.iterrows():
-        done = f"{row['state']}, {row['answered']} of {row['items']}"
-        say(f"{subject}  {root}/{store.link(str(subject), days)}/  {done}")
+        status = f"{row['state']}, {row['answered']} of {row['items']}"
+        say(f"{subject}  {root}/{store.link(str(subject), days)}/  {status}")
     say("Each link is for one person. Press Ctrl+C to stop; nothing is lost.")
     serve(rating_app(store, _stimuli(run), _published(run)), listener)
 
@@ -313,7 +313,7 @@ def _published(run: Run) -> dict[str, str]:
     """The published mean scores by condition, each with its kind of picture."""
     conditions = _settings(run)["conditions"]
     scores = published_scores()
-    found = {
+    texts = {
         condition: ", ".join(
             f"{kind} {score}"
             for kind, restorer, score in scores
@@ -321,4 +321,4 @@ def _published(run: Run) -> dict[str, str]:
         )
         for condition in conditions
     }
-    return {condition: text for condition, text in found.items() if text}
+    return {condition: text for condition, text in texts.items() if text}

@@ -33,8 +33,8 @@ SQLITE = "ratings.sqlite"
 class Run:
     """A run folder: the one way in which study, report and judges read it.
 
-    What it lacks is an empty table or mapping; a part that is there and is not as it
-    should be is an error of whoever reads it.
+    What it lacks is an empty table or mapping; a damaged part raises an error when it
+    is read.
 
     Attributes
     ----------
@@ -94,7 +94,7 @@ class Run:
     def images(self, images: str) -> pd.DataFrame:
         """Prepare an image set or a folder; keep its table; return it (`IMAGES`).
 
-        The router tells the kinds of a folder's pictures that nobody has told.
+        The router finds the kinds of a folder's pictures that have none.
         """
         frame = prepare(images, recursive=self.is_recursive)
         unknown = frame[frame["error"].isna() & (frame["kind"] == UNKNOWN_KIND)]
@@ -106,7 +106,7 @@ class Run:
         return frame
 
     def left_out(self, images: str) -> str:
-        """What of a folder is not read, in lines; empty for nothing."""
+        """The parts of a folder that are not read, in lines; empty for none."""
         return "\n".join(left_out(images, recursive=self.is_recursive))
 
     @property
@@ -152,7 +152,7 @@ class Run:
         return newest[newest["outcome"] != INTERRUPTED]
 
     def cost(self) -> pd.DataFrame:
-        """The records that say what the pictures at hand cost, of the newest settings.
+        """The records of what the pictures at hand cost in their newest settings.
 
         Cells of code, weights or pictures that have changed since stay in the
         records, and are left out here.
@@ -161,7 +161,7 @@ class Run:
         return newest[newest["outcome"] != INTERRUPTED]
 
     def at_hand(self, *experiments: str) -> pd.DataFrame:
-        """The records of experiments, or all for none, of the pictures at hand.
+        """The records of the pictures at hand, in these experiments or else in all.
 
         See `evalkit.records.at_hand`; those that were made to be measured count, too.
         A folder that lists no pictures has all records at hand.
@@ -195,7 +195,7 @@ def ratings_store(run: Run) -> "Store":
 
 
 def with_newest_key(records: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Of each group of records those with the newest code, weights and setting."""
+    """The records of each group with the newest code, weights and setting."""
     newest = records.groupby(by, dropna=False)["key"].transform("last")
     return records[records["key"] == newest]
 

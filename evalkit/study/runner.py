@@ -28,9 +28,9 @@ def compute(
 ) -> pd.DataFrame:
     """Compute what is missing of a measurement, say what happens, return all of it.
 
-    A cell that failed is not tried again, but by ``evalkit study --retry``: its
-    record stands until the source, the weights, the setting or the restorer's code
-    change. One that was interrupted is. What was computed of the same bytes under
+    Only ``evalkit study --retry`` tries a cell that failed again: its record stands
+    until the source, the weights, the setting or the restorer's code change. A cell
+    that was interrupted is tried again. What was computed of the same bytes under
     another name is taken from there, with a note.
 
     Parameters
@@ -75,8 +75,8 @@ def compute(
             records = _standing(what)
             if take_same_bytes(what, [row], keys, records, say):
                 continue
-        there = what.records_of(records, source, keys[source])
-        outcome = compute_cell(what, row, keys[source], there)
+        cell = what.records_of(records, source, keys[source])
+        outcome = compute_cell(what, row, keys[source], cell)
         say(
             f"  {number}/{len(missing)} {source}: {outcome}, "
             f"{time.perf_counter() - start:.1f} s"
@@ -89,19 +89,19 @@ def compute(
 
 
 def _standing(what: Measurement) -> pd.DataFrame:
-    """The records of the run but those of cells that are to be tried again."""
+    """The records of the run without those of cells that are to be tried again."""
     records = what.run.records.read()
-    again = [
+    is_retried = [
         is_open(record) and (record["outcome"] not in FAILURES or what.retries_failures)
         for record in records.to_dict("records")
     ]
-    return records[~np.array(again, bool)]
+    return records[~np.array(is_retried, bool)]
 
 
 def _copies(
     what: Measurement, missing: Sequence[Mapping[str, Any]], keys: Mapping[str, str]
 ) -> set[str]:
-    """Those whose bytes another of them has, which comes first."""
+    """The sources that have the same bytes as another one before them."""
     if what.plan.spec.takes_names:
         return set()
     names = [row["source"] for row in missing if pd.isna(row["error"])]
@@ -121,13 +121,13 @@ def _missing_of(
     missing = []
     for row in rows:
         key, source = keys[row["source"]], row["source"]
-        there = what.records_of(records, source, key)
-        is_whole = what.is_whole(there)
-        if is_whole and what.keeps_outputs and (there["outcome"] == "ok").all():
-            made = with_output[
+        cell = what.records_of(records, source, key)
+        is_whole = what.is_whole(cell)
+        if is_whole and what.keeps_outputs and (cell["outcome"] == "ok").all():
+            written = with_output[
                 (with_output["key"] == key) & (with_output["source"] == source)
             ]
-            is_whole = holds(what.run, with_output, made)
+            is_whole = holds(what.run, with_output, written)
         if not is_whole:
             missing.append(row)
     return missing

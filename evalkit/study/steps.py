@@ -20,7 +20,7 @@ from evalkit.tables import RECORDS
 
 
 def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
-    """Open the run folder of a notebook, after checking what was given to it.
+    """Check a notebook's parameters, and open its run folder.
 
     Parameters
     ----------
@@ -47,8 +47,8 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
 def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, Any]:
     """Write ``records.parquet``, and how the time since ``make study`` began was spent.
 
-    Model time is loading and restoring in the workers. Written to ``timing.json``.
-    Outputs of pictures that are not there any more are removed, and that is said.
+    Model time is loading and restoring in the workers; ``timing.json`` has it.
+    Outputs of pictures that are not there any more are removed and named.
 
     Returns
     -------
@@ -69,22 +69,22 @@ def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, 
     # of two pictures of the same bytes one was measured, and both have its records
     measured = records.drop_duplicates([n for n in Cell._fields if n != "source"])
     passed = datetime.now(UTC) - datetime.fromisoformat(started_at)
-    found = {
+    timing = {
         "started_at": started_at,
         "total_s": passed.total_seconds(),
         "model_s": float(measured[["load_time_s", "wall_time_s"]].sum().sum()),
         "n_records": len(records),
     }
-    write_text(file, json.dumps(found))
-    return found
+    write_text(file, json.dumps(timing))
+    return timing
 
 
 def record_environment(run: Run) -> dict[str, Any]:
     """Write ``environment.json``: machine, versions and commit, no host or user."""
-    found = environment()
-    text = json.dumps(found, indent=1, sort_keys=True)
+    facts = environment()
+    text = json.dumps(facts, indent=1, sort_keys=True)
     write_text(run.path / "environment.json", text)
-    return found
+    return facts
 
 
 def restore(
@@ -94,7 +94,7 @@ def restore(
     *,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Restore every source under one condition; what is there is not made again.
+    """Restore every source under one condition that is not restored yet.
 
     Each source is a cell in a process of its own. Its record is on the disk before
     the next one begins. A restorer whose weights are random makes no picture here.
@@ -108,7 +108,7 @@ def restore(
     images
         Table `evalkit.tables.IMAGES`.
     say
-        Told of every cell in one line.
+        Gets one line for every cell.
 
     Returns
     -------

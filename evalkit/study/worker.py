@@ -79,7 +79,7 @@ def series_cell(
     n_warm
         Runs after the cold ones, numbered from 1 again.
     sha256
-        Of the file `path`, to be compared before and behind each run.
+        The digest of the file `path`, compared before and behind each run.
     runs
         In place of `n_warm`: their numbers, cold ones included.
     max_warm_up
@@ -94,18 +94,18 @@ def series_cell(
     is_watched
         See `loaded`.
     timeout_s
-        Of each run, the first with the loading. A run that takes longer ends this
-        process by SIGALRM, even within a library, and says where it was.
+        The limit of each run, the first with the loading. A run that takes longer ends
+        this process by SIGALRM, even within a library, and says where it was.
 
     """
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     with (
-        loaded(condition, is_watched=is_watched) as (restorer, monitor, once),
+        loaded(condition, is_watched=is_watched) as (restorer, monitor, load_columns),
         TemporaryDirectory() as folder,
     ):
-        now = time.perf_counter()
-        stages = [(now - once["load_time_s"], now, "load")]
+        load_end = time.perf_counter()
+        stages = [(load_end - load_columns["load_time_s"], load_end, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
         restore = copies.restore if batch > 1 else restorer.restore
@@ -116,28 +116,28 @@ def series_cell(
             number, phase = run
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
-            found = measure(restore, source, Path(path), kind, output, monitor, before)
+            record = measure(restore, source, Path(path), kind, output, monitor, before)
             check_unchanged(Path(path), sha256)
             signal.setitimer(signal.ITIMER_REAL, timeout_s)
-            times_s.append(found["wall_time_s"])
-            stages += stage_spans(begin, found)
+            times_s.append(record["wall_time_s"])
+            stages += stage_spans(begin, record)
             if phase == "warm":
-                before.append((begin, begin + found["wall_time_s"]))
-            told = {"run": number, "phase": phase, "tf32": tf32}
-            found["notes"] += copies.notes()
+                before.append((begin, begin + record["wall_time_s"]))
+            columns = {"run": number, "phase": phase, "tf32": tf32}
+            record["notes"] += copies.notes()
             if not times_s[1:]:
-                found |= once | {"cuda_context_mib": context_mib(monitor)}
-            emit(found | told)
+                record |= load_columns | {"cuda_context_mib": context_mib(monitor)}
+            emit(record | columns)
             if rotating:
                 moved = Path(folder) / "moved.png"
                 step = len(times_s) * ROTATED_PX
                 write_image(moved, np.roll(read_image(path), step, axis=1))
                 begin = time.perf_counter()
                 alone = restorer.restore
-                found = measure(alone, source, moved, kind, output, monitor, before)
+                record = measure(alone, source, moved, kind, output, monitor, before)
                 if phase == "warm":
-                    before.append((begin, begin + found["wall_time_s"]))
-                emit(found | told | {"experiment": "rotating"})
+                    before.append((begin, begin + record["wall_time_s"]))
+                emit(record | columns | {"experiment": "rotating"})
         if traced and monitor:
             emit({"samples": monitor.timeline(stages)})
     signal.setitimer(signal.ITIMER_REAL, 0)
@@ -161,9 +161,9 @@ def limited_cell(
 def gated_cell(emit: Emit, *, barrier: str, **arguments: Any) -> None:
     """Restore once, pass the barrier with all others, and go on."""
 
-    def emit_and_wait(found: dict[str, Any]) -> None:
-        emit(found)
-        if found["phase"] == "cold":
+    def emit_and_wait(record: dict[str, Any]) -> None:
+        emit(record)
+        if record["phase"] == "cold":
             pass_barrier(barrier)
 
     series_cell(emit_and_wait, **arguments)
@@ -197,24 +197,24 @@ def loaded(
         start = time.perf_counter()
         restorer = load_restorer(**parameters)
         end = time.perf_counter()
-        once = {"load_time_s": end - start}
+        load_columns = {"load_time_s": end - start}
         if monitor:
             for name, at in (("start_rss_mib", start), ("loaded_rss_mib", end)):
-                once[name] = monitor.summary(at, at)["peak_rss_mib"]
-        yield restorer, monitor, once
+                load_columns[name] = monitor.summary(at, at)["peak_rss_mib"]
+        yield restorer, monitor, load_columns
 
 
 def context_mib(monitor: Monitor | None) -> float | None:
     """What the device has lost and torch does not hold: the context, libraries' own.
 
-    To be asked after a run: CUDA loads a kernel, and cuDNN its libraries, when they
-    are first used.
+    Ask it after a run: CUDA loads a kernel, and cuDNN its libraries, when they are
+    first used.
     """
-    now, held = time.perf_counter(), cuda_reserved_mib()
-    if monitor is None or held is None:
+    moment, reserved_mib = time.perf_counter(), cuda_reserved_mib()
+    if monitor is None or reserved_mib is None:
         return None
-    lost: float | None = monitor.summary(now, now)["nvml_device_delta_mib"]
-    return None if lost is None else lost - held
+    lost: float | None = monitor.summary(moment, moment)["nvml_device_delta_mib"]
+    return None if lost is None else lost - reserved_mib
 
 
 def check_unchanged(path: Path, sha256: str | None) -> None:
@@ -226,10 +226,10 @@ def check_unchanged(path: Path, sha256: str | None) -> None:
         Its file has another digest than `sha256`; null is not compared.
 
     """
-    if sha256 and (found := digest(path)) != sha256:
+    if sha256 and (actual := digest(path)) != sha256:
         raise SourceChangedError(
             f"{path} changed while the study ran: expected sha256 {sha256}, found "
-            f"{found}; run the study again"
+            f"{actual}; run the study again"
         )
 
 
@@ -267,7 +267,7 @@ def measure(
     picture = read_image(path)
     decoded = time.perf_counter()
     restored = restore(picture, aligned=kind == ALIGNED, source=source)
-    done = time.perf_counter()
+    computed = time.perf_counter()
     write_image(output, restored.image)
     end = time.perf_counter()
     peaks = memory.read()
@@ -277,7 +277,7 @@ def measure(
             "what runs after it in this process is not comparable"
         )
     meters = monitor.summary(begin, end, before) if monitor else {"notes": []}
-    sizes = (found.get("peak_rss_mib") for found in (peaks, meters))
+    sizes = (columns.get("peak_rss_mib") for columns in (peaks, meters))
     height, width = restored.image.shape[:2]
     return {
         "started_at": started_at,
@@ -286,7 +286,7 @@ def measure(
         "stages_s": {
             "decode": decoded - begin,
             **restored.stages_s,
-            "encode": end - done,
+            "encode": end - computed,
         },
         "output_sha256": pixel_sha256(restored.image),
         "output_width_px": width,
@@ -339,7 +339,7 @@ class _Copies:
         return Restored(image=first.image, stages_s=stages_s, notes=list(first.notes))
 
     def notes(self) -> list[str]:
-        """Whether the copies of the last run differ; their pictures are let go."""
+        """Whether the copies of the last run differ; forgets their pictures."""
         digests = [pixel_sha256(restored.image) for restored in self._results]
         self._results = []
         n_others = sum(digest != digests[0] for digest in digests)

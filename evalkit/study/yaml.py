@@ -1,4 +1,4 @@
-"""study.yaml as it is written, not checked yet: light, for the steps that read it."""
+"""study.yaml as it is written, unchecked: quick to import for steps that read it."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     Raises
     ------
     StudyError
-        No such file, no keys and values; what `parse_yaml` refuses.
+        No such file, no keys and values, or anything that `parse_yaml` refuses.
 
     """
     try:

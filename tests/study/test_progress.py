@@ -10,7 +10,7 @@ import time
 import pytest
 
 from evalkit.study import progress as _progress
-from evalkit.study.progress import FILE, LOG, STEP, TOLD, Progress, follow, tell
+from evalkit.study.progress import FILE, LOG, MESSAGES, STEP, Progress, follow, tell
 
 FOLLOW = """
 import subprocess, sys
@@ -24,7 +24,7 @@ with subprocess.Popen([sys.executable, "-c", sys.argv[2]], cwd=run) as process:
 
 @pytest.fixture
 def run(tmp_path):
-    for name in (LOG, TOLD):
+    for name in (LOG, MESSAGES):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
 
@@ -34,7 +34,7 @@ def steps(*told, code=0, log=""):
     lines = "".join(json.dumps(facts) + "\n" for facts in told)
     return (
         f"import sys, time; open({LOG!r}, 'w').write({log!r}); "
-        f"open({TOLD!r}, 'a').write({lines!r}); time.sleep(0.5); sys.exit({code})"
+        f"open({MESSAGES!r}, 'a').write({lines!r}); time.sleep(0.5); sys.exit({code})"
     )
 
 
@@ -51,11 +51,11 @@ def begun(name):
 
 def test_a_step_tells_where_it_is_and_nobody_else_does(run, monkeypatch):
     tell(begins=True)
-    assert (run / TOLD).read_bytes() == b""
-    monkeypatch.setenv(FILE, str(run / TOLD))
+    assert (run / MESSAGES).read_bytes() == b""
+    monkeypatch.setenv(FILE, str(run / MESSAGES))
     monkeypatch.setenv(STEP, "20_restore outputs:ü")
     tell(picture=1, of=2)
-    told = json.loads((run / TOLD).read_text(encoding="utf-8"))
+    told = json.loads((run / MESSAGES).read_text(encoding="utf-8"))
     assert told == {"step": "20_restore outputs:ü", "picture": 1, "of": 2}
 
 
@@ -154,7 +154,7 @@ def _read(terminal):
 
 def test_a_half_written_line_is_waited_for(run):
     program = (
-        f"import time; told = open({TOLD!r}, 'a', buffering=1); "
+        f"import time; told = open({MESSAGES!r}, 'a', buffering=1); "
         """told.write('{"step": "10_im'); told.flush(); time.sleep(0.4); """
         """told.write('ages", "begins": true}\\n'); time.sleep(0.2)"""
     )

@@ -27,10 +27,10 @@ and at that size nothing is left for Real-ESRGAN to do."""
 IN_COLOUR = (SHARP, COLOURED)
 
 SHARPER, PLASTIC = 1.0, -3.0
-"""dB: of the energy of fine texture; the second is half of it gone."""
+"""dB of the energy of fine texture; at the second half of it is gone."""
 
 JAGGED = -0.05
-"""Of coherence: what white noise of 15 levels takes from a portrait."""
+"""The coherence that white noise of 15 levels takes from a portrait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Part:
     words
         The statement.
     metric, region
-        Of the table ``pathologies``.
+        Columns of the table ``pathologies``.
     low, high
         The range in which the median lies if the statement is true.
     either_way
@@ -50,9 +50,9 @@ class Part:
     against
         A restorer whose value on the same source is taken off first.
     only
-        Sources that count: metrics of theirs, and the least that each must be.
+        Metrics of the source, and the least that each must be for it to count.
     sometimes
-        One source is enough, and none of a few refutes nothing.
+        One source is enough; a few sources without the effect refute nothing.
 
     """
 

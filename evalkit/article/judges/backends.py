@@ -31,11 +31,11 @@ def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
     rows = _timed(evidence, ONNX).dropna(subset="memory_saved_percent")
     percents = rows["memory_saved_percent"].tolist()
     named = rows["network"] + " " + rows["precision"] + ", " + rows["memory_meter"]
-    told = [f"{p:.0f} % ({name})" for p, name in zip(percents, named, strict=True)]
+    texts = [f"{p:.0f} % ({name})" for p, name in zip(percents, named, strict=True)]
     return _judged(
         evidence,
         rows,
-        "; ".join(told),
+        "; ".join(texts),
         _verdict(percents, "D1", nothing=0),
         "tables/backends.csv, memory_saved_percent: against PyTorch, upstream, "
         "precision and tile alike, which the article does not tell; outputs agree.",
@@ -47,11 +47,11 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
     rows = _timed(evidence, NCNN)
     rows = rows[rows["network"] == X4PLUS]
     ratios = rows["speed_up"].tolist()
-    told = [f"{r:.2g}x ({d})" for r, d in zip(ratios, rows["device"], strict=True)]
+    texts = [f"{r:.2g}x ({d})" for r, d in zip(ratios, rows["device"], strict=True)]
     return _judged(
         evidence,
         rows,
-        f"{X4PLUS} on both: {'; '.join(told)}; as printed: {_as_printed(evidence)}",
+        f"{X4PLUS} on both: {'; '.join(texts)}; as printed: {_as_printed(evidence)}",
         _verdict(ratios, "D2", nothing=1),
         "tables/backends.csv, speed_up: warm medians against PyTorch, upstream; "
         "outputs agree, column differs says what else does not. The verdict is not on "
@@ -60,15 +60,15 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
 
 
 def _judged(
-    evidence: Evidence, rows: pd.DataFrame, found: str, verdict: Verdict, told: str
+    evidence: Evidence, rows: pd.DataFrame, answer: str, verdict: Verdict, reason: str
 ) -> Judgement:
     if rows.empty:
         return not_tested("tables/backends.csv has no timed run; 50_backends makes it.")
-    if no_gpu := without_gpu(evidence, f"On the CPU: {found}."):
+    if no_gpu := without_gpu(evidence, f"On the CPU: {answer}."):
         return no_gpu
     if (rows["device"] == "cpu").any():
-        return Judgement(Verdict.NOT_TESTABLE, found, "Timed on the CPU, not a GPU.")
-    return Judgement(verdict, found, told)
+        return Judgement(Verdict.NOT_TESTABLE, answer, "Timed on the CPU, not a GPU.")
+    return Judgement(verdict, answer, reason)
 
 
 def _timed(evidence: Evidence, backend: str) -> pd.DataFrame:
@@ -82,10 +82,10 @@ def _verdict(values: Iterable[Any], claim: str, *, nothing: float) -> Verdict:
     (number,) = re.findall(r"[\d.]+", str(CLAIMED[claim]))
     claimed = float(number)
     low, high = claimed / SAME, claimed * SAME
-    found = {
+    verdicts = {
         decide(holds=low <= value <= high, fails=value <= nothing) for value in values
     }
-    return found.pop() if len(found) == 1 else Verdict.INCONCLUSIVE
+    return verdicts.pop() if len(verdicts) == 1 else Verdict.INCONCLUSIVE
 
 
 def _as_printed(evidence: Evidence) -> str:
@@ -94,11 +94,11 @@ def _as_printed(evidence: Evidence) -> str:
     is_one = (scripts["network_x"] == X4PLUS) & scripts["network_y"].notna()
     is_one &= scripts["backend"] == PYTORCH
     is_one &= scripts["wall_time_s"].notna() & ~scripts["command"].str.contains(" -n ")
-    one = scripts[is_one]
-    ratios = (one["load_time_s"] + one["cold_wall_time_s"]) / one["command_time_s"]
-    named = one["precision"] + ", by " + one["network_y"]
-    told = [f"{r:.2g}x over {name}" for r, name in zip(ratios, named, strict=True)]
-    return "; ".join(told) or "not tried"
+    rows = scripts[is_one]
+    ratios = (rows["load_time_s"] + rows["cold_wall_time_s"]) / rows["command_time_s"]
+    named = rows["precision"] + ", by " + rows["network_y"]
+    texts = [f"{r:.2g}x over {name}" for r, name in zip(ratios, named, strict=True)]
+    return "; ".join(texts) or "not tried"
 
 
 ENTRIES = (

@@ -26,7 +26,7 @@ MEMORY = "cuda_reserved_peak_mib"
 
 
 def _alone(runs: pd.DataFrame, part: Mapping[str, Any], source: str) -> pd.DataFrame:
-    """The runs of a part of the hybrid by itself, in the setting that it has there."""
+    """The runs of a part of the hybrid alone, in the setting that it has there."""
     setting = {name: value for name, value in part.items() if name != "name"}
     is_same = runs["setting"].map(lambda text: json.loads(text) == setting)
     is_same &= runs["restorer"] == part["name"]
@@ -41,17 +41,17 @@ def _judged(
     def judge(evidence: Evidence) -> Judgement:
         if column == MEMORY and (lacking := without_gpu(evidence)):
             return lacking
-        runs = evidence.done("cost")
+        runs = evidence.ok_records("cost")
         runs = runs[(runs["phase"] == "warm") & runs[column].notna()]
         hybrid = runs[runs["restorer"] == "hybrid"]
-        for (condition, source), mine in hybrid.groupby(["condition", "source"]):
-            setting = json.loads(mine["setting"].iloc[-1])
+        for (condition, source), cell in hybrid.groupby(["condition", "source"]):
+            setting = json.loads(cell["setting"].iloc[-1])
             alone = [_alone(runs, setting[part], source) for part in parts]
             if setting["faces"]["name"] == "outputs" or any(a.empty for a in alone):
                 continue
-            ours = mine[column].median()
-            each = [part[column].median() for part in alone]
-            ratio = ours / sum(each)
+            ours = cell[column].median()
+            medians = [part[column].median() for part in alone]
+            ratio = ours / sum(medians)
             is_same = 1 / SAME <= ratio / claimed <= SAME
             return Judgement(
                 Verdict.REPRODUCED if is_same else Verdict.INCONCLUSIVE,
@@ -59,7 +59,7 @@ def _judged(
                 f"records.jsonl, cost, {source}: {condition} {ours:.4g} {unit}; alone "
                 + ", ".join(
                     f"{setting[part]['name']} {value:.4g}"
-                    for part, value in zip(parts, each, strict=True)
+                    for part, value in zip(parts, medians, strict=True)
                 )
                 + f". The ratio to their sum is {ratio:.3g}, claimed {claimed:.3g}.",
             )

@@ -56,10 +56,10 @@ class Value(NamedTuple):
 
 
 def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
-    """The rows of the figure's cell in any size of pictures; by their longest side."""
+    """The rows of the figure's cell in any size of pictures, by their longest side."""
     floors = evidence.read(FLOORS)
-    here = evidence.environment.get("machine", {}).get("machine")
-    cell = {"figure": "measured", "machine": here, "runner": "upstream", "tile": 0}
+    machine = evidence.environment.get("machine", {}).get("machine")
+    cell = {"figure": "measured", "machine": machine, "runner": "upstream", "tile": 0}
     for name in ("restorer", "device", "precision", "quantity", "n_pictures"):
         cell[name] = getattr(figure, name)
     for name, value in cell.items():
@@ -68,7 +68,7 @@ def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
 
 
 def _rows(evidence: Evidence, figure: Figure) -> pd.DataFrame:
-    """Those of the figure's own size of pictures."""
+    """The rows of the figure's own size of pictures."""
     rows = _measured(evidence, figure)
     if figure.width_px == LIMIT_PX:
         rows = rows[(rows["experiment"] == "size") & (rows.index > LIMIT_PX)]
@@ -101,16 +101,16 @@ def _cell(figure: Figure) -> str:
     )
 
 
-def _told_parts(evidence: Evidence, figure: Figure) -> str:
+def _stages_in_words(evidence: Evidence, figure: Figure) -> str:
     """The time of `restore()` and of its stages, beside one from file to file."""
     rows = _rows(evidence, figure).dropna(subset=["restore_time_s", "stages_s"])
-    told = ""
+    text = ""
     for row in rows.to_dict("records"):
         stages = json.loads(row["stages_s"])
         parts = ", ".join(f"{name} {passed_s:.4g}" for name, passed_s in stages.items())
-        told += f"Of {row['value']:.4g} s from file to file on {row['source']}, "
-        told += f"restore() {row['restore_time_s']:.4g} s; stages, s: {parts}. "
-    return told
+        text += f"Of {row['value']:.4g} s from file to file on {row['source']}, "
+        text += f"restore() {row['restore_time_s']:.4g} s; stages, s: {parts}. "
+    return text
 
 
 def _missing(*figures: Figure) -> Judgement:
@@ -122,10 +122,10 @@ def _floor(evidence: Evidence, claim: str) -> tuple[str, bool]:
     floors = evidence.read(FLOORS)
     rows = floors[(floors["figure"] == claim) & floors["floor"].notna()]
     for row in rows.to_dict("records"):
-        told = f"The claimed {row['value']:.4g} {row['unit']} is not below its floor, "
+        text = f"The claimed {row['value']:.4g} {row['unit']} is not below its floor, "
         if row["is_below"]:
-            told = told.replace("is not below", "is wrong or needs tiles: it is below")
-        return f"{told}{row['floor']:.4g} {row['unit']}.", bool(row["is_below"])
+            text = text.replace("is not below", "is wrong or needs tiles: it is below")
+        return f"{text}{row['floor']:.4g} {row['unit']}.", bool(row["is_below"])
     return "", False
 
 
@@ -144,7 +144,7 @@ def _verdict(
 def _compared(
     claim: str,
     figure: Figure,
-    other: Figure,
+    reference: Figure,
     low: float,
     high: float,
     claimed: float | None = None,
@@ -155,31 +155,32 @@ def _compared(
         floor, is_below = _floor(evidence, claim)
         if figure.device == "cuda" and (lacking := without_gpu(evidence, floor)):
             return lacking
-        own, second = _value(evidence, figure), _value(evidence, other)
-        if own is None or (claimed is None and second is None):
-            return _missing(figure, other)
+        first, second = _value(evidence, figure), _value(evidence, reference)
+        if first is None or (claimed is None and second is None):
+            return _missing(figure, reference)
         is_articles = evidence.has_articles(figure.device)
-        found = f"{own.middle:.4g}"
-        told = f"tables/floors.csv: {own}, {_cell(figure)}. "
+        answer = f"{first.middle:.4g}"
+        text = f"tables/floors.csv: {first}, {_cell(figure)}. "
         if figure.device == "cuda" and figure.quantity == TIME:
-            told += _told_parts(evidence, figure)
-        if figure.device == "cuda" and GPEN in (figure.restorer, other.restorer):
-            told += f"Of GPEN: {OUR_KERNELS}. "
+            text += _stages_in_words(evidence, figure)
+        if figure.device == "cuda" and GPEN in (figure.restorer, reference.restorer):
+            text += f"Of GPEN: {OUR_KERNELS}. "
         if claimed and (is_articles or second is None):
-            ours, expected = own, claimed
-            told += f"The article's machine had {claimed:.4g}. "
+            ours, expected = first, claimed
+            text += f"The article's machine had {claimed:.4g}. "
         else:
             assert second, "missing is told above"
-            ours = own.over(second)
+            ours = first.over(second)
             expected = min(max(ours.middle, low), high)
-            told += (
-                f"Over the {_cell(other)}: {ours}, claimed {low:.3g} to {high:.3g}. "
+            text += (
+                f"Over the {_cell(reference)}: {ours}, "
+                f"claimed {low:.3g} to {high:.3g}. "
             )
-            found = found if claimed else f"{ours.middle:.3g}"
-        verdict = _verdict(ours, expected, own is ours, is_articles)
+            answer = answer if claimed else f"{ours.middle:.3g}"
+        verdict = _verdict(ours, expected, first is ours, is_articles)
         if is_below:
             verdict = Verdict.CONTRADICTED
-        return Judgement(verdict, found, told + floor)
+        return Judgement(verdict, answer, text + floor)
 
     return Evaluator(claim, judge)
 
@@ -192,7 +193,7 @@ def _figure(claim: str) -> Evaluator:
 
 
 def _saving(claim: str, half: str, single: str) -> Evaluator:
-    """The judge of a saving in per cent: taken as less time, not as more speed."""
+    """The judge of a saving in per cent, which means less time, not more speed."""
     left = 1 - float(CLAIMED[claim]) / 100
     return _compared(claim, FIGURES[half], FIGURES[single], left, left)
 

@@ -54,12 +54,12 @@ def _judge(claim: str) -> Evaluator:
         condition = _condition(evidence, restorer)
         if condition is None:
             return _missing(restorer)
-        found = [_part(evidence, condition, part) for part in parts]
-        verdicts = {verdict for verdict, _ in found}
-        told = "; ".join(text for _, text in found)
+        judged = [_part(evidence, condition, part) for part in parts]
+        verdicts = {verdict for verdict, _ in judged}
+        answer = "; ".join(text for _, text in judged)
         return Judgement(
             verdicts.pop() if len(verdicts) == 1 else Verdict.INCONCLUSIVE,
-            told,
+            answer,
             f"tables/pathologies.csv, {condition} on pictures of people: median and "
             f"95 % interval over pictures. {_notes(evidence, parts)}{SECONDARY}",
         )
@@ -70,23 +70,24 @@ def _judge(claim: str) -> Evaluator:
 def _part(evidence: Evidence, condition: str, part: Part) -> tuple[Verdict, str]:
     values = _values(evidence, condition, part.metric, part.region)
     if part.against:
-        other = _condition(evidence, part.against)
-        values = (values - _values(evidence, other, part.metric, part.region)).dropna()
-    said = part.words
+        reference = _condition(evidence, part.against)
+        base = _values(evidence, reference, part.metric, part.region)
+        values = (values - base).dropna()
+    words = part.words
     for metric, least in part.only:
         base = _values(evidence, "source", metric).reindex(values.index)
         values = values[base >= least]
-        said += f", {metric} of {least:g} or more"
+        words += f", {metric} of {least:g} or more"
     if values.empty:
-        return Verdict.INCONCLUSIVE, f"{said}: none measured"
+        return Verdict.INCONCLUSIVE, f"{words}: none measured"
     verdict = _verdict(values.abs() if part.either_way else values, part)
     if verdict is _of_nothing(part) and _hides(evidence, condition, part.metric):
-        verdict, said = Verdict.INCONCLUSIVE, f"{said}, {SHRUNK}"
+        verdict, words = Verdict.INCONCLUSIVE, f"{words}, {SHRUNK}"
     if part.region == "hair" and _hair_is_unknown(evidence):
         verdict = Verdict.INCONCLUSIVE  # a box around the face decides nothing of hair
     bound = f"at least {part.low:.2g}" if part.low > -inf else f"up to {part.high:.2g}"
     sign = "either way, " if part.either_way else ""
-    return verdict, f"{said} ({sign}{bound}): {_told(values)}: {WORDS[verdict]}"
+    return verdict, f"{words} ({sign}{bound}): {_in_words(values)}: {WORDS[verdict]}"
 
 
 def _verdict(values: pd.Series, part: Part) -> Verdict:
@@ -102,7 +103,7 @@ def _verdict(values: pd.Series, part: Part) -> Verdict:
 
 
 def _of_nothing(part: Part) -> Verdict:
-    """The verdict that says that there is nothing of what the part is about."""
+    """The verdict that denies the effect that the part is about."""
     is_none = part.low <= 0 <= part.high
     return Verdict.REPRODUCED if is_none else Verdict.CONTRADICTED
 
@@ -118,7 +119,7 @@ def _hair_is_unknown(evidence: Evidence) -> bool:
     return not (evidence.read(PATHOLOGIES)["region"] == "hair").any()
 
 
-def _told(values: pd.Series) -> str:
+def _in_words(values: pd.Series) -> str:
     low, high = median_interval(values)
     spread = "" if low is None else f" [{low:.2f}, {high:.2f}]"
     ends = f", from {values.min():.2f} to {values.max():.2f}" if len(values) > 1 else ""
@@ -130,8 +131,8 @@ def _condition(evidence: Evidence, restorer: str) -> str | None:
     images = evidence.usable
     people = images.loc[images["kind"].isin(PEOPLE), "source"]
     rows = evidence.read(PATHOLOGIES)
-    made = {*rows.loc[rows["source"].isin(people), "condition"]}
-    return next((name for name in CONDITIONS[restorer] if name in made), None)
+    conditions = {*rows.loc[rows["source"].isin(people), "condition"]}
+    return next((name for name in CONDITIONS[restorer] if name in conditions), None)
 
 
 def _values(
@@ -141,7 +142,7 @@ def _values(
     region: str = "whole",
     kinds: tuple[str, ...] = PEOPLE,
 ) -> pd.Series:
-    """By source; the faces' boxes stand for hair that could not be told."""
+    """The values by source; the faces' boxes stand for hair that was not found."""
     rows, images = evidence.read(PATHOLOGIES), evidence.usable
     if region == "hair" and _hair_is_unknown(evidence):
         region = "faces"
@@ -155,7 +156,7 @@ def _values(
 
 
 def _notes(evidence: Evidence, parts: tuple[Part, ...]) -> str:
-    """How the regions were told, where ParseNet was not there to tell."""
+    """How the regions were found where ParseNet was not there to find them."""
     rows = evidence.read(PATHOLOGIES)
     regions = {part.region for part in parts}
     used = rows[rows["region"].isin(regions)].dropna(subset=["note", "value"])
@@ -178,31 +179,33 @@ def _composed(evidence: Evidence) -> Judgement:
     kinds = tuple(images["kind"].dropna().unique())
     texture = _values(evidence, condition, "texture_energy", kinds=kinds)
     is_made = images.set_index("source")["is_synthetic"].reindex(texture.index)
-    made, real = (
+    degraded, real = (
         texture[is_made.fillna(value=False) == flag] for flag in (True, False)
     )
-    sorts = {"degraded by us": made, "as they came": real}
-    found = "; ".join(f"{name}: {_told(v)} dB" for name, v in sorts.items() if len(v))
-    told = (
-        f"tables/pathologies.csv, {condition}, energy of fine texture against the "
-        f"source's, median and interval over pictures: {found}. Pictures degraded by a "
-        "formula stand for composed ones. "
+    sorts = {"degraded by us": degraded, "as they came": real}
+    answer = "; ".join(
+        f"{name}: {_in_words(v)} dB" for name, v in sorts.items() if len(v)
     )
-    if min(len(made), len(real)) < LEAST_SOURCES:
+    text = (
+        f"tables/pathologies.csv, {condition}, energy of fine texture against the "
+        f"source's, median and interval over pictures: {answer}. Pictures degraded by "
+        "a formula stand for composed ones. "
+    )
+    if min(len(degraded), len(real)) < LEAST_SOURCES:
         why = f"At least {LEAST_SOURCES} of each sort are needed to compare them."
-        return Judgement(Verdict.INCONCLUSIVE, found, told + why)
-    low, high = _difference(made, real)
-    told += f"Difference of the medians: [{low:.2f}, {high:.2f}] dB. {SECONDARY}"
+        return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
+    low, high = _difference(degraded, real)
+    text += f"Difference of the medians: [{low:.2f}, {high:.2f}] dB. {SECONDARY}"
     verdict = decide(holds=high <= PLASTIC, fails=low > PLASTIC)
-    return Judgement(verdict, found, told)
+    return Judgement(verdict, answer, text)
 
 
-def _difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
+def _difference(first: pd.Series, second: pd.Series) -> tuple[float, float]:
     """Bootstrap interval of a difference of medians; see `median_interval`."""
     rng = np.random.default_rng(0)
     medians = [
         np.median(rng.choice(values.to_numpy(), (2000, len(values))), axis=1)
-        for values in (one, other)
+        for values in (first, second)
     ]
     low, high = np.quantile(medians[0] - medians[1], [0.025, 0.975])
     return float(low), float(high)

@@ -44,13 +44,13 @@ def _pictures(evidence: Evidence) -> Judgement:
         for kind, n in PICTURES.items()
         if counts.get(kind, 0) < n
     ] + [flaw for flaw, words in FLAWS.items() if not notes.str.contains(words).any()]
-    found = ", ".join(f"{n} {kind}" for kind, n in counts.items())
+    answer = ", ".join(f"{n} {kind}" for kind, n in counts.items())
     n_made = int(images["is_synthetic"].sum())
     n_shared = int(notes.str.contains("same face").sum())
     return Judgement(
         Verdict.INCONCLUSIVE if missing else Verdict.REPRODUCED,
-        found,
-        f"tables/images.csv has {found}; missing: {', '.join(missing) or 'nothing'}. "
+        answer,
+        f"tables/images.csv has {answer}; missing: {', '.join(missing) or 'nothing'}. "
         f"{n_made} of {len(images)} were degraded by us, where the article took "
         f"pictures as they came; {n_shared} portraits share a face.",
     )
@@ -65,28 +65,28 @@ def _sources(evidence: Evidence) -> Judgement:
     sizes = [f"{w}x{h}" for w, h in zip(widths, heights, strict=True)]
     n_size = sum(size in SIZES for size in sizes)
     n_png = int(images["path"].str.lower().str.endswith(".png").sum())
-    others = ", ".join(sorted({*sizes} - {*SIZES})) or "none"
-    found = f"{n_png} of {n} PNG, {n_size} of {n} at {' or '.join(SIZES)}"
-    told = (
-        f"tables/images.csv: {found}; other sizes: {others}; what was cropped, resized "
-        "or recoloured stands in the column note. "
+    other_sizes = ", ".join(sorted({*sizes} - {*SIZES})) or "none"
+    answer = f"{n_png} of {n} PNG, {n_size} of {n} at {' or '.join(SIZES)}"
+    text = (
+        f"tables/images.csv: {answer}; other sizes: {other_sizes}; what was cropped, "
+        "resized or recoloured stands in the column note. "
     )
     if n_size < n or n_png < n:
         why = "That is not the article's input, so figures do not compare."
-        return Judgement(Verdict.INCONCLUSIVE, found, told + why)
+        return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
     if evidence.gpus == []:
         why = "environment.json lists no GPU that could have been idle."
-        return Judgement(Verdict.NOT_TESTABLE, found, told + why)
+        return Judgement(Verdict.NOT_TESTABLE, answer, text + why)
     why = "No table says whether the GPU was otherwise idle."
-    return Judgement(Verdict.INCONCLUSIVE, found, told + why)
+    return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
 
 
 def _subjects(evidence: Evidence) -> Judgement:
     scores = evidence.scores
     if scores.empty:
         planned = evidence.study.get("rating", {}).get("subjects")
-        told = f"; study.yaml plans for {planned} subjects" if planned else ""
-        return not_tested(f"ratings.sqlite holds no score{told}")
+        plan = f"; study.yaml plans for {planned} subjects" if planned else ""
+        return not_tested(f"ratings.sqlite holds no score{plan}")
     n = int(scores["subject"].nunique())
     low, high = scores["score"].min(), scores["score"].max()
     is_enough = n >= N_SUBJECTS and low >= 1 and high <= 5
@@ -108,27 +108,27 @@ def _memory_cross_check(evidence: Evidence) -> Judgement:
             "no GPU",
             "environment.json lists no GPU; both sources measure the memory of one.",
         )
-    cost = evidence.done("cost")
+    cost = evidence.ok_records("cost")
     if cost.empty:
         return not_tested("records.jsonl has no cost run that ended ok")
     torch = cost["cuda_reserved_peak_mib"]
     nvml = cost["nvml_process_peak_mib"].fillna(cost["nvml_device_delta_mib"])
-    both = torch.notna() & nvml.notna()
-    found = f"{int(both.sum())} of {len(cost)} runs with both"
-    if not both.all():
-        evidence_text = f"records.jsonl, experiment cost: {found} readings."
-        return Judgement(Verdict.INCONCLUSIVE, found, evidence_text)
-    rest = float((nvml - torch)[both].median())
+    has_both = torch.notna() & nvml.notna()
+    answer = f"{int(has_both.sum())} of {len(cost)} runs with both"
+    if not has_both.all():
+        evidence_text = f"records.jsonl, experiment cost: {answer} readings."
+        return Judgement(Verdict.INCONCLUSIVE, answer, evidence_text)
+    surplus_mib = float((nvml - torch)[has_both].median())
     return Judgement(
         Verdict.REPRODUCED,
-        found,
-        f"records.jsonl, experiment cost: {found}; NVML shows {rest:.0f} MiB more than "
-        "torch has reserved (median): the CUDA context and other libraries.",
+        answer,
+        f"records.jsonl, experiment cost: {answer}; NVML shows {surplus_mib:.0f} MiB "
+        "more than torch has reserved (median): the CUDA context and other libraries.",
     )
 
 
 def _latency_scope(evidence: Evidence) -> Judgement:
-    cost = evidence.done("cost").dropna(subset=["wall_time_s"])
+    cost = evidence.ok_records("cost").dropna(subset=["wall_time_s"])
     if cost.empty:
         return not_tested("records.jsonl has no timed cost run that ended ok")
     stages = [json.loads(text) for text in cost["stages_s"].fillna("{}")]
@@ -140,12 +140,12 @@ def _latency_scope(evidence: Evidence) -> Judgement:
         for whole, wall, total in zip(ends, cost["wall_time_s"], total_s, strict=True)
     ]
     n, named = sum(is_whole), sorted({name for times in stages for name in times})
-    found = f"{n} of {len(cost)} timed runs end to end"
+    answer = f"{n} of {len(cost)} timed runs end to end"
     share = sum(total_s) / float(cost["wall_time_s"].sum())
     return Judgement(
         Verdict.REPRODUCED if n == len(cost) else Verdict.INCONCLUSIVE,
-        found,
-        f"records.jsonl, experiment cost: {found}, that is, with decode and encode "
+        answer,
+        f"records.jsonl, experiment cost: {answer}, that is, with decode and encode "
         f"inside wall_time_s. Stages: {', '.join(named) or 'none'}; they add up to "
         f"{share:.0%} of the wall time.",
     )
@@ -160,18 +160,18 @@ def _stability_runs(evidence: Evidence) -> Judgement:
     counts = stability.groupby(["machine", "condition"]).size()
     failed = int((stability["outcome"] != "ok").sum())
     is_enough = bool((counts >= N_STABILITY_RUNS).all())
-    found = f"{counts.min()} to {counts.max()} runs"
+    answer = f"{counts.min()} to {counts.max()} runs"
     return Judgement(
         Verdict.REPRODUCED if is_enough else Verdict.INCONCLUSIVE,
-        found,
-        f"records.jsonl, experiment stability: {found} of each of {len(counts)} "
+        answer,
+        f"records.jsonl, experiment stability: {answer} of each of {len(counts)} "
         f"conditions, {failed} of {len(stability)} failed; the article had "
         f"{N_STABILITY_RUNS}.",
     )
 
 
 def _environment(evidence: Evidence) -> Judgement:
-    """Whether hardware is the article's; its Python is one that we do not support."""
+    """Whether the hardware is the article's; we do not support its Python."""
     machine = evidence.environment.get("machine")
     if not machine:
         return not_tested("environment.json is not there")
@@ -193,13 +193,13 @@ def _environment(evidence: Evidence) -> Judgement:
 
 
 def _role_of_metrics(evidence: Evidence) -> Judgement:
-    """Whether people come first: no verdict on their opinion is taken from a metric."""
+    """Whether people come first: no metric decides a verdict on their opinion."""
     metrics, scores = evidence.read(METRICS), evidence.scores
     if metrics.empty and scores.empty:
         return not_tested("neither tables/metrics.csv nor ratings.sqlite has a value")
     names = ", ".join(sorted(metrics["metric"].unique())) or "none"
     n_ratings = sum(claim.kind == "rating" for claim in load_claims())
-    told = (
+    text = (
         f"Values in tables/metrics.csv: {len(metrics)} ({names}); scores in "
         f"ratings.sqlite: {len(scores)}. The {n_ratings} claims of kind rating are "
         "judged on scores only"
@@ -208,9 +208,9 @@ def _role_of_metrics(evidence: Evidence) -> Judgement:
         return Judgement(
             Verdict.INCONCLUSIVE,
             "metrics secondary; nobody has rated",
-            f"{told}, so they stay undecided until people rate.",
+            f"{text}, so they stay undecided until people rate.",
         )
-    return Judgement(Verdict.REPRODUCED, "secondary", f"{told}.")
+    return Judgement(Verdict.REPRODUCED, "secondary", f"{text}.")
 
 
 ENTRIES = (

@@ -34,7 +34,7 @@ FAKE = ("plastic", "wax-figure", "not-a-real-person")
 def _scores(
     evidence: Evidence, kind: str, most_alike: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Scores of pictures of a kind: of those that are most alike, if there are any."""
+    """Scores of pictures of a kind; only of those that are most alike, if any."""
     images = evidence.usable
     sources = images.loc[images["kind"] == kind, "source"]
     scores = evidence.scores
@@ -75,8 +75,9 @@ def _mean(claim: str) -> Evaluator:
 
 def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, int]:
     """How many subjects gave one of the reasons, and how many there are."""
-    given = scores["tags"].map(json.loads).map(lambda tags: bool({*reasons} & {*tags}))
-    return scores.loc[given, "subject"].nunique(), scores["subject"].nunique()
+    tags = scores["tags"].map(json.loads)
+    has_reason = tags.map(lambda slugs: bool({*reasons} & {*slugs}))
+    return scores.loc[has_reason, "subject"].nunique(), scores["subject"].nunique()
 
 
 def _skin_protection(evidence: Evidence) -> Judgement:
@@ -85,28 +86,28 @@ def _skin_protection(evidence: Evidence) -> Judgement:
     if scores.empty:
         return not_tested(f"{NO_SCORE} {GPEN} on a portrait")
     k, n = _with_reason(scores, FAKE)
-    found = f"{k} of {n} subjects call a face of ours fake"
-    told = f"ratings.sqlite: {found} (reasons: {', '.join(FAKE)}). "
+    answer = f"{k} of {n} subjects call a face of ours fake"
+    text = f"ratings.sqlite: {answer} (reasons: {', '.join(FAKE)}). "
     why = "The switch that is claimed to prevent it is another program's."
-    return Judgement(Verdict.INCONCLUSIVE, found, told + why)
+    return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
 
 
 def _without_a_face(evidence: Evidence) -> Judgement:
-    both = ("bicubic", GPEN + UPSTREAM)
+    conditions = ("bicubic", GPEN + UPSTREAM)
     scores = pd.concat([_scores(evidence, kind) for kind in ("building", "text")])
-    scores = scores[scores["condition"].isin(both)]
+    scores = scores[scores["condition"].isin(conditions)]
     pairs = scores if scores.empty else stats.compare_conditions(scores)
     if pairs.empty:
         return not_tested(
-            f"{NO_SCORE} {both[1]} and of bicubic on one building or text"
+            f"{NO_SCORE} {conditions[1]} and of bicubic on one building or text"
         )
     row = pairs.iloc[0]
     low, high = -row["ci_high"], -row["ci_low"]
-    found = f"{-row['difference']:+.2f} [{low:+.2f}, {high:+.2f}] against bicubic"
+    answer = f"{-row['difference']:+.2f} [{low:+.2f}, {high:+.2f}] against bicubic"
     return Judgement(
         decide(holds=high < 0, fails=high >= 0 and low > -MARGIN),
-        found,
-        f"ratings.sqlite: {found}, by {row['n_subjects']:g} subjects on "
+        answer,
+        f"ratings.sqlite: {answer}, by {row['n_subjects']:g} subjects on "
         f"{row['n_sources']:g} pictures of buildings and text. The original restores "
         "the faces it finds and leaves the rest as it was.",
     )
@@ -115,8 +116,8 @@ def _without_a_face(evidence: Evidence) -> Judgement:
 def _eyes(evidence: Evidence) -> Judgement:
     if _scores(evidence, "portrait").empty:
         return not_tested(f"{NO_SCORE} a portrait")
-    told = "no picture is known to show shut eyes, and no reason offered is of eyes"
-    return Judgement(Verdict.NOT_TESTABLE, None, told)
+    text = "no picture is known to show shut eyes, and no reason offered is of eyes"
+    return Judgement(Verdict.NOT_TESTABLE, None, text)
 
 
 def _not_a_real_person(evidence: Evidence) -> Judgement:
@@ -137,11 +138,11 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
 
 
 def _preferred(
-    evidence: Evidence, one: str, other: str
+    evidence: Evidence, first: str, second: str
 ) -> tuple[float, float, str] | None:
-    """How often `one` is chosen over `other`: its interval, and both in words."""
+    """How often `first` is chosen over `second`: the interval, then all in words."""
     choices = evidence.panel.choices
-    is_pair = choices[["winner", "loser"]].isin([one, other]).all(axis=1)
+    is_pair = choices[["winner", "loser"]].isin([first, second]).all(axis=1)
     if not is_pair.any():
         return None
     choices = choices[is_pair].astype({"tied": bool})
@@ -149,39 +150,39 @@ def _preferred(
 
     fit = stats.bradley_terry(choices)
     low, middle, high = expit(
-        2 * pd.Series([*fit.interval.loc[one], fit.strength[one]]).sort_values()
+        2 * pd.Series([*fit.interval.loc[first], fit.strength[first]]).sort_values()
     )
-    told = (
-        f"{one} over {other} in {middle:.0%} [{low:.0%}, {high:.0%}] of {len(choices)} "
-        f"choices by {choices['subject'].nunique()} subjects"
+    text = (
+        f"{first} over {second} in {middle:.0%} [{low:.0%}, {high:.0%}] of "
+        f"{len(choices)} choices by {choices['subject'].nunique()} subjects"
     )
-    return float(low), float(high), told
+    return float(low), float(high), text
 
 
 def _half_precision(evidence: Evidence) -> Judgement:
     single, half = (f"{X4PLUS}@precision={p},runner=upstream" for p in ("fp32", "fp16"))
-    found = _preferred(evidence, single, half)
-    if found is None:
+    preference = _preferred(evidence, single, half)
+    if preference is None:
         return not_tested(f"ratings.sqlite holds no choice between {single} and {half}")
-    low, high, told = found
+    low, high, answer = preference
     verdict = decide(holds=0.4 <= low <= 0.5 <= high <= 0.6, fails=low > 0.5)
-    return Judgement(verdict, told, f"ratings.sqlite: {told}; none is 40 to 60 %.")
+    return Judgement(verdict, answer, f"ratings.sqlite: {answer}; none is 40 to 60 %.")
 
 
 def _hybrid(evidence: Evidence) -> Judgement:
     alone = (GPEN + UPSTREAM, X4PLUS + UPSTREAM)
-    found = [_preferred(evidence, "hybrid", other) for other in alone]
-    both = [one for one in found if one is not None]
-    if len(both) < 2:
+    preferences = [_preferred(evidence, "hybrid", condition) for condition in alone]
+    measured = [preference for preference in preferences if preference is not None]
+    if len(measured) < 2:
         return not_tested(
             "ratings.sqlite holds no choice between hybrid and each alone"
         )
-    told = "; ".join(one[2] for one in both)
+    answer = "; ".join(preference[2] for preference in measured)
     verdict = decide(
-        holds=all(low > 0.5 for low, _, _ in both),
-        fails=any(high < 0.5 for _, high, _ in both),
+        holds=all(low > 0.5 for low, _, _ in measured),
+        fails=any(high < 0.5 for _, high, _ in measured),
     )
-    return Judgement(verdict, told, f"ratings.sqlite: {told}.")
+    return Judgement(verdict, answer, f"ratings.sqlite: {answer}.")
 
 
 ENTRIES = (

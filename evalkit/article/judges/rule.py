@@ -39,9 +39,9 @@ class Advice(NamedTuple):
     route
         One of `CONDITIONS`.
     kinds
-        Of sources that stand for the article's.
+        Kinds of sources that stand for the article's.
     alike
-        Those of our sets that are most alike.
+        The pictures of our sets that are most alike.
 
     """
 
@@ -75,12 +75,12 @@ def _scores(evidence: Evidence, advice: Advice) -> pd.DataFrame:
 
 
 def _gains(scores: pd.DataFrame, condition: str) -> pd.DataFrame:
-    """Empty where nobody rated, without scipy: importing it takes a second."""
+    """The condition's gains; empty, and no wait for scipy, where nobody rated."""
     return scores if scores.empty else stats.compare_with(scores, condition)
 
 
 def _judge(evidence: Evidence, advice: Advice) -> Judgement:
-    """The best of those scored: reproduced; some other is better: contradicted."""
+    """Reproduced if the advised one is best, contradicted if another is better."""
     advised = CONDITIONS[advice.route]
     gains = _gains(_scores(evidence, advice), advised)
     kinds = " or ".join(advice.kinds)
@@ -89,20 +89,20 @@ def _judge(evidence: Evidence, advice: Advice) -> Judgement:
             f"ratings.sqlite holds no scores of {advised} and another restorer on one "
             f"{kinds}"
         )
-    told = "; ".join(map(_in_words, gains.index, gains.to_dict("records")))
+    answer = "; ".join(map(_in_words, gains.index, gains.to_dict("records")))
     is_best, is_worse = (gains["ci_low"] > 0).all(), (gains["ci_high"] < 0).any()
     return Judgement(
         decide(holds=is_best, fails=is_worse),
-        told,
-        f"ratings.sqlite, pictures of the kind {kinds}: {advised} has {told}. Below 0 "
-        "it is what the advice loses.",
+        answer,
+        f"ratings.sqlite, pictures of the kind {kinds}: {advised} has {answer}. Below "
+        "0 it is what the advice loses.",
     )
 
 
-def _in_words(other: str, row: Mapping[str, float]) -> str:
+def _in_words(name: str, row: Mapping[str, float]) -> str:
     return (
         f"{row['difference']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}] "
-        f"against {other} (subjects {row['n_subjects']}, pictures {row['n_sources']})"
+        f"against {name} (subjects {row['n_subjects']}, pictures {row['n_sources']})"
     )
 
 
@@ -110,23 +110,23 @@ def _folder(evidence: Evidence) -> Judgement:
     routes = evidence.read(ROUTING).set_index("source")["route"]
     scores = _scores(evidence, Advice("gpen", ["portrait", "group"]))
     by_picture = scores["source"].map(routes).map(CONDITIONS)
-    made = [
+    choices = [
         scores[scores["condition"] == chosen].assign(condition=policy)
         for policy, chosen in (("gpen", CONDITIONS["gpen"]), ("others", by_picture))
     ]
-    gains = _gains(pd.concat(made), "gpen")
+    gains = _gains(pd.concat(choices), "gpen")
     if gains.empty:
         return not_tested(
             "ratings.sqlite and the table routing hold no scores of what the router "
             f"chose for pictures of faces, beside those of {CONDITIONS['gpen']}"
         )
     row = gains.iloc[0]
-    told = _in_words("a choice for each picture", row)
+    answer = _in_words("a choice for each picture", row)
     return Judgement(
         decide(holds=row["ci_low"] > -MARGIN, fails=row["ci_high"] < 0),
-        told,
-        f"ratings.sqlite: {CONDITIONS['gpen']} for a whole folder of faces has {told}; "
-        f"not more than {MARGIN:g} below says the same.",
+        answer,
+        f"ratings.sqlite: {CONDITIONS['gpen']} for a whole folder of faces has "
+        f"{answer}; not more than {MARGIN:g} below says the same.",
     )
 
 
@@ -137,8 +137,8 @@ def _at_upload(evidence: Evidence) -> Judgement:
     if judgement.verdict is Verdict.NOT_TESTED or times.isna().all():
         return judgement
     hours = 1000 * times.median() / 3600
-    told = f" 1000 pictures as this run's take {hours:.3g} h, one after the other."
-    return judgement._replace(evidence=judgement.evidence + told)
+    text = f" 1000 pictures as this run's take {hours:.3g} h, one after the other."
+    return judgement._replace(evidence=judgement.evidence + text)
 
 
 ENTRIES = (

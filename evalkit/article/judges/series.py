@@ -59,11 +59,11 @@ def _no_failure(claim: str) -> Evaluator:
         n, n_failed = rows["n_runs"], rows["n_runs"] * rows["failure_rate"]
         series = [in_words(*of) for of in rows[["experiment", "value"]].to_numpy()]
         is_whole = len(rows) > 1 and n.min() >= N_RUNS
-        found = f"{n_failed.sum():.0f} of {n.sum()}"
+        answer = f"{n_failed.sum():.0f} of {n.sum()}"
         return Judgement(
             decide(holds=is_whole, fails=n_failed.any()),
-            found,
-            f"tables/stability.csv: {found} runs failed "
+            answer,
+            f"tables/stability.csv: {answer} runs failed "
             f"({'; '.join(rows['condition'] + ', ' + series)}), so at most "
             f"{rows['failure_high'].max():.1%} of a series (95 % confidence). The "
             f"article has two series of {N_RUNS}.",
@@ -79,19 +79,19 @@ def _first_failure(evidence: Evidence) -> Judgement:
     if rows.empty:
         return not_tested(f"tables/stability.csv has no batches of {X4PLUS} upstream")
     row = rows.iloc[-1]
-    told = f"tables/stability.csv, {row['n_runs']} runs of {row['condition']}: "
+    text = f"tables/stability.csv, {row['n_runs']} runs of {row['condition']}: "
     if pd.notna(row["failure"]):
-        found = f"run {row['first_failed_run']}: {row['failure']}"
+        answer = f"run {row['first_failed_run']}: {row['failure']}"
         is_late = row["first_failed_run"] > 1 and row["failure"].startswith("oom")
         verdict = Verdict.REPRODUCED if is_late else Verdict.INCONCLUSIVE
-        return Judgement(verdict, found, f"{told}the first to fail was {found}.")
+        return Judgement(verdict, answer, f"{text}the first to fail was {answer}.")
     needed = (CARD_MIB - 1024 * float(CLAIMED["G12"])) / 36
     slope = row["gpu_slope_high_mib"]
     is_flat = row["n_runs"] >= N_RUNS and pd.notna(slope) and slope < needed
     return Judgement(
         Verdict.CONTRADICTED if is_flat else Verdict.INCONCLUSIVE,
         "no failure",
-        f"{told}none failed, and memory grew by at most {slope} MiB a run. From the "
+        f"{text}none failed, and memory grew by at most {slope} MiB a run. From the "
         f"{CLAIMED['G12']} GB of G12, growth by {needed:.0f} fills 24 GB at run 37.",
     )
 
@@ -108,12 +108,12 @@ def _instances(evidence: Evidence) -> Judgement:
     row = rows.iloc[0] if fits.empty else fits.iloc[-1]
     total_mib = row["memory_total_mib"]  # null for another machine's records
     had_room = pd.notna(total_mib) and total_mib >= CARD_MIB
-    found = f"{row['n_ok']} of {row['n_instances']}"
+    answer = f"{row['n_ok']} of {row['n_instances']}"
     return Judgement(
         decide(holds=not fits.empty, fails=fits.empty and had_room),
-        found,
-        f"tables/concurrency.csv: {found} instances worked, {row['memory_mib']} MiB of "
-        f"{CARD_MIB} on the article's card ({row['memory_kind']}).",
+        answer,
+        f"tables/concurrency.csv: {answer} instances worked, {row['memory_mib']} MiB "
+        f"of {CARD_MIB} on the article's card ({row['memory_kind']}).",
     )
 
 
@@ -125,18 +125,18 @@ def _best_use(evidence: Evidence) -> Judgement:
     if rows.empty:
         return not_tested(f"tables/concurrency.csv has no two instances of {X4PLUS}")
     row = rows.loc[rows["speedup"].idxmax()]
-    found = f"{row['speedup']:.3g} times by {row['n_instances']} instances"
+    answer = f"{row['speedup']:.3g} times by {row['n_instances']} instances"
     return Judgement(
         decide(holds=row["speedup"] < WORTH, fails=row["speedup"] >= SAME),
-        found,
-        f"tables/concurrency.csv: the throughput of one grew {found} at most; under "
+        answer,
+        f"tables/concurrency.csv: the throughput of one grew {answer} at most; under "
         f"{WORTH} times a second one is not worth it.",
     )
 
 
 @on_gpu
 def _who_fails_first(evidence: Evidence) -> Judgement:
-    """An open question: answered, and held against what the article's tables imply."""
+    """Answer an open question, and compare with what the article's tables imply."""
     budget = evidence.read(BUDGET)
     budget = budget[(budget["limit"] == "cuda") & (budget["longest_px"] == 1024)]
     needs = budget.groupby("condition")["works_mib"].max()

@@ -95,7 +95,7 @@ def _loss(evidence: Evidence) -> str:
         if square := float(np.mean(difference**2)):
             worst_db = min(worst_db, 10 * math.log10(255**2 / square))
         worst_level = max(worst_level, float(np.abs(difference).max()))
-    told = (
+    text = (
         f"lowest PSNR {worst_db:.1f} dB, at most {worst_level:.3g} of 255 levels"
         if worst_level
         else "no pixel differs"
@@ -103,7 +103,7 @@ def _loss(evidence: Evidence) -> str:
     stored = {single["weights_kind"] for single, _ in pairs}
     # the package carries these weights already rounded to half precision
     caution = ", arithmetic only: the weights were stored in fp16"
-    return f"{told} (pictures: {len(pairs)})" + caution * ("package" in stored)
+    return f"{text} (pictures: {len(pairs)})" + caution * ("package" in stored)
 
 
 def _levels(path: Path) -> NDArray[np.floating[Any]]:
@@ -113,18 +113,18 @@ def _levels(path: Path) -> NDArray[np.floating[Any]]:
 
 
 def _precision_pairs(evidence: Evidence) -> list[tuple[dict[Hashable, Any], ...]]:
-    """Quality records, in fp32 and in fp16, of one picture and else equal settings."""
-    records = evidence.done("quality").dropna(subset=["setting", "output"])
-    found: dict[str, dict[str, dict[Hashable, Any]]] = {}
+    """Pairs of quality records, fp32 and fp16, that differ in precision only."""
+    records = evidence.ok_records("quality").dropna(subset=["setting", "output"])
+    groups: dict[str, dict[str, dict[Hashable, Any]]] = {}
     for record in records[records["restorer"] == X4PLUS].to_dict("records"):
         setting = json.loads(record["setting"])
         precision = setting.pop("precision", None)
         alike = [str(record["source_sha256"]), str(record["weights_sha256"]), setting]
         same = json.dumps(alike, sort_keys=True)
-        found.setdefault(same, {})[precision] = record
+        groups.setdefault(same, {})[precision] = record
     return [
         (pair["fp32"], pair["fp16"])
-        for pair in found.values()
+        for pair in groups.values()
         if {"fp32", "fp16"} <= pair.keys()
         and all((evidence.path / pair[p]["output"]).is_file() for p in ("fp32", "fp16"))
     ]

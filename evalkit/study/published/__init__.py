@@ -21,7 +21,7 @@ class PublishedScore(NamedTuple):
     Attributes
     ----------
     kind
-        Of the pictures (`evalkit.tables.IMAGES`).
+        The pictures' kind (`evalkit.tables.IMAGES`).
     restorer
         What the names of its conditions begin with.
     mos
@@ -41,18 +41,18 @@ class PublishedFigure:
     Attributes
     ----------
     name
-        In the column ``figure`` of `evalkit.tables.FLOORS`: a claim's id.
+        A claim's id; the column ``figure`` of `evalkit.tables.FLOORS` has it.
     restorer, setting
         The settings that the work depends on; ``runner``, ``device``, ``precision``
         and ``tile`` among them.
     quantity, value
         One of `evalkit.experiments.UNITS`, and the number in its unit.
     width_px, height_px, n_pictures
-        Of a picture; and how many a call has.
+        A picture's size; the number of pictures in a call.
     rate
         ``matrix_tflop_s`` and ``copy_gib_s`` of the device; empty where unknown.
     note
-        What a reader must know; None for nothing.
+        A caution for the reader, if any.
 
     """
 
@@ -70,22 +70,22 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PublishedComparison:
-    """What others have published: each part may be lacking.
+    """What others have published; any part may be lacking.
 
     Attributes
     ----------
     name
-        In tables, and behind "the" in a sentence.
+        Its name in tables, and behind "the" in a sentence.
     claims
         A file of claims, as ``data/claims.yaml``.
     judges
         Gives the judge of each claim that is judged: its ``name`` is the claim's id.
     scores, figures
-        To stand beside a panel's and a run's.
+        They stand beside a panel's scores and a run's figures.
     rules
         Its advice as the rules of a router.
     folder_route
-        Gives the route for a whole folder, of the share of its pictures that have a
+        Gives the route for a whole folder by the share of its pictures that have a
         face; None where each picture has its own.
 
     """
@@ -107,4 +107,4 @@ def published() -> Mapping[str, PublishedComparison]:
 
 def published_scores() -> list[PublishedScore]:
     """Every published mean score."""
-    return [score for each in published().values() for score in each.scores]
+    return [score for comparison in published().values() for score in comparison.scores]

@@ -1,10 +1,10 @@
-"""The first lines of the report: each sentence follows from what the run holds."""
+"""The first lines of the report: each sentence follows from the run folder."""
 
 from typing import Any
 
 import pandas as pd
 
-from evalkit.report._run import RunFolder
+from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import count, listed
 from evalkit.tables import VERDICTS
 
@@ -54,12 +54,12 @@ def weights_lines(folder: RunFolder) -> list[dict[str, str]]:
     """For each condition: ``condition``, ``kind`` and ``digest`` of its weights."""
     lines = []
     for condition in folder.conditions:
-        mine = folder.results[folder.results["condition"] == condition]
-        mine = mine[mine["weights_kind"].notna()]
-        if mine.empty:
+        records = folder.results[folder.results["condition"] == condition]
+        records = records[records["weights_kind"].notna()]
+        if records.empty:
             lines.append({"condition": condition, "kind": "no record", "digest": ""})
             continue
-        last = mine.iloc[-1]
+        last = records.iloc[-1]
         digest = last["weights_sha256"]
         kind = str(last["weights_kind"])
         lines.append(
@@ -104,53 +104,55 @@ def _about_people(folder: RunFolder) -> list[str]:
 
 
 def _about_pictures(usable: pd.DataFrame) -> list[str]:
-    found, n_pictures = [], len(usable)
+    sentences, n_pictures = [], len(usable)
     n_synthetic = int(usable["is_synthetic"].fillna(value=False).sum())
     if n_synthetic:
-        found.append(
+        sentences.append(
             f"{n_synthetic} of {n_pictures} sources were degraded by a formula of "
             "ours: what holds for them need not hold for real old photographs."
         )
     if n_pictures < FEW_PICTURES:
-        found.append(
+        sentences.append(
             f"{count(n_pictures, 'picture')} cannot speak for all pictures of their "
             "kinds: look at each, and try your own."
         )
     if not usable["reference"].notna().any():
-        found.append("No source has a pristine reference: no metric was computed.")
-    return found
+        sentences.append("No source has a pristine reference: no metric was computed.")
+    return sentences
 
 
 def _about_measuring(folder: RunFolder) -> list[str]:
-    found = []
+    sentences = []
     if folder.gpus == []:
-        found.append(
+        sentences.append(
             "There was no GPU: nothing here tests a claim about GPU time or GPU memory."
         )
     n_runs = folder.costs["n_runs"].dropna()
     if n_runs.empty:
-        found.append("No time was measured apart from the run that made each picture.")
+        sentences.append(
+            "No time was measured apart from the run that made each picture."
+        )
     elif n_runs.max() < FEW_RUNS:
-        found.append(
+        sentences.append(
             f"Times are medians of at most {count(int(n_runs.max()), 'run')}: enough "
             "for a typical time, not for rare slow runs or rare failures."
         )
     if folder.costs["same_as_quality"].eq(other=False).any():
-        found.append(
+        sentences.append(
             "Some outputs made while timing differ from those shown: their times may "
             "be of other work."
         )
     outcomes = folder.results["outcome"]
     n_failed = int((outcomes != "ok").sum())
     if n_failed:
-        found.append(f"{n_failed} of {len(outcomes)} runs failed; they are listed.")
+        sentences.append(f"{n_failed} of {len(outcomes)} runs failed; they are listed.")
     lost = folder.lost
     if len(lost):
-        found.append(
+        sentences.append(
             f"The machine interrupted {count(len(lost), 'cell')}, which count nowhere "
             f"(first: {lost['error'].iloc[0]}). Run the study again to have them."
         )
-    return found
+    return sentences
 
 
 def _about_claims(folder: RunFolder) -> list[str]:

@@ -12,11 +12,11 @@ from evalkit.report._text import plain_rows
 from evalkit.study.run_folder import with_newest_key
 from evalkit.tables import COST, IMAGES, INTERRUPTED, METRICS, SOURCES
 
-Cell: TypeAlias = tuple[str, str]
+Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
 
 ATTEMPT = ["condition", "source", "experiment", "value", "machine"]
-"""What tells the records of one attempt, repeated or not, from others."""
+"""The columns that all records of one attempt share, repeated or not."""
 
 
 class RunFolder(Evidence):
@@ -43,23 +43,23 @@ class RunFolder(Evidence):
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """Table `evalkit.tables.COST`, of the conditions here."""
+        """Table `evalkit.tables.COST` of the study's conditions."""
         return self._of_here(self.read(COST))
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
-        """Table `evalkit.tables.METRICS`, without what had nothing to measure."""
+        """Table `evalkit.tables.METRICS`, without rows that have no value."""
         return self._of_here(self.read(METRICS).dropna(subset=["value"]))
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
-        """Table `evalkit.tables.RECORDS`: those of the pictures and conditions here."""
+        """Table `evalkit.tables.RECORDS` of the study's pictures and conditions."""
         records = at_hand(self.at_hand(), self.read(IMAGES), SOURCES.frame([]))
         return self._of_here(records).reset_index(drop=True)
 
     @cached_property
     def lost(self) -> pd.DataFrame:
-        """Those of `attempts` that the machine ended; the next study tries them again.
+        """The attempts that the machine ended; the next study tries them again.
 
         Where code, weights or setting have changed since, they do not count.
         """
@@ -67,13 +67,13 @@ class RunFolder(Evidence):
         return newest[newest["outcome"] == INTERRUPTED].drop_duplicates(ATTEMPT)
 
     @cached_property
-    def outputs(self) -> dict[Cell, dict[str, Any]]:
+    def outputs(self) -> dict[Pair, dict[str, Any]]:
         """The newest record of each output."""
-        return by_cell(self.attempts[self.attempts["experiment"] == "quality"])
+        return by_pair(self.attempts[self.attempts["experiment"] == "quality"])
 
     @cached_property
     def conditions(self) -> list[str]:
-        """In the order of the study, else of the records."""
+        """The conditions in the order of the study, else of the records."""
         chosen = self.study.get("conditions")
         return list(chosen or self.results["condition"].dropna().unique())
 
@@ -90,6 +90,6 @@ class RunFolder(Evidence):
         return frame[frame["condition"].isin(chosen)] if chosen else frame
 
 
-def by_cell(frame: pd.DataFrame) -> dict[Cell, dict[str, Any]]:
+def by_pair(frame: pd.DataFrame) -> dict[Pair, dict[str, Any]]:
     """The last row of each condition and source, null as None."""
     return {(row["condition"], row["source"]): row for row in plain_rows(frame)}
