@@ -10,7 +10,7 @@ from evalkit.metrics._spec import Mask, Metric, mean_within
 
 SMALLER = 8
 EVEN = 1e-12
-"""Variance of a channel in [0, 1] up to which it is even: under a step of 16 bits."""
+"""A channel in [0, 1] is even up to this variance: under a step of 16 bits."""
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
