@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 
 def faces_of(picture: Picture) -> tuple[Face, ...]:
-    """See `evalkit.faces.detect`; the faces of the last four pictures are remembered."""
+    """See `evalkit.faces.detect`; those of the last four pictures are remembered."""
     return _faces(*_frozen(picture))
 
 
