@@ -41,7 +41,7 @@ def data_file(name: str) -> Path:
 def package_dir(package: str) -> Path | None:
     """The folder of an installed package, not imported; None where it is missing."""
     spec = None
-    with suppress(ImportError):  # of an import hook that refuses it
+    with suppress(ImportError):  # an import hook may refuse it
         spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     return Path(folders[0]) if folders else None

@@ -134,9 +134,9 @@ def side_by_side(
     source
         See `evalkit.images.Picture`.
     outputs
-        By condition, in the order shown, up to 6: the output, or its file, which is
-        read when its turn comes; or the reason why there is none, which is then written
-        into an empty frame.
+        Up to 6 by condition, in the order of display: the output, or its file, which is
+        read when its turn comes; or the reason why there is none, which is written into
+        an empty frame.
     crop
         From `crop_box`, in px of the source.
     captions

@@ -123,7 +123,7 @@ def fitted(
     picture
         See `evalkit.images.Picture`.
     width, height
-        Of the panel, px.
+        The panel's size, px.
     same_as
         Take this shape for the picture's, so that rounding moves no pixel.
     ground

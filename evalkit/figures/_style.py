@@ -136,8 +136,8 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
     """
     for suffix, how in SAVED.items():
         file = Path(folder) / f"{name}.{suffix}"
-        is_asked = suffix == "png" or os.environ.get("EVALKIT_PDF") == "1"
-        if is_asked or file.exists():
+        is_wanted = suffix == "png" or os.environ.get("EVALKIT_PDF") == "1"
+        if is_wanted or file.exists():
             with atomic_path(file) as temporary:
                 figure.savefig(temporary, format=suffix, dpi=DPI, **how)
     return Path(folder) / f"{name}.png"

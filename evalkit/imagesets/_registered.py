@@ -27,14 +27,14 @@ class RegisteredPicture:
     file
         Its name in our cache.
     size_bytes, sha256
-        What makes it the registered file.
+        The size and digest that identify the file.
     width_px, height_px
-        Of the upright picture.
+        The size of the upright picture.
     origin, url
         Repository, and the address at a pinned commit; None where no address gives
         these bytes.
     licence
-        Of the repository.
+        The repository's licence.
     note
         What it shows.
 

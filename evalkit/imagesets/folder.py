@@ -28,7 +28,7 @@ NOT_READ = frozenset(
 raw files begin like a TIFF, some of them, and hold a small one."""
 
 LITTER = frozenset({"thumbs.db", "desktop.ini"})
-"""What systems leave in folders of pictures, beside hidden files."""
+"""Files that systems leave in folders of pictures, beside hidden ones."""
 
 KINDS_FILE = "kinds.csv"
 KINDS = (
@@ -39,7 +39,7 @@ KINDS = (
 nothing else, which GPEN takes as it is."""
 
 UNKNOWN_KIND = "folder"
-"""The kind of a picture where nobody has told it."""
+"""The kind of a picture that has no other."""
 
 UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, ends of lines, and bytes that are not UTF-8: legal in a file's
@@ -113,13 +113,13 @@ def find_pictures(folder: Path, *, recursive: bool) -> Album:
     lines = []
     if unread:
         more = len(unread) - MOST_NAMED
-        names = [*unread[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
-        lines.append(f"not read: {', '.join(map(readable, names))}")
+        listed = [*unread[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        lines.append(f"not read: {', '.join(map(readable, listed))}")
     if below:
         n_folders = len({path.parent for path in below})
         lines.append(
-            f"not read: {_counted(len(below), 'picture')} in "
-            f"{_counted(n_folders, 'subfolder')}; recursive: true in the study's file, "
+            f"not read: {_amount(len(below), 'picture')} in "
+            f"{_amount(n_folders, 'subfolder')}; recursive: true in the study's file, "
             "or --recursive, reads them"
         )
     return Album(sorted(files), lines, _read_kinds(folder, files))
@@ -283,5 +283,5 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFD", plain)
 
 
-def _counted(count: int, what: str) -> str:
+def _amount(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"

@@ -87,7 +87,7 @@ def _recipe(scene: Scene) -> Recipe:
 
 
 def _carried(scene: Scene) -> Path:
-    """Where the installed package has the file."""
+    """The path of the file in the installed package."""
     folder = package_dir(scene.package)
     if folder is None:
         raise ImageError(f"package {scene.package}, which carries pictures, is missing")

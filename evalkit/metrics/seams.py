@@ -19,7 +19,7 @@ several blocks of JPEG, so that a grid of the source's own counts as noise."""
 
 
 class TileBorders(NamedTuple):
-    """Where tiles meet in an output.
+    """The lines where tiles meet in an output.
 
     Attributes
     ----------

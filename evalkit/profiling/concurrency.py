@@ -18,7 +18,7 @@ def run_together(n: int, call: Callable[[int, str, Callable[[], None]], T]) -> l
     Parameters
     ----------
     n
-        Threads, each of which is to start a process and to wait for its end.
+        The number of threads; each starts a process and waits for its end.
     call
         Called as ``call(number, barrier, is_ready)``, number from 0. Its process waits
         in `pass_barrier`; `call` calls ``is_ready()`` when that is about to. Nobody

@@ -67,7 +67,7 @@ def percentile_bound(
     percent
         In (0, 100).
     confidence
-        Of the bound.
+        The confidence of the bound.
 
     Returns
     -------
@@ -101,7 +101,7 @@ def slope(
     groups
         The process of each run; every process has a level of its own. None for one.
     confidence
-        Of the interval.
+        The coverage of the interval.
 
     Returns
     -------

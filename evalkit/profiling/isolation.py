@@ -41,7 +41,7 @@ class CellResult:
         ``ok``, ``oom``, ``error``, ``crash``, ``timeout`` or ``rejected``; or
         ``interrupted``, which is no result: the machine did it, or a person.
     error
-        What happened, for a reader; None when `outcome` is ``ok``.
+        The reason, for a reader; None when `outcome` is ``ok``.
     peak_rss_mib
         Highest resident set of the worker alone, as the kernel counted it (with its
         children: `evalkit.profiling.monitor`). None when unknown.

@@ -13,10 +13,10 @@ from evalkit.profiling.memory import MIB, with_descendants
 from evalkit.provenance import visible_gpus
 
 NAMESPACE = Path("/proc/self/ns/pid")
-"""Says whether process ids are the host's; see `own_processes`."""
+"""A link that tells whether process ids are the host's; see `own_processes`."""
 
 CUDA_FILE = Path("/dev/nvidia-uvm")
-"""What a process with a CUDA context holds open; NVML opens other files."""
+"""The file that a process with a CUDA context holds open; NVML opens others."""
 
 Processes = Mapping[int, float | None]
 """MiB of device memory by process id; None where NVML does not say how much."""

@@ -114,7 +114,7 @@ class Database:
         try:
             yield
         except sa.exc.IntegrityError:
-            raise  # of the rows, not of the store
+            raise  # it concerns the rows, not the store
         except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
             reason = str(getattr(error, "orig", None) or error).splitlines()[0]
             advice = [text for word, text in WHAT_TO_DO.items() if word in reason]

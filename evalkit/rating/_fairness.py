@@ -1,4 +1,4 @@
-"""Which outputs nobody could judge: what a plan leaves out, and why."""
+"""Outputs that nobody could judge: a plan leaves them out, with the reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial

@@ -106,10 +106,10 @@ VIEWS = {
 that the study no longer shows."""
 
 COUNTED = f"NOT is_training AND role NOT IN ('{GOLD}', '{TRAP}')"
-"""Which rows of the views are answers that count."""
+"""The rows of the views that are answers that count."""
 
 CHECKS = f"NOT is_training AND role IN ('{GOLD}', '{TRAP}')"
-"""Which rows are answers to what shows whether a subject looks."""
+"""The rows that are answers to a gold or a trap."""
 
 REVEAL = f"""
     SELECT kind, condition, COUNT(DISTINCT subject) AS n_subjects,

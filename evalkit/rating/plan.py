@@ -17,7 +17,7 @@ Kind: TypeAlias = Literal["acr", "ab"]
 Mode: TypeAlias = Literal["acr", "ab", "both"]
 
 SECONDS = {"acr": 8.0, "ab": 12.0}
-"""What one item is planned to take, by kind."""
+"""The planned time for one item, by kind."""
 
 REPEAT_EVERY = 10
 """One item among so many is shown a second time."""
@@ -32,7 +32,7 @@ TRAPS = {
     "trap-left": "choose left",
     "trap-right": "choose right",
 }
-"""What each trap's picture says."""
+"""The words on each trap's picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ FILES = {
     "widget.js": "text/javascript",
     "widget.css": "text/css",
 }
-"""What the page is made of, beside its texts; ``page.html`` is at the root."""
+"""The files of the page, beside its texts; ``page.html`` is at the root."""
 
 Params: TypeAlias = Mapping[str, str]
 Answer: TypeAlias = Callable[[Session, Params, bytes], Response]

@@ -54,7 +54,7 @@ class Command(_Event):
 
 
 VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
-"""What may be answered to an item, by its kind; null is "can't tell"."""
+"""Possible answers to an item, by its kind; null is "can't tell"."""
 
 Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 Tags: TypeAlias = Annotated[

@@ -141,7 +141,7 @@ class Store(Database):
         return secret
 
     def subject_of(self, secret: str) -> str | None:
-        """Whose secret it is; None for one that is wrong or has expired."""
+        """The subject of a secret; None for one that is wrong or has expired."""
         is_theirs = sa.and_(SUBJECTS.c.secret == secret, SUBJECTS.c.expires_at > now())
         with self.read() as connection:
             return connection.scalar(sa.select(SUBJECTS.c.subject).where(is_theirs))
@@ -240,7 +240,7 @@ def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes an item of an old plan the same as one of a new plan."""
+    """The values by which an item of an old plan equals one of a new plan."""
     if row["is_training"] or row["role"] in (GOLD, TRAP):
         return row["kind"], row["is_training"], row["role"]
     stimuli = sorted([row["left_stimulus"], row["right_stimulus"] or ""])

@@ -18,7 +18,7 @@ __all__ = ["Spread", "power", "smallest_detectable_difference", "spread_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What makes the difference of two conditions vary, as standard deviations.
+    """How the difference of two conditions varies, as standard deviations.
 
     The values here are assumptions for a panel that has not rated yet: one score has a
     standard deviation of about 0.7 on the scale from 1 to 5, so a difference of two has
@@ -27,11 +27,11 @@ class Spread:
     Attributes
     ----------
     subject
-        Of one subject's preference, over all sources, about the panel's.
+        The spread of one subject's preference, over all sources, about the panel's.
     source
-        Of one source's difference, over all subjects, about that of all sources.
+        That of one source's difference, over all subjects, about all sources'.
     residual
-        Of a single pair of scores.
+        That of a single pair of scores.
 
     """
 

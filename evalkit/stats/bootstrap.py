@@ -70,7 +70,7 @@ def generator(seed: int, n_resamples: int) -> np.random.Generator:
 
 
 def resampled(influence: Numbers, n: int, rng: np.random.Generator) -> Numbers:
-    """What `n` resamples of the rows of `influence` add to the statistics.
+    """Deviations of the statistics in `n` resamples of the rows of `influence`.
 
     Influence has the shape ``(clusters, statistics)``, and each column sums to zero;
     what is returned has the shape ``(n, statistics)``.

@@ -97,7 +97,7 @@ class Table:
         return typed.reset_index(drop=True)
 
     def path(self, folder: Path, part: str = "") -> Path:
-        """Where the table lies in a folder: ``<name>[-<part>].csv``."""
+        """The path of the table in a folder: ``<name>[-<part>].csv``."""
         return folder / f"{self.name}{part and f'-{file_name(part)}'}.csv"
 
     def write(self, frame: pd.DataFrame, folder: Path, part: str = "") -> Path:
@@ -173,7 +173,7 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
                 quoted_strings_can_be_null=False,
             ),
         )
-    except ValueError as error:  # of arrow or of another encoding
+    except ValueError as error:  # from arrow, or another encoding
         raise TableError(f"{path}: {error}; {ANEW}") from error
     frame = table.to_pandas(types_mapper=dtypes.get)
     for name in frame.columns.intersection(
