@@ -238,4 +238,4 @@ def _srcc(values: Numbers) -> float:
     ranks = [rankdata(column) for column in values.T]
     if any(np.ptp(column) == 0 for column in ranks):
         return float("nan")
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks)[0, 1])

@@ -11,7 +11,7 @@ BUDGET = Table(
         "setting": TEXT,
         "source": TEXT,  # a resized one has the name that it got
         "machine": TEXT,
-        "limit": TEXT,  # what enforced it: cuda (balloon and fraction), data (RLIMIT_DATA)
+        "limit": TEXT,  # what set it: cuda (balloon and fraction), data (RLIMIT_DATA)
         "weights_kind": TEXT,
         "longest_px": COUNT,  # of the source's sides
         "works_mib": COUNT,  # smallest budget in which it worked; null if in none
