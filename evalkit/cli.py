@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import StudyError
-from evalkit.errors.told import told_in_a_line
+from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
 
 if TYPE_CHECKING:
@@ -93,7 +93,12 @@ def rate(
     from evalkit.study import serve_rating
 
     serve_rating(
-        _run(run), subjects=subject or (), host=host, port=port, days=days, say=_say
+        _open_run(run),
+        subjects=subject or (),
+        host=host,
+        port=port,
+        days=days,
+        say=_say,
     )
 
 
@@ -108,7 +113,7 @@ def route(
     from evalkit.comparisons import route_pictures
 
     has_costs = run or (runs_dir() / "latest").is_dir()
-    route_pictures(pictures, _run(run) if has_costs else None, say=_say)
+    route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
 
 
 @scores_app.command("export")
@@ -125,7 +130,7 @@ def import_scores(file: Path, run: Folder = None) -> None:
     from evalkit.rating import import_csv
     from evalkit.study import ratings_store
 
-    typer.echo(f"{import_csv(ratings_store(_run(run)), file)} new answers")
+    typer.echo(f"{import_csv(ratings_store(_open_run(run)), file)} new answers")
 
 
 @scores_app.command("delete")
@@ -180,8 +185,8 @@ def fetch(
     from evalkit.study import weights_named
 
     for name in weights_named(names):
-        found = weights.fetch(name, accept=accept or ())
-        typer.echo(f"{name}: {found.kind}, {found.path}")
+        in_use = weights.fetch(name, accept=accept or ())
+        typer.echo(f"{name}: {in_use.kind}, {in_use.path}")
 
 
 @weights_app.command()
@@ -196,7 +201,7 @@ def verify(
     typer.echo(weights.verify(names).to_string(index=False, na_rep=""))
 
 
-def _run(folder: Path | None) -> "Run":
+def _open_run(folder: Path | None) -> "Run":
     from evalkit.study import open_run
 
     path = folder or runs_dir() / "latest"
@@ -209,7 +214,7 @@ def _ratings(folder: Path | None) -> "Store":
     """The store of a run that has one; none is made."""
     from evalkit.study import ratings_store
 
-    run = _run(folder)
+    run = _open_run(folder)
     if not run.has_ratings:
         raise StudyError(
             f"expected ratings in {run.path}, found none; nobody has rated"
@@ -223,7 +228,7 @@ def _say(line: str) -> None:
 
 
 def main() -> None:
-    """Run the command; whatever ends it is told in a line, without a traceback."""
+    """Run the command; whatever ends it gets one line, without a traceback."""
     if sys.getfilesystemencoding() == "ascii":
         # under LC_ALL=C with Python's remedies switched off, no name in another
         # script could be read, written or said: begin again in UTF-8
@@ -234,7 +239,7 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     # Python searches all that is left for rubbish when it ends, for 0.2 s and more
     atexit.register(gc.freeze)
-    with told_in_a_line():
+    with errors_in_a_line():
         app()
 
 

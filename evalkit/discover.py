@@ -39,9 +39,9 @@ N = TypeVar("N", bound=Named)
 def discover(package: ModuleType, kind: type[N]) -> Mapping[str, N]:
     """Collect the ``ENTRIES`` of every public module of `package`, by name.
 
-    Those of other packages' entry points follow, of the group named as `package`. One
-    that is broken in any way is left out with a `PluginWarning` that names it, as
-    xarray does: it must not take from people what does not need it.
+    Those of other packages' entry points follow, from the group named like `package`.
+    A broken one is left out with a `PluginWarning` that names it, as xarray does: it
+    must not break what does not need it.
 
     Raises
     ------

@@ -17,7 +17,7 @@ SHIPPED = CLONE or PACKAGE
 """Holds ``data/``, ``notebooks/``, ``Snakefile`` and ``study.yaml``."""
 
 MAX_NAME_BYTES = 168
-"""Of `file_name`: 32 less than 200, for what callers put before and behind it."""
+"""The most that `file_name` returns: 32 less than 200, for prefixes and suffixes."""
 
 FORBIDDEN = re.compile(
     r'[\x00-\x1f\x7f-\x9f\ud800-\udfff/\\:*?"<>|]|^\.|[. ]\Z'
@@ -30,7 +30,7 @@ one of Windows' devices, alone or with a suffix."""
 ENDS_IN_DIGEST = re.compile(r"~[0-9A-Fa-f]{8}\Z")
 
 TEMPORARY = ".evalkit-"
-"""Begins the name of a file that takes another's place when it is whole."""
+"""The beginning of the name of a file that replaces another when it is whole."""
 
 
 def data_file(name: str) -> Path:
@@ -39,16 +39,16 @@ def data_file(name: str) -> Path:
 
 
 def package_dir(package: str) -> Path | None:
-    """Where an installed package lies; it is not imported. None where it is missing."""
+    """The folder of an installed package, not imported; None where it is missing."""
     spec = None
-    with suppress(ImportError):  # of an import hook that refuses it
+    with suppress(ImportError):  # an import hook may refuse it
         spec = importlib.util.find_spec(package)
     folders = spec.submodule_search_locations if spec else None
     return Path(folders[0]) if folders else None
 
 
 def cache_dir() -> Path:
-    """Where fetched weights and pictures are kept between studies.
+    """The folder that keeps fetched weights and pictures between studies.
 
     ``$EVALKIT_CACHE``, else ``$XDG_CACHE_HOME/evalkit``, else ``~/.cache/evalkit``.
     """
@@ -59,7 +59,7 @@ def cache_dir() -> Path:
 
 
 def imageset_dir(name: str) -> Path:
-    """Where the pictures of an image set are kept."""
+    """The folder that keeps the pictures of an image set."""
     return cache_dir() / "imagesets" / name
 
 
@@ -70,19 +70,19 @@ def mirror_dirs() -> list[Path]:
 
 
 def runs_dir() -> Path:
-    """Where run folders lie: ``$EVALKIT_RUNS``, else ``runs/`` in the clone or here."""
+    """The folder of runs: ``$EVALKIT_RUNS``, else ``runs/`` in the clone or here."""
     if runs := os.environ.get("EVALKIT_RUNS"):
         return Path(runs).expanduser().resolve()
     return (CLONE or Path.cwd()) / "runs"
 
 
 def file_name(name: str) -> str:
-    """What a condition, a source or a part of a table is called on the disk.
+    """The name on the disk of a condition, a source or a part of a table.
 
-    The name itself, in whatever script, where every file system takes it. Else what is
-    forbidden becomes ``_`` and what is too long is cut, and ``~`` with 8 hexadecimal
-    digits of the name's SHA-256 follows; as it does behind a name that ends so by
-    itself. No two names have one file name, short of a collision of those digests.
+    It is the name itself, in any script, where every file system takes it. Else
+    forbidden letters become ``_``, a long name is cut, and ``~`` with 8 hexadecimal
+    digits of the name's SHA-256 follows; these also follow a name that ends like that.
+    Two names never share a file name, short of a collision of those digests.
 
     Parameters
     ----------
@@ -110,9 +110,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place if the block succeeds.
 
     The file is flushed to the disk before it is renamed, so a reader sees the
-    old content or the new, never a part. On an error nothing is left behind; what a
-    process that is killed leaves, `remove_litter` finds by its name, which says whose
-    it is.
+    old content or the new, never a part. On an error nothing is left behind;
+    `remove_litter` finds what a killed process leaves by its name, which has the
+    process's number.
 
     Yields
     ------

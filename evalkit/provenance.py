@@ -1,4 +1,4 @@
-"""Which machine, versions and commit made a figure: facts, no host or user name."""
+"""The machine, versions and commit that made a figure; no host or user name."""
 
 import hashlib
 import json
@@ -42,7 +42,7 @@ PACKAGES = (
     "tifffile",
     "pypdfium2",
 )
-"""What can change a picture, a time or a table."""
+"""Packages that can change a picture, a time or a table."""
 
 CPU_FEATURES = frozenset(
     {"f16c", "fma", "avx2", "avx_vnni"}
@@ -93,8 +93,8 @@ def machine() -> dict[str, Any]:
         "gpus": gpus,
     }
     # the kernel keeps a part of the memory that changes with its version
-    known_by = json.dumps([_SALT, facts, math.ceil(memory_gib)], sort_keys=True)
-    digest = hashlib.sha256(known_by.encode()).hexdigest()[:8]
+    identity = json.dumps([_SALT, facts, math.ceil(memory_gib)], sort_keys=True)
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:8]
     return {
         "machine": f"{_short_name(cpu, cores, gpus)}-{digest}",
         **facts,
@@ -108,13 +108,13 @@ def machine() -> dict[str, Any]:
 
 def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str | None]:
     """The installed version of each package, None for one that is not there."""
-    found: dict[str, str | None] = {}
+    installed: dict[str, str | None] = {}
     for package in packages:
         try:
-            found[package] = metadata.version(package)
+            installed[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+            installed[package] = None
+    return installed
 
 
 def commit() -> dict[str, Any]:
@@ -130,10 +130,10 @@ def commit() -> dict[str, Any]:
     unknown = {"commit": None, "dirty": None}
     if CLONE is None:
         return unknown
-    told = _git(CLONE, "rev-parse", "--show-toplevel", "HEAD")
-    if told is None:
+    output = _git(CLONE, "rev-parse", "--show-toplevel", "HEAD")
+    if output is None:
         return unknown
-    top, head = told.splitlines()
+    top, head = output.splitlines()
     if Path(top).resolve() != CLONE:  # a copy inside somebody's own repository
         return unknown
     changes = _git(CLONE, "status", "--porcelain")
@@ -186,8 +186,8 @@ def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str] | None]:
         name = fields.get("model name") or f"{platform.machine()} {part}"
         return name, sorted(CPU_FEATURES & set(flags))
     if sys.platform == "darwin":
-        told = _run(["sysctl", "-n", "machdep.cpu.brand_string"])
-        return (told or platform.machine()).strip(), None
+        brand = _output_of(["sysctl", "-n", "machdep.cpu.brand_string"])
+        return (brand or platform.machine()).strip(), None
     return platform.processor() or platform.machine(), None
 
 
@@ -221,26 +221,26 @@ def _gpus() -> tuple[list[dict[str, Any]], str | None, str | None]:
 
 
 def visible_gpus(uuids: list[str]) -> list[int]:
-    """Which devices ``CUDA_VISIBLE_DEVICES`` leaves, in its order.
+    """The devices that ``CUDA_VISIBLE_DEVICES`` leaves, in its order.
 
-    As the CUDA C++ Programming Guide has it ("CUDA Environment Variables"): what
-    follows the first name that is no device is invisible. A part of a GPU (MIG) is
+    By the CUDA C++ Programming Guide ("CUDA Environment Variables"), all that follows
+    the first name that is no device is invisible. A part of a GPU (MIG) is
     counted as the whole machine's devices, since NVML's list does not name it.
     """
-    told = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if told is None or told.startswith("MIG-"):
+    setting = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if setting is None or setting.startswith("MIG-"):
         return list(range(len(uuids)))
     visible = []
-    for name in (part.strip() for part in told.split(",")):
+    for name in (part.strip() for part in setting.split(",")):
         if name.isdecimal():
-            found = [int(name)] if int(name) < len(uuids) else []
+            matches = [int(name)] if int(name) < len(uuids) else []
         else:
-            found = [
+            matches = [
                 i for i, uuid in enumerate(uuids) if name and uuid.startswith(name)
             ]
-        if len(found) != 1:
+        if len(matches) != 1:
             break
-        visible += found
+        visible += matches
     return visible
 
 
@@ -255,12 +255,13 @@ def _short_name(cpu: str, cores: int, gpus: list[dict[str, Any]]) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    return _run(["git", "--no-optional-locks", "-C", str(folder), *arguments])
+    return _output_of(["git", "--no-optional-locks", "-C", str(folder), *arguments])
 
 
-def _run(command: list[str]) -> str | None:
+def _output_of(command: list[str]) -> str | None:
+    """What a command writes; None where it fails or is missing."""
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             encoding="utf-8",
@@ -270,4 +271,4 @@ def _run(command: list[str]) -> str | None:
         )
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout
+    return process.stdout

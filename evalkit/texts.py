@@ -14,7 +14,7 @@ from evalkit.paths import data_file
 Language: TypeAlias = Literal["en", "zh"]
 
 Texts: TypeAlias = Mapping[str, Mapping[Language, str]]
-"""By key and language; ``{name}`` stands for a value."""
+"""Texts by key and language; ``{name}`` stands for a value."""
 
 
 def text(key: str, language: Language, **values: object) -> str:
@@ -27,7 +27,7 @@ def text(key: str, language: Language, **values: object) -> str:
     language
         ``en`` or ``zh``.
     **values
-        What the text names in braces.
+        The values that the text names in braces.
 
     Raises
     ------
@@ -43,12 +43,12 @@ def text(key: str, language: Language, **values: object) -> str:
     page, _, name = key.partition(".")
     texts = texts_of(page)
     if name not in texts:
-        raise UnknownNameError("text", key, [f"{page}.{known}" for known in texts])
+        raise UnknownNameError("text", key, [f"{page}.{entry}" for entry in texts])
     return texts[name][language].format(**values)
 
 
 def texts_of(page: str) -> Texts:
-    """All texts of a page, for a script that fills them in by itself.
+    """All texts of a page, for a script that fills in their values itself.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit import cli
 from evalkit.errors import StudyError
-from evalkit.errors.told import told_in_a_line
+from evalkit.errors.one_line import errors_in_a_line
 from evalkit.images import write_image
 from evalkit.study import open_run
 
@@ -274,7 +274,7 @@ def test_a_fault_of_ours_leaves_its_trace(told, monkeypatch):
 
 def test_a_reader_that_has_gone_ends_it_without_a_word(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stdout", sys.stdout)
-    with pytest.raises(SystemExit), told_in_a_line():
+    with pytest.raises(SystemExit), errors_in_a_line():
         raise BrokenPipeError
     assert capsys.readouterr().err == ""
 

@@ -23,10 +23,10 @@ class UnknownNameError(EvalkitError, KeyError):
     """A name (restorer, metric, image set, weights, option) that is not registered."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
-        known = sorted(known)
+        names = sorted(known)
         super().__init__(
-            f"unknown {kind} {name!r}; known: {', '.join(known)}"
-            f"{did_you_mean(name, known)}"
+            f"unknown {kind} {name!r}; known: {', '.join(names)}"
+            f"{did_you_mean(name, names)}"
         )
 
     def __str__(self) -> str:  # KeyError would print the repr of the message
@@ -90,8 +90,8 @@ class RandomWeightsWarning(UserWarning):
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
-    """``; did you mean x?`` of what is known and nearest, else nothing."""
-    by_lower = {each.lower(): each for each in known}
+    """``; did you mean x?`` for the nearest name that is known, else nothing."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
     near = get_close_matches(str(name).lower(), by_lower, n=1)
     return f"; did you mean {by_lower[near[0]]}?" if near else ""
 
@@ -99,21 +99,21 @@ def did_you_mean(name: object, known: Iterable[str]) -> str:
 def attempt(
     compute: Callable[[], T], what: str, say: Callable[[str], None] = print
 ) -> tuple[T | None, str | None]:
-    """What `compute` gives; or None, and the sentence why there is nothing.
+    """The value of `compute` and None; or None and the reason, in a sentence.
 
     Every loop over pictures calls it, so that one picture never stops a step. Errors
     of ours, a file that cannot be had and want of memory are known to happen and become
-    the note. Any other is a fault of evalkit: it becomes the note with its type, and is
-    said; where ``EVALKIT_STRICT`` is 1, as in our tests, it is raised.
+    the reason. Any other is a fault of evalkit: it becomes the reason with its type,
+    and is said; where ``EVALKIT_STRICT`` is 1, as in our tests, it is raised.
 
     Parameters
     ----------
     compute
-        A value, a figure, a row of one picture.
+        Makes a value, a figure or a row of one picture.
     what
-        Of which picture, for the line that is said.
+        The picture, for the line that is said.
     say
-        Told of what should not have happened.
+        Gets the line on what should not have happened.
 
     Raises
     ------
@@ -138,23 +138,23 @@ def attempt(
 def of_each(
     tasks: Mapping[K, Callable[[], T]], what: str, say: Callable[[str], None] = print
 ) -> dict[K, T]:
-    """What each task gives; of one that gives nothing, the reason is said.
+    """The value of each task that gives one; the reason of any other is said.
 
     Parameters
     ----------
     tasks
-        By the picture's name.
+        Tasks by the picture's name.
     what
-        That is made of it: a figure, a crop.
+        What a task makes: a figure, a crop.
     say
-        Told each reason.
+        Gets each reason.
 
     """
-    found: dict[K, T] = {}
+    values: dict[K, T] = {}
     for name, task in tasks.items():
-        made, note = attempt(task, f"{name}: {what}", lambda _: None)
-        if made is None:
+        value, note = attempt(task, f"{name}: {what}", lambda _: None)
+        if value is None:
             say(f"{name}: no {what}: {note}")
         else:
-            found[name] = made
-    return found
+            values[name] = value
+    return values

@@ -40,7 +40,8 @@ EXPECTED = {
     "string_too_long": "text of at most {max_length} characters",
     "string_pattern_mismatch": "text that fits {pattern}",
 }
-"""By pydantic's type of error, or that type's first word (``int_parsing``: ``int``)."""
+"""What was expected, by pydantic's type of error or its first word (``int_parsing``:
+``int``)."""
 
 
 def problems(
@@ -53,20 +54,20 @@ def problems(
     error
         What pydantic raised.
     content
-        What it was given.
+        What pydantic was given.
     model
-        Whose keys are named where one is unknown: of pydantic, or a dataclass.
+        Its keys are named where one is unknown: of pydantic, or a dataclass.
 
     """
     by_place: dict[tuple[Any, ...], list[ErrorDetails]] = {}
-    for found in error.errors(include_url=False):
-        by_place.setdefault(_place(found, content), []).append(found)
+    for detail in error.errors(include_url=False):
+        by_place.setdefault(_place(detail, content), []).append(detail)
     return [
-        _sentence(place, _written(place, content, model), found, model)
-        for place, found in by_place.items()
-        # a branch of a union that was not meant
+        _sentence(place, _written(place, content, model), details, model)
+        for place, details in by_place.items()
+        # leave out the branch of a union that was not meant
         if not any(len(place) < len(o) and o[: len(place)] == place for o in by_place)
-        or any(each["type"] in OWN_WORDS for each in found)
+        or any(detail["type"] in OWN_WORDS for detail in details)
     ]
 
 
@@ -81,57 +82,57 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
 
 
-def _place(found: "ErrorDetails", content: Any) -> tuple[Any, ...]:
+def _place(detail: "ErrorDetails", content: Any) -> tuple[Any, ...]:
     """Keys and positions in the content, without pydantic's names of branches."""
     place = []
-    for part in found["loc"]:
+    for part in detail["loc"]:
         is_key = isinstance(content, dict) and part in content
         is_position = isinstance(content, list) and isinstance(part, int)
         if is_key or is_position:
             content = content[part]
             place.append(part)
-    if found["type"] == "invalid_key":  # 1 where text is wanted
-        return (*place[:-2], str(found["loc"][0]))
-    if found["type"] == "missing":  # so it is not in the content
-        place.append(found["loc"][-1])
+    if detail["type"] == "invalid_key":  # 1 where text is wanted
+        return (*place[:-2], str(detail["loc"][0]))
+    if detail["type"] == "missing":  # so it is not in the content
+        place.append(detail["loc"][-1])
     return tuple(place)
 
 
 def _sentence(
     place: tuple[Any, ...],
     where: str,
-    found: "list[ErrorDetails]",
+    details: "list[ErrorDetails]",
     model: type | None,
 ) -> str:
-    kinds = {each["type"] for each in found}
+    kinds = {detail["type"] for detail in details}
     if "missing" in kinds:
         return f"{where} is missing"
     if kinds & {*UNKNOWN_KEY}:
         keys = _keys(model, place[:-1])
-        known = f"; known: {', '.join(keys)}" if keys else ""
-        return f"unknown key {where}{known}{did_you_mean(place[-1], keys)}"
-    for each in found:
-        if each["type"] in OWN_WORDS:
-            text = str(each["ctx"]["error"])
+        listing = f"; known: {', '.join(keys)}" if keys else ""
+        return f"unknown key {where}{listing}{did_you_mean(place[-1], keys)}"
+    for detail in details:
+        if detail["type"] in OWN_WORDS:
+            text = str(detail["ctx"]["error"])
             return f"{where}: {text}" if where else text
-    expected = list(dict.fromkeys(map(_expected, found)))
-    value = found[0]["input"]
+    expected = list(dict.fromkeys(map(_expected, details)))
+    value = details[0]["input"]
     near = ""
     if isinstance(value, str):
         choices = re.findall("'([^']*)'", " ".join(expected))
         near = did_you_mean(value, choices)
-    told = f"must be {', or '.join(expected)}; found {shown(value)}{near}"
-    return f"{where} {told}" if where else told
+    message = f"must be {', or '.join(expected)}; found {shown(value)}{near}"
+    return f"{where} {message}" if where else message
 
 
-def _expected(found: "ErrorDetails") -> str:
-    kind = found["type"]
+def _expected(detail: "ErrorDetails") -> str:
+    kind = detail["type"]
     template = EXPECTED.get(kind) or EXPECTED.get(kind.split("_")[0])
-    return template.format(**found.get("ctx", {})) if template else "of another kind"
+    return template.format(**detail.get("ctx", {})) if template else "of another kind"
 
 
 def _written(place: tuple[Any, ...], content: Any, model: type | None) -> str:
-    """As in ``rating.conditions[2]``; ``claims[S1].kind`` where the model has an id."""
+    """A place as ``rating.conditions[2]``; ``claims[S1].kind`` in a model of ids."""
     written = ""
     for depth, part in enumerate(place, 1):
         inner = content[part] if isinstance(content, list) else content.get(part)
@@ -156,7 +157,7 @@ def _keys(model: Any, place: tuple[Any, ...]) -> Mapping[str, Any]:
 
 
 def _fields(model: Any) -> Mapping[str, Any]:
-    """What each field of a model is; nothing where it is none."""
+    """The type of each field of a model; nothing where it is no model."""
     if hasattr(model, "model_fields"):
         return {name: field.annotation for name, field in model.model_fields.items()}
     return {f.name: f.type for f in fields(model)} if is_dataclass(model) else {}

@@ -1,4 +1,4 @@
-"""YAML that people write: read from bytes, checked, every mistake told in a line."""
+"""YAML that people write: read from bytes and checked; a mistake is one line."""
 
 from collections import Counter
 from collections.abc import Hashable, Iterable
@@ -40,9 +40,9 @@ def read_registry(
     Parameters
     ----------
     model
-        A dataclass; what its ``__pydantic_config__`` says holds for those within it.
+        A dataclass; its ``__pydantic_config__`` holds for the dataclasses in it, too.
     what
-        The file should be, as in "is not a registry of weights".
+        What the file should be, as in "is not a registry of weights".
 
     Raises
     ------
@@ -73,7 +73,7 @@ def refuse_repeated(
 
 
 def parse_yaml(path: Path, error: type[EvalkitError], what: str = "YAML") -> Any:
-    """The content of a file, in UTF-8 with a mark of it or without.
+    """The content of a file, in UTF-8 with its mark or without.
 
     Raises
     ------

@@ -63,9 +63,10 @@ def backends(table: pd.DataFrame) -> Figure:
     meters = table["memory_meter"].dropna().unique()
     _finish(times, "time of one picture, s: bar, median of warm runs; ○, each")
     _finish(memory, "peak memory, MiB\n" + "; ".join(meters))
-    told = [rows[0]["network"], rows[0]["source"], *table["machine"].dropna().unique()]
-    told += [RANDOM] * bool((table["weights_kind"] == "random").any())
-    title = "\n".join(wrap(", ".join(told), 1360, 10, 2, bold=True))
+    machines = table["machine"].dropna().unique()
+    heads = [rows[0]["network"], rows[0]["source"], *machines]
+    heads += [RANDOM] * bool((table["weights_kind"] == "random").any())
+    title = "\n".join(wrap(", ".join(heads), 1360, 10, 2, bold=True))
     figure.suptitle(title, fontsize=10, fontweight="bold", parse_math=False)
     note = "x and %: against PyTorch of equal precision if it was timed, else in fp32"
     figure.supxlabel(f"{note}; dB: PSNR from PyTorch in fp32", fontsize=TEXT_PT)

@@ -12,7 +12,7 @@ WIDTH_PX, NAME_PX, VALUE_PX = 1400, 380, 300
 ROW_PX, HEAD_PX, FOOT_PX = 80, 76, 120
 NAME_PT = 8.5
 LOGARITHMIC_FROM = 10.0
-"""Largest value over smallest from which the axis is logarithmic."""
+"""The ratio of largest to smallest value from which the axis is logarithmic."""
 
 RANDOM = "random weights: cost only"
 BARS = {
@@ -54,9 +54,9 @@ def wall_times(
     figure, axes = _frame(rows, "wall time", _machines(records, machine))
     drawn = ok["wall_time_s"].tolist()
     for y, row in enumerate(rows.itertuples()):
-        mine = _of(ok, row)
+        runs = _of(ok, row)
         for phase, marker in (("cold", "^"), ("warm", "o")):
-            times = mine.loc[mine["phase"] == phase, "wall_time_s"].astype(float)
+            times = runs.loc[runs["phase"] == phase, "wall_time_s"].astype(float)
             axes.plot(
                 times,
                 y + spread(len(times), 0.22),
@@ -65,13 +65,13 @@ def wall_times(
                 markeredgecolor=INK if phase == "warm" else FAINT,
                 markersize=5,
             )
-        warm = mine.loc[mine["phase"] == "warm", "wall_time_s"].to_numpy(float)
+        warm = runs.loc[runs["phase"] == "warm", "wall_time_s"].to_numpy(float)
         interval = _interval(cost, row)
         if len(warm):
             axes.plot([np.median(warm)] * 2, [y - 0.32, y + 0.32], color=INK, lw=2)
         if interval:
             axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
-        n_failed = len(_of(records, row)) - len(mine)
+        n_failed = len(_of(records, row)) - len(runs)
         write_beside(axes, y, _summary(warm, interval, n_failed))
         drawn += _floor_line(axes, y, row, floors, "wall time")
     _scale(axes, np.array(drawn, float), "wall time of one call, s")
@@ -99,15 +99,15 @@ def memory(
 
     """
     rows = _rows(cost)
-    known = [name for name in BARS if cost[name].notna().any()]
+    measures = [name for name in BARS if cost[name].notna().any()]
     figure, axes = _frame(rows, "peak memory", _machines(cost, machine))
     for y, row in enumerate(rows.itertuples()):
-        mine = _of(cost, row)
+        costs = _of(cost, row)
         texts = []
-        height = 0.7 / max(1, len(known))
-        for index, name in enumerate(known):
+        height = 0.7 / max(1, len(measures))
+        for index, name in enumerate(measures):
             label, grey, hatch = BARS[name]
-            value = mine[name].max()
+            value = costs[name].max()
             texts.append("not measured" if pd.isna(value) else f"{value:,.0f} MiB")
             axes.barh(
                 y - 0.35 + height * (index + 0.5),
@@ -124,9 +124,9 @@ def memory(
     axes.set_xlim(left=0)
     label = "peak memory, MiB" + (FLOOR_NOTE if floors is not None else "")
     axes.set_xlabel(label, fontsize=TEXT_PT)
-    if known:
+    if measures:
         figure.legend(
-            loc="lower center", ncols=len(known), fontsize=TEXT_PT, frameon=False
+            loc="lower center", ncols=len(measures), fontsize=TEXT_PT, frameon=False
         )
     return figure
 
@@ -143,12 +143,12 @@ def _floor_line(
         return []
     # what only moves bytes has a floor a thousand times under any time
     of_networks = floors[floors["operations_tflop"] > 0]
-    mine = _of(of_networks[of_networks["experiment"] == "cost"], row)
-    known: list[float] = (
-        mine.loc[mine["quantity"] == quantity, "floor"].dropna().tolist()
+    of_row = _of(of_networks[of_networks["experiment"] == "cost"], row)
+    values: list[float] = (
+        of_row.loc[of_row["quantity"] == quantity, "floor"].dropna().tolist()
     )
-    axes.vlines(known, y - 0.42, y + 0.42, color=INK, lw=1.6, ls=(0, (1, 1.2)))
-    return known
+    axes.vlines(values, y - 0.42, y + 0.42, color=INK, lw=1.6, ls=(0, (1, 1.2)))
+    return values
 
 
 def _rows(frame: pd.DataFrame) -> pd.DataFrame:
@@ -162,8 +162,8 @@ def _of(frame: pd.DataFrame, row: tuple[object, ...]) -> pd.DataFrame:
 
 
 def _machines(frame: pd.DataFrame, machine: str | None) -> str:
-    found = sorted(frame["machine"].dropna().unique())
-    return machine or "; ".join(found) or "machine not recorded"
+    names = sorted(frame["machine"].dropna().unique())
+    return machine or "; ".join(names) or "machine not recorded"
 
 
 def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axes]:
@@ -221,8 +221,8 @@ def _interval(
 ) -> tuple[float, float] | None:
     if cost is None:
         return None
-    found = _of(cost, row)[["wall_time_low_s", "wall_time_high_s"]].dropna()
-    for low, high in found.to_numpy(float):
+    intervals = _of(cost, row)[["wall_time_low_s", "wall_time_high_s"]].dropna()
+    for low, high in intervals.to_numpy(float):
         return float(low), float(high)
     return None
 

@@ -85,8 +85,8 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
         right.set_ylabel(f"MiB, {rows['memory_kind'].iloc[0]}")
         left.plot(rows.index, rates.get(1, np.nan) * rows.index, ":", color=FAINT)
         left.plot(rates, marker="o", color=INK)
-        mine = records[whose(concurrency)] == list(names)
-        _latencies(middle, records[mine.all(axis=1)])
+        is_same = records[whose(concurrency)] == list(names)
+        _latencies(middle, records[is_same.all(axis=1)])
         right.bar(
             rows.index,
             rows["memory_mib"].astype(float),
@@ -105,8 +105,8 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
 def _latencies(axes: Axes, records: pd.DataFrame) -> None:
     is_it = records["experiment"] == "concurrency"
     warm = records[is_it & (records["phase"] == "warm")]
-    for n, mine in warm.groupby(warm["value"].astype(int)):
-        times = mine["wall_time_s"].dropna().to_numpy(float)
+    for n, runs in warm.groupby(warm["value"].astype(int)):
+        times = runs["wall_time_s"].dropna().to_numpy(float)
         places = n + spread(len(times), 0.2)
         axes.plot(places, times, "o", mfc="none", color=INK, ms=4)
         axes.plot([n - 0.3, n + 0.3], [np.median(times)] * 2, color=INK, lw=2)

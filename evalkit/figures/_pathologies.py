@@ -17,7 +17,7 @@ Map = NDArray[np.float32]
 PANEL_PX, FLATTEST, TALLEST = 270, 0.1, 1.35
 BAR_PX, LEGEND_PX, FRAME = 22, 150, 150
 ONE_SIDED, TWO_SIDED = "Greys", "gray"
-"""White is none; or mid-grey, and what is lighter or darker: both print in grey."""
+"""No defect is white; of two-sided ones mid-grey. Both print in grey."""
 
 
 def pathology_maps(
@@ -36,11 +36,11 @@ def pathology_maps(
     source
         See `evalkit.images.Picture`.
     outputs
-        By condition, of the source's size.
+        Outputs by condition, of the source's size.
     maps
-        By condition, then by metric: the map, and what is written below it.
+        The map and what is written below it, by condition, then by metric.
     legends
-        By metric: what it is, in a sentence, and the unit of its map.
+        What each metric is, in a sentence, and the unit of its map.
 
     """
     names = list(legends)
@@ -52,7 +52,10 @@ def pathology_maps(
     sheet = Sheet(width, bottom - height + (1 + len(outputs)) * pitch_y)
     sheet.picture(fitted(source, PANEL_PX, height), MARGIN_PX, bottom - height)
     sheet.write(["source"], MARGIN_PX, bottom + 6, NAME_PT, bold=True)
-    limits = {name: _limits([own[name][0] for own in maps.values()]) for name in names}
+    limits = {
+        name: _limits([by_metric[name][0] for by_metric in maps.values()])
+        for name in names
+    }
     for column, name in enumerate(names, 1):
         left = MARGIN_PX + column * pitch_x
         _legend(sheet, name, legends[name], limits[name], left, bottom)
@@ -71,12 +74,12 @@ def pathology_maps(
     return sheet.figure
 
 
-def _limits(found: list[Map]) -> tuple[float, float]:
+def _limits(maps: list[Map]) -> tuple[float, float]:
     """The values of the first and the last grey."""
-    sizes = [np.abs(one) for one in found]
+    sizes = [np.abs(values) for values in maps]
     most = max(float(np.quantile(size, 0.99)) for size in sizes)
     most = most or max(float(size.max()) for size in sizes) or 1.0
-    is_signed = min(float(one.min()) for one in found) < 0
+    is_signed = min(float(values.min()) for values in maps) < 0
     return (-most if is_signed else 0.0), most
 
 
@@ -98,13 +101,13 @@ def _framed(panel: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _legend(
     sheet: Sheet,
     name: str,
-    told: tuple[str, str],
+    legend: tuple[str, str],
     limits: tuple[float, float],
     left: int,
     bottom: int,
 ) -> None:
     """The metric's name and sentence, over a bar of its greys with both ends."""
-    (sentence, unit), (low, high) = told, limits
+    (sentence, unit), (low, high) = legend, limits
     top = bottom - BAR_PX
     ramp = np.linspace(low, high, PANEL_PX, dtype=np.float32)[None]
     bar = _shaded(np.repeat(ramp, BAR_PX, axis=0), limits)

@@ -30,7 +30,7 @@ Panel: TypeAlias = NDArray[np.uint8]
 
 PANEL_PX = 480
 FLATTEST, TALLEST = 0.3, 1.35
-"""Height of a panel against its width, at least and at most."""
+"""The least and the greatest height of a panel, as a share of its width."""
 
 MAX_COLUMNS, MAX_CONDITIONS = 4, 6
 GAP_PX, MARGIN_PX = 20, 24
@@ -85,14 +85,14 @@ def contact_sheet(pictures: Mapping[str, Picture | Path]) -> Figure:
     pitch_x, pitch_y = THUMBNAIL_PX + GAP_PX, THUMBNAIL_PX + 4 * LINE_PX
     width = 2 * MARGIN_PX + n_columns * pitch_x - GAP_PX
     sheet = Sheet(width, MARGIN_PX + n_rows * pitch_y)
-    for index, (name, given) in enumerate(pictures.items()):
+    for index, (name, picture) in enumerate(pictures.items()):
         row, column = divmod(index, n_columns)
         left, top = MARGIN_PX + column * pitch_x, MARGIN_PX + row * pitch_y
         side = THUMBNAIL_PX
         lines = wrap(name, side, FOOT_PT, 2)
-        drawn, why = attempt(partial(_thumbnail, given), name)
+        drawn, why = attempt(partial(_thumbnail, picture), name)
         if drawn is None:
-            sheet.empty(left, top, side, side, _nothing(given, why))
+            sheet.empty(left, top, side, side, _no_picture(picture, why))
         else:
             sheet.picture(drawn[0], left, top)
             lines.append(drawn[1])
@@ -100,21 +100,21 @@ def contact_sheet(pictures: Mapping[str, Picture | Path]) -> Figure:
     return sheet.figure
 
 
-def _thumbnail(given: Picture | Path) -> tuple[Panel, str]:
-    picture, side = _picture(given), THUMBNAIL_PX
+def _thumbnail(source: Picture | Path) -> tuple[Panel, str]:
+    picture, side = _picture(source), THUMBNAIL_PX
     pixels = is_tiny(picture.shape)
     panel = fitted(picture, side, side, ground=LIGHT, pixels=pixels)
     return panel, _size(picture, side, side)
 
 
-def _nothing(given: Picture | Path | str, why: str | None) -> str:
-    """What stands in an empty frame; the folders of a file are nobody's business."""
+def _no_picture(source: Picture | Path | str, why: str | None) -> str:
+    """The text in an empty frame; the folders of a file are nobody's business."""
     text = f"no picture\n{why}"
-    return text.replace(str(given), given.name) if isinstance(given, Path) else text
+    return text.replace(str(source), source.name) if isinstance(source, Path) else text
 
 
-def _picture(given: Picture | Path) -> Picture:
-    return read_image(given) if isinstance(given, Path) else given
+def _picture(source: Picture | Path) -> Picture:
+    return read_image(source) if isinstance(source, Path) else source
 
 
 def side_by_side(
@@ -134,13 +134,13 @@ def side_by_side(
     source
         See `evalkit.images.Picture`.
     outputs
-        By condition, in the order shown, up to 6: the output, or its file, which is
-        read when its turn comes; or the reason why there is none, which is then written
-        into an empty frame.
+        Up to 6 by condition, in the order of display: the output, or its file, which is
+        read when its turn comes; or the reason why there is none, which is written into
+        an empty frame.
     crop
         From `crop_box`, in px of the source.
     captions
-        By condition: its cost, say. A condition without one has none.
+        A caption by condition, such as its cost; a condition may have none.
     reference
         The pristine version, shown behind the source.
 
@@ -159,8 +159,9 @@ def side_by_side(
     view_px = round(PANEL_PX * min(max(ratio, FLATTEST), TALLEST))
     crop_px = max(LEAST_PX, round(PANEL_PX * crop.height / crop.width))
     crop_px = min(PANEL_PX, crop_px)
-    look = partial(_looked_at, source=source, crop=crop, heights=(view_px, crop_px))
-    cells = _cells(source, reference, outputs, captions, look)
+    heights = (view_px, crop_px)
+    panels_of = partial(_panels, source=source, crop=crop, heights=heights)
+    cells = _cells(source, reference, outputs, captions, panels_of)
     n_columns = math.ceil(len(cells) / math.ceil(len(cells) / MAX_COLUMNS))
     n_rows = math.ceil(len(cells) / n_columns)
     n_lines = max(len(cell.title) + len(cell.lines) for cell in cells)
@@ -197,27 +198,29 @@ def _cells(
     reference: Picture | None,
     outputs: Mapping[str, Picture | Path | str],
     captions: Mapping[str, str],
-    look: Callable[[Picture | Path], dict[str, Any]],
+    panels_of: Callable[[Picture | Path], dict[str, Any]],
 ) -> list[_Cell]:
-    """The source, its reference, every output: each looked at in turn."""
-    given: dict[str, Picture | Path | str] = {"source": source}
+    """A cell for the source, its reference and every output, in turn."""
+    pictures: dict[str, Picture | Path | str] = {"source": source}
     if reference is not None:
-        given["reference"] = reference
+        pictures["reference"] = reference
     cells = []
-    for name, one in (given | dict(outputs)).items():
-        seen, why = (
-            (None, one) if isinstance(one, str) else attempt(partial(look, one), name)
+    for name, picture in (pictures | dict(outputs)).items():
+        panels, why = (
+            (None, picture)
+            if isinstance(picture, str)
+            else attempt(partial(panels_of, picture), name)
         )
-        seen = seen or {"view": _nothing(one, why)}
-        cells.append(_Cell(name=name, caption=captions.get(name, ""), **seen))
+        panels = panels or {"view": _no_picture(picture, why)}
+        cells.append(_Cell(name=name, caption=captions.get(name, ""), **panels))
     return cells
 
 
-def _looked_at(
-    given: Picture | Path, *, source: Picture, crop: Crop, heights: tuple[int, int]
+def _panels(
+    output: Picture | Path, *, source: Picture, crop: Crop, heights: tuple[int, int]
 ) -> dict[str, Any]:
     """A picture's view, the crop of it, and its size, as columns of `_Cell`."""
-    picture, (view_px, crop_px) = _picture(given), heights
+    picture, (view_px, crop_px) = _picture(output), heights
     same_as = source.shape if shows_same_view(picture, source.shape) else None
     pixels = is_tiny(source.shape)
     view = fitted(picture, PANEL_PX, view_px, same_as, pixels=pixels)
@@ -233,10 +236,10 @@ def _looked_at(
 
 
 def _size(picture: Picture, width: int, height: int) -> str:
-    """Its size, and whether a panel of that width and height shows it so."""
-    said = f"{picture.shape[1]}x{picture.shape[0]} px"
+    """A picture's size, and whether a panel of that size draws it thicker."""
+    size = f"{picture.shape[1]}x{picture.shape[0]} px"
     is_strip = is_thickened(width, height, picture.shape)
-    return f"{said}, drawn thicker" if is_strip else said
+    return f"{size}, drawn thicker" if is_strip else size
 
 
 def _footer(crop: Crop, view_px: int, how: str) -> str:

@@ -12,7 +12,7 @@ from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap, write_
 
 WIDTH_PX, NAME_PX, ROW_PX, FRAME_PX = 1400, 400, 52, 220
 GREYS = ("0.15", "0.4", "0.62", "0.8", "0.95")
-"""Of the scores 1 to 5."""
+"""The greys of the scores 1 to 5."""
 
 
 def score_distribution(ratings: pd.DataFrame) -> Figure:
@@ -89,8 +89,8 @@ def forest(mos: pd.DataFrame) -> Figure:
             label="published",
         )
     for y, row in enumerate(mos.itertuples()):
-        told = f"{row.mos:.2f}   {row.n_subjects} x {row.n_sources}"
-        write_beside(axes, y, told)
+        text = f"{row.mos:.2f}   {row.n_subjects} x {row.n_sources}"
+        write_beside(axes, y, text)
     for y in mos.drop_duplicates("kind").index[1:]:
         axes.axhline(y - 0.5, color=FAINT, linewidth=0.8)
     axes.set_xlim(0.9, 5.1)
@@ -121,12 +121,12 @@ def subjects(table: pd.DataFrame, n_sources: int) -> Figure:
         f"{name}\nout by {by}" if pd.notna(by) else name
         for name, by in zip(table["subject"], rejected, strict=True)
     ]
-    figure, axes = _rows(names, title, 2)
-    for one, name in zip(axes, ("bias", "inconsistency"), strict=True):
-        _intervals(one, table[name], table[f"{name}_low"], table[f"{name}_high"])
-        one.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
-    axes[0].set_xlabel("bias: above the panel is right of 0", fontsize=TEXT_PT)
-    axes[1].set_xlabel("inconsistency: standard deviation", fontsize=TEXT_PT)
+    figure, panels = _rows(names, title, 2)
+    for axes, name in zip(panels, ("bias", "inconsistency"), strict=True):
+        _intervals(axes, table[name], table[f"{name}_low"], table[f"{name}_high"])
+        axes.axvline(0, color=FAINT, linewidth=0.8, zorder=0)
+    panels[0].set_xlabel("bias: above the panel is right of 0", fontsize=TEXT_PT)
+    panels[1].set_xlabel("inconsistency: standard deviation", fontsize=TEXT_PT)
     return figure
 
 
@@ -208,18 +208,18 @@ def _rows(names: Sequence[str], title: str, n: int = 1) -> tuple[Figure, list[Ax
     """`n` panels side by side, with one line for each name."""
     figure = new_figure(WIDTH_PX, FRAME_PX + ROW_PX * len(names))
     figure.set_layout_engine("constrained", w_pad=0.1)
-    axes = list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
+    panels = list(figure.subplots(1, n, sharey=True, squeeze=False)[0])
     labels = ["\n".join(wrap(name, NAME_PX, TEXT_PT, 3)) for name in names]
-    axes[0].set_yticks(range(len(names)), labels, fontsize=TEXT_PT, parse_math=False)
-    axes[0].set_ylim(len(names) - 0.5, -0.5)
-    for one in axes:
-        one.tick_params(axis="y", length=0)
-        one.tick_params(axis="x", labelsize=TEXT_PT)
-        one.spines[["top", "right", "left"]].set_visible(False)
-        one.grid(axis="x", color="0.92")
-        one.set_axisbelow(True)
+    panels[0].set_yticks(range(len(names)), labels, fontsize=TEXT_PT, parse_math=False)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    for axes in panels:
+        axes.tick_params(axis="y", length=0)
+        axes.tick_params(axis="x", labelsize=TEXT_PT)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.grid(axis="x", color="0.92")
+        axes.set_axisbelow(True)
     _title(figure, title)
-    return figure, axes
+    return figure, panels
 
 
 def _title(figure: Figure, text: str) -> None:

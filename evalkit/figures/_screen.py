@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evalkit.images import Picture, resize
 
 BAND_PX = 1 << 22
-"""Of a large picture so many pixels are made ready for the screen at a time."""
+"""So many pixels of a large picture are made ready for the screen at a time."""
 
 
 def on_screen(picture: Picture) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ from evalkit.figures._style import FAINT, GROUND, INK, new_figure, printable, wr
 from evalkit.images import Picture, resize
 
 LINE_PX = 24
-"""Between the tops of two lines of text of up to 9 points."""
+"""The pitch of lines of text of up to 9 points."""
 
 TEXT_PT = 8.5
 
@@ -123,7 +123,7 @@ def fitted(
     picture
         See `evalkit.images.Picture`.
     width, height
-        Of the panel, px.
+        The panel's size, px.
     same_as
         Take this shape for the picture's, so that rounding moves no pixel.
     ground
@@ -141,15 +141,15 @@ def fitted(
 
     left, top, wide, high = inside(width, height, same_as or picture.shape)
     if wide < picture.shape[1] and high < picture.shape[0]:
-        shown: Picture = shrunk(picture, wide, high)
+        resized: Picture = shrunk(picture, wide, high)
     elif pixels and wide >= picture.shape[1] and high >= picture.shape[0]:
-        shown = cv2.resize(
+        resized = cv2.resize(
             on_screen(picture), (wide, high), interpolation=cv2.INTER_NEAREST_EXACT
         )
     else:
-        shown = resize(on_screen(picture), wide, high)
+        resized = resize(on_screen(picture), wide, high)
     panel = np.full((height, width, 3), round(255 * ground), np.uint8)
-    panel[top : top + high, left : left + wide] = shown
+    panel[top : top + high, left : left + wide] = resized
     return panel
 
 

@@ -17,7 +17,7 @@ from evalkit.records import in_words
 WIDTH_PX, PANEL_PX = 1400, 330
 MARKS = "osD^vX"
 LEGEND_COLUMNS, LEGEND_PX, TITLE_PX = 2, 600, 620
-"""Of a legend across the figure, each name's room, and a title's above a panel."""
+"""Columns of a legend across the figure, the room of a name and of a panel's title."""
 
 LEGEND_LINE_PX, LEGEND_LINES = 25, 2
 """Height of a line of a legend, and how many have room without more."""
@@ -25,7 +25,7 @@ LEGEND_LINE_PX, LEGEND_LINES = 25, 2
 LEGEND = {"fontsize": TEXT_PT, "frameon": False}
 BANDS = ("0.96", "0.86")
 LEAST_SHARE = 0.012
-"""Of the time shown: a shorter stage has no room for its name."""
+"""A stage with less of the time has no room for its name."""
 
 
 def sweeps(experiments: pd.DataFrame) -> Figure:
@@ -73,13 +73,13 @@ def _in_lines(part: pd.DataFrame) -> pd.DataFrame:
 
 
 def _lines(axes: Axes, part: pd.DataFrame, column: str) -> None:
-    for number, (names, mine) in enumerate(part.groupby(whose(part), sort=False)):
-        y = mine[column].to_numpy(float, na_value=np.nan)
+    for number, (names, rows) in enumerate(part.groupby(whose(part), sort=False)):
+        y = rows[column].to_numpy(float, na_value=np.nan)
         grey = ("0.1", "0.45", "0.7")[(number + number // len(MARKS)) % 3]
         (label,) = wrap(", ".join(names), LEGEND_PX, TEXT_PT, 1)
         mark = MARKS[number % len(MARKS)]
-        axes.plot(mine["at"], y, marker=mark, color=grey, label=label)
-        failed = mine.loc[mine["n_failed"].fillna(0) > 0, "at"]
+        axes.plot(rows["at"], y, marker=mark, color=grey, label=label)
+        failed = rows.loc[rows["n_failed"].fillna(0) > 0, "at"]
         axes.plot(failed, np.zeros(len(failed)), "x", color=INK, markersize=8)
     is_known = part[column].notna().any()
     axes.set_ylim(0, 1.15 * float(part[column].max()) if is_known else 1)
@@ -92,7 +92,7 @@ def whose(frame: pd.DataFrame) -> list[str]:
 
 
 def series(records: pd.DataFrame) -> Figure:
-    """Time and peak memory of each run in turn, and how those ended that failed.
+    """Time and peak memory of each run in turn, and the outcomes of failed ones.
 
     Parameters
     ----------
@@ -104,24 +104,24 @@ def series(records: pd.DataFrame) -> Figure:
     groups = list(records.groupby(kinds, sort=False, dropna=False))
     title = "runs in a row   ○ warm   △ cold   × failed"
     figure, panels = _panels(max(1, len(groups)), title)
-    for ((experiment, batch, *cell), mine), (left, right) in zip(
+    for ((experiment, batch, *cell), runs), (left, right) in zip(
         groups, panels, strict=False
     ):
         names = [in_words(experiment, batch), *cell]
-        on_gpu = mine["nvml_process_peak_mib"].notna().any()
+        on_gpu = runs["nvml_process_peak_mib"].notna().any()
         memory = "nvml_process_peak_mib" if on_gpu else "peak_rss_mib"
         write_title(left, names)
         left.set_ylabel("wall time, s")
         right.set_ylabel("GPU memory, MiB" if on_gpu else "peak RSS, MiB")
-        failed = mine[mine["outcome"] != "ok"]
+        failed = runs[runs["outcome"] != "ok"]
         for axes, column in ((left, "wall_time_s"), (right, memory)):
             for phase, mark in (("cold", "^"), ("warm", "o")):
-                part = mine[mine["phase"] == phase]
+                part = runs[runs["phase"] == phase]
                 y = part[column].to_numpy(float, na_value=np.nan)
                 axes.plot(part["run"], y, mark, mfc="none", color=INK, markersize=4)
             axes.set_xlabel("run", fontsize=TEXT_PT)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_xlim(0, int(mine["run"].max()) + 1)
+            axes.set_xlim(0, int(runs["run"].max()) + 1)
             axes.set_ylim(bottom=0)  # a few KiB more would look like a leak
             for record in failed.to_dict("records"):
                 _failed(axes, record["run"], record["outcome"])
@@ -129,7 +129,7 @@ def series(records: pd.DataFrame) -> Figure:
 
 
 def write_title(axes: Axes, names: Sequence[str], pad: float | None = None) -> None:
-    """Write what a panel is of, in one line over its left end."""
+    """Write what a panel shows, in one line over its left end."""
     (title,) = wrap(" · ".join(names), TITLE_PX, TEXT_PT, 1)
     axes.set_title(title, fontsize=TEXT_PT, loc="left", pad=pad, parse_math=False)
 
@@ -160,19 +160,19 @@ def timeline(samples: pd.DataFrame) -> Figure:
     """
     kinds = list(samples.groupby(whose(samples), sort=False))
     figure, panels = _panels(max(1, len(kinds)), "memory over time", n_columns=1)
-    for (names, mine), (axes,) in zip(kinds, panels, strict=False):
-        time_s = mine["time_s"].to_numpy(float)
+    for (names, rows), (axes,) in zip(kinds, panels, strict=False):
+        time_s = rows["time_s"].to_numpy(float)
         write_title(axes, names, pad=50)
         axes.set(ylabel="MiB", xlim=(0, time_s[-1]))
         axes.set_xlabel("time since loading began, s", fontsize=TEXT_PT)
         lines = {"rss_mib": ("RSS", "-"), "process_mib": ("process on GPU", "--")}
         for column, (label, style) in lines.items():
-            if mine[column].notna().any():
-                y = mine[column].to_numpy(float, na_value=np.nan)
+            if rows[column].notna().any():
+                y = rows[column].to_numpy(float, na_value=np.nan)
                 axes.plot(time_s, y, style, color=INK, label=label)
         axes.set_ylim(bottom=0)
         axes.legend(loc="lower right", **LEGEND)
-        _bands(axes, mine["stage"].fillna("").to_numpy(), time_s)
+        _bands(axes, rows["stage"].fillna("").to_numpy(), time_s)
     return figure
 
 

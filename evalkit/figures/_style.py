@@ -30,7 +30,7 @@ FONTS = (
     "WenQuanYi Micro Hei",
     "Noto Sans CJK JP",
 )
-"""Asked, in this order, for what matplotlib's own font has not: names in Chinese."""
+"""Fonts, in this order, for letters that matplotlib's own lacks: names in Chinese."""
 
 WIDE = "\u2060"
 """Behind a letter as wide as two, while lines are counted."""
@@ -78,8 +78,9 @@ def _families() -> list[str]:
     from matplotlib.font_manager import get_font_names
 
     here = {*get_font_names()}
-    own = list(mpl.rcParams["font.family"])
-    return [*own, *(name for name in FONTS if name in here and name not in own)]
+    default = list(mpl.rcParams["font.family"])
+    more = (name for name in FONTS if name in here and name not in default)
+    return [*default, *more]
 
 
 @cache
@@ -103,7 +104,7 @@ def printable(text: str) -> str:
 def wrap(
     text: str, width_px: float, points: float, n_lines: int = 99, *, bold: bool = False
 ) -> list[str]:
-    """Lines of `text` that fit `width_px`; of one too long the middle is left out."""
+    """Lines of `text` that fit `width_px`; a text too long loses its middle."""
     letter_pt = points * (0.64 if bold else 0.53)
     n_letters = max(8, int(width_px * 72 / DPI / letter_pt))
     lines = []
@@ -135,8 +136,8 @@ def save(figure: Figure, folder: Path, name: str) -> Path:
     """
     for suffix, how in SAVED.items():
         file = Path(folder) / f"{name}.{suffix}"
-        is_asked = suffix == "png" or os.environ.get("EVALKIT_PDF") == "1"
-        if is_asked or file.exists():
+        is_wanted = suffix == "png" or os.environ.get("EVALKIT_PDF") == "1"
+        if is_wanted or file.exists():
             with atomic_path(file) as temporary:
                 figure.savefig(temporary, format=suffix, dpi=DPI, **how)
     return Path(folder) / f"{name}.png"

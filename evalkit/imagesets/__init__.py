@@ -49,7 +49,7 @@ def prepare(
     name_or_folder
         A name of `imagesets`, else a folder of pictures.
     folder
-        Where what is made is kept; None for the cache.
+        The folder for what is made; None for the cache.
     recursive
         Whether subfolders of a reader's folder are read, too.
 
@@ -72,14 +72,13 @@ def prepare(
         return spec.prepare(folder or imageset_dir(spec.name))
     pictures = Path(name_or_folder).expanduser().resolve()
     if not pictures.is_dir():
-        known = [*imagesets(), "<a folder of pictures>"]
-        raise UnknownNameError("image set", str(name_or_folder), known)
-    made = folder or made_dir(pictures)
-    return prepare_folder(pictures, made, recursive=recursive)
+        names = [*imagesets(), "<a folder of pictures>"]
+        raise UnknownNameError("image set", str(name_or_folder), names)
+    return prepare_folder(pictures, folder or made_dir(pictures), recursive=recursive)
 
 
 def made_dir(name_or_folder: str | Path) -> Path:
-    """Where what is made of a set, or of a reader's folder, is kept."""
+    """The folder that holds what is made of a set, or of a reader's folder."""
     if str(name_or_folder) in imagesets():
         return imageset_dir(str(name_or_folder))
     pictures = os.fsencode(Path(name_or_folder).expanduser().resolve())
@@ -87,7 +86,7 @@ def made_dir(name_or_folder: str | Path) -> Path:
 
 
 def left_out(name_or_folder: str | Path, *, recursive: bool = False) -> list[str]:
-    """Lines that say what of a reader's folder `prepare` does not read."""
+    """Lines that say what `prepare` does not read in a reader's folder."""
     pictures = Path(name_or_folder).expanduser().resolve()
     if str(name_or_folder) in imagesets() or not pictures.is_dir():
         return []

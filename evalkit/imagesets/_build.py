@@ -26,7 +26,7 @@ LIBRARIES = (
     *("imagecodecs", "numpy", "opencv-python-headless", "pi-heif", "pillow"),
     *("pypdfium2", "scipy", "tifffile"),
 )
-"""Those that compute or encode pixels here; one that is not installed is None."""
+"""The libraries that compute or encode pixels here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +42,7 @@ class Made:
     note
         Added to the note of the facts.
     is_complete
-        False when something that may come later is missing: tried again next time.
+        False when something is missing that may come later: it is tried again.
 
     """
 
@@ -65,8 +65,8 @@ class Recipe:
     inputs
         Digests of what it is made from.
     make
-        ``make(folder)`` gives the files. What it raises of `ImageError` and
-        `WeightsError` becomes the row's ``error``.
+        ``make(folder)`` gives the files. An `ImageError` or a `WeightsError` that it
+        raises becomes the row's ``error``.
 
     """
 
@@ -76,10 +76,10 @@ class Recipe:
 
 
 def build(folder: Path, recipes: Iterable[Recipe]) -> pd.DataFrame:
-    """Make what is not there, or no longer what it was; return the table.
+    """Make what is missing, or no longer what it was; return the table.
 
-    The folder holds what is made, and ``manifest.json``: of each source its row, the
-    digest of its recipe (none for what is to be tried again) and those of its files.
+    The folder holds what is made, and ``manifest.json``: the row of each source, the
+    digest of its recipe (none where it is to be tried again) and those of its files.
     """
     folder = folder.absolute()
     manifest = folder / "manifest.json"
@@ -130,26 +130,26 @@ def read_opaque(path: Path) -> NDArray[np.uint8]:
 def _make(recipe: Recipe, key: str, folder: Path) -> dict[str, Any]:
     row = dict(recipe.facts)
     try:
-        made = recipe.make(folder)
+        product = recipe.make(folder)
         if "width_px" not in row:
-            row["height_px"], row["width_px"] = read_image(made.path).shape[:2]
+            row["height_px"], row["width_px"] = read_image(product.path).shape[:2]
     except (ImageError, WeightsError, OSError) as error:
         if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT):
             raise  # a full disk is no fault of this picture
         return {"key": None, "files": {}, "row": {**row, "error": str(error)}}
-    files = [made.path, made.reference, *made.others]
+    files = [product.path, product.reference, *product.others]
     digests = {str(file): digest(file) for file in files if file}
-    row |= {"path": str(made.path), "sha256": digests[str(made.path)]}
-    if made.reference:
-        reference = str(made.reference)
+    row |= {"path": str(product.path), "sha256": digests[str(product.path)]}
+    if product.reference:
+        reference = str(product.reference)
         row |= {"reference": reference, "reference_sha256": digests[reference]}
-    notes = [note for note in (row.get("note"), made.note) if note]
+    notes = [note for note in (row.get("note"), product.note) if note]
     row["note"] = "; ".join(notes) or None
-    return {"key": key if made.is_complete else None, "files": digests, "row": row}
+    return {"key": key if product.is_complete else None, "files": digests, "row": row}
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
-    """What was kept; nothing where the manifest is missing or no JSON."""
+    """The entries by source; none where the manifest is missing or no JSON."""
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (FileNotFoundError, ValueError):
@@ -171,7 +171,7 @@ def _recipe_key(recipe: Recipe) -> str:
 
 @cache
 def _code(maker: str) -> list[str]:
-    """What, beside a recipe, decides the bytes: its code, ours and the libraries."""
-    own = [digest(source) for source in sorted(Path(__file__).parent.glob("*.py"))]
-    libraries = [f"{library} {found}" for library, found in versions(LIBRARIES).items()]
-    return [code_digest(["evalkit.images", maker]), *own, *libraries]
+    """What decides the bytes, beside a recipe: its code, ours and the libraries."""
+    room = [digest(source) for source in sorted(Path(__file__).parent.glob("*.py"))]
+    libraries = [f"{name} {version}" for name, version in versions(LIBRARIES).items()]
+    return [code_digest(["evalkit.images", maker]), *room, *libraries]

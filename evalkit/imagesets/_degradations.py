@@ -55,7 +55,7 @@ def backlight(light: Light, subject: Light, glow_px: float) -> Light:
 
 
 def backlight_dark_parts(light: Light, glow_px: float) -> Light:
-    """What is not bright already falls by over three stops: exposed for the ground.
+    """Dark parts fall by over three stops: the picture is exposed for the ground.
 
     The tone curve bends at half of full light, measured on a slightly blurred
     luminance (ITU-R BT.709), so that it follows things and not their texture.

@@ -27,14 +27,14 @@ class RegisteredPicture:
     file
         Its name in our cache.
     size_bytes, sha256
-        What makes it the registered file.
+        The size and digest that identify the file.
     width_px, height_px
-        Of the upright picture.
+        The size of the upright picture.
     origin, url
         Repository, and the address at a pinned commit; None where no address gives
         these bytes.
     licence
-        Of the repository.
+        The repository's licence.
     note
         What it shows.
 
@@ -71,10 +71,10 @@ class RegisteredPicture:
         return path
 
     def facts(self, source: str, **changes: Any) -> dict[str, Any]:
-        """The columns of `evalkit.tables.IMAGES` known of it, and `changes`."""
+        """Its columns of the table `evalkit.tables.IMAGES`, and `changes`."""
         columns = ("kind", "origin", "url", "licence", "note")
-        known = {name: value for name, value in asdict(self).items() if name in columns}
-        return {"source": source, "is_synthetic": False, **known, **changes}
+        facts = {name: value for name, value in asdict(self).items() if name in columns}
+        return {"source": source, "is_synthetic": False, **facts, **changes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,6 @@ def read_pictures(path: Path) -> Mapping[str, RegisteredPicture]:
         An unknown key, a wrong value, a name given twice.
 
     """
-    read = read_registry(path, _Registry, "a registry of pictures", ImageError)
-    refuse_repeated(path, (picture.name for picture in read.pictures), ImageError)
-    return MappingProxyType({picture.name: picture for picture in read.pictures})
+    registry = read_registry(path, _Registry, "a registry of pictures", ImageError)
+    refuse_repeated(path, (picture.name for picture in registry.pictures), ImageError)
+    return MappingProxyType({picture.name: picture for picture in registry.pictures})

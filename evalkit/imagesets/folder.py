@@ -28,7 +28,7 @@ NOT_READ = frozenset(
 raw files begin like a TIFF, some of them, and hold a small one."""
 
 LITTER = frozenset({"thumbs.db", "desktop.ini"})
-"""What systems leave in folders of pictures, beside hidden files."""
+"""Files that systems leave in folders of pictures, beside hidden ones."""
 
 KINDS_FILE = "kinds.csv"
 KINDS = (
@@ -39,7 +39,7 @@ KINDS = (
 nothing else, which GPEN takes as it is."""
 
 UNKNOWN_KIND = "folder"
-"""Of a picture whose kind nobody has told."""
+"""The kind of a picture that has no other."""
 
 UNREADABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """Control characters, ends of lines, and bytes that are not UTF-8: legal in a file's
@@ -52,16 +52,16 @@ ENTRIES: tuple[ImageSet, ...] = ()
 
 
 class Album(NamedTuple):
-    """What lies in a folder.
+    """The content of a folder.
 
     Attributes
     ----------
     files
-        Of pictures, and those that by their names should be; sorted.
+        Pictures, and files that should be pictures by their names; sorted.
     left_out
         Lines that say what else is there.
     kinds
-        Of files of which `KINDS_FILE` tells it.
+        The kinds of files that `KINDS_FILE` tells.
 
     """
 
@@ -83,13 +83,13 @@ def find_pictures(folder: Path, *, recursive: bool) -> Album:
 
     """
     files: list[Path] = []
-    others: list[str] = []
+    unread: list[str] = []
     below: list[Path] = []
 
     def refuse(error: OSError) -> None:
         if Path(error.filename) == folder:
             raise ImageError(f"{folder} cannot be read: {error.strerror}") from error
-        others.append(f"{Path(error.filename).relative_to(folder)} ({error.strerror})")
+        unread.append(f"{Path(error.filename).relative_to(folder)} ({error.strerror})")
 
     for parent, folders, names in os.walk(folder, onerror=refuse):
         is_inside = Path(parent) == folder or recursive
@@ -107,22 +107,22 @@ def find_pictures(folder: Path, *, recursive: bool) -> Album:
             if not reason:
                 (files if is_inside else below).append(path)
             elif is_inside:
-                others.append(f"{path.relative_to(folder)} ({reason})")
+                unread.append(f"{path.relative_to(folder)} ({reason})")
         if is_inside:
-            others += [f"{f} (a link to a folder)" for f in linked if f[0] != "."]
+            unread += [f"{f} (a link to a folder)" for f in linked if f[0] != "."]
     lines = []
-    if others:
-        more = len(others) - MOST_NAMED
-        told = [*others[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
-        lines.append(f"not read: {', '.join(map(readable, told))}")
+    if unread:
+        more = len(unread) - MOST_NAMED
+        listed = [*unread[:MOST_NAMED], *([f"and {more} more"] if more > 0 else [])]
+        lines.append(f"not read: {', '.join(map(readable, listed))}")
     if below:
         n_folders = len({path.parent for path in below})
         lines.append(
-            f"not read: {_counted(len(below), 'picture')} in "
-            f"{_counted(n_folders, 'subfolder')}; recursive: true in the study's file, "
+            f"not read: {_amount(len(below), 'picture')} in "
+            f"{_amount(n_folders, 'subfolder')}; recursive: true in the study's file, "
             "or --recursive, reads them"
         )
-    return Album(sorted(files), lines, _told_kinds(folder, files))
+    return Album(sorted(files), lines, _read_kinds(folder, files))
 
 
 def _why_not(path: Path) -> str | None:
@@ -155,9 +155,9 @@ def prepare_folder(
 
     Sources are named by subfolder and file stem, then ``-p1``, ``-p2`` for pages; what
     people cannot read in a name becomes its bytes, ``%`` and two digits; a name that
-    is taken, also if but for case or Unicode's form, gets ``-2``. The kind of a source
-    is told by `KINDS_FILE` (a file's name or stem, and its ``kind``), else by a
-    subfolder that is called by one of `KINDS`, else it is `UNKNOWN_KIND`.
+    is taken, up to case and Unicode's form, gets ``-2``. `KINDS_FILE` tells the kind
+    of a source (a file's name or stem, and its ``kind``), else a subfolder that is
+    called by one of `KINDS`, else it is `UNKNOWN_KIND`.
 
     Raises
     ------
@@ -171,7 +171,7 @@ def prepare_folder(
             f"{pictures} holds no picture; read: {', '.join(sorted(SUFFIXES))}, and "
             f"others by their content. {' '.join(album.left_out)}"
         )
-    taken: set[str] = set()
+    names: set[str] = set()
     recipes = []
     for file in album.files:
         inside = file.relative_to(pictures)
@@ -186,11 +186,11 @@ def prepare_folder(
         has_suffix = file.suffix.lower() in SUFFIXES | NOT_READ
         stem = file.stem if has_suffix else file.name
         stem = readable(" - ".join([*inside.parts[:-1], stem]))
-        recipes += _recipes(file, stem, facts, taken)
+        recipes += _recipes(file, stem, facts, names)
     return build(folder, recipes)
 
 
-def _told_kinds(pictures: Path, files: list[Path]) -> dict[Path, str]:
+def _read_kinds(pictures: Path, files: list[Path]) -> dict[Path, str]:
     table = pictures / KINDS_FILE
     if not table.is_file():
         return {}
@@ -200,18 +200,18 @@ def _told_kinds(pictures: Path, files: list[Path]) -> dict[Path, str]:
         for name in {inside, file.name, inside.removesuffix(file.suffix), file.stem}:
             by_name.setdefault(name, []).append(file)
     try:
-        told = read_pairs(table, ("file", "source", "stem"), "kind")
+        kinds = read_pairs(table, ("file", "source", "stem"), "kind")
     except TableError as error:
         raise ImageError(str(error)) from error
-    if unknown := sorted({*told.values()} - {*KINDS}):
+    if unknown := sorted({*kinds.values()} - {*KINDS}):
         raise ImageError(f"{table}: unknown kinds {unknown}; known: {', '.join(KINDS)}")
-    if missing := sorted({*told} - {*by_name}):
+    if missing := sorted({*kinds} - {*by_name}):
         raise ImageError(f"{table}: there is no picture {', '.join(missing)}")
-    return {file: kind for name, kind in told.items() for file in by_name[name]}
+    return {file: kind for name, kind in kinds.items() for file in by_name[name]}
 
 
 def _recipes(
-    file: Path, stem: str, facts: Mapping[str, object], taken: set[str]
+    file: Path, stem: str, facts: Mapping[str, object], names: set[str]
 ) -> list[Recipe]:
     inputs: tuple[str, ...] = ()
     count, is_pdf = 1, False
@@ -222,12 +222,12 @@ def _recipes(
     except (ImageError, OSError):
         pass  # what makes the source will say what is wrong
     if count == 1 and not is_pdf:
-        source = _unique(stem, taken)
+        source = _unique(stem, names)
         make = partial(_check, file, source)
         return [Recipe(facts={**facts, "source": source}, inputs=inputs, make=make)]
     recipes = []
     for page in range(count):
-        source = _unique(f"{stem}-p{page + 1}", taken)
+        source = _unique(f"{stem}-p{page + 1}", names)
         note = f"page {page + 1} of {count} of {readable(file.name)}"
         recipes.append(
             Recipe(
@@ -261,18 +261,19 @@ def _save_page(file: Path, page: int, source: str, folder: Path) -> Made:
 def readable(name: str | Path) -> str:
     """A name without what people cannot read: see `UNREADABLE`."""
 
-    def in_bytes(found: re.Match[str]) -> str:
-        return "".join(f"%{b:02x}" for b in found[0].encode(errors="surrogateescape"))
+    def in_bytes(match: re.Match[str]) -> str:
+        return "".join(f"%{b:02x}" for b in match[0].encode(errors="surrogateescape"))
 
     return UNREADABLE.sub(in_bytes, str(name))
 
 
-def _unique(stem: str, taken: set[str]) -> str:
+def _unique(stem: str, names: set[str]) -> str:
+    """The stem, numbered if `names` has it; it is added there."""
     name, count = stem, 1
-    while _folded(name) in taken:
+    while _folded(name) in names:
         count += 1
         name = f"{stem}-{count}"
-    taken.add(_folded(name))
+    names.add(_folded(name))
     return name
 
 
@@ -282,5 +283,5 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFD", plain)
 
 
-def _counted(count: int, what: str) -> str:
+def _amount(count: int, what: str) -> str:
     return f"{count} {what}{'s' if count != 1 else ''}"

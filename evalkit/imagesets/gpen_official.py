@@ -70,12 +70,12 @@ def _make_whole(
         return Made(path=path, note="its whole published output is not registered")
     published = folder / "published" / f"{source}{Path(output.file).suffix}"
     try:
-        found = output.fetch()
+        file = output.fetch()
     except WeightsError as error:
         note = f"without its published output: {error}"
         return Made(path=path, note=note, is_complete=False)
     with atomic_path(published) as temporary:
-        shutil.copyfile(found, temporary)
+        shutil.copyfile(file, temporary)
     return Made(path=path, others=(published,))
 
 
@@ -92,12 +92,12 @@ def _face(source: str) -> Recipe:
 
 
 def _split(source: str, pair: RegisteredPicture, folder: Path) -> Made:
-    both = read_image(pair.fetch())
-    middle = both.shape[1] // 2
-    made = save_pair(folder, source, both[:, :middle])
+    halves = read_image(pair.fetch())
+    middle = halves.shape[1] // 2
+    saved = save_pair(folder, source, halves[:, :middle])
     published = folder / "published" / f"{source}.png"
-    write_image(published, both[:, middle:])
-    return Made(path=made.path, others=(published,))
+    write_image(published, halves[:, middle:])
+    return Made(path=saved.path, others=(published,))
 
 
 def _validation() -> Recipe:

@@ -45,13 +45,13 @@ class Scene:
     source, kind
         Columns of the table.
     package, file
-        The package that carries the picture, and where.
+        The package that carries the picture, and its path there.
     licence
         As the package states it.
     reference
-        The carried picture to the pristine reference.
+        Makes the pristine reference of the carried picture.
     degrade
-        The reference to the source.
+        Makes the source of the reference.
     note
         What was done, for the reader.
 
@@ -87,7 +87,7 @@ def _recipe(scene: Scene) -> Recipe:
 
 
 def _carried(scene: Scene) -> Path:
-    """Where the installed package has the file."""
+    """The path of the file in the installed package."""
     folder = package_dir(scene.package)
     if folder is None:
         raise ImageError(f"package {scene.package}, which carries pictures, is missing")

@@ -14,7 +14,7 @@ def missing(package: str, user: str) -> str:
     package
         Its import name.
     user
-        What needs it: the subject of the sentence.
+        The subject of the sentence, which needs the package.
 
     """
     if package_dir(package) is not None:

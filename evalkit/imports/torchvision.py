@@ -13,7 +13,7 @@ def import_torchvision() -> None:
 
     ``torchvision.ops.roi_align`` imports it for the answer to one question, of CUDA
     under deterministic algorithms, which costs 1.2 s of CPU time and 75 MiB. The
-    question is answered by the compiler itself still, imported when it is asked.
+    compiler still answers that question itself, imported when it comes up.
 
     Our own code calls this before what imports torchvision: faces and metrics. The
     runner ``upstream`` does not: what its user pays in time and memory is measured.

@@ -16,7 +16,7 @@ def memory_limit_bytes(root: Path = ROOT) -> int | None:
 
 
 def memory_bytes() -> int:
-    """What this process may use: the machine's memory, or the limit that holds here."""
+    """The memory for this process: the machine's, or the limit that holds here."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(total, memory_limit_bytes() or total)
 

@@ -1,4 +1,4 @@
-"""What running out of memory looks like, whoever runs out of it: one list for all."""
+"""The signs that a process ran out of memory: one list for all libraries."""
 
 import errno
 import re
@@ -30,23 +30,23 @@ PATTERNS = (
     # where a folder is mounted noexec, "Operation not permitted" follows
     r"failed to map segment(?!.*not permitted)",
 )
-"""Of the words that name memory, in any case. What has other reasons, too, is not here:
+"""Patterns of words that name memory, in any case. Words with other causes are out:
 cuDNN's bare ``CUDNN_STATUS_INTERNAL_ERROR`` and ``CUDNN_STATUS_EXECUTION_FAILED``."""
 
 _ANY = re.compile("|".join(PATTERNS), re.IGNORECASE)
 
 
-class Said(NamedTuple):
+class Sign(NamedTuple):
     """Words that a pattern was made for.
 
     Attributes
     ----------
     words
-        As they are said, or stand in the library.
+        The words as printed, or as they stand in the library.
     source
-        By which library, in which version.
+        The library that prints them, and its version.
     file
-        Below ``site-packages``, where that version has them; None if it is not there.
+        The file below ``site-packages`` that has them; None where there is none.
 
     """
 
@@ -65,54 +65,54 @@ _ORT = "onnxruntime/capi/libonnxruntime.so.*"
 _NCNN_SO = "realesrgan_ncnn_py/realesrgan_ncnn_vulkan_wrapper.*.so"
 _OPENVINO = "OpenVINO 2026.4.1", "openvino/libs/libopenvino_intel_cpu_plugin.so"
 
-SAID = (
-    Said("CUDA out of memory. Tried to allocate ", _TORCH, "torch/lib/libc10_cuda.so"),
-    Said("out of memory", "the CUDA runtime 13.2", "nvidia/cu13/lib/libcudart.so.13"),
-    Said("CUDA_ERROR_OUT_OF_MEMORY", f"the CUDA driver, by {_TORCH}", _CUDA_SO),
-    Said("memory allocation failed with OOM", _TORCH, "torch/lib/libc10_cuda.so"),
-    Said("CPUAllocator: can't allocate memory: you", _TORCH, "torch/lib/libc10.so"),
-    Said("DefaultCPUAllocator: not enough memory", f"{_TORCH} on Windows"),
-    Said("GET was unable to find an engine to execute this", _TORCH, _CUDA_SO),
-    Said("FIND was unable to find an engine to execute this", _TORCH, _CUDA_SO),
-    Said("Unable to find a valid cuDNN algorithm to run", _TORCH, _CUDA_SO),
-    Said("CUDNN_STATUS_NOT_INITIALIZED", _CUDNN, _CUDNN_SO),
-    Said(_CUDNN_FAILS.format("DEVICE"), _CUDNN, _CUDNN_SO),
-    Said(_CUDNN_FAILS.format("HOST"), _CUDNN, _CUDNN_SO),
-    Said("GPU memory allocation failed for persistent buffer", _CUDNN, _CUDNN_SO),
-    Said("CUDNN_STATUS_ALLOC_FAILED", "cuDNN 8"),
-    Said("CUBLAS_STATUS_NOT_INITIALIZED", f"cuBLAS 13, by {_TORCH}", _CUDA_SO),
-    Said("CUBLAS_STATUS_ALLOC_FAILED", f"cuBLAS 13, by {_TORCH}", _CUDA_SO),
-    Said("CUDA failure 2: out of memory", "ONNX Runtime's CUDA provider"),
-    Said("Failed to allocate memory for requested", "ONNX Runtime 1.32.0", _ORT),
-    Said(" is smaller than requested bytes of ", "ONNX Runtime 1.32.0", _ORT),
-    Said("vkAllocateMemory failed %d", "ncnn, in realesrgan-ncnn-py 2.0.0", _NCNN_SO),
-    Said("vkQueueSubmit failed -2", "ncnn, and Vulkan 1.0's number"),
-    Said("can't alloc", *_OPENVINO),
-    Said("could not create a memory object", *_OPENVINO),
-    Said("could not create a primitive", *_OPENVINO),
-    Said("Insufficient memory", "OpenCV 5.0.0", "cv2/cv2.abi3.so"),
-    Said(
+SIGNS = (
+    Sign("CUDA out of memory. Tried to allocate ", _TORCH, "torch/lib/libc10_cuda.so"),
+    Sign("out of memory", "the CUDA runtime 13.2", "nvidia/cu13/lib/libcudart.so.13"),
+    Sign("CUDA_ERROR_OUT_OF_MEMORY", f"the CUDA driver, by {_TORCH}", _CUDA_SO),
+    Sign("memory allocation failed with OOM", _TORCH, "torch/lib/libc10_cuda.so"),
+    Sign("CPUAllocator: can't allocate memory: you", _TORCH, "torch/lib/libc10.so"),
+    Sign("DefaultCPUAllocator: not enough memory", f"{_TORCH} on Windows"),
+    Sign("GET was unable to find an engine to execute this", _TORCH, _CUDA_SO),
+    Sign("FIND was unable to find an engine to execute this", _TORCH, _CUDA_SO),
+    Sign("Unable to find a valid cuDNN algorithm to run", _TORCH, _CUDA_SO),
+    Sign("CUDNN_STATUS_NOT_INITIALIZED", _CUDNN, _CUDNN_SO),
+    Sign(_CUDNN_FAILS.format("DEVICE"), _CUDNN, _CUDNN_SO),
+    Sign(_CUDNN_FAILS.format("HOST"), _CUDNN, _CUDNN_SO),
+    Sign("GPU memory allocation failed for persistent buffer", _CUDNN, _CUDNN_SO),
+    Sign("CUDNN_STATUS_ALLOC_FAILED", "cuDNN 8"),
+    Sign("CUBLAS_STATUS_NOT_INITIALIZED", f"cuBLAS 13, by {_TORCH}", _CUDA_SO),
+    Sign("CUBLAS_STATUS_ALLOC_FAILED", f"cuBLAS 13, by {_TORCH}", _CUDA_SO),
+    Sign("CUDA failure 2: out of memory", "ONNX Runtime's CUDA provider"),
+    Sign("Failed to allocate memory for requested", "ONNX Runtime 1.32.0", _ORT),
+    Sign(" is smaller than requested bytes of ", "ONNX Runtime 1.32.0", _ORT),
+    Sign("vkAllocateMemory failed %d", "ncnn, in realesrgan-ncnn-py 2.0.0", _NCNN_SO),
+    Sign("vkQueueSubmit failed -2", "ncnn, and Vulkan 1.0's number"),
+    Sign("can't alloc", *_OPENVINO),
+    Sign("could not create a memory object", *_OPENVINO),
+    Sign("could not create a primitive", *_OPENVINO),
+    Sign("Insufficient memory", "OpenCV 5.0.0", "cv2/cv2.abi3.so"),
+    Sign(
         "OpenBLAS error: Memory allocation still failed after 10 retries",
         "OpenBLAS, in NumPy 2.4.6",
         "numpy.libs/libscipy_openblas64_-*.so",
     ),
-    Said("std::bad_alloc", "the C++ library", _CUDNN_SO),
-    Said("MemoryError", "Python 3.11 to 3.13"),
-    Said("can't start new thread", "Python 3.11 to 3.13"),
-    Said("Thread creation failed", "libgomp 1", "torch/lib/libgomp.so.1"),
-    Said("[Errno 12] Cannot allocate memory", "glibc 2.36, of ENOMEM"),
-    Said("failed to map segment from shared object", "glibc 2.36"),
+    Sign("std::bad_alloc", "the C++ library", _CUDNN_SO),
+    Sign("MemoryError", "Python 3.11 to 3.13"),
+    Sign("can't start new thread", "Python 3.11 to 3.13"),
+    Sign("Thread creation failed", "libgomp 1", "torch/lib/libgomp.so.1"),
+    Sign("[Errno 12] Cannot allocate memory", "glibc 2.36, of ENOMEM"),
+    Sign("failed to map segment from shared object", "glibc 2.36"),
 )
-"""Each with the place where it can be read again."""
+"""Every sign, with the place where it can be read again."""
 
 
 def sign_in(text: str) -> re.Match[str] | None:
-    """Where a text, such as a process's last output, first names memory; or None."""
+    """The first words in a text, such as an output, that name memory; or None."""
     return _ANY.search(text)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """By class and number; by words for libraries that have no class for it."""
+    """Whether memory ran out: by class and number; by words where there is no class."""
     if isinstance(error, MemoryError):
         return True
     if isinstance(error, OSError):

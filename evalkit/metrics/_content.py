@@ -11,10 +11,10 @@ from evalkit.faces import Face, as_rgb8, detect
 from evalkit.images import Picture, check_picture
 
 LEAST_CONFIDENCE = 0.6
-"""Of a line that counts as read: patterns without text come out below."""
+"""The confidence of a line that counts as read: patterns without text have less."""
 
 LONGEST = 8
-"""Longer side over the shorter of what RapidOCR is given: it enlarges a picture until
+"""The most that RapidOCR gets of longer side over shorter: it enlarges a picture until
 the shorter has 736 px, and a strip would take all memory."""
 
 
@@ -26,7 +26,7 @@ class Line(NamedTuple):
 
 
 def faces_of(picture: Picture) -> tuple[Face, ...]:
-    """See `evalkit.faces.detect`; remembered for the four pictures asked for last."""
+    """See `evalkit.faces.detect`; those of the last four pictures are remembered."""
     return _faces(*_frozen(picture))
 
 
@@ -56,8 +56,8 @@ def _faces(pixels: bytes, shape: tuple[int, ...]) -> tuple[Face, ...]:
 @lru_cache(maxsize=4)
 def _lines(pixels: bytes, shape: tuple[int, ...]) -> tuple[Line, ...]:
     picture = np.frombuffer(pixels, np.uint8).reshape(shape)
-    found, _ = _reader()(_on_black(picture[..., ::-1]))
-    lines = [Line(text, float(confidence)) for _, text, confidence in found or []]
+    readings, _ = _reader()(_on_black(picture[..., ::-1]))
+    lines = [Line(text, float(confidence)) for _, text, confidence in readings or []]
     return tuple(
         line
         for line in lines
@@ -66,7 +66,7 @@ def _lines(pixels: bytes, shape: tuple[int, ...]) -> tuple[Line, ...]:
 
 
 def _on_black(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A strip in the middle of a ground as wide as `LONGEST` asks for."""
+    """A strip in the middle of a ground as wide as `LONGEST` needs."""
     least = -(-max(picture.shape[:2]) // LONGEST)
     extra = [max(0, least - side) for side in picture.shape[:2]]
     return np.pad(picture, [*((more // 2, more - more // 2) for more in extra), (0, 0)])

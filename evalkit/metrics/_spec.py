@@ -1,4 +1,4 @@
-"""What a metric is, and the checks of what it is given."""
+"""What a metric is, and the checks of its arguments."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Metric:
     name
         Snake case; the value of the column ``metric``.
     unit
-        Of the value; empty for a number without one.
+        The value's unit; empty for a number without one.
     higher_is_better
         None for a signed quantity that is best at 0.
     citation
@@ -50,7 +50,7 @@ class Metric:
         pixel adds to the defect, 0 for none; below 0 for the opposite. None for a
         metric without a place.
     where_unit
-        Of that map, where it is not `unit`.
+        The unit of that map, where it is not `unit`.
 
     """
 
@@ -92,8 +92,8 @@ def mean_within(
     mask: Mask | None,
 ) -> float:
     """The mean of a metric's map over the pixels that count; errors as in `region`."""
-    counted = region(output, source, mask)
-    return float(where(output, source)[counted].mean())
+    area = region(output, source, mask)
+    return float(where(output, source)[area].mean())
 
 
 def region(output: Picture, source: Picture, mask: Mask | None) -> Mask:

@@ -33,7 +33,7 @@ def blockiness_change(output: Picture, source: Picture) -> float:
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
-    """Of each block's borders, the energy added to that within, in levels of 255."""
+    """The energy that each block's borders add to that within, in levels of 255."""
     return _excess(luma(output)) - _excess(luma(source))
 
 

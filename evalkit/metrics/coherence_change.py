@@ -35,10 +35,10 @@ def coherence_change(
     ``(l1 - l2) / (l1 + l2)``, with l1 and l2 its eigenvalues.
 
     """
-    counted = region(output, source, mask)
+    area = region(output, source, mask)
     before, energy = _tensor(source)
     change = _tensor(output)[0] - before
-    return float(np.average(change[counted], weights=energy[counted]))
+    return float(np.average(change[area], weights=energy[area]))
 
 
 def _tensor(picture: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -19,11 +19,11 @@ class LabShift(NamedTuple):
     Attributes
     ----------
     lightness
-        Of L*: above 0 is brighter.
+        The shift of L*: above 0 is brighter.
     a
-        Of a*: above 0 is redder, below greener.
+        The shift of a*: above 0 is redder, below greener.
     b
-        Of b*: above 0 is yellower (warmer), below bluer (colder).
+        The shift of b*: above 0 is yellower (warmer), below bluer (colder).
 
     """
 
@@ -50,13 +50,13 @@ def lab_shift(output: Picture, source: Picture, mask: Mask | None = None) -> Lab
     """
     from skimage.color import rgb2lab
 
-    counted = region(output, source, mask)
+    area = region(output, source, mask)
     total = np.zeros(3)
     for rows in strips(source.shape):
-        inside = counted[rows]
+        inside = area[rows]
         total += rgb2lab(rgb(output[rows])[inside]).sum(axis=0)
         total -= rgb2lab(rgb(source[rows])[inside]).sum(axis=0)
-    return LabShift(*(float(value) for value in total / counted.sum()))
+    return LabShift(*(float(value) for value in total / area.sum()))
 
 
 def colour_shift(output: Picture, source: Picture, mask: Mask | None = None) -> float:

@@ -38,8 +38,8 @@ def halo(output: Picture, source: Picture, mask: Mask | None = None) -> float:
 
     """
     lowest, highest = _range(source)
-    counted = region(output, source, mask) & (highest - lowest >= EDGE)
-    return float(where(output, source)[counted].mean()) if counted.any() else 0.0
+    area = region(output, source, mask) & (highest - lowest >= EDGE)
+    return float(where(output, source)[area].mean()) if area.any() else 0.0
 
 
 def _range(source: Picture) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

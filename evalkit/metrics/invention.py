@@ -10,7 +10,7 @@ from evalkit.metrics._spec import Mask, Metric, mean_within
 
 SMALLER = 8
 EVEN = 1e-12
-"""Variance of a channel in [0, 1] up to which it is even: under a step of 16 bits."""
+"""A channel in [0, 1] is even up to this variance: under a step of 16 bits."""
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
@@ -56,16 +56,16 @@ def _fitted(
     output: NDArray[np.float64], source: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The source under the line that leads to most of the output (trimmed twice)."""
-    kept = np.ones(source.shape, bool)
+    inliers = np.ones(source.shape, bool)
     for _ in range(3):
-        centre = source[kept].mean()
-        away = source[kept] - centre
+        centre = source[inliers].mean()
+        away = source[inliers] - centre
         spread = float(np.square(away).mean())
         # where the source has one colour, no gain can be told from a shift
-        gain = float((away * output[kept]).mean()) / spread if spread > EVEN else 0.0
-        fitted: NDArray[np.float64] = output[kept].mean() + gain * (source - centre)
+        gain = float((away * output[inliers]).mean()) / spread if spread > EVEN else 0.0
+        fitted: NDArray[np.float64] = output[inliers].mean() + gain * (source - centre)
         error = np.abs(output - fitted)
-        kept = error <= np.quantile(error, 0.8)
+        inliers = error <= np.quantile(error, 0.8)
     return fitted
 
 

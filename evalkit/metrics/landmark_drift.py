@@ -32,8 +32,8 @@ def landmark_drift(output: Picture, source: Picture) -> float:
         for picture in (source, output)
     )
     drifts = [min((_drift(b, f) for b in after), default=1.0) for f in before]
-    found = [drift for drift in drifts if drift < 1]
-    return 100 * float(np.median(found)) if found else float("nan")
+    near = [drift for drift in drifts if drift < 1]
+    return 100 * float(np.median(near)) if near else float("nan")
 
 
 def _drift(moved: Face, face: Face) -> float:

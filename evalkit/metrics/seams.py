@@ -19,7 +19,7 @@ several blocks of JPEG, so that a grid of the source's own counts as noise."""
 
 
 class TileBorders(NamedTuple):
-    """Where tiles meet in an output.
+    """The lines where tiles meet in an output.
 
     Attributes
     ----------
@@ -42,7 +42,7 @@ class TileBorders(NamedTuple):
         period
             Side of a tile in output px: tile times scale.
         height, width
-            Of the output, px.
+            The output's, px.
 
         Raises
         ------
@@ -131,8 +131,8 @@ def noise(output: Picture, borders: TileBorders) -> float:
     scores = []
     for shift in (sign * distance for distance in MOVES_PX for sign in (-1, 1)):
         moved = [
-            [k + shift for k in lines if k + shift not in taken]
-            for lines, taken in zip(borders, near, strict=True)
+            [k + shift for k in lines if k + shift not in borders_near]
+            for lines, borders_near in zip(borders, near, strict=True)
         ]
         if any(map(usable_borders, moved, output.shape)):
             scores.append(border_contrast(*energies, *moved))

@@ -38,7 +38,7 @@ def ssim(output: Picture, reference: Picture) -> float:
 
     Examples
     --------
-    Of two constant pictures only the luminance term is left,
+    For two constant pictures only the luminance term is left,
     ``(2ab + C1) / (a**2 + b**2 + C1)`` with ``C1 = 0.01**2``:
 
     >>> import numpy as np

@@ -14,7 +14,7 @@ UNREAD = "no text is read, or the extra ocr is not installed"
 
 
 def character_error_rate(read: str, known: str) -> float:
-    """Edits that turn what was read into what is written, for each character of it.
+    """Edits that turn what was read into what is written, per character written.
 
     Parameters
     ----------
@@ -40,14 +40,14 @@ def character_error_rate(read: str, known: str) -> float:
     0.0
 
     """
-    given, true = (
+    wrong, true = (
         "".join(unicodedata.normalize("NFKC", text).split()) for text in (read, known)
     )
     edits = list(range(len(true) + 1))
-    for row, letter in enumerate(given, 1):
+    for row, letter in enumerate(wrong, 1):
         before, edits[0] = edits[0], row
-        for column, other in enumerate(true, 1):
-            swapped = before + (letter != other)
+        for column, true_letter in enumerate(true, 1):
+            swapped = before + (letter != true_letter)
             before = edits[column]
             edits[column] = min(swapped, before + 1, edits[column - 1] + 1)
     return edits[-1] / len(true) if true else float("nan")
@@ -66,8 +66,7 @@ def text_error(output: Picture, reference: Picture) -> float:
 
     """
     check_same_size(output, reference, "reference")
-    read, known = _text(output), _text(reference)
-    return 100 * character_error_rate(read, known)
+    return 100 * character_error_rate(_text(output), _text(reference))
 
 
 def text_agreement(output: Picture, source: Picture) -> float:

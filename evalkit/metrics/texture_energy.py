@@ -37,8 +37,8 @@ def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -
     compact image code, IEEE Trans. Communications 31(4), 1983.
 
     """
-    counted = region(output, source, mask)
-    return float(np.median(where(output, source)[counted]))
+    area = region(output, source, mask)
+    return float(np.median(where(output, source)[area]))
 
 
 def _energy(picture: Picture) -> NDArray[np.float32]:

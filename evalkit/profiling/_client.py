@@ -1,4 +1,4 @@
-"""The server of workers and one worker, seen from the process that asks."""
+"""The server of workers and one worker, seen from the process that needs them."""
 
 import atexit
 import itertools
@@ -28,10 +28,10 @@ _LIBRARY_VARIABLES = re.compile(
     "OMP_|MKL_|OPENBLAS_|OPENCV_|KMP_|GOMP_|ONEDNN_|DNNL_|CUDA|NVIDIA_|TORCH|PYTORCH|"
     "LD_|MALLOC"
 )
-"""Read when a library is loaded: a server loaded it under the values of then."""
+"""Variables that a library reads when it is loaded: a server keeps their old values."""
 
 _OWN_FRAMES = re.compile(r'  File "(_worker\.py|_server\.py|<string>)", line .*\n?')
-"""Below the cell's function, in the dump of a crashed or late worker."""
+"""Frames below the cell's function, in the dump of a crashed or late worker."""
 
 _servers: dict[tuple[Any, ...], "_Server"] = {}
 _starting = threading.Lock()
@@ -58,7 +58,7 @@ class Worker:
         descriptors = [theirs.fileno(), status, output.fileno()]
         allowed_s = math.inf if timeout_s is None else timeout_s
         try:
-            self._server, self._number = _ask(modules, method, allowed_s, descriptors)
+            self._server, self._number = _start(modules, method, allowed_s, descriptors)
         except BaseException:
             self._close()
             raise
@@ -85,8 +85,8 @@ class Worker:
                         selector.unregister(self._messages)
                     received += data
                     yield from _unpack(received)
-        if told := os.read(self._status, 65536):
-            self.facts = json.loads(told)
+        if report := os.read(self._status, 65536):
+            self.facts = json.loads(report)
 
     def __enter__(self) -> Self:
         return self
@@ -98,7 +98,7 @@ class Worker:
         self._close()
 
     def _receive(self) -> tuple[bytes, bool]:
-        """What has come, and whether more may come."""
+        """The bytes that have come, and whether more may come."""
         data = b""
         while True:
             try:
@@ -121,8 +121,8 @@ def tail(file: IO[bytes]) -> str:
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - TAIL_BYTES))
     lines = file.read().decode(errors="replace").split("\n")
-    shown = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
-    text = re.sub('File "[^"]*/', 'File "', "\n".join(shown))
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in lines]
+    text = re.sub('File "[^"]*/', 'File "', "\n".join(lines))
     return _OWN_FRAMES.sub("", text).strip()
 
 
@@ -145,9 +145,9 @@ class _Server:
         self._numbers = itertools.count()
         self._sending = threading.Lock()
         with theirs, TemporaryFile() as log:
-            given = {"control": theirs.fileno(), "parent": os.getpid()}
+            arguments = {"control": theirs.fileno(), "parent": os.getpid()}
             self.process = subprocess.Popen(
-                _server.program("_server", "serve", preload=modules, **given),
+                _server.program("_server", "serve", preload=modules, **arguments),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -188,10 +188,10 @@ class _Server:
             self.process.wait()
 
 
-def _ask(
+def _start(
     modules: tuple[str, ...], method: bytes, allowed_s: float, descriptors: list[int]
 ) -> tuple[_Server, int]:
-    """Have a worker started, by a server that is there or a new one."""
+    """Let a server start a worker; return the server and the cell's number."""
     libraries = sorted(
         pair for pair in os.environ.items() if _LIBRARY_VARIABLES.match(pair[0])
     )

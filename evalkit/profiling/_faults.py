@@ -1,4 +1,4 @@
-"""What the machine did, or a person, and not the restorer: no result of a cell."""
+"""Ends that the machine or a person caused, not the restorer: no result of a cell."""
 
 import errno
 import signal
@@ -30,19 +30,19 @@ PHRASES = (
     "stale file handle",
     "transport endpoint is not connected",
 )
-"""What libraries say, in small letters, that hand on no number."""
+"""Words of libraries that hand on no number, in small letters."""
 
 SIGNALS = frozenset(
     {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
     | {signal.SIGXCPU, signal.SIGXFSZ, signal.SIGUSR1}  # limits; Slurm's warning
 )
-"""What a person or a scheduler sends; no fault of a process itself raises them."""
+"""Signals that a person or a scheduler sends; no fault of a process raises them."""
 
 
 def is_fault(error: BaseException) -> bool:
     """Whether an error is the machine's, or was made of one that is.
 
-    By class and number; by words only for what is no Python error of its own kind.
+    It is known by class and number; by words only where Python has no class for it.
     """
     return any(
         isinstance(link, KeyboardInterrupt | KilledError)
@@ -64,8 +64,8 @@ def _is_foreign(error: BaseException) -> bool:
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
     """The error, and those that it was raised from or while handling."""
-    seen: set[int] = set()
-    while error is not None and id(error) not in seen:
-        seen.add(id(error))
+    ids: set[int] = set()
+    while error is not None and id(error) not in ids:
+        ids.add(id(error))
         yield error
         error = error.__cause__ or error.__context__

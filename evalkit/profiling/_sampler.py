@@ -22,13 +22,13 @@ MEMORY_MS, POWER_MS = 20.0, 50.0
 """Pause between samples of memory, and least time between those of `METERS`."""
 
 EVERY = math.ceil(POWER_MS / MEMORY_MS)
-"""Of so many samples, one has `METERS`."""
+"""One of so many samples has `METERS`."""
 
 METERS = (
     *("gpu_busy_percent", "gpu_memory_busy_percent", "power_w", "energy_j"),
     *("sm_clock_mhz", "temperature_c", "throttle_bits"),
 )
-"""Asked at most once in `POWER_MS`; the rest of `COLUMNS` with every sample."""
+"""Read at most once in `POWER_MS`; the other `COLUMNS` are read for every sample."""
 
 COLUMNS = (
     *("time_s", "rss_mib", "device_used_mib", "process_mib"),
@@ -36,7 +36,7 @@ COLUMNS = (
 )
 
 RECORD = struct.Struct(f"={len(COLUMNS)}d")
-"""One sample: `COLUMNS` in order, NaN where unknown or not asked."""
+"""One sample: `COLUMNS` in order, NaN where unknown or not read."""
 
 
 def sample(pid: int, device_index: int | None) -> None:
@@ -50,13 +50,13 @@ def sample(pid: int, device_index: int | None) -> None:
             is_whole = tick % EVERY == 0
             if is_whole:
                 pids = [p for p in with_descendants(pid) if p != os.getpid()]
-            found = {
+            readings = {
                 "time_s": time.perf_counter(),
                 "rss_mib": sum(rss_mib(p) or 0.0 for p in pids) or None,
                 **(_of_gpu(device, before, pids) if device else {}),
                 **(device.meters() if device and is_whole else {}),
             }
-            values = [found.get(name) for name in COLUMNS]
+            values = [readings.get(name) for name in COLUMNS]
             os.write(1, RECORD.pack(*(math.nan if v is None else v for v in values)))
             time.sleep(MEMORY_MS / 1000)
 
@@ -65,12 +65,12 @@ def _of_gpu(
     device: Device, before: Processes | None, pids: list[int]
 ) -> dict[str, float | None]:
     processes = device.processes()
-    own = own_processes(before, processes, pids)
+    ours = own_processes(before, processes, pids)
     return {
         "device_used_mib": device.memory().used_mib,
-        "process_mib": memory_of(processes, own),
+        "process_mib": memory_of(processes, ours),
         "n_processes": None if processes is None else len(processes),
         "n_foreign": None
-        if processes is None or own is None
-        else len(processes) - len(own),
+        if processes is None or ours is None
+        else len(processes) - len(ours),
     }

@@ -26,14 +26,14 @@ REQUEST = struct.Struct("!cQd")
 """What to do, the cell's number, the seconds it may take (infinite: no limit).
 
 With `FORK` and `SPAWN` come three descriptors: the worker's socket of messages, the
-pipe that its end is told to, the file of its output."""
+pipe for the facts of its end, the file of its output."""
 
 SAMPLE_S = 0.1
 DUMP_S = 0.2  # what a worker gets to write where it hangs, before it is killed
 
 PROGRAM = (
-    "import json, sys; given = json.loads(sys.argv[1]); sys.path[:] = given['path']; "
-    "from evalkit.profiling import {0}; {0}.{1}(**given['arguments'])"
+    "import json, sys; call = json.loads(sys.argv[1]); sys.path[:] = call['path']; "
+    "from evalkit.profiling import {0}; {0}.{1}(**call['arguments'])"
 )
 """A fresh interpreter's program: this module's `serve`, or the worker's `work`."""
 
@@ -50,8 +50,8 @@ class _Cell:
 
 def program(module: str, function: str, **arguments: Any) -> list[str]:
     """The command of a fresh interpreter that sees the modules this one sees."""
-    given = json.dumps({"path": [str(p) for p in sys.path], "arguments": arguments})
-    return [sys.executable, "-c", PROGRAM.format(module, function), given]
+    call = json.dumps({"path": [str(p) for p in sys.path], "arguments": arguments})
+    return [sys.executable, "-c", PROGRAM.format(module, function), call]
 
 
 def serve(control: int, parent: int, preload: list[str]) -> None:
@@ -87,7 +87,7 @@ class _Server:
         signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         try:
-            # a copy of the socket may live on in a child of the parent: ask for both
+            # a copy of the socket may live on in a child of the parent: check both
             while os.getppid() == self.parent and self._serve_once():
                 pass
         finally:
@@ -140,8 +140,9 @@ class _Server:
             if is_fresh:
                 for descriptor in (messages, output):
                     os.set_inheritable(descriptor, True)
-                given = {"messages": messages, "output": output, "server": server}
-                command = program("_worker", "work", **given)
+                command = program(
+                    "_worker", "work", messages=messages, output=output, server=server
+                )
                 os.execv(command[0], command)
             # what stays open here would hide another's end from the parent
             self.requests.close()
@@ -158,7 +159,7 @@ class _Server:
         pid, code, usage = os.wait4(cell.pid, os.WNOHANG)
         if pid:
             cell.peak_rss_mib = max(cell.peak_rss_mib, max_rss_mib(usage))
-            held_mib = sum(one.peak_rss_mib for one in self.cells.values())
+            held_mib = sum(running.peak_rss_mib for running in self.cells.values())
             del self.cells[number]
             _kill(cell.pid)  # what it started and did not wait for
             _tell(

@@ -22,10 +22,10 @@ from evalkit.profiling.memory import whole_peak_rss_mib
 from evalkit.profiling.parents import die_with_parent
 
 LENGTH = struct.Struct("!I")
-"""Before each message: its length in bytes."""
+"""The length in bytes that stands before each message."""
 
 DUMP_SIGNAL = signal.SIGUSR2
-"""Makes the worker write where it is to its output."""
+"""The signal that makes the worker write to its output where it is."""
 
 EXIT_UNREPORTED, EXIT_OUT_OF_MEMORY = 70, 71
 

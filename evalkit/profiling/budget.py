@@ -1,4 +1,4 @@
-"""So much memory and no more: what holds a process to it, and the least that does."""
+"""Memory budgets: how a process is held to one, and the smallest that is enough."""
 
 import os
 import resource
@@ -46,9 +46,9 @@ def smallest_budget(works: Callable[[int], bool], tried: Sequence[int]) -> int |
     Parameters
     ----------
     works
-        Asked of the largest, then of about log2(n) others.
+        Called for the largest, then for about log2(n) others.
     tried
-        Rising.
+        Rising budgets.
 
     """
     if not works(tried[-1]):
@@ -78,9 +78,9 @@ def balloon(budget_mib: int, device: str) -> Iterator[None]:
     with subprocess.Popen(
         command, encoding="utf-8", stdin=pipe, stdout=pipe
     ) as process:
-        told = process.stdout.readline() if process.stdout else ""
-        if not told or int(told) < budget_mib - SLACK_MIB:
-            reason = f"only {told.strip()} MiB are free" if told else "see its error"
+        free = process.stdout.readline() if process.stdout else ""
+        if not free or int(free) < budget_mib - SLACK_MIB:
+            reason = f"only {free.strip()} MiB are free" if free else "see its error"
             raise SettingError(
                 f"{device} cannot be left with {budget_mib} MiB: {reason}"
             )
@@ -93,18 +93,18 @@ def inflate(device: int, budget_mib: int) -> None:
     import torch
 
     size = torch.cuda.mem_get_info(device)[0] - budget_mib * MIB
-    held = torch.empty(max(0, size), dtype=torch.uint8, device=f"cuda:{device}")
+    ballast = torch.empty(max(0, size), dtype=torch.uint8, device=f"cuda:{device}")
     print(torch.cuda.mem_get_info(device)[0] // MIB, flush=True)
     sys.stdin.read()
-    del held
+    del ballast
 
 
 def limit_memory(budget_mib: int, device: str) -> None:
     """Hold this process to a budget for the rest of its life.
 
-    On a CPU by RLIMIT_DATA: all that it may write counts, used or not, and what is
-    asked for beyond it fails. On a GPU the `balloon` leaves no more than the budget to
-    everything, the CUDA context included; here torch's share is cut to it as well.
+    On a CPU RLIMIT_DATA does it: all that the process may write counts, used or not,
+    and a request beyond it fails. On a GPU the `balloon` leaves no more than the budget
+    to everything, the CUDA context included; here torch's share is cut to it as well.
     """
     index = device_index(device)
     if index is None:

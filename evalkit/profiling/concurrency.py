@@ -18,16 +18,16 @@ def run_together(n: int, call: Callable[[int, str, Callable[[], None]], T]) -> l
     Parameters
     ----------
     n
-        Threads, each of which is to start a process and to wait for its end.
+        The number of threads; each starts a process and waits for its end.
     call
         Called as ``call(number, barrier, is_ready)``, number from 0. Its process waits
-        in `pass_barrier`; `call` says ``is_ready()`` when that is about to. For one
-        that ended before, nobody waits.
+        in `pass_barrier`; `call` calls ``is_ready()`` when that is about to. Nobody
+        waits for a process that ended before.
 
     """
     ready = [threading.Event() for _ in range(n)]
 
-    def one(number: int, barrier: str) -> T:
+    def call_once(number: int, barrier: str) -> T:
         try:
             return call(number, barrier, ready[number].set)
         finally:
@@ -37,7 +37,7 @@ def run_together(n: int, call: Callable[[int, str, Callable[[], None]], T]) -> l
         path = Path(folder) / "barrier"
         with path.open("w", encoding="utf-8") as barrier:
             fcntl.flock(barrier, fcntl.LOCK_EX)
-            calls = pool.map(partial(one, barrier=str(path)), range(n))
+            calls = pool.map(partial(call_once, barrier=str(path)), range(n))
             for event in ready:
                 event.wait()
         return list(calls)

@@ -1,7 +1,7 @@
 """What a series of runs can say: when it is warm, which percentiles, leaks, failures.
 
-Plain functions of numbers. Of scipy only ``special``, and late: `scipy.stats` takes
-longer to import than many a run.
+Plain functions of numbers. They import only scipy's ``special``, and late:
+`scipy.stats` takes longer to import than many a run.
 """
 
 import math
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 WINDOW, TOLERANCE = 3, 0.05
-"""Warm: so many times in a row lie within this share of their median."""
+"""A run is warm when so many times in a row lie within this share of their median."""
 
 
 class Interval(NamedTuple):
@@ -35,8 +35,8 @@ def is_warm(times_s: Sequence[float]) -> bool:
 def highest_percentile(n: int, confidence: float = 0.99) -> float | None:
     """The highest percentile that `n` runs support, in per cent; None under 2 runs.
 
-    That is the highest one for which all but one of `n` runs are enough to say, with
-    this confidence, that it lies below the second largest value.
+    It is the highest that lies, with this confidence, below the second largest of `n`
+    values.
 
     References
     ----------
@@ -58,7 +58,7 @@ def highest_percentile(n: int, confidence: float = 0.99) -> float | None:
 def percentile_bound(
     values: ArrayLike, percent: float, confidence: float = 0.99
 ) -> float | None:
-    """What a percentile lies below, with this confidence; None if too few values.
+    """A bound that a percentile lies below, at this confidence; None if too few values.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def percentile_bound(
     percent
         In (0, 100).
     confidence
-        Of the bound.
+        The confidence of the bound.
 
     Returns
     -------
@@ -97,16 +97,16 @@ def slope(
     Parameters
     ----------
     values
-        One a run, in order.
+        One value for each run, in order.
     groups
-        Which process each run was in: every one has a level of its own. None for one.
+        The process of each run; every process has a level of its own. None for one.
     confidence
-        Of the interval.
+        The coverage of the interval.
 
     Returns
     -------
     Interval or None
-        Of the least-squares slope, in the unit of `values` per run; None with fewer
+        The least-squares slope, in the unit of `values` per run; None with fewer
         than 3 values more than processes.
 
     Notes

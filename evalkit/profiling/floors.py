@@ -11,17 +11,17 @@ DTYPES = {
     "bf16": "bfloat16",
 }
 SIDES = {"cpu": (512, 1024), "cuda": (4096, 8192, 16384)}
-"""Of the square matrices, by kind of device; the best rate over all of them counts."""
+"""Sides of the square matrices, by kind of device; the best rate of all counts."""
 
 CONVOLUTION = (256, 128)
-"""Channels and side of what a 3x3 convolution is measured on: on a CPU other code than
-that of products, on an AMD EPYC in fp32 2.4 times as fast. CUDA's may be Winograd's."""
+"""Channels and side of the maps of a 3x3 convolution: on a CPU it is other code than
+products, on an AMD EPYC in fp32 2.4 times as fast. CUDA's may be Winograd's."""
 
 COPIED_BYTES = {"cpu": 2**28, "cuda": 2**31}
 """More than caches hold."""
 
 LEAST_S, LEAST_CALLS = {"cpu": 0.15, "cuda": 2.0}, 3
-"""Of the repetitions of one size; a GPU needs longer to raise its clocks."""
+"""The least time and number of calls of one size; a GPU must raise its clocks."""
 
 
 def measure_rates(

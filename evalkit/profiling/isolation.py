@@ -26,7 +26,7 @@ from evalkit.profiling.parents import die_with_parent
 __all__ = ["CellResult", "die_with_parent", "run_cell"]
 
 MOST = 0.5
-"""Of the memory there is: who held more has used it up."""
+"""The share of all memory from which cells count as having used it up."""
 
 _METHODS = {"forkserver": _server.FORK, "spawn": _server.SPAWN}
 
@@ -41,12 +41,12 @@ class CellResult:
         ``ok``, ``oom``, ``error``, ``crash``, ``timeout`` or ``rejected``; or
         ``interrupted``, which is no result: the machine did it, or a person.
     error
-        What happened, for a reader; None when `outcome` is ``ok``.
+        The reason, for a reader; None when `outcome` is ``ok``.
     peak_rss_mib
         Highest resident set of the worker alone, as the kernel counted it (with its
         children: `evalkit.profiling.monitor`). None when unknown.
     exit_code
-        Of the worker; negative for the signal that killed it; None when unknown.
+        The worker's; negative for the signal that killed it; None when unknown.
     output
         The end of what it wrote to standard output and error.
 
@@ -104,7 +104,7 @@ def run_cell(
     -----
     Workers are children of the server, not of this process, and die with it (see
     `die_with_parent`); the server ends when this process does, however that ends.
-    The worker has this process's environment, folder and import path of now.
+    The worker has the environment, folder and import path that this process has now.
 
     """
     if not re.fullmatch(r"[\w.]+:\w+", function):
@@ -141,12 +141,12 @@ def _result(
     output: str,
     timeout_s: float | None,
 ) -> CellResult:
-    """Make the result of what the worker and the server said last, if they did."""
+    """Make the result from the last words of the worker and the server, if any."""
     facts = facts or {}
     outcome, error, own_peak_mib = end or (None, None, 0.0)
     if error and error.startswith(KilledError.__name__):
         outcome, error = _of_kill(facts, error)
-    # the signal that asks a late worker where it is may have let it go on
+    # the signal that makes a late worker say where it is may have let it go on
     if end is None or facts.get("is_late"):
         outcome, error = _explain(facts, output, timeout_s)
         if output:
@@ -189,7 +189,7 @@ def _explain(
 
 
 def _of_kill(facts: Mapping[str, Any], error: str) -> tuple[str, str]:
-    """The outcome and the reason of an end by a signal of somebody else."""
+    """The outcome and the reason of an end by somebody else's signal."""
     if not facts.get("n_oom_kills"):
         return "interrupted", f"{error}, from outside"
     whole_mib = memory_bytes() / MIB

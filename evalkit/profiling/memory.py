@@ -51,7 +51,7 @@ class MemoryPeaks:
 
 
 def cuda_reserved_mib() -> float | None:
-    """What torch's allocator holds now, over devices; None if it has not used CUDA."""
+    """Memory that torch's allocator holds now, over devices; None if CUDA is unused."""
     return _cuda_mib("memory_reserved")
 
 

@@ -19,12 +19,12 @@ from evalkit.profiling.nvml import throttle_reasons
 
 START_S = 20.0
 LATE_S = 2.0
-"""How long a sample is waited for before its monitor counts as dead."""
+"""After so long without an awaited sample its monitor counts as dead."""
 
 LONGEST_GAP_S = 10 * MEMORY_MS / 1000
-"""More without a sample is noted."""
+"""A longer gap between samples is noted."""
 
-UNTOLD = (
+HIDDEN_PROCESSES = (
     "NVML's processes cannot be told from ours (a container hides them): others may "
     "have been on the GPU"
 )
@@ -40,7 +40,7 @@ UNKNOWN: dict[str, Any] = dict.fromkeys(
 
 RECORD = np.dtype([(name, "f8") for name in COLUMNS])
 Samples = NDArray[np.void]
-"""Of `RECORD`, as `_sampler.RECORD` packs them."""
+"""Records of `RECORD`, as `_sampler.RECORD` packs them."""
 
 Values = NDArray[np.float64]
 
@@ -58,8 +58,8 @@ class Monitor:
 
     Notes
     -----
-    To be entered before the process uses the GPU, whose memory of then is what is
-    subtracted later, and from a thread that lasts (see
+    Enter it before the process uses the GPU, whose memory at that time is subtracted
+    later, and from a thread that lasts (see
     `evalkit.profiling.parents.die_with_parent`).
 
     """
@@ -69,9 +69,9 @@ class Monitor:
 
     def __enter__(self) -> Self:
         self._file, self._errors = TemporaryFile(), TemporaryFile()
-        asked = {"pid": os.getpid(), "device_index": self._device_index}
+        arguments = {"pid": os.getpid(), "device_index": self._device_index}
         self._process = subprocess.Popen(
-            _server.program("_sampler", "sample", **asked),
+            _server.program("_sampler", "sample", **arguments),
             stdin=subprocess.DEVNULL,
             stdout=self._file,
             stderr=self._errors,
@@ -95,8 +95,8 @@ class Monitor:
             ``device_used_mib``, ``process_mib`` (GPU memory of the process and its
             descendants), ``n_processes`` (on the GPU, that NVML lists), ``n_foreign``
             (those that are not ours), and what
-            `evalkit.profiling.nvml.Device.meters` says. Null is unknown, or not asked
-            with that sample.
+            `evalkit.profiling.nvml.Device.meters` says. Null is unknown, or not read
+            for that sample.
 
         """
         import pandas as pd  # late: timed processes do without it
@@ -115,11 +115,11 @@ class Monitor:
         start_s, end_s = stages[0][0], stages[-1][1]
         rows = []
         for sample in self.samples()[columns].to_dict("records"):
-            now = sample["time_s"]
-            inside = [name for begin, end, name in stages if begin <= now < end]
-            if start_s <= now <= end_s:
+            time_s = sample["time_s"]
+            inside = [name for begin, end, name in stages if begin <= time_s < end]
+            if start_s <= time_s <= end_s:
                 stage = inside[0] if inside else None
-                rows.append({**sample, "time_s": now - start_s, "stage": stage})
+                rows.append({**sample, "time_s": time_s - start_s, "stage": stage})
         return rows
 
     def summary(
@@ -153,9 +153,9 @@ class Monitor:
 
         Notes
         -----
-        NVML's utilisation of a moment is of the 1/6 s to 1 s before it, and the power
+        NVML's utilisation of a moment covers the 1/6 s to 1 s before it, and the power
         sensors of A100 and H100 see a quarter of the time (arXiv 2312.02741): a series
-        of a few seconds is told roughly, one of 10 s well.
+        of a few seconds is measured roughly, one of 10 s well.
 
         """
         # one of so many has the meters
@@ -171,7 +171,7 @@ class Monitor:
         series = self._read(max(0, self._find(since_s) - EVERY), last + n_behind)
         power_w, energy_j = _power(series, runs)
         series = series[series["time_s"] >= since_s]
-        bits = _known(metered["throttle_bits"]).astype(int)
+        bits = _without_nan(metered["throttle_bits"]).astype(int)
         reasons = throttle_reasons(np.bitwise_or.reduce(bits)) or ("none",)
         return {
             "peak_rss_mib": _reduce(np.max, samples["rss_mib"]),
@@ -201,14 +201,14 @@ class Monitor:
         # torch has a context, so NVML would list this process if it saw it
         is_hidden = n_listed == n_foreign and cuda_reserved_mib() is not None
         if n_listed is not None and (is_hidden or (n_listed and n_foreign is None)):
-            notes.append(UNTOLD)
+            notes.append(HIDDEN_PROCESSES)
         return notes
 
     def _why_not(self) -> str:
         code = self._process.poll()
-        said = tail(self._errors).rpartition("\n")[2]
+        last_line = tail(self._errors).rpartition("\n")[2]
         how = "did not answer" if code is None else f"ended (exit code {code})"
-        return f"monitor: {how}, what it measures is unknown {said}".strip()
+        return f"monitor: {how}, what it measures is unknown {last_line}".strip()
 
     def _wait_for(self, time_s: float, n: int = 1, timeout_s: float = LATE_S) -> None:
         """Wait for `n` samples of that time or later, as long as they may come."""
@@ -234,17 +234,17 @@ class Monitor:
         return np.frombuffer(data, RECORD)
 
 
-def _known(values: Values) -> Values:
+def _without_nan(values: Values) -> Values:
     return values[~np.isnan(values)]
 
 
 def _reduce(function: Callable[[Values], Any], values: Values) -> float | None:
-    known = _known(values)
-    return float(function(known)) if len(known) else None
+    numbers = _without_nan(values)
+    return float(function(numbers)) if len(numbers) else None
 
 
 def _busy(percent: Values, runs: Values) -> float | None:
-    """The busy share of runs, of samples taken in them and between them."""
+    """The busy share of runs, from samples taken in them and between them."""
     mean = _reduce(np.mean, percent)
     worked_s = np.diff(runs).sum()
     if mean is None or not worked_s:
@@ -257,12 +257,12 @@ def _power(series: Samples, runs: Values) -> tuple[float | None, float | None]:
 
     None where unknown; `series` reaches from before the first to behind the last.
     """
-    counted = series[~np.isnan(series["energy_j"])]
+    readings = series[~np.isnan(series["energy_j"])]
     durations_s = np.diff(runs)
-    if len(counted) < 2 or not durations_s.sum():
+    if len(readings) < 2 or not durations_s.sum():
         after = series[series["time_s"] >= runs[0, 0]]
         return _reduce(np.mean, after["power_w"]), None
-    used_j = np.diff(np.interp(runs, counted["time_s"], counted["energy_j"]))
+    used_j = np.diff(np.interp(runs, readings["time_s"], readings["energy_j"]))
     power_w = float(used_j.sum() / durations_s.sum())
     return power_w, power_w * float(durations_s[-1, 0])
 
@@ -270,10 +270,10 @@ def _power(series: Samples, runs: Values) -> tuple[float | None, float | None]:
 def stage_spans(
     begin_s: float, record: Mapping[str, Any]
 ) -> list[tuple[float, float, str]]:
-    """Begin, end and name of each stage of a run, of its ``records`` columns.
+    """Begin, end and name of each stage of a run, from its ``records`` columns.
 
     Those that alternate from tile to tile are put together, in the order in which they
-    began; what no stage accounts for is before the last, the encoding.
+    began; the time of no stage stands before the last one, the encoding.
     """
     stages_s = dict(record["stages_s"])
     end_s = begin_s + record["wall_time_s"]

@@ -1,4 +1,4 @@
-"""NVIDIA's management library: the one room that asks it; null where it is silent."""
+"""NVIDIA's management library: only this module uses it; null where it is silent."""
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -13,10 +13,10 @@ from evalkit.profiling.memory import MIB, with_descendants
 from evalkit.provenance import visible_gpus
 
 NAMESPACE = Path("/proc/self/ns/pid")
-"""Says whether process ids are the host's; see `own_processes`."""
+"""A link that tells whether process ids are the host's; see `own_processes`."""
 
 CUDA_FILE = Path("/dev/nvidia-uvm")
-"""What a process with a CUDA context holds open; NVML opens other files."""
+"""The file that a process with a CUDA context holds open; NVML opens others."""
 
 Processes = Mapping[int, float | None]
 """MiB of device memory by process id; None where NVML does not say how much."""
@@ -56,7 +56,7 @@ class GpuLostError(EvalkitError):
 
 
 class Memory(NamedTuple):
-    """Of all processes on a device, contexts included, in MiB; None where unknown.
+    """A device's memory, contexts included, in MiB; None where unknown.
 
     Attributes
     ----------
@@ -122,7 +122,7 @@ class Device:
         }
 
     def processes(self) -> Processes | None:
-        """Those with a context on the device; None where NVML does not list them."""
+        """Processes with a context on the device; None where NVML lists none."""
         queries = (
             pynvml.nvmlDeviceGetComputeRunningProcesses,
             pynvml.nvmlDeviceGetGraphicsRunningProcesses,
@@ -130,22 +130,22 @@ class Device:
         answers = [self._ask(query) for query in queries]
         if answers == [None, None]:
             return None
-        found: dict[int, float | None] = {}
+        sizes_mib: dict[int, float | None] = {}
         for process in (p for answer in answers for p in answer or ()):
             size = process.usedGpuMemory
-            known = found.get(process.pid)
+            size_mib = sizes_mib.get(process.pid)
             if size is not None:  # listed twice: as compute and as graphics
-                known = max(known or 0.0, size / MIB)
-            found[process.pid] = known
-        return found
+                size_mib = max(size_mib or 0.0, size / MIB)
+            sizes_mib[process.pid] = size_mib
+        return sizes_mib
 
     def memory(self) -> Memory:
         """The device's memory now."""
-        found = self._ask(pynvml.nvmlDeviceGetMemoryInfo, version=pynvml.nvmlMemory_v2)
-        if found is not None:
-            return Memory(found.total / MIB, found.used / MIB, found.reserved / MIB)
-        found = self._ask(pynvml.nvmlDeviceGetMemoryInfo)
-        return Memory(found.total / MIB, found.used / MIB) if found else Memory()
+        sizes = self._ask(pynvml.nvmlDeviceGetMemoryInfo, version=pynvml.nvmlMemory_v2)
+        if sizes is not None:
+            return Memory(sizes.total / MIB, sizes.used / MIB, sizes.reserved / MIB)
+        sizes = self._ask(pynvml.nvmlDeviceGetMemoryInfo)
+        return Memory(sizes.total / MIB, sizes.used / MIB) if sizes else Memory()
 
     def _first(
         self, *queries: Callable[..., Any], argument: tuple[Any, ...] = ()
@@ -183,7 +183,7 @@ def open_device(index: int = 0) -> Iterator[Device | None]:
     Parameters
     ----------
     index
-        Among those that ``CUDA_VISIBLE_DEVICES`` leaves, by bus (which is torch's
+        Its place among those that ``CUDA_VISIBLE_DEVICES`` leaves, by bus (torch's
         order where the GPUs are alike or ``CUDA_DEVICE_ORDER=PCI_BUS_ID``).
 
     Yields
@@ -200,8 +200,9 @@ def open_device(index: int = 0) -> Iterator[Device | None]:
     try:
         count = pynvml.nvmlDeviceGetCount()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(count)]
-        seen = visible_gpus([pynvml.nvmlDeviceGetUUID(handle) for handle in handles])
-        yield Device(handles[seen[index]]) if index < len(seen) else None
+        uuids = [pynvml.nvmlDeviceGetUUID(handle) for handle in handles]
+        visible = visible_gpus(uuids)
+        yield Device(handles[visible[index]]) if index < len(visible) else None
     finally:
         pynvml.nvmlShutdown()
 
@@ -243,12 +244,12 @@ def memory_of(
     if processes is None or not pids:
         return None
     sizes = [processes.get(pid) for pid in pids]
-    known = [size for size in sizes if size is not None]
-    return sum(known) if len(known) == len(sizes) else None
+    measured = [size for size in sizes if size is not None]
+    return sum(measured) if len(measured) == len(sizes) else None
 
 
 def foreign_processes(device: int, namespace: Path = NAMESPACE) -> Processes | None:
-    """Who has a context on a GPU and is not this process or one that it started.
+    """Processes with a context on a GPU that neither are this one nor started by it.
 
     Parameters
     ----------
@@ -265,11 +266,11 @@ def foreign_processes(device: int, namespace: Path = NAMESPACE) -> Processes | N
 
     """
     with open_device(device) as opened:
-        found = opened.processes() if opened else None
-    if found is None or not _numbers_as_host(namespace):
-        return found
+        processes = opened.processes() if opened else None
+    if processes is None or not _numbers_as_host(namespace):
+        return processes
     ours = with_descendants(os.getpid())
-    return {pid: mib for pid, mib in found.items() if pid not in ours}
+    return {pid: mib for pid, mib in processes.items() if pid not in ours}
 
 
 def check_alone(
@@ -293,7 +294,7 @@ def check_alone(
     namespace
         As in `own_processes`.
     proc
-        The kernel's, of this system's processes.
+        The kernel's folder of this system's processes.
 
     Raises
     ------
@@ -320,16 +321,16 @@ def check_alone(
 
 
 def _n_contexts(proc: Path) -> int:
-    """How many of this process and those that it started have a CUDA context."""
-    n_found = 0
+    """How many have a CUDA context: this process, or one that it started."""
+    n_contexts = 0
     for pid in with_descendants(os.getpid()):
         files = set()
         with suppress(OSError):  # it has ended
             for link in (proc / str(pid) / "fd").iterdir():
                 with suppress(OSError):  # closed since: the folder itself, for one
                     files.add(link.readlink())
-        n_found += CUDA_FILE in files
-    return n_found
+        n_contexts += CUDA_FILE in files
+    return n_contexts
 
 
 def _numbers_as_host(namespace: Path) -> bool:

@@ -26,7 +26,7 @@ def die_with_parent(parent: int | None = None) -> None:
     -----
     On Linux the kernel does it (prctl(2), PR_SET_PDEATHSIG), also between fork and
     exec; by its rule the end of the *thread* that started this process counts, so it
-    must be started from one that lasts. Elsewhere a thread asks twice a second.
+    must be started from one that lasts. Elsewhere a thread looks twice a second.
 
     """
     expected = os.getppid() if parent is None else parent
@@ -35,7 +35,7 @@ def die_with_parent(parent: int | None = None) -> None:
     elif _LIBC.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0):
         number = ctypes.get_errno()
         raise OSError(number, f"prctl: {os.strerror(number)}")
-    if os.getppid() != expected:  # it ended before the kernel was asked
+    if os.getppid() != expected:  # it ended before the kernel knew
         os.kill(os.getpid(), signal.SIGKILL)
 
 

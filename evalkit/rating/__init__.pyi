@@ -1,4 +1,4 @@
-from ._exchange import export_csv as export_csv, import_csv as import_csv
+from ._csv import export_csv as export_csv, import_csv as import_csv
 from ._fairness import find_unfair as find_unfair, without as without
 from .plan import Item as Item, plan_session as plan_session
 from .server import rating_app as rating_app, serve as serve

@@ -12,8 +12,8 @@ from evalkit.errors import EvalkitError
 from evalkit.rating._schema import METADATA, VIEWS
 
 VERSION = 1
-"""Of the tables. A store says its own: SQLite as ``user_version``, PostgreSQL as the
-comment of the table ``subjects``; the stores of the first evalkit say none."""
+"""The version of the tables. SQLite keeps it as ``user_version``, PostgreSQL as the
+comment of the table ``subjects``; the stores of the first evalkit have none."""
 
 WAIT_S = 30
 
@@ -25,7 +25,7 @@ WHAT_TO_DO = {
     "not a database": "put back a copy of it, or move it away to begin anew",
     "malformed": "put back a copy of it, or move it away to begin anew",
 }
-"""By what the database says; the answers that it acknowledged are not touched."""
+"""What to do, by what the database says; no acknowledged answer is touched."""
 
 COMMENTED = "SELECT obj_description(to_regclass('subjects'), 'pg_class')"
 COMMENT = "COMMENT ON TABLE subjects IS"
@@ -46,7 +46,7 @@ class Database:
         # SQLite's own waiting sleeps in steps and is unfair
         self._lock = Lock() if self._is_sqlite else nullcontext()
         self._name = str(database)
-        with self._told():
+        with self._errors_as_ours():
             self.engine = self._engine(database, schema)
             self._name = self.engine.url.render_as_string().removeprefix("sqlite:///")
             with self.write() as connection:
@@ -86,47 +86,47 @@ class Database:
         inspector = sa.inspect(connection)
         for table in METADATA.sorted_tables:
             if inspector.has_table(table.name):
-                there = {column["name"] for column in inspector.get_columns(table.name)}
-                if lacking := sorted({*table.c.keys()} - there):
+                columns = {c["name"] for c in inspector.get_columns(table.name)}
+                if lacking := sorted({*table.c.keys()} - columns):
                     raise RatingsError(
                         f"{self._name}: expected a table {table.name} with "
                         f"{', '.join(lacking)}: another program or an older evalkit "
                         "made it; export its answers there, and import them here"
                     )
         METADATA.create_all(connection)
-        known = inspector.get_view_names()
+        views = inspector.get_view_names()
         for name, query in VIEWS.items():
-            if name not in known:
+            if name not in views:
                 connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
         if version < VERSION:
             write = "PRAGMA user_version =" if self._is_sqlite else COMMENT
-            told = f"{VERSION}" if self._is_sqlite else f"'{VERSION}'"
-            connection.exec_driver_sql(f"{write} {told}")
+            value = f"{VERSION}" if self._is_sqlite else f"'{VERSION}'"
+            connection.exec_driver_sql(f"{write} {value}")
 
     def _version(self, connection: sa.Connection) -> int:
-        """What the store says of itself; 0 where it says nothing."""
+        """The version that the store has; 0 where it has none."""
         query = "PRAGMA user_version" if self._is_sqlite else COMMENTED
         return int(connection.exec_driver_sql(query).scalar() or 0)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """A `RatingsError` in place of what SQLAlchemy or the system raises."""
+    def _errors_as_ours(self) -> Iterator[None]:
+        """Raise a `RatingsError` for what SQLAlchemy or the system raises."""
         try:
             yield
         except sa.exc.IntegrityError:
-            raise  # of the rows, not of the store
+            raise  # it concerns the rows, not the store
         except (sa.exc.SQLAlchemyError, ImportError, OSError) as error:
-            told = str(getattr(error, "orig", None) or error).splitlines()[0]
-            advice = [text for word, text in WHAT_TO_DO.items() if word in told]
+            reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+            advice = [text for word, text in WHAT_TO_DO.items() if word in reason]
             if isinstance(error, sa.exc.ArgumentError | ImportError):
                 advice = ["expected a file, or an SQLAlchemy URL of PostgreSQL"]
-            told = "; ".join([told, *advice[:1]])
-            raise RatingsError(f"ratings {self._name}: {told}") from error
+            message = "; ".join([reason, *advice[:1]])
+            raise RatingsError(f"ratings {self._name}: {message}") from error
 
     @contextmanager
     def write(self) -> Iterator[sa.Connection]:
         """A transaction that may write; committed to the disk when the block ends."""
-        with self._lock, self._told(), self.engine.connect() as connection:
+        with self._lock, self._errors_as_ours(), self.engine.connect() as connection:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
@@ -134,7 +134,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state."""
-        with self._told(), self.engine.connect() as connection:
+        with self._errors_as_ours(), self.engine.connect() as connection:
             yield connection
 
 

@@ -1,4 +1,4 @@
-"""Which outputs nobody could judge: what a plan leaves out, and why."""
+"""Outputs that nobody could judge: a plan leaves them out, with the reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -28,16 +28,16 @@ SMALL_PX = 64
 
 
 class LeftOut(NamedTuple):
-    """What is not rated.
+    """A source, or an output of one, that is not rated.
 
     Attributes
     ----------
     source
         Its name.
     condition
-        Of that source only; None for all.
+        The condition of that source; None for all conditions.
     why
-        In a sentence.
+        The reason, in a sentence.
 
     """
 
@@ -59,36 +59,36 @@ def find_unfair(outputs: pd.DataFrame) -> list[LeftOut]:
         As in `evalkit.rating.write_stimuli`.
 
     """
-    found: list[LeftOut] = []
+    left_out: list[LeftOut] = []
     for source, rows in outputs.groupby("source", sort=False):
         name = str(source)
         whys: dict[str, str] = {}
-        small: list[bytes] = []
+        thumbnails: list[bytes] = []
         records = rows.to_dict("records")
         for row in records:
             what = f"{row['condition']} of {name}"
-            looked, why = attempt(partial(_look, row), what)
-            if looked is None:
+            thumbnail, why = attempt(partial(_thumbnail, row), what)
+            if thumbnail is None:
                 whys[row["condition"]] = str(why)
             elif row["role"] != SOURCE:
-                small.append(looked)
+                thumbnails.append(thumbnail)
         systems = [r["condition"] for r in records if r["role"] == "system"]
         why = whys.get(SOURCE)
         if not why and whys.keys() >= {*systems}:
             why = f"no output of it can be shown: {whys[systems[0]]}"
-        if not why and len(set(small)) == 1:
-            kept = [r for r in records if r["condition"] not in whys]
-            same, why = attempt(partial(_look_alike, kept), name)
-            why = "it looks the same under every condition" if same else why
+        if not why and len(set(thumbnails)) == 1:
+            fair = [r for r in records if r["condition"] not in whys]
+            is_same, why = attempt(partial(_look_alike, fair), name)
+            why = "it looks the same under every condition" if is_same else why
         if why:
-            found.append(LeftOut(name, None, why))
+            left_out.append(LeftOut(name, None, why))
         else:
-            found += [LeftOut(name, condition, why) for condition, why in whys.items()]
-    return found
+            left_out += [LeftOut(name, c, why) for c, why in whys.items()]
+    return left_out
 
 
-def _look(row: Mapping[str, Any]) -> bytes:
-    """A picture made tiny; or an `ImageError`, where it cannot be shown."""
+def _thumbnail(row: Mapping[str, Any]) -> bytes:
+    """A picture made tiny; an `ImageError` where it cannot be shown."""
     of_source = row["width_px"], row["height_px"]
     width, height = shown_size(*of_source)
     if min(width, height) < LEAST_SHOWN_PX:
@@ -108,19 +108,20 @@ def _look(row: Mapping[str, Any]) -> bytes:
 
 
 def _look_alike(rows: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether outputs, and the anchor, are one picture as shown."""
-    shown = set()
+    """Whether outputs, and the anchor, look the same as they are shown."""
+    pictures = set()
     for row in rows:
         size = shown_size(row["width_px"], row["height_px"])
         if row["role"] != SOURCE:
-            shown.add(draw(row["condition"], row, Stimulus("", *size)).tobytes())
-    return len(shown) == 1
+            picture = draw(row["condition"], row, Stimulus("", *size))
+            pictures.add(picture.tobytes())
+    return len(pictures) == 1
 
 
 def without(
     outputs: pd.DataFrame, left_out: Iterable[Sequence[str | None]]
 ) -> pd.DataFrame:
-    """The outputs but for sources, or conditions of a source, that are left out."""
+    """The outputs without the sources, or conditions of a source, left out."""
     for source, condition, _ in left_out:
         is_out = outputs["source"] == source
         if condition:

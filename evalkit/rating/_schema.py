@@ -84,7 +84,7 @@ def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
-_REST = """
+_COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
     i.is_training, i.role, i.expected, i.position, a.tags, a.seconds, a.answered_at
     FROM answers a JOIN items i ON i.item = a.item
@@ -93,23 +93,23 @@ _REST = """
 VIEWS = {
     "scores": f"""SELECT
     i.subject, i.source, i."left" AS condition, CAST(a.value AS INTEGER) AS score,
-    {_REST} AND i.kind = 'acr'""",
+    {_COLUMNS_AND_RULE} AND i.kind = 'acr'""",
     "choices": f"""SELECT
     i.subject, i.source,
     CASE a.value WHEN 'right' THEN i."right" ELSE i."left" END AS winner,
     CASE a.value WHEN 'right' THEN i."left" ELSE i."right" END AS loser,
     a.value = 'same' AS tied, i."left" AS shown_left, a.value AS choice,
-    {_REST} AND i.kind = 'ab' AND a.value IS NOT NULL""",
+    {_COLUMNS_AND_RULE} AND i.kind = 'ab' AND a.value IS NOT NULL""",
 }
 """``scores``: condition and score, null for "can't tell". ``choices``: winner, loser
 (of a tie: left, right) and tied. Both without what was undone, and without pictures
 that the study no longer shows."""
 
 COUNTED = f"NOT is_training AND role NOT IN ('{GOLD}', '{TRAP}')"
-"""Which rows of the views are answers that count."""
+"""The rows of the views that are answers that count."""
 
 CHECKS = f"NOT is_training AND role IN ('{GOLD}', '{TRAP}')"
-"""Which are answers to what shows whether a subject looks."""
+"""The rows that are answers to a gold or a trap."""
 
 REVEAL = f"""
     SELECT kind, condition, COUNT(DISTINCT subject) AS n_subjects,
@@ -128,4 +128,4 @@ REVEAL = f"""
     WHERE {COUNTED} AND points IS NOT NULL
     GROUP BY kind, condition ORDER BY kind, condition
 """
-"""Mean score by condition; of pairs the share won, a tie counting half."""
+"""Mean score by condition; for pairs the share won, a tie counting half."""

@@ -1,4 +1,4 @@
-"""What a panel answered, as statistics and judges take it."""
+"""The answers of a panel, as statistics and judges take them."""
 
 from typing import NamedTuple
 

@@ -17,10 +17,10 @@ Kind: TypeAlias = Literal["acr", "ab"]
 Mode: TypeAlias = Literal["acr", "ab", "both"]
 
 SECONDS = {"acr": 8.0, "ab": 12.0}
-"""What one item is planned to take, by kind."""
+"""The planned time for one item, by kind."""
 
 REPEAT_EVERY = 10
-"""One of so many items is shown a second time."""
+"""One item among so many is shown a second time."""
 
 GOLD, TRAP, SOURCE = "gold", "trap", "source"
 """Roles and conditions of our own making: a picture that anyone can judge, one that
@@ -32,7 +32,7 @@ TRAPS = {
     "trap-left": "choose left",
     "trap-right": "choose right",
 }
-"""What each trap's picture says."""
+"""The words on each trap's picture."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,11 +110,11 @@ def plan_session(
         Columns ``source, condition, role`` (``source``, ``system``, ``reference`` or
         ``anchor``) and ``weights_kind``.
     number
-        Of the subject, from 0.
+        The subject's number, from 0.
     seed
-        Of the study.
+        The seed of the study.
     mode
-        ``both`` is a part of each kind, with half of the time each.
+        ``both`` plans a part of each kind, with half of the time for each.
     minutes
         How long the session may take, at `SECONDS` an item.
 
@@ -206,11 +206,11 @@ class _Part:
         return replace(item, is_repeat=True)
 
     def _ladder(self, source: str) -> list[str]:
-        """Conditions of a source from worst to best, one of each role that is there."""
-        mine = self._ordered(c for s, c in self.role if s == source)
-        one = {self.role[source, condition]: condition for condition in mine}
+        """Conditions of a source from worst to best, one of each role that it has."""
+        conditions = self._ordered(c for s, c in self.role if s == source)
+        by_role = {self.role[source, condition]: condition for condition in conditions}
         roles = ("anchor", "system", "reference")
-        return [GOLD, *(one[role] for role in roles if role in one)]
+        return [GOLD, *(by_role[role] for role in roles if role in by_role)]
 
     def _training(self) -> Iterator[Item]:
         source = max(self.sources, key=lambda source: len(self._ladder(source)))
@@ -226,24 +226,30 @@ class _Part:
 
     def _checks(self) -> tuple[Item, Item]:
         n, is_odd = len(self.sources), self.number % 2
-        source, other = (self.sources[(self.number + k) % n] for k in (0, 1))
+        gold_source, trap_source = (self.sources[(self.number + k) % n] for k in (0, 1))
         if self.kind == "acr":
-            left, right, best, asked = GOLD, None, "1", "24"[is_odd]
+            left, right, best, wanted = GOLD, None, "1", "24"[is_odd]
         else:
-            best = asked = ("left", "right")[is_odd]
-            pair = self._ladder(source)[-1], GOLD
+            best = wanted = ("left", "right")[is_odd]
+            pair = self._ladder(gold_source)[-1], GOLD
             left, right = pair[::-1] if is_odd else pair
-        trap = f"{TRAP}-{asked}"
+        trap = f"{TRAP}-{wanted}"
         other_side = trap if right else None
         return (
-            self.item(role=GOLD, source=source, left=left, right=right, expected=best),
             self.item(
-                role=TRAP, source=other, left=trap, right=other_side, expected=asked
+                role=GOLD, source=gold_source, left=left, right=right, expected=best
+            ),
+            self.item(
+                role=TRAP,
+                source=trap_source,
+                left=trap,
+                right=other_side,
+                expected=wanted,
             ),
         )
 
     def _ordered(self, names: Iterable[str]) -> list[str]:
-        """By a digest: a newcomer changes no other's order."""
+        """Names in the order of a digest: a newcomer changes no other's place."""
         return sorted(set(names), key=self._digest)
 
     def _digest(self, *names: str) -> int:

@@ -28,7 +28,7 @@ FILES = {
     "widget.js": "text/javascript",
     "widget.css": "text/css",
 }
-"""What the page is made of, beside its texts; ``page.html`` is at the root."""
+"""The files of the page, beside its texts; ``page.html`` is at the root."""
 
 Params: TypeAlias = Mapping[str, str]
 Answer: TypeAlias = Callable[[Session, Params, bytes], Response]
@@ -91,7 +91,7 @@ def rating_app(
             route("{file}", _file),
             route("", _file),
         ],
-        exception_handlers={HTTPException: _refused},
+        exception_handlers={HTTPException: _answer_http_error},
     )
 
 
@@ -129,12 +129,14 @@ def _json(view: dict[str, Any]) -> Response:
 
 def _refusal(status: int, request: Request) -> Response:
     """A sentence, in Chinese to a browser that asks for it first."""
-    asked = request.headers.get("accept-language", "")
+    languages = request.headers.get("accept-language", "")
     why = "store" if status >= 500 else "link" if status == 404 else "event"
-    sentence = text(f"rating.refused.{why}", "zh" if asked.startswith("zh") else "en")
+    sentence = text(
+        f"rating.refused.{why}", "zh" if languages.startswith("zh") else "en"
+    )
     return Response(f"{sentence}\n", status, media_type="text/plain", headers=HEADERS)
 
 
-async def _refused(request: Request, error: Exception) -> Response:
+async def _answer_http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
     return _refusal(status, request)

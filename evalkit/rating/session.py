@@ -24,7 +24,8 @@ N_PRELOADED = 2
 """Items whose stimuli are named in advance."""
 
 SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
-"""What the last digit of a stimulus's address says; the others are the item's."""
+"""The column that the last digit of a stimulus's address names; the others are the
+item's."""
 
 
 LONGEST_S = 30 * 24 * 3600.0
@@ -32,7 +33,7 @@ LONGEST_S = 30 * 24 * 3600.0
 
 
 def _no_other_number(value: Any) -> Any:
-    """The value itself; Python takes true and 1.0 for 1."""
+    """Return the value; Python takes true and 1.0 for 1."""
     if isinstance(value, bool | float):
         raise ValueError("must be a whole number or a word")
     return value
@@ -53,7 +54,7 @@ class Command(_Event):
 
 
 VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
-"""What may be answered to an item, by its kind; null is "can't tell"."""
+"""Possible answers to an item, by its kind; null is "can't tell"."""
 
 Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 Tags: TypeAlias = Annotated[
@@ -98,7 +99,7 @@ class Session:
     stimuli
         The folder that `evalkit.rating.write_stimuli` filled.
     published
-        By condition, what is published elsewhere; shown at the end.
+        What is published elsewhere, by condition; shown at the end.
 
     """
 
@@ -130,14 +131,14 @@ class Session:
 
         """
         try:
-            known = EVENT.validate_python(event)
+            checked = EVENT.validate_python(event)
         except ValidationError as error:
-            told = "; ".join(problems(error, event))
-            raise StudyError(f"expected an event of a session: {told}") from error
+            reasons = "; ".join(problems(error, event))
+            raise StudyError(f"expected an event of a session: {reasons}") from error
         with self._store.write() as connection:
-            self._apply(connection, known)
+            self._apply(connection, checked)
             view = self._view(connection)
-            if known.type == "reveal" and view["state"] == "closed":
+            if checked.type == "reveal" and view["state"] == "closed":
                 view["reveal"] = self._reveal(connection)
         return view
 
@@ -190,8 +191,8 @@ class Session:
             _insert_answer(connection, rows[n_done]["kind"], event)
 
     def _change(self, connection: sa.Connection, **columns: str) -> None:
-        mine = SUBJECTS.c.subject == self._subject
-        connection.execute(sa.update(SUBJECTS).where(mine).values(columns))
+        is_this = SUBJECTS.c.subject == self._subject
+        connection.execute(sa.update(SUBJECTS).where(is_this).values(columns))
 
     def _view(self, connection: sa.Connection) -> dict[str, Any]:
         query = sa.select(SUBJECTS).where(SUBJECTS.c.subject == self._subject)
@@ -207,7 +208,7 @@ class Session:
             "state": state,
             "language": subject["language"],
             "progress": {"done": n_done, "total": len(rows)},
-            "item": _shown(connection, rows[n_done]) if is_shown else None,
+            "item": _item_view(connection, rows[n_done]) if is_shown else None,
             "preload": [address for row in coming for address in _stimuli_of(row)],
             "can_undo": n_done > 0 and state in ("rate", "finished"),
             "reveal": None,
@@ -216,7 +217,7 @@ class Session:
     def _reveal(self, connection: sa.Connection) -> dict[str, Any]:
         """Means by condition: the subject's, everybody's and the published.
 
-        Of pairs the share won, a tie counting half.
+        For pairs it is the share won; a tie counts half.
         """
         rows = connection.execute(sa.text(REVEAL), {"subject": self._subject})
         return {
@@ -228,7 +229,7 @@ class Session:
 
 
 def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:
-    """How many items stand answered before the first that does not."""
+    """How many items are answered before the first that is not."""
     return next((n for n, r in enumerate(rows) if r["answer"] is None), len(rows))
 
 
@@ -236,12 +237,12 @@ def _stimuli_of(row: Mapping[str, Any]) -> list[str]:
     return [row["item"] + ("ab"[n]) for n in range(1 if row["right"] is None else 2)]
 
 
-def _shown(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
+def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
     """An item without anything that tells its conditions, its source or its role."""
     undone = sa.select(ANSWERS.c.value, ANSWERS.c.tags)
     undone = undone.where(ANSWERS.c.item == row["item"])
-    given = connection.execute(undone.order_by(ANSWERS.c.answer.desc())).first()
-    value = given and given.value
+    answer = connection.execute(undone.order_by(ANSWERS.c.answer.desc())).first()
+    value = answer and answer.value
     if value and row["kind"] == "acr":
         value = int(value)
     return {
@@ -252,7 +253,7 @@ def _shown(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:
         "source": row["item"] + "c",
         "width": row["width_px"],
         "height": row["height_px"],
-        "given": {"value": value, "tags": json.loads(given.tags)} if given else None,
+        "given": {"value": value, "tags": json.loads(answer.tags)} if answer else None,
     }
 
 

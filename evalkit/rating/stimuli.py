@@ -30,7 +30,7 @@ RULES = "1"
 
 MAX_ASPECT_ERROR = 0.02
 LEAST_LETTER_PX = 10
-"""Of a trap's words: smaller ones cannot be read, and no font has size 0."""
+"""The height of a trap's letters: smaller ones cannot be read; 0 is no font size."""
 
 GOLD_CELL_PX = 40
 """Side of the squares that a gold picture consists of."""
@@ -45,7 +45,7 @@ class Stimulus(NamedTuple):
     Attributes
     ----------
     name
-        Of its file, without ``.png``: hexadecimal digits that mean nothing.
+        The name of its file, without ``.png``: hexadecimal digits that mean nothing.
     width_px, height_px
         The same for every stimulus of a source.
 
@@ -81,13 +81,13 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
         Columns ``source, condition, role, picture`` (a digest of the picture),
         ``width_px, height_px`` (of the source); a row of role ``source`` for each.
     seed
-        Of the study. It and the picture make the name: another picture is another
-        stimulus.
+        The seed of the study. It and the picture make the name: another picture is
+        another stimulus.
 
     Returns
     -------
     dict
-        By source and condition; the checks of each source among them.
+        Stimuli by source and condition, the checks of each source among them.
 
     """
     sources = outputs[outputs["role"] == SOURCE]
@@ -95,8 +95,8 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
     stimuli = {}
     for row in pd.concat([outputs, *checks]).to_dict("records"):
         cell = row["source"], row["condition"]
-        told = "\0".join([RULES, str(seed), *cell, row["role"], row["picture"]])
-        name = hashlib.sha256(told.encode()).hexdigest()[:32]
+        text = "\0".join([RULES, str(seed), *cell, row["role"], row["picture"]])
+        name = hashlib.sha256(text.encode()).hexdigest()[:32]
         size = shown_size(row["width_px"], row["height_px"])
         stimuli[cell] = Stimulus(name, *size)
     return stimuli
@@ -156,12 +156,12 @@ def write_stimuli(
     with ThreadPoolExecutor() as pool:
         for source, group in groupby(sorted(cells), key=itemgetter(0)):
             names = [s.name for (its, _), s in stimuli.items() if its == source]
-            there = {n: p for n in names if (p := folder / f"{n}.png").is_file()}
-            missing = [cell for cell in group if stimuli[cell].name not in there]
+            files = {n: p for n in names if (p := folder / f"{n}.png").is_file()}
+            missing = [cell for cell in group if stimuli[cell].name not in files]
             drawn = dict(zip(missing, pool.map(encode, missing), strict=True))
-            lengths = [p.stat().st_size for p in there.values()]
+            lengths = [p.stat().st_size for p in files.values()]
             length = max([*lengths, *map(len, drawn.values())])
-            for path in there.values():
+            for path in files.values():
                 with path.open("ab") as file:
                     file.write(bytes(length - file.tell()))
             for cell, encoded in drawn.items():
@@ -187,16 +187,16 @@ def draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.Im
         squares = picture.resize(small, Image.Resampling.BOX)
         return squares.resize(size, Image.Resampling.NEAREST)
     is_anchor = row["role"] == "anchor"
-    how = Image.Resampling.BICUBIC if is_anchor else Image.Resampling.LANCZOS
-    shown = picture.resize(size, how)
-    return _trap(shown, TRAPS[condition]) if condition in TRAPS else shown
+    filter_ = Image.Resampling.BICUBIC if is_anchor else Image.Resampling.LANCZOS
+    resized = picture.resize(size, filter_)
+    return _trap(resized, TRAPS[condition]) if condition in TRAPS else resized
 
 
 def _trap(picture: Image.Image, text: str) -> Image.Image:
     """A blurred picture that says, large, what to answer."""
     blurred = picture.filter(ImageFilter.GaussianBlur(picture.width / 40))
     pen = ImageDraw.Draw(blurred)
-    # of a wide picture the height is what is scarce
+    # the height of a wide picture is what is scarce
     letter_px = min(picture.width / 12, picture.height / 3)
     font = ImageFont.load_default(max(LEAST_LETTER_PX, letter_px))
     middle = (picture.width / 2, picture.height / 2)

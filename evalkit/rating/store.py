@@ -38,7 +38,8 @@ class Store(Database):
     database
         A file for SQLite, or an SQLAlchemy URL: ``postgresql+psycopg://...``.
     schema
-        Of PostgreSQL, made when it is missing: several studies share a database.
+        A schema of PostgreSQL, made when it is missing: several studies share a
+        database.
 
     """
 
@@ -87,59 +88,60 @@ class Store(Database):
     ) -> None:
         """Plan a subject's session, or plan anew what they have not seen.
 
-        Every item up to the present one stays; of the new plan follows what is not
-        among those. A closed session stays as it is. The views leave out the scores of
-        stimuli that are not among `stimuli` any more. See `evalkit.rating.plan_session`
-        and `evalkit.rating.name_stimuli`.
+        Every item up to the present one stays; then follow the items of the new plan
+        that are not among those. A closed session stays as it is. The views leave out
+        the scores of stimuli that are not among `stimuli` any more. See
+        `evalkit.rating.plan_session` and `evalkit.rating.name_stimuli`.
         """
-        state = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == subject)
+        query = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == subject)
         answered = sa.select(ANSWERS.c.item).where(_is_of(subject))
         names = {None, *(stimulus.name for stimulus in stimuli.values())}
         with self.write() as connection:
-            found = connection.scalar(state.with_for_update())
+            state = connection.scalar(query.with_for_update())
             rows = items_of(connection, subject)
             for row in rows:
                 is_current = {row["left_stimulus"], row["right_stimulus"]} <= names
                 if is_current != row["is_current"]:
-                    mine = sa.update(ITEMS).where(ITEMS.c.item == row["item"])
-                    connection.execute(mine.values(is_current=is_current))
-            seen = set(connection.scalars(answered))
+                    change = sa.update(ITEMS).where(ITEMS.c.item == row["item"])
+                    connection.execute(change.values(is_current=is_current))
+            answered_items = set(connection.scalars(answered))
             n_seen = max(
-                (n for n, r in enumerate(rows, 1) if r["item"] in seen), default=0
+                (n for n, r in enumerate(rows, 1) if r["item"] in answered_items),
+                default=0,
             )
-            kept = rows[: n_seen + (found != "welcome")]
-            left = Counter(map(_identity, kept))
-            fresh = [{**_row(item, stimuli), "subject": subject} for item in items]
-            rest = []
-            for row in fresh:
+            past = rows[: n_seen + (state != "welcome")]
+            left = Counter(map(_identity, past))
+            planned = [{**_row(item, stimuli), "subject": subject} for item in items]
+            future = []
+            for row in planned:
                 left.subtract([_identity(row)])
                 if left[_identity(row)] < 0:
-                    rest.append(row)
-            old = [*map(_identity, rows[len(kept) :])]
-            if found == "closed" or old == [*map(_identity, rest)]:
+                    future.append(row)
+            old = [*map(_identity, rows[len(past) :])]
+            if state == "closed" or old == [*map(_identity, future)]:
                 return
-            is_old = (ITEMS.c.subject == subject) & (ITEMS.c.position >= len(kept))
+            is_old = (ITEMS.c.subject == subject) & (ITEMS.c.position >= len(past))
             connection.execute(sa.delete(ITEMS).where(is_old))
-            for position, row in enumerate(rest, len(kept)):
+            for position, row in enumerate(future, len(past)):
                 row |= {"item": uuid.uuid4().hex, "position": position}
                 connection.execute(sa.insert(ITEMS).values(row))
 
     def link(self, subject: str, days: float) -> str:
         """A subject's secret; a new one, good for `days`, when theirs has expired."""
-        mine = SUBJECTS.c.subject == subject
+        is_theirs = SUBJECTS.c.subject == subject
         columns = sa.select(SUBJECTS.c.secret, SUBJECTS.c.expires_at)
         with self.write() as connection:
-            row = connection.execute(columns.where(mine).with_for_update()).one()
+            row = connection.execute(columns.where(is_theirs).with_for_update()).one()
             if row.secret and row.expires_at > now():
                 return str(row.secret)
             secret = secrets.token_urlsafe(32)
             until = now(timedelta(days=days))
-            changed = sa.update(SUBJECTS).where(mine)
-            connection.execute(changed.values(secret=secret, expires_at=until))
+            change = sa.update(SUBJECTS).where(is_theirs)
+            connection.execute(change.values(secret=secret, expires_at=until))
         return secret
 
     def subject_of(self, secret: str) -> str | None:
-        """Whose secret it is; None for one that is wrong or has expired."""
+        """The subject of a secret; None for one that is wrong or has expired."""
         is_theirs = sa.and_(SUBJECTS.c.secret == secret, SUBJECTS.c.expires_at > now())
         with self.read() as connection:
             return connection.scalar(sa.select(SUBJECTS.c.subject).where(is_theirs))
@@ -192,15 +194,15 @@ class Store(Database):
         return frame.astype(truths | numbers)
 
     def digest(self) -> str:
-        """Changes whenever a score or a choice that counts does; empty without any."""
+        """A digest that changes with every answer that counts; empty without any."""
         counts = sa.func.count(), sa.func.sum(ANSWERS.c.answer)
         query = sa.select(*counts, sa.func.max(ANSWERS.c.answered_at)).join(ITEMS)
-        counts_now = ANSWERS.c.undone_at.is_(None) & ITEMS.c.is_current
+        is_standing = ANSWERS.c.undone_at.is_(None) & ITEMS.c.is_current
         with self.read() as connection:
-            found = connection.execute(query.where(counts_now)).one()
-        if not found[0]:
+            totals = connection.execute(query.where(is_standing)).one()
+        if not totals[0]:
             return ""
-        return hashlib.sha256(repr(tuple(found)).encode()).hexdigest()[:16]
+        return hashlib.sha256(repr(tuple(totals)).encode()).hexdigest()[:16]
 
 
 def check_pseudonym(subject: str) -> None:
@@ -220,8 +222,8 @@ def check_pseudonym(subject: str) -> None:
 
 
 def _is_of(subject: str) -> sa.ColumnElement[bool]:
-    mine = sa.select(ITEMS.c.item).where(ITEMS.c.subject == subject)
-    return ANSWERS.c.item.in_(mine)
+    items = sa.select(ITEMS.c.item).where(ITEMS.c.subject == subject)
+    return ANSWERS.c.item.in_(items)
 
 
 def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
@@ -238,8 +240,8 @@ def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
 
 
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    """What makes an item of an old plan the same as one of a new plan."""
+    """The values by which an item of an old plan equals one of a new plan."""
     if row["is_training"] or row["role"] in (GOLD, TRAP):
         return row["kind"], row["is_training"], row["role"]
-    shown = sorted([row["left_stimulus"], row["right_stimulus"] or ""])
-    return row["kind"], row["is_repeat"], *shown
+    stimuli = sorted([row["left_stimulus"], row["right_stimulus"] or ""])
+    return row["kind"], row["is_repeat"], *stimuli

@@ -40,6 +40,6 @@ class RatingWidget(anywidget.AnyWidget):
                 reply["view"] = self._session.handle(message["event"])
             else:
                 reply["view"] = self._session.view()
-        except UnknownNameError:  # of a session that has been closed elsewhere
+        except UnknownNameError:  # the session has been closed elsewhere
             reply["gone"] = True
         self.send(reply, buffers)

@@ -19,11 +19,11 @@ def _statistics() -> Mapping[str, Any]:
 
 
 def __getattr__(name: str) -> Any:
-    if name.startswith("__"):  # Python asks for these; no statistic is meant
+    if name.startswith("__"):  # Python looks for these; no statistic is meant
         raise AttributeError(name)
     if name not in _statistics():
-        known = ", ".join(_statistics())
-        raise AttributeError(f"no such name in {__name__}: {name!r}; known: {known}")
+        names = ", ".join(_statistics())
+        raise AttributeError(f"no such name in {__name__}: {name!r}; known: {names}")
     return _statistics()[name]
 
 

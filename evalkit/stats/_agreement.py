@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import f, rankdata
 
 from evalkit.errors import SettingError
-from evalkit.stats._coded import Numbers, coded, known_scores, numbers
+from evalkit.stats._codes import Numbers, coded, known_scores, numbers
 from evalkit.stats.bootstrap import generator, tails
 
 __all__ = ["icc", "krippendorff_alpha", "metric_agreement", "retest"]
@@ -19,7 +19,7 @@ def krippendorff_alpha(ratings: pd.DataFrame, level: str = "ordinal") -> float:
     Parameters
     ----------
     ratings
-        As in `evalkit.stats.mean_opinion_scores`. Of repeated scores the first counts.
+        As in `evalkit.stats.mean_opinion_scores`. The first of repeated scores counts.
     level
         How far two scores are apart: ``nominal, ordinal, interval`` or ``ratio``.
 
@@ -40,8 +40,8 @@ def krippendorff_alpha(ratings: pd.DataFrame, level: str = "ordinal") -> float:
     """
     if level not in LEVELS:
         raise SettingError(f"level: expected one of {', '.join(LEVELS)}, got {level!r}")
-    known = known_scores(ratings)
-    c = coded(known.drop_duplicates(["subject", "source", "condition"]))
+    scores = known_scores(ratings)
+    c = coded(scores.drop_duplicates(["subject", "source", "condition"]))
     stimulus, stimuli = c.stimuli()
     values, value = np.unique(c.score, return_inverse=True)
     counts = np.zeros((len(stimuli), len(values)))
@@ -90,8 +90,8 @@ def icc(ratings: pd.DataFrame, *, confidence: float = 0.95) -> pd.DataFrame:
     Shrout & Fleiss, 1979; McGraw & Wong, 1996, for the intervals.
 
     """
-    known = known_scores(ratings)
-    table = known.pivot_table(
+    scores = known_scores(ratings)
+    table = scores.pivot_table(
         index=["source", "condition"], columns="subject", values="score"
     ).dropna()
     n, k = table.shape
@@ -109,24 +109,24 @@ def _icc(x: Numbers, confidence: float) -> Numbers:
     if min(n, k) < 2:
         return unknown
     rows, columns = x.mean(axis=1), x.mean(axis=0)
-    rest = x - rows[:, None] - columns + x.mean()
-    if not rest.any():
+    residual = x - rows[:, None] - columns + x.mean()
+    if not residual.any():
         return unknown
     ms_rows, ms_columns = k * rows.var(ddof=1), n * columns.var(ddof=1)
-    ms_rest = (rest**2).sum() / ((n - 1) * (k - 1))
-    all_of_it = ms_rows + (k - 1) * ms_rest + k * (ms_columns - ms_rest) / n
-    single = (ms_rows - ms_rest) / all_of_it
+    ms_residual = (residual**2).sum() / ((n - 1) * (k - 1))
+    total = ms_rows + (k - 1) * ms_residual + k * (ms_columns - ms_residual) / n
+    single = (ms_rows - ms_residual) / total
     a = k * single * ms_columns
-    b = (n * (1 - single) + k * single * (n - 1)) * ms_rest
+    b = (n * (1 - single) + k * single * (n - 1)) * ms_residual
     freedom = (a + b) ** 2 / (a**2 / (k - 1) + b**2 / ((n - 1) * (k - 1)))
     _, high = tails(confidence)
     upper, lower = f.ppf(high, n - 1, freedom), f.ppf(high, freedom, n - 1)
-    ratio = k * ms_columns + (k * n - k - n) * ms_rest
+    ratio = k * ms_columns + (k * n - k - n) * ms_residual
     return np.array(
         [
             single,
-            n * (ms_rows - upper * ms_rest) / (upper * ratio + n * ms_rows),
-            n * (lower * ms_rows - ms_rest) / (ratio + n * lower * ms_rows),
+            n * (ms_rows - upper * ms_residual) / (upper * ratio + n * ms_rows),
+            n * (lower * ms_rows - ms_residual) / (ratio + n * lower * ms_rows),
         ]
     )
 
@@ -152,10 +152,10 @@ def retest(ratings: pd.DataFrame) -> pd.DataFrame:
     Bland & Altman, Measurement Error, 1996, for the within-subject deviation.
 
     """
-    known = known_scores(ratings)
-    cells = known.groupby(["subject", "source", "condition"], sort=False)
-    known = known.assign(turn=cells.cumcount())
-    pairs = known[known["turn"] < 2].pivot(
+    scores = known_scores(ratings)
+    cells = scores.groupby(["subject", "source", "condition"], sort=False)
+    scores = scores.assign(turn=cells.cumcount())
+    pairs = scores[scores["turn"] < 2].pivot(
         index=["subject", "source", "condition"], columns="turn", values="score"
     )
     difference = pairs.reindex(columns=[0, 1]).diff(axis=1)[1].dropna()
@@ -166,9 +166,9 @@ def retest(ratings: pd.DataFrame) -> pd.DataFrame:
             "sd": difference**2 / 2,
         }
     ).groupby(level="subject")
-    found = frame.mean()
-    found.insert(0, "n_pairs", frame.size())
-    return found.assign(sd=found["sd"] ** 0.5)
+    means = frame.mean()
+    means.insert(0, "n_pairs", frame.size())
+    return means.assign(sd=means["sd"] ** 0.5)
 
 
 def metric_agreement(
@@ -205,11 +205,11 @@ def metric_agreement(
     probabilities = tails(confidence)
     rows = {}
     for name in metrics.columns:
-        known = metrics[[name]].join(quality.rename("_quality")).dropna()
-        of_source = list(known.groupby(level="source").indices.values())
+        pairs = metrics[[name]].join(quality.rename("_quality")).dropna()
+        of_source = list(pairs.groupby(level="source").indices.values())
         values = np.stack(
-            # of two equal pictures the PSNR is infinite
-            [numbers(known[column], largest=np.inf) for column in known],
+            # the PSNR of two equal pictures is infinite
+            [numbers(pairs[column], largest=np.inf) for column in pairs],
             axis=1,
         )
         low = high = np.nan
@@ -235,7 +235,7 @@ def metric_agreement(
 def _srcc(values: Numbers) -> float:
     if len(values) < 3:
         return float("nan")
-    one, other = (rankdata(column) for column in values.T)
-    if np.ptp(one) == 0 or np.ptp(other) == 0:
+    ranks = [rankdata(column) for column in values.T]
+    if any(np.ptp(column) == 0 for column in ranks):
         return float("nan")
-    return float(np.corrcoef(one, other)[0, 1])
+    return float(np.corrcoef(ranks)[0, 1])

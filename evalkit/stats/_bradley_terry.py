@@ -8,7 +8,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit
 
 from evalkit.errors import TableError
-from evalkit.stats._coded import (
+from evalkit.stats._codes import (
     Codes,
     Numbers,
     at_least_one,
@@ -18,7 +18,7 @@ from evalkit.stats._coded import (
     sums,
     truths,
 )
-from evalkit.stats._crossed import Crossed, two_way_interval
+from evalkit.stats._two_way import TwoWay, two_way_interval
 
 __all__ = ["BradleyTerry", "bradley_terry", "win_matrix"]
 
@@ -27,7 +27,7 @@ TOLERANCE, MAX_STEPS = 1e-10, 100
 
 @dataclass(frozen=True, slots=True)
 class BradleyTerry:
-    """What `bradley_terry` finds.
+    """The result of `bradley_terry`.
 
     Attributes
     ----------
@@ -37,8 +37,8 @@ class BradleyTerry:
     interval
         Index ``condition``; columns ``low, high``.
     effect
-        Index ``covariate``; columns ``value, low, high``: what one unit more of it than
-        the other's adds to the log odds. Empty without covariates.
+        Index ``covariate``; columns ``value, low, high``: what a lead of one unit adds
+        to the log odds. Empty without covariates.
     is_regularised
         Whether one tied choice was added to each pair: see `bradley_terry`.
 
@@ -140,7 +140,7 @@ class _Kinds:
     """1 where the first won, 0.5 for a tie."""
     n: Numbers
     kind: Codes
-    """Of each choice."""
+    """The kind of each choice, by its number."""
     design: Numbers
     """Shape ``(kinds, conditions + covariates)``: the first minus the second."""
 
@@ -167,18 +167,18 @@ def _kinds(rows: pd.DataFrame, covariates: pd.DataFrame | None) -> _Kinds:
     design = np.eye(k)[first] - np.eye(k)[second]
     if covariates is not None:
         of_source = sources[keys // (2 * k**2)]
-        one, other = (
-            _looked_up(covariates, of_source, conditions[code])
+        of_first, of_second = (
+            _covariates_of(covariates, of_source, conditions[code])
             for code in (first, second)
         )
-        design = np.hstack([design, one - other])
-        _check_told_apart(design, k, covariates.columns)
+        design = np.hstack([design, of_first - of_second])
+        _check_identifiable(design, k, covariates.columns)
     outcome = np.where(keys % 2, 0.5, 1.0)
     names = conditions.rename("condition")
     return _Kinds(names, first, second, outcome, n.astype(float), kind, design)
 
 
-def _looked_up(
+def _covariates_of(
     covariates: pd.DataFrame, sources: pd.Index, conditions: pd.Index
 ) -> Numbers:
     if covariates.index.nlevels != 2 or not covariates.index.is_unique:
@@ -187,16 +187,16 @@ def _looked_up(
             f"{covariates.index.nlevels} levels"
             f"{'' if covariates.index.is_unique else ' with repeated entries'}"
         )
-    found = covariates.reindex(pd.MultiIndex.from_arrays([sources, conditions]))
-    lacking = found.index[found.isna().any(axis=1)]
+    rows = covariates.reindex(pd.MultiIndex.from_arrays([sources, conditions]))
+    lacking = rows.index[rows.isna().any(axis=1)]
     if len(lacking):
         raise TableError(
             f"expected covariates of every stimulus chosen from, none of {lacking[0]}"
         )
-    return np.stack([numbers(found[name]) for name in found], axis=1)
+    return np.stack([numbers(rows[name]) for name in rows], axis=1)
 
 
-def _check_told_apart(design: Numbers, k: int, names: pd.Index) -> None:
+def _check_identifiable(design: Numbers, k: int, names: pd.Index) -> None:
     """Refuse covariates whose effects no choices could tell apart."""
     length = np.linalg.norm(design, axis=0)
     rank = np.linalg.matrix_rank(design / np.where(length, length, 1))
@@ -209,7 +209,7 @@ def _check_told_apart(design: Numbers, k: int, names: pd.Index) -> None:
 
 
 def _ties_to_add(kinds: _Kinds) -> Codes:
-    """The pairs that get one: none where the likelihood has a maximum (Ford, 1957)."""
+    """Pairs that get a tie: none where the likelihood has a maximum (Ford, 1957)."""
     wins = kinds.wins()
     n_groups, _ = connected_components(wins > 0, directed=False)
     if n_groups > 1:
@@ -252,13 +252,13 @@ def _reaches(
     n_resamples: int,
     seed: int,
 ) -> tuple[Numbers, Numbers]:
-    """How far the intervals reach, with a variance of at `least` so much."""
+    """How far the intervals reach; each variance is at least `least`."""
     (subject, subjects), (source, sources) = (
         factorized(rows[name]) for name in ("subject", "source")
     )
-    crossed = Crossed(subject, source)
+    two_way = TwoWay(subject, source)
     columns = range(influence.shape[1])
-    variances = [crossed.variance(influence[kind, i]) for i in columns]
+    variances = [two_way.variance(influence[kind, i]) for i in columns]
     by_subject, by_source = (
         np.stack([sums(code, n, influence[kind, i]) for i in columns], axis=1)
         for code, n in ((subject, len(subjects)), (source, len(sources)))

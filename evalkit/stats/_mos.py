@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from evalkit.stats._coded import coded, known_scores, numbers, sums
-from evalkit.stats._crossed import Crossed, Variance, two_way_interval
+from evalkit.stats._codes import coded, known_scores, numbers, sums
+from evalkit.stats._two_way import TwoWay, Variance, two_way_interval
 from evalkit.stats.bootstrap import tails
 
 COMPARED = ["n_subjects", "n_sources", "difference", "ci_low", "ci_high"]
@@ -75,8 +75,8 @@ def mean_opinion_scores(
     order = np.argsort(c.condition, kind="stable")
     rows = np.split(order, np.cumsum(n.astype(int))[:-1])
     variances = [
-        Crossed(c.subject[mine], c.source[mine]).variance(influence[mine])
-        for mine in rows
+        TwoWay(c.subject[places], c.source[places]).variance(influence[places])
+        for places in rows
     ]
     below, above = two_way_interval(
         by_subject,
@@ -99,32 +99,32 @@ def mean_opinion_scores(
 def paired_differences(
     ratings: pd.DataFrame,
 ) -> dict[tuple[str, str], tuple[pd.Series, Variance]]:
-    """What sets each two conditions apart, where the same subject scored both.
+    """How far each two conditions are apart, where the same subject scored both.
 
     Returns
     -------
     dict
-        By (condition, other), of every pair of conditions: the differences of scores
-        (index ``subject, source``; repeats averaged) and the variance of their mean.
+        For every pair of conditions, by their names: the differences of scores (index
+        ``subject, source``; repeats averaged) and the variance of their mean.
         A pair that nobody scored on the same source is left out.
 
     """
-    known = known_scores(ratings)
-    cells = known.pivot_table(
+    scores = known_scores(ratings)
+    cells = scores.pivot_table(
         index=["subject", "source"], columns="condition", values="score"
     )
-    found = {}
-    for condition, other in combinations(cells.columns, 2):
-        difference = (cells[condition] - cells[other]).dropna()
+    differences = {}
+    for first, second in combinations(cells.columns, 2):
+        difference = (cells[first] - cells[second]).dropna()
         if len(difference):
             subject, source = (
                 pd.factorize(difference.index.get_level_values(name))[0]
                 for name in difference.index.names
             )
             influence = ((difference - difference.mean()) / len(difference)).to_numpy()
-            variance = Crossed(subject, source).variance(influence)
-            found[condition, other] = (difference, variance)
-    return found
+            variance = TwoWay(subject, source).variance(influence)
+            differences[first, second] = (difference, variance)
+    return differences
 
 
 def compare_conditions(
@@ -193,8 +193,8 @@ def compare_with(
     pairs = compare_conditions(ratings, confidence=confidence)
     turned = pairs.swaplevel()
     turned[DIFFERENCE] = -pairs[["difference", "ci_high", "ci_low"]].to_numpy()
-    both = pd.concat([pairs, turned])
-    return both[both.index.get_level_values(0) == condition].droplevel(0)
+    table = pd.concat([pairs, turned])
+    return table[table.index.get_level_values(0) == condition].droplevel(0)
 
 
 def holm(p: pd.Series) -> pd.Series:

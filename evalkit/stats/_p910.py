@@ -10,7 +10,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.stats import chi2, t
 
 from evalkit.errors import TableError
-from evalkit.stats._coded import Numbers, coded, sums
+from evalkit.stats._codes import Numbers, coded, sums
 from evalkit.stats.bootstrap import tails
 
 __all__ = ["P910", "p910"]
@@ -22,12 +22,12 @@ TAKEN_OVER = 0.05
 
 @dataclass(frozen=True, slots=True)
 class P910:
-    """What `p910` finds.
+    """The result of `p910`.
 
     Attributes
     ----------
     quality
-        Of each stimulus, on the scale of the scores; index ``source, condition``.
+        Each stimulus's, on the scale of the scores; index ``source, condition``.
     bias
         How much higher a subject scores than the panel; mean 0; index ``subject``.
     inconsistency
@@ -52,7 +52,8 @@ class P910:
 class _Sums(NamedTuple):
     """All that the model needs of the scores, taken about their centre.
 
-    Shape ``(subjects, stimuli)``, sparse, but for the last: ``(subjects,)``.
+    The first two are sparse, of shape ``(subjects, stimuli)``; the last has shape
+    ``(subjects,)``.
     """
 
     count: csr_array
@@ -106,17 +107,17 @@ def p910(ratings: pd.DataFrame, *, confidence: float = 0.95) -> P910:
         sums(c.subject, shape[0], score**2),
     )
     _check_connected(scores.count)
-    found = _fit(scores, residual=False)
-    residual = _fit(scores, residual=True) if shape[0] > 1 else found
+    fit = _fit(scores, residual=False)
+    residual = _fit(scores, residual=True) if shape[0] > 1 else fit
     limit = TAKEN_OVER * scores.count.sum(axis=1)
-    is_residual = residual is not found and bool((found.free < limit).any())
+    is_residual = residual is not fit and bool((fit.free < limit).any())
     if is_residual:
-        found = residual
-    shift = found.bias.mean()
-    quality = pd.Series(found.quality + centre + shift, stimuli, name="quality")
-    bias = pd.Series(found.bias - shift, c.subjects, name="bias")
-    inconsistency = pd.Series(found.variance**0.5, c.subjects, name="inconsistency")
-    intervals = _intervals(scores.count, found, residual, confidence)
+        fit = residual
+    shift = fit.bias.mean()
+    quality = pd.Series(fit.quality + centre + shift, stimuli, name="quality")
+    bias = pd.Series(fit.bias - shift, c.subjects, name="bias")
+    inconsistency = pd.Series(fit.variance**0.5, c.subjects, name="inconsistency")
+    intervals = _intervals(scores.count, fit, residual, confidence)
     subjects = pd.MultiIndex.from_product([c.subjects, [""]])
     rows = {
         "quality": quality.to_numpy()[:, None] + intervals[0],
@@ -171,7 +172,7 @@ def _fit(scores: _Sums, *, residual: bool) -> _Fit:
 
 
 def _intervals(
-    count: csr_array, found: _Fit, residual: _Fit, confidence: float
+    count: csr_array, fit: _Fit, residual: _Fit, confidence: float
 ) -> tuple[Numbers, Numbers, Numbers]:
     """Intervals about 0 of quality and bias, and those of inconsistency themselves."""
     n_subjects, n = count.shape[0], count.sum(axis=1)
@@ -179,20 +180,20 @@ def _intervals(
         return (np.full((count.shape[1], 2), np.nan),) + (np.full((1, 2), np.nan),) * 2
     low, high = tails(confidence)
     variance, free = residual.variance, np.maximum(residual.free, 1)
-    weight = 1 / (found.variance + EPSILON)
+    weight = 1 / (fit.variance + EPSILON)
     total = count.T @ weight
     noise = (count.T @ (weight**2 * variance)) / total**2
     # the weights are estimates themselves: Meier, Variance of a Weighted Mean, 1953
     noise *= 1 + 4 * (
         count.T @ (weight / free) / total - count.T @ (weight**2 / free) / total**2
     )
-    spread = found.bias.var(ddof=1) / n_subjects
-    both = noise + spread
+    spread = fit.bias.var(ddof=1) / n_subjects
+    total_variance = noise + spread
     squares = spread**2 / (n_subjects - 1) + noise**2 / free.sum()
-    freedom = np.maximum(both**2 / np.maximum(squares, 1e-300), 1)
-    of_quality = np.sqrt(both) * t.ppf(high, freedom)
-    own = variance / n
-    of_bias = np.sqrt(own * (1 - 2 / n_subjects) + own.sum() / n_subjects**2)
+    freedom = np.maximum(total_variance**2 / np.maximum(squares, 1e-300), 1)
+    of_quality = np.sqrt(total_variance) * t.ppf(high, freedom)
+    of_mean = variance / n
+    of_bias = np.sqrt(of_mean * (1 - 2 / n_subjects) + of_mean.sum() / n_subjects**2)
     of_bias *= t.ppf(high, free)
     signs = np.array([-1.0, 1.0])
     chi = np.stack([chi2.ppf(p, free) for p in (high, low)], axis=1)

@@ -9,8 +9,8 @@ from scipy.optimize import brentq
 from scipy.stats import nct, t
 
 from evalkit.errors import SettingError
-from evalkit.stats._crossed import Variance
 from evalkit.stats._mos import paired_differences
+from evalkit.stats._two_way import Variance
 from evalkit.stats.bootstrap import tails
 
 __all__ = ["Spread", "power", "smallest_detectable_difference", "spread_of"]
@@ -18,7 +18,7 @@ __all__ = ["Spread", "power", "smallest_detectable_difference", "spread_of"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spread:
-    """What makes the difference of two conditions vary, as standard deviations.
+    """How the difference of two conditions varies, as standard deviations.
 
     The values here are assumptions for a panel that has not rated yet: one score has a
     standard deviation of about 0.7 on the scale from 1 to 5, so a difference of two has
@@ -27,11 +27,11 @@ class Spread:
     Attributes
     ----------
     subject
-        Of one subject's preference, over all sources, about the panel's.
+        The spread of one subject's preference, over all sources, about the panel's.
     source
-        Of one source's difference, over all subjects, about that of all sources.
+        That of one source's difference, over all subjects, about all sources'.
     residual
-        Of a single pair of scores.
+        That of a single pair of scores.
 
     """
 
@@ -144,7 +144,7 @@ def smallest_detectable_difference(
             f"chance must be more than {1 - confidence:g}, which is found where there "
             f"is no difference, and less than 1; found {chance!r}"
         )
-    found = partial(
+    power_of = partial(
         power,
         n_subjects=n_subjects,
         n_sources=n_sources,
@@ -153,13 +153,13 @@ def smallest_detectable_difference(
         confidence=confidence,
     )
     largest = 1.0
-    while found(largest) < chance:
+    while power_of(largest) < chance:
         largest *= 2
-    return float(brentq(lambda difference: found(difference) - chance, 0, largest))
+    return float(brentq(lambda difference: power_of(difference) - chance, 0, largest))
 
 
 def _variance(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
-    """Of the mean difference, if each part is what `spread` says."""
+    """The variance of the mean difference, if each part is as `spread` says."""
     if n_subjects < 2 or n_sources < 1:
         raise SettingError(
             f"expected at least 2 subjects and 1 source, got {n_subjects} and "
@@ -170,12 +170,12 @@ def _variance(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
             f"expected a residual spread above 0, got {spread.residual!r}: scores "
             "without any would need no statistics"
         )
-    rest = spread.residual**2 / (n_subjects * n_sources)
+    residual = spread.residual**2 / (n_subjects * n_sources)
     n_free = (n_subjects - 1) * (n_sources - 1)
     return Variance(
-        spread.subject**2 / n_subjects + rest,
-        spread.source**2 / n_sources + rest if n_sources > 1 else 0.0,
-        rest if n_free else 0.0,
+        spread.subject**2 / n_subjects + residual,
+        spread.source**2 / n_sources + residual if n_sources > 1 else 0.0,
+        residual if n_free else 0.0,
         n_subjects,
         n_sources,
         n_free,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalkit.stats._coded import Coded, Codes, Numbers, coded, complete, sums, truths
+from evalkit.stats._codes import Coded, Codes, Numbers, coded, complete, sums, truths
 from evalkit.stats._mos import mean_opinion_scores
 from evalkit.stats._p910 import p910
 
@@ -35,13 +35,13 @@ REJECTS = {
 """The model of P.910 weighs a biased or noisy subject: it rejects nobody."""
 
 
-Found: TypeAlias = tuple[Numbers, float, NDArray[np.bool_]]
-"""Of each subject a value and whether it is flagged; between them the limit."""
+Flags: TypeAlias = tuple[Numbers, float, NDArray[np.bool_]]
+"""A value of each subject, the limit, and whether each subject is flagged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Screening:
-    """What `screen` finds.
+    """The result of `screen`.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Screening:
         One row a subject and rule: ``subject, rule, value, limit, is_flagged`` and
         ``reason``, null where nothing was found.
     rejected
-        By method, ``bt500`` and ``p910``: the subjects whom it leaves out.
+        The subjects whom each method, ``bt500`` and ``p910``, leaves out.
     mos
         `evalkit.stats.mean_opinion_scores` under ``method`` ``none`` and each other;
         index ``method, condition``.
@@ -92,17 +92,17 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
     """
     c = coded(ratings)
     n = len(c.subjects)
-    found: dict[str, Found] = {
+    flags: dict[str, Flags] = {
         "bt500": _bt500(c),
         "correlation": _correlation(c),
         "variance": _variance(c),
         **_model(ratings),
     }
     if checks is not None:
-        known = complete(checks, ["subject", "is_missed"], "is_missed")
-        of_subject = truths(known["is_missed"]).groupby(known["subject"])
+        rows = complete(checks, ["subject", "is_missed"], "is_missed")
+        of_subject = truths(rows["is_missed"]).groupby(rows["subject"])
         missed = of_subject.sum().reindex(c.subjects)
-        found["checks"] = (missed.to_numpy(float), 1.0, (missed >= 1).to_numpy(bool))
+        flags["checks"] = (missed.to_numpy(float), 1.0, (missed >= 1).to_numpy(bool))
     log = pd.concat(
         pd.DataFrame(
             {
@@ -114,26 +114,26 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
                 "reason": [RULES[rule] if flag else None for flag in is_flagged],
             }
         )
-        for rule, (value, limit, is_flagged) in found.items()
+        for rule, (value, limit, is_flagged) in flags.items()
     ).reset_index(drop=True)
     flagged = log[log["is_flagged"]]
     rejected = {
         method: sorted(set(flagged.loc[flagged["rule"].isin(rules), "subject"]))
         for method, rules in REJECTS.items()
     }
-    kept = {
+    remaining = {
         method: ratings[~ratings["subject"].isin(names)]
         for method, names in {"none": [], **rejected}.items()
         if len(names) < n
     }
-    mos = {method: mean_opinion_scores(mine) for method, mine in kept.items()}
+    mos = {name: mean_opinion_scores(scores) for name, scores in remaining.items()}
     note = f"with {n} subjects BT.500 cannot reject anyone (|z| <= sqrt({n - 1}))"
     return Screening(
         log, rejected, pd.concat(mos, names=["method"]), note if n < FEW else ""
     )
 
 
-def _bt500(c: Coded) -> Found:
+def _bt500(c: Coded) -> Flags:
     """The share of scores far out, and whether they lie to both sides."""
     stimulus, stimuli = c.stimuli()
     m, n = len(stimuli), len(c.subjects)
@@ -152,7 +152,7 @@ def _bt500(c: Coded) -> Found:
     return share, 0.05, (share > 0.05) & is_both_sided
 
 
-def _correlation(c: Coded) -> Found:
+def _correlation(c: Coded) -> Flags:
     by_stimulus = _pearson(c, c.stimuli()[0])
     by_condition = _pearson(c, c.condition)
     is_low = by_condition < LEAST_R_CONDITIONS
@@ -164,26 +164,26 @@ def _correlation(c: Coded) -> Found:
 def _pearson(c: Coded, group: Codes) -> Numbers:
     """Correlation of each subject's mean scores of groups with the panel's."""
     frame = pd.DataFrame({"subject": c.subject, "group": group, "score": c.score})
-    mine = frame.groupby(["group", "subject"])["score"].mean().unstack()
+    by_subject = frame.groupby(["group", "subject"])["score"].mean().unstack()
     panel = frame.groupby("group")["score"].mean()
-    # who gives all the same score follows nothing
-    followed = mine.corrwith(panel).where(mine.std() > 0, 0.0)
+    # a subject who gives everything one score follows nothing
+    followed = by_subject.corrwith(panel).where(by_subject.std() > 0, 0.0)
     return np.asarray(followed, float)
 
 
-def _variance(c: Coded) -> Found:
+def _variance(c: Coded) -> Flags:
     value = pd.Series(c.score).groupby(c.subject).var(ddof=0).to_numpy()
     return value, LEAST_VARIANCE, value < LEAST_VARIANCE
 
 
-def _model(ratings: pd.DataFrame) -> dict[str, Found]:
+def _model(ratings: pd.DataFrame) -> dict[str, Flags]:
     """Modified z-scores of bias (both ways) and of inconsistency (upwards)."""
     model = p910(ratings)
-    found = {}
+    flags = {}
     for name, value in (("bias", model.bias), ("inconsistency", model.inconsistency)):
         apart = (value - value.median()).to_numpy()
         apart = np.abs(apart) if name == "bias" else apart
         spread = max(np.median(np.abs(value - value.median())), 1e-9)
         is_far = (0.6745 * apart > FAR * spread) & (apart > LEAST_APART)
-        found[name] = (value.to_numpy(), FAR * spread / 0.6745, is_far)
-    return found
+        flags[name] = (value.to_numpy(), FAR * spread / 0.6745, is_far)
+    return flags

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from evalkit.errors import SettingError, TableError
-from evalkit.stats._coded import Numbers
+from evalkit.stats._codes import Numbers
 
 __all__ = ["median_interval"]
 
@@ -25,13 +25,13 @@ def median_interval(
 
     """
     try:
-        given = np.asarray(values, float)
+        array = np.asarray(values, float)
     except (TypeError, ValueError) as error:
         raise TableError(f"expected numbers: {error}") from error
     probabilities, rng = tails(confidence), generator(seed, 2000)
-    if len(given) < 2:
+    if len(array) < 2:
         return None, None
-    resampled = rng.choice(given, (2000, len(given)))
+    resampled = rng.choice(array, (2000, len(array)))
     low, high = np.quantile(np.median(resampled, axis=1), probabilities)
     return float(low), float(high)
 
@@ -70,10 +70,10 @@ def generator(seed: int, n_resamples: int) -> np.random.Generator:
 
 
 def resampled(influence: Numbers, n: int, rng: np.random.Generator) -> Numbers:
-    """What `n` resamples of the rows of `influence` add to the statistics.
+    """Deviations of the statistics in `n` resamples of the rows of `influence`.
 
     Influence has the shape ``(clusters, statistics)``, and each column sums to zero;
-    the result ``(n, statistics)``.
+    what is returned has the shape ``(n, statistics)``.
 
     References
     ----------

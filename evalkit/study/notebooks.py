@@ -12,7 +12,7 @@ from typing import Any
 from traitlets.config import Config
 
 from evalkit.errors import EvalkitError, StudyError
-from evalkit.errors.told import told_in_a_line
+from evalkit.errors.one_line import errors_in_a_line
 from evalkit.imports import without_collector
 from evalkit.paths import atomic_path
 from evalkit.profiling.parents import die_with_parent
@@ -114,5 +114,5 @@ if __name__ == "__main__":
     # every step, and pyarrow, for Hadoop's files, 0.2 s; notebooks have neither, and
     # both go on without
     sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
-    with told_in_a_line():
+    with errors_in_a_line():
         run_step(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))

@@ -9,14 +9,14 @@ BUDGET = Table(
         "condition": TEXT,
         "restorer": TEXT,
         "setting": TEXT,
-        "source": TEXT,  # of one that was resized, the name that it got
+        "source": TEXT,  # a resized one has the name that it got
         "machine": TEXT,
-        "limit": TEXT,  # what held it: cuda (balloon and fraction), data (RLIMIT_DATA)
+        "limit": TEXT,  # what set it: cuda (balloon and fraction), data (RLIMIT_DATA)
         "weights_kind": TEXT,
         "longest_px": COUNT,  # of the source's sides
         "works_mib": COUNT,  # smallest budget in which it worked; null if in none
         "fails_mib": COUNT,  # largest in which it failed; null if in none
-        "outcome": TEXT,  # of that failure: oom is a clean one
+        "outcome": TEXT,  # how it failed there: oom is a clean end
         "error": TEXT,
         "largest_mib": COUNT,  # the largest budget that was tried
         "n_trials": COUNT,
@@ -38,7 +38,7 @@ CONCURRENCY = Table(
         "restorer": TEXT,
         "setting": TEXT,
         "n_instances": COUNT,  # processes started together
-        "n_ok": COUNT,  # those of which every run ended ok
+        "n_ok": COUNT,  # instances with only ok runs
         "n_runs": COUNT,  # pictures made between the first's start and the last's end
         "outcome": TEXT,  # ok, or how the first instance to fail did
         "error": TEXT,
@@ -60,14 +60,14 @@ EXPERIMENTS = Table(
     name="experiments",
     columns={
         "experiment": TEXT,  # cost, batch, size, tile, precision, scale, cpu, ...
-        "value": TEXT,  # of what it varies: pictures, longest side in px, a setting
+        "value": TEXT,  # pictures, longest side in px, a setting: what it varies
         "axis": TEXT,  # what its values are, in words
-        "base_source": TEXT,  # of a source that was resized: its original
+        "base_source": TEXT,  # the original of a resized source
         "base_condition": TEXT,  # the condition without the setting that is varied
         **{n: kind for n, kind in COST.columns.items() if not n.startswith("source_")},
         "failure": TEXT,  # outcome and error of the first that failed
         "percentile": COUNT,  # the highest that the number of runs supports
-        "percentile_s": NUMBER,  # what it lies below at a confidence of 0.99
+        "percentile_s": NUMBER,  # its upper bound at a confidence of 0.99
         "per_picture_s": NUMBER,  # wall_time_s is of all pictures of a call
         "pictures_per_s": NUMBER,
         "output_width_px": COUNT,
@@ -103,7 +103,7 @@ STABILITY = Table(
         "n_outputs": COUNT,  # different pictures among the outputs; 1 is stable
         "same_as_quality": TRUTH,
         "wall_time_s": NUMBER,  # median of the warm runs; of all if each was fresh
-        "drift_percent": NUMBER,  # of that time, growth with each run
+        "drift_percent": NUMBER,  # growth of that time with each run
         "drift_low_percent": NUMBER,
         "drift_high_percent": NUMBER,
         "rss_slope_mib": NUMBER,  # growth of the peak with each warm run

@@ -6,7 +6,7 @@ import unicodedata
 import pandas as pd
 
 MARKS = re.compile(r"[\\`*\[\]~]|(?<![^\W_])_|_(?![^\W_])")
-"""What Markdown reads as syntax; an underscore within a word is none."""
+"""Letters that Markdown reads as syntax; an underscore within a word is none."""
 
 ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"})
 """A backslash before ``<`` or ``|`` does not help in every program."""
@@ -18,12 +18,12 @@ def as_markdown(frame: pd.DataFrame) -> str:
     Numbers have four digits, what is unknown is empty. Nothing in a text column is
     read as Markdown, HTML or a number.
     """
-    shown = frame.copy()
+    cells = frame.copy()
     texts = [k for k, dtype in enumerate(frame.dtypes) if dtype == "string"]
     for name in frame.columns[texts]:
-        shown[name] = frame[name].map(literal, na_action="ignore")
-    shown = shown.astype(object).where(frame.notna(), None)  # not ``<NA>``, a tag
-    table = shown.to_markdown(
+        cells[name] = frame[name].map(literal, na_action="ignore")
+    cells = cells.astype(object).where(frame.notna(), None)  # not ``<NA>``, a tag
+    table = cells.to_markdown(
         index=False,
         floatfmt=".4g",
         missingval="",

@@ -9,7 +9,7 @@ from evalkit.errors import TableError
 
 
 def read_pairs(path: Path, names: Collection[str], value: str) -> dict[str, str]:
-    """What a file in UTF-8, with Excel's mark or without, tells of each name.
+    """Read a value for each name from a file in UTF-8, with Excel's mark or without.
 
     Parameters
     ----------
@@ -48,14 +48,14 @@ def read_pairs(path: Path, names: Collection[str], value: str) -> dict[str, str]
             f"{path}: expected columns {' or '.join(names)}, {value}; got {head}"
         )
     places = head.index(named[0]), head.index(value)
-    told: dict[str, str] = {}
+    values: dict[str, str] = {}
     for number, row in enumerate(rows[1:], 2):
         if not any(row):
             continue
         parts = [row[place].strip() for place in places if place < len(row)]
         if len(parts) < len(places) or not all(parts):
             raise TableError(f"{path}: row {number}: expected {head}, got {row}")
-        if parts[0] in told:
+        if parts[0] in values:
             raise TableError(f"{path}: {parts[0]!r} stands there twice; keep one row")
-        told[parts[0]] = parts[1]
-    return told
+        values[parts[0]] = parts[1]
+    return values

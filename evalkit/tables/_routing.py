@@ -2,7 +2,7 @@
 
 from evalkit.tables._table import COUNT, NUMBER, TEXT, Table
 
-SEEN = {
+FEATURES = {
     "is_pdf": NUMBER,
     "text_density": NUMBER,  # null without the extra ocr
     "n_faces": NUMBER,
@@ -19,7 +19,7 @@ LOOKS = Table(
     columns={
         "sha256": TEXT,  # of the source
         "code": TEXT,  # digest of what looks at pictures
-        **SEEN,
+        **FEATURES,
     },
     key=("sha256",),
 )
@@ -35,7 +35,7 @@ ROUTING = Table(
         "route": TEXT,  # gpen, hybrid, realesrgan; before any fallback
         "rule": TEXT,
         "published": TEXT,  # by router of a published comparison: its route
-        **SEEN,
+        **FEATURES,
     },
     key=("source",),
     json_columns=frozenset({"published"}),

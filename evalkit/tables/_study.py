@@ -27,7 +27,7 @@ IMAGES = Table(
 SOURCES = Table(
     name="sources",
     columns={
-        "source": TEXT,  # of a picture that was made of another, to be measured
+        "source": TEXT,  # a picture that was made of another, to be measured
         "base_source": TEXT,  # that other
         "base_sha256": TEXT,  # of its file
         "path": TEXT,  # below the run folder
@@ -60,7 +60,7 @@ RECORDS = Table(
         "error": TEXT,
         "value": TEXT,  # what the experiment varies: pictures of a batch, MiB, px, ...
         "instance": COUNT,  # from 1, of several at once
-        "base_source": TEXT,  # of a source that was made of another: that other
+        "base_source": TEXT,  # the source that this one was made of
         "wall_time_s": NUMBER,  # of the restore call, device finished
         "load_time_s": NUMBER,
         "stages_s": TEXT,
@@ -125,7 +125,7 @@ PATHOLOGIES = Table(
         "unit": TEXT,
         "higher_is_better": TRUTH,
         "resampling": TEXT,  # how the output was brought to the source's size
-        "note": TEXT,  # why there is no value; what told a region in ParseNet's place
+        "note": TEXT,  # why there is no value; what found a region, if not ParseNet
     },
     key=("condition", "source", "metric", "region"),
 )

@@ -16,8 +16,8 @@ TEXT, NUMBER, COUNT, TRUTH = "string", "Float64", "Int64", "boolean"
 """pandas' nullable types: what is unknown is null, never 0 and never ``""``."""
 
 FORMULA = re.compile(r"['=@＝＠＋－\t\r\n]|[+-](?![\d.]+\Z)")
-"""How a text begins that a spreadsheet would compute (OWASP, CSV injection), a signed
-number excepted; and the apostrophe that keeps it from that."""
+"""The beginning of a text that a spreadsheet would compute (OWASP, CSV injection), but
+for a signed number; and the apostrophe that keeps it from that."""
 
 
 ANEW = "a step of the study writes it anew once it is deleted and the study is run"
@@ -30,11 +30,11 @@ class Table:
     Attributes
     ----------
     name
-        Of the file, without its suffix.
+        The file's name, without its suffix.
     columns
         Each column's pandas dtype, in order. A quantity's name ends in its unit.
     key
-        The columns that tell rows apart.
+        The columns that identify a row.
     json_columns
         Columns whose text is JSON.
 
@@ -97,7 +97,7 @@ class Table:
         return typed.reset_index(drop=True)
 
     def path(self, folder: Path, part: str = "") -> Path:
-        """Where the table lies in a folder: ``<name>[-<part>].csv``."""
+        """The path of the table in a folder: ``<name>[-<part>].csv``."""
         return folder / f"{self.name}{part and f'-{file_name(part)}'}.csv"
 
     def write(self, frame: pd.DataFrame, folder: Path, part: str = "") -> Path:
@@ -117,11 +117,11 @@ class Table:
             As in `checked` and `read_csv`.
 
         """
-        found = read_csv(path, self.columns)
-        for name in self.columns.keys() - set(found):
-            found[name] = None
+        frame = read_csv(path, self.columns)
+        for name in self.columns.keys() - set(frame):
+            frame[name] = None
         try:
-            return self.checked(found)
+            return self.checked(frame)
         except TableError as error:
             raise TableError(f"{path}: {error}; {ANEW}") from error
 
@@ -129,7 +129,7 @@ class Table:
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame atomically, as UTF-8, so that `read_csv` gives exactly the same.
 
-    A text is always in quotes, what is unknown is nothing at all. A text that a
+    A text is always in quotes, an unknown value is nothing at all. A text that a
     spreadsheet would take for a formula (`FORMULA`) gets an apostrophe before it.
     """
     rows = frame.astype(object).itertuples(index=False)
@@ -162,7 +162,7 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
     types[TRUTH] = pa.bool_()
     dtypes = {kind: pd.api.types.pandas_dtype(name) for name, kind in types.items()}
     try:
-        found = csv.read_csv(
+        table = csv.read_csv(
             path,
             csv.ReadOptions(block_size=path.stat().st_size + 1),
             csv.ParseOptions(newlines_in_values=True),
@@ -173,9 +173,9 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
                 quoted_strings_can_be_null=False,
             ),
         )
-    except ValueError as error:  # of arrow or of another encoding
+    except ValueError as error:  # from arrow, or another encoding
         raise TableError(f"{path}: {error}; {ANEW}") from error
-    frame = found.to_pandas(types_mapper=dtypes.get)
+    frame = table.to_pandas(types_mapper=dtypes.get)
     for name in frame.columns.intersection(
         [n for n, t in columns.items() if t == TEXT]
     ):

@@ -17,7 +17,7 @@ from evalkit.errors import CancelledError, OutOfMemoryError, OutputRejectedError
 from evalkit.imports.basicsr import missing
 from evalkit.machine.out_of_memory import (
     PATTERNS,
-    SAID,
+    SIGNS,
     is_out_of_memory,
     oom_as_ours,
     sign_in,
@@ -72,28 +72,28 @@ OTHERS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("said", SAID, ids=lambda said: said.words[:40])
-def test_what_is_said_is_known(said):
-    assert sign_in(said.words)
-    assert is_starved(f"crash; its last output: {said.words.upper()}")
+@pytest.mark.parametrize("sign", SIGNS, ids=lambda sign: sign.words[:40])
+def test_what_is_said_is_known(sign):
+    assert sign_in(sign.words)
+    assert is_starved(f"crash; its last output: {sign.words.upper()}")
 
 
 @pytest.mark.parametrize("pattern", PATTERNS)
 def test_every_pattern_has_a_source(pattern):
-    found = [said for said in SAID if re.search(pattern, said.words, re.IGNORECASE)]
-    assert found
-    assert all(said.source for said in found)
+    matches = [w for w in SIGNS if re.search(pattern, w.words, re.IGNORECASE)]
+    assert matches
+    assert all(sign.source for sign in matches)
 
 
-@pytest.mark.parametrize("file", sorted({said.file for said in SAID if said.file}))
+@pytest.mark.parametrize("file", sorted({w.file for w in SIGNS if w.file}))
 def test_what_is_said_stands_in_the_library(file, need):
     found = [*Path(sysconfig.get_path("platlib")).glob(file)]
     need(found, f"install what requirements.lock names: there is no {file}")
     with found[0].open("rb") as library:
         content = mmap.mmap(library.fileno(), 0, access=mmap.ACCESS_READ)
-        for said in SAID:
-            if said.file == file:
-                assert content.find(said.words.encode()) >= 0, said
+        for sign in SIGNS:
+            if sign.file == file:
+                assert content.find(sign.words.encode()) >= 0, sign
 
 
 @pytest.mark.parametrize("error", RAISED, ids=NAMES)

@@ -245,12 +245,12 @@ def _has_context(monkeypatch):
 def test_a_container_that_hides_our_process_is_noted(driver):
     """NVML lists none, or only others, though this process has a context."""
     with Monitor(device_index=0) as watch:
-        assert summary_of(watch)["notes"] == [monitor.UNTOLD]
+        assert summary_of(watch)["notes"] == [monitor.HIDDEN_PROCESSES]
     driver(processes={4_000_001: 900})
     with Monitor(device_index=0) as watch:
         assert summary_of(watch)["notes"] == [
             "other processes were on the GPU: 1",
-            monitor.UNTOLD,
+            monitor.HIDDEN_PROCESSES,
         ]
 
 
@@ -266,7 +266,7 @@ def test_processes_that_nobody_can_tell_apart_are_noted(monkeypatch):
     """What `own_processes` leaves unknown in a container: two that are new."""
     watch = Monitor(device_index=0)
     planted(watch, monkeypatch, n_processes=np.full(len(MOMENTS_S), 2.0))
-    assert watch.summary(0.0, 1.0)["notes"] == [monitor.UNTOLD]
+    assert watch.summary(0.0, 1.0)["notes"] == [monitor.HIDDEN_PROCESSES]
 
 
 def test_a_lost_gpu_ends_the_monitor_and_not_the_work(driver):

@@ -56,7 +56,7 @@ def export_csv(store: Store, path: Path) -> int:
 
 
 class _Row(BaseModel):
-    """One line of an exported file: by the same rules as on the page."""
+    """One line of an exported file, held to the same rules as the page."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -113,14 +113,14 @@ def import_csv(store: Store, path: Path) -> int:
         with store.write() as connection:
             for table, key in _KEYS.items():
                 keys = sa.select(*(table.c[name] for name in key))
-                there = {tuple(row) for row in connection.execute(keys)}
+                stored = {tuple(row) for row in connection.execute(keys)}
                 columns = [name for name in _COLUMNS if name in table.c]
-                # of rows with one key the first stands
-                mine = {
+                # the first of several rows with one key stands
+                by_key = {
                     tuple(row[n] for n in key): {n: row[n] for n in columns}
                     for row in reversed(rows)
                 }
-                new = [mine[k] for k in reversed(mine) if k not in there]
+                new = [by_key[k] for k in reversed(by_key) if k not in stored]
                 if new:
                     connection.execute(sa.insert(table), new)
     except sa.exc.IntegrityError as error:
@@ -147,9 +147,9 @@ def _read(path: Path) -> list[dict[str, Any]]:
     checked = []
     for number, row in enumerate(rows, 2):
         try:
-            known = _Row.model_validate(row)
+            valid = _Row.model_validate(row)
         except ValidationError as error:
-            told = "; ".join(problems(error, row, _Row))
-            raise StudyError(f"{path}: row {number}: {told}") from error
-        checked.append({**known.model_dump(), "tags": row["tags"]})
+            reasons = "; ".join(problems(error, row, _Row))
+            raise StudyError(f"{path}: row {number}: {reasons}") from error
+        checked.append({**valid.model_dump(), "tags": row["tags"]})
     return checked

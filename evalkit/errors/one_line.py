@@ -1,4 +1,4 @@
-"""What ends a program, told in a line: an error of ours, of the machine, a fault."""
+"""One line for whatever ends a program: an error of ours, of the machine, a fault."""
 
 import os
 import re
@@ -29,11 +29,11 @@ WHAT_TO_DO = {
     ENOTDIR: "a part of this path is a file; name another place",
     EMFILE: "raise the limit of open files (ulimit -n), or run fewer at once",
 }
-"""By the system's error; what is not named tells by itself what is wrong."""
+"""What to do, by the system's error; the others need no advice."""
 
 
 @contextmanager
-def told_in_a_line() -> Iterator[None]:
+def errors_in_a_line() -> Iterator[None]:
     """End the program with a line on stderr in place of a traceback.
 
     The exit status is 1; after Ctrl-C `STOPPED`. What is neither an `EvalkitError` nor
@@ -56,20 +56,21 @@ def told_in_a_line() -> Iterator[None]:
         _end(machine_error(error))
     except MemoryError:
         _end("the machine's memory is full; end other programs, or take less at once")
-    except Exception as error:  # noqa: BLE001, whatever it is, it is told
+    except Exception as error:  # noqa: BLE001, whatever it is, it gets its line
         _end(_fault(error))
 
 
 def machine_error(error: OSError) -> str:
     """The file, what the system said of it, and what to do."""
     files = [os.fsdecode(f) for f in (error.filename, error.filename2) if f is not None]
-    told = [" -> ".join(files), error.strerror or str(error) or type(error).__name__]
+    reason = error.strerror or str(error) or type(error).__name__
+    message = ": ".join(filter(None, [" -> ".join(files), reason]))
     advice = WHAT_TO_DO.get(error.errno or 0)
-    return ": ".join(filter(None, told)) + (f"; {advice}" if advice else "")
+    return f"{message}; {advice}" if advice else message
 
 
 def _fault(error: Exception) -> str:
-    """What happened, and where its trace is."""
+    """Write the trace to a file; return the message that names it."""
     trace = "".join(traceback.format_exception(error))
     name = f"evalkit-error-{datetime.now(UTC):%Y%m%dT%H%M%S}-{os.getpid()}.log"
     file: Path | str = cache_dir() / name
@@ -89,7 +90,7 @@ def _fault(error: Exception) -> str:
     )
 
 
-def _end(told: str, status: int = 1) -> None:
-    line = re.sub(r"\s*\n\s*", " ", told.strip())
+def _end(message: str, status: int = 1) -> None:
+    line = re.sub(r"\s*\n\s*", " ", message.strip())
     print(f"evalkit: {line}", file=sys.stderr)
     sys.exit(status)

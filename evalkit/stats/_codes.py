@@ -41,10 +41,10 @@ class Coded:
     conditions: pd.Index
 
     def stimuli(self) -> tuple[Codes, pd.MultiIndex]:
-        """Which stimulus each score is of, and their (source, condition)."""
+        """The stimulus of each score, and the stimuli's (source, condition)."""
         pair = self.source * len(self.conditions) + self.condition
-        there, stimulus = np.unique(pair, return_inverse=True)
-        source, condition = np.divmod(there, len(self.conditions))
+        pairs, stimulus = np.unique(pair, return_inverse=True)
+        source, condition = np.divmod(pairs, len(self.conditions))
         arrays = [self.sources[source], self.conditions[condition]]
         return stimulus, pd.MultiIndex.from_arrays(
             arrays, names=["source", "condition"]
@@ -96,7 +96,7 @@ def numbers(column: pd.Series, *, largest: float = sys.float_info.max) -> pd.Ser
 def truths(column: pd.Series) -> pd.Series:
     """The column as bool; an error where a value is neither true nor false.
 
-    Text is refused: of ``"False"`` Python says that it is true.
+    Text is refused: Python takes ``"False"`` for true.
     """
     is_truth = column.map(
         lambda value: isinstance(value, Real | np.bool_) and value in (0, 1)
@@ -121,10 +121,10 @@ def complete(frame: pd.DataFrame, columns: list[str], optional: str) -> pd.DataF
     return rows
 
 
-def at_least_one(rows: pd.DataFrame, known: str) -> pd.DataFrame:
-    """The rows themselves; an error where there is none."""
+def at_least_one(rows: pd.DataFrame, what: str) -> pd.DataFrame:
+    """Return the rows; an error where there is none."""
     if rows.empty:
-        raise TableError(f"expected at least one row with a {known}, found none")
+        raise TableError(f"expected at least one row with a {what}, found none")
     return rows
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import f, norm, t
 
-from evalkit.stats._coded import Codes, Numbers
+from evalkit.stats._codes import Codes, Numbers
 from evalkit.stats.bootstrap import generator, resampled, tails
 
 __all__: list[str] = []
@@ -51,7 +51,7 @@ class Variance:
     n_sources: int
     n_free: int
 
-    def _counted(self) -> list[tuple[float, int]]:
+    def _standing_out(self) -> list[tuple[float, int]]:
         parts = [
             (self.subject, self.n_subjects - 1),
             (self.source, self.n_sources - 1),
@@ -68,27 +68,27 @@ class Variance:
 
     @property
     def total(self) -> float:
-        """Of the statistic; NaN for one subject, who says nothing of others.
+        """The statistic's variance; NaN for one subject, who says nothing of others.
 
         With one source, the statement is about this source only.
         """
         if self.n_subjects < 2:
             return float("nan")
-        parts = [part for part, _ in self._counted()] or [self.residual]
+        parts = [part for part, _ in self._standing_out()] or [self.residual]
         return max(*parts, sum(parts) - (len(parts) - 1) * self.residual)
 
     @property
     def freedom(self) -> float:
         """Satterthwaite's degrees of freedom of `total`."""
-        parts = self._counted()
+        parts = self._standing_out()
         if len(parts) != 1 and self.n_free > 0:
             parts.append((self.residual, self.n_free))
         spread = sum(part**2 / free for part, free in parts)
         return max(1.0, self.total**2 / spread) if spread > 0 else float("inf")
 
 
-class Crossed:
-    """Rows of subjects crossed with sources: whose and of what each row is."""
+class TwoWay:
+    """Rows of subjects crossed with sources: the subject and the source of each."""
 
     def __init__(self, subject: Codes, source: Codes) -> None:
         m = int(source.max()) + 1
@@ -106,17 +106,18 @@ class Crossed:
 
         """
         by_cell = np.bincount(self._cell, influence)
-        rest = by_cell.copy()
+        remainder = by_cell.copy()
         parts: list[float] = []
         sizes: list[int] = []
         for code, n_cells in zip(self._codes, self._counts, strict=True):
             total = np.bincount(code, by_cell)
-            rest -= total[code] / n_cells[code]
+            remainder -= total[code] / n_cells[code]
             n = int((n_cells > 0).sum())
             parts.append(float(total @ total) * n / (n - 1) if n > 1 else 0.0)
             sizes.append(n)
         n_free = len(by_cell) - sum(sizes) + 1
-        residual = float(rest @ rest) * len(by_cell) / n_free if n_free > 0 else 0.0
+        squares = float(remainder @ remainder)
+        residual = squares * len(by_cell) / n_free if n_free > 0 else 0.0
         return Variance(parts[0], parts[1], residual, sizes[0], sizes[1], n_free)
 
 
@@ -141,9 +142,9 @@ def two_way_interval(
     by_subject, by_source
         Influences summed over each, shape ``(clusters, statistics)``.
     variances
-        Of each statistic.
+        The variance of each statistic.
     least
-        What each variance is at least.
+        The least that each variance may be.
 
     Returns
     -------
@@ -160,11 +161,11 @@ def two_way_interval(
     deviations = resampled(by_subject, n_resamples, rng)
     deviations += resampled(by_source, n_resamples, rng)
     normal = norm.ppf(probabilities)[:, None]
-    found = deviations.std(axis=0)
-    is_moved = found > 1e-12  # else all rows are alike, and the shape is unknown
+    deviation = deviations.std(axis=0)
+    is_moved = deviation > 1e-12  # else all rows are alike, and the shape is unknown
     quantiles = np.quantile(deviations, probabilities, axis=0)
-    shape = np.where(is_moved, quantiles / np.where(is_moved, found, 1), normal)
-    variance = np.maximum([each.total for each in variances], least)
-    freedom = [each.freedom for each in variances]
-    reach = np.sqrt(variance) * t.ppf(probabilities[1], freedom) / normal[1]
+    shape = np.where(is_moved, quantiles / np.where(is_moved, deviation, 1), normal)
+    widened = np.maximum([variance.total for variance in variances], least)
+    freedom = [variance.freedom for variance in variances]
+    reach = np.sqrt(widened) * t.ppf(probabilities[1], freedom) / normal[1]
     return shape[0] * reach, shape[1] * reach
