@@ -15,6 +15,7 @@ import typer
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
+from evalkit.texts import Language
 
 if TYPE_CHECKING:
     from evalkit.rating import Store
@@ -73,8 +74,20 @@ def study(
 
 
 Folder = Annotated[
-    Path | None, typer.Argument(help="A run folder; the latest by default.")
+    Path | None,
+    typer.Argument(help="A run folder, or a study's name; the latest by default."),
 ]
+
+
+@app.command()
+def answer(
+    run: Folder = None,
+    language: Annotated[Language, typer.Option(help="en or zh.")] = "en",
+) -> None:
+    """Say what a run answers, what to do next, and what to beware of."""
+    from evalkit import report
+
+    typer.echo(report.answer(_open_run(run).path, language=language))
 
 
 @app.command()
@@ -205,6 +218,8 @@ def _open_run(folder: Path | None) -> "Run":
     from evalkit.study import open_run
 
     path = folder or runs_dir() / "latest"
+    if not path.is_dir() and not path.is_absolute():
+        path = runs_dir() / path  # a study's name
     if not path.is_dir():
         raise StudyError(f"expected a run folder at {path}; evalkit study makes one")
     return open_run(str(path))

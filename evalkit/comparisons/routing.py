@@ -12,11 +12,18 @@ from evalkit.errors import ImageError, attempt
 from evalkit.images import Picture, n_pages, picture_files, picture_kind, read_image
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers._routing import (
+    FEATURES,
+    ROUTES,
+    RULES,
+    decide,
+    first_rule,
+    look,
+)
 from evalkit.restorers.auto import FALLBACK, fallback_note
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
-from evalkit.tables import COST
+from evalkit.tables import COST, LOOKS
 
 
 def route_pictures(
@@ -42,7 +49,7 @@ def route_pictures(
 
     """
     n_routed = 0
-    usable = {part.spec.name for part in plan_restorer("auto").parts}
+    usable = _usable_restorers()
     costs = _costs(run) if run else {}
     detector = faces.detector()
     for path in paths:
@@ -57,6 +64,47 @@ def route_pictures(
     if not n_routed:
         names = ", ".join(map(str, paths))
         raise ImageError(f"expected pictures, found none that can be read in {names}")
+
+
+def route_album(run: Run) -> pd.DataFrame:
+    """Where each picture of a run would go, by what the router saw of it then.
+
+    Returns
+    -------
+    DataFrame
+        A row for each picture that was looked at: ``source``, ``kind``, ``n_faces``,
+        ``rule`` and ``why``, the restorer ``chosen``, the one ``used`` where that
+        cannot be had, and what it is expected to cost on this machine, NaN where
+        nothing is known: ``time_s`` and ``memory_mib``.
+
+    """
+    looks = run.read(LOOKS).set_index("sha256")
+    usable, costs = _usable_restorers(), _costs(run)
+    rows = []
+    for image in run.usable.to_dict("records"):
+        if image["sha256"] not in looks.index:
+            continue
+        values = looks.loc[image["sha256"], list(FEATURES)].astype(float).to_dict()
+        rule = RULES[int(first_rule(values)[0])]
+        chosen = ROUTES[rule.route]
+        used = chosen if chosen in usable else ROUTES[FALLBACK]
+        row = {"source": image["source"], "kind": image["kind"], "rule": rule.name}
+        row |= {"n_faces": values["n_faces"], "why": rule.why, "chosen": chosen}
+        megapixels = image["width_px"] * image["height_px"] / 1e6
+        rows.append(row | {"used": used} | _cost_of(used, costs, megapixels))
+    return pd.DataFrame(rows)
+
+
+def _usable_restorers() -> set[str]:
+    return {part.spec.name for part in plan_restorer("auto").parts}
+
+
+def _cost_of(
+    restorer: str, costs: Mapping[str, Mapping[str, float]], megapixels: float
+) -> dict[str, float]:
+    """What a picture would cost: NaN for what is not known."""
+    cost = {"time_s": np.nan, "memory_mib": np.nan, **costs.get(restorer, {})}
+    return cost | {"time_s": megapixels * cost["time_s"]}
 
 
 def _route_file(
@@ -85,8 +133,7 @@ def _route_file(
         used = ROUTES[FALLBACK]
         lines.append(fallback_note(decision.route))
     megapixels = picture.shape[0] * picture.shape[1] / 1e6
-    cost = {"time_s": np.nan, "memory_mib": np.nan, **costs.get(used, {})}
-    cost["time_s"] *= megapixels
+    cost = _cost_of(used, costs, megapixels)
     lines.append(f"{used} here: {_in_words(cost, megapixels)}")
     say("\n    ".join(lines))
     return {"chosen": chosen, "has_face": values["n_faces"] > 0, **cost}

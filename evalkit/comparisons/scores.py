@@ -18,6 +18,7 @@ from evalkit.study.run_folder import Run
 from evalkit.tables import (
     IMAGES,
     METRICS,
+    SCORES_KINDS,
     SCORES_METRICS,
     SCORES_MOS,
     SCORES_PAIRS,
@@ -34,6 +35,7 @@ TABLES = (
     SCORES_SUBJECTS,
     SCORES_SCREENING,
     SCORES_PAIRS,
+    SCORES_KINDS,
     SCORES_STRENGTHS,
     SCORES_METRICS,
     SCORES_PANEL,
@@ -101,11 +103,19 @@ def _of_scores(
         for kind, part in parts.items()
     }
     frames = {SCORES_PAIRS.name: pairs}
+    of_kinds = {
+        kind: stats.compare_conditions(part, confidence=confidence)
+        for kind, part in parts.items()
+        if kind != "all" and part["condition"].nunique() > 1
+    }
+    if of_kinds:
+        frames[SCORES_KINDS.name] = pd.concat(of_kinds, names=["kind"])
     notes = []
     with _optional("P.910", say):
         model = stats.p910(scores, confidence=confidence)
         screening = stats.screen(scores, answers.checks)
-        for method in screening.rejected:
+        # a method that rejects everybody leaves no scores to take a mean of
+        for method in screening.mos.index.unique("method").drop("none"):
             mos[method, "all"] = screening.mos.loc[method]
         notes = [screening.note] if screening.note else []
         subjects = subjects.join(_by_model(model, screening))

@@ -7,11 +7,13 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from evalkit.article import load_article
 from evalkit.errors import StudyError
 from evalkit.paths import atomic_path
+from evalkit.report._answer import Answer, answer
 from evalkit.report._pictures import Section, sections
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._summary import conclusions, headline, machine_line, weights_lines
+from evalkit.report._summary import headline, machine_line, weights_lines
 from evalkit.report._tables import (
     article_note,
     cost_table,
@@ -22,8 +24,10 @@ from evalkit.report._tables import (
     verdict_rows,
 )
 from evalkit.report._views import show
+from evalkit.study.answer_lines import MOST_CAUTIONS
+from evalkit.tables import ANSWER
 
-__all__ = ["MAX_BYTES", "write_report"]
+__all__ = ["MAX_BYTES", "answer", "write_report"]
 
 MAX_BYTES = 15_000_000
 """The limit of ``report.html``; pictures are made smaller until it holds."""
@@ -67,7 +71,9 @@ def write_report(run: Path) -> Path:
     folder = RunFolder(run)
     every = sections(folder)
     visible, hidden = every[:MAX_SHOWN], every[MAX_SHOWN:]
-    page = _Page(folder)
+    run_answer = answer(run)
+    folder.write(ANSWER, run_answer.frame)
+    page = _Page(folder, run_answer)
     n_views = sum(len(section.views) for section in visible)
     room = MAX_BYTES - len(page.render(visible, hidden)) - n_views * TAG_BYTES
     visible, dropped = show(visible, room)
@@ -83,7 +89,7 @@ def write_report(run: Path) -> Path:
 class _Page:
     """The template and all that is in it but the pictures."""
 
-    def __init__(self, folder: RunFolder) -> None:
+    def __init__(self, folder: RunFolder, run_answer: Answer) -> None:
         import jinja2
 
         environment = jinja2.Environment(
@@ -104,7 +110,9 @@ class _Page:
             "headline": headline(folder),
             "machine": machine_line(folder),
             "weights": weights_lines(folder),
-            "conclusions": conclusions(folder),
+            "answer": run_answer,
+            "most_cautions": MOST_CAUTIONS,
+            "article": load_article() if folder.shows_claims else None,
             "cost": cost_table(folder),
             "article_note": article_note(),
             "metrics": metric_table(folder),

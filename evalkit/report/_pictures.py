@@ -81,7 +81,8 @@ class Section:
     views
         Source, reference if there is one, then every condition that makes pictures.
     without_pictures
-        The conditions with random weights.
+        The conditions with random weights, and those that made a picture that is shown
+        under another condition.
     crop
         The part that is shown enlarged; None before it is known.
     step
@@ -121,7 +122,11 @@ def sections(folder: RunFolder) -> list[Section]:
             view = _output(folder, cell)
             view.lines = _cost_lines(cost.get(cell), folder.outputs.get(cell))
             view.values = values.get(cell, {})
-            (hidden if view.reason == RANDOM else views).append(view)
+            if cell in folder.same_as and not view.reason:
+                view.reason = _same(*folder.same_as[cell])
+                hidden.append(view)
+            else:
+                (hidden if view.reason == RANDOM else views).append(view)
         crop = crops.get(name)
         built.append(
             Section(
@@ -132,6 +137,11 @@ def sections(folder: RunFolder) -> list[Section]:
             )
         )
     return built
+
+
+def _same(other: str, decibels: float | None) -> str:
+    how_near = "equal pixels" if decibels is None else number(decibels, "dB")
+    return f"the same picture as that of {other} ({how_near})"
 
 
 def _input(name: str, path: str) -> View:

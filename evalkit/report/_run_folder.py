@@ -7,10 +7,11 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from evalkit.article import Evidence
+from evalkit.comparisons import route_album
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
 from evalkit.study.run_folder import with_newest_key
-from evalkit.tables import COST, IMAGES, INTERRUPTED, METRICS, SOURCES
+from evalkit.tables import AGREEMENT, COST, IMAGES, INTERRUPTED, METRICS, SOURCES
 
 Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -43,19 +44,22 @@ class RunFolder(Evidence):
 
     @cached_property
     def costs(self) -> pd.DataFrame:
-        """Table `evalkit.tables.COST` of the study's conditions."""
-        return self._of_here(self.read(COST))
+        """Table `evalkit.tables.COST` of the study's conditions, in their order."""
+        costs = self.of_here(self.read(COST))
+        place = {condition: n for n, condition in enumerate(self.conditions)}
+        places = costs["condition"].map(place)
+        return costs.iloc[places.argsort(kind="stable")].reset_index(drop=True)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
         """Table `evalkit.tables.METRICS`, without rows that have no value."""
-        return self._of_here(self.read(METRICS).dropna(subset=["value"]))
+        return self.of_here(self.read(METRICS).dropna(subset=["value"]))
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
         """Table `evalkit.tables.RECORDS` of the study's pictures and conditions."""
         records = at_hand(self.at_hand(), self.read(IMAGES), SOURCES.frame([]))
-        return self._of_here(records).reset_index(drop=True)
+        return self.of_here(records).reset_index(drop=True)
 
     @cached_property
     def lost(self) -> pd.DataFrame:
@@ -84,7 +88,82 @@ class RunFolder(Evidence):
         random = set(newest.loc[newest["weights_kind"] == "random", "condition"])
         return [condition for condition in self.conditions if condition in random]
 
-    def _of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
+    @property
+    def is_album(self) -> bool:
+        """Whether the pictures are a folder of the reader's own."""
+        return Path(str(self.study.get("images", ""))).is_absolute()
+
+    @property
+    def shows_claims(self) -> bool:
+        """Whether report and answer speak of a published comparison's claims."""
+        return bool(self.study.get("claims", not self.is_album))
+
+    @cached_property
+    def has_answers(self) -> bool:
+        """Whether anybody has rated."""
+        return len(self.scores) + len(self.panel.choices) > 0
+
+    @cached_property
+    def album_routes(self) -> pd.DataFrame:
+        """See `evalkit.comparisons.route_album`."""
+        return route_album(self)
+
+    @cached_property
+    def restorer_of(self) -> dict[str, str]:
+        """The restorer of each condition that has a record, in the study's order."""
+        newest = self.results.drop_duplicates("condition", keep="last")
+        known = newest.set_index("condition")["restorer"].dropna()
+        return {name: known[name] for name in self.conditions if name in known.index}
+
+    @cached_property
+    def learned_conditions(self) -> list[str]:
+        """The conditions that made pictures by learned weights, no picture twice."""
+        made = self.results[self.results["output"].notna()]
+        learned = made.loc[made["weights_kind"] != "none", "condition"].unique()
+        doubles = {condition for condition, _ in self.same_as}
+        return [c for c in self.conditions if c in learned and c not in doubles]
+
+    @cached_property
+    def same_as(self) -> dict[Pair, tuple[str, float | None]]:
+        """Where a condition made the picture of an earlier one: that one, and the dB.
+
+        By condition and source; None for equal outputs.
+        """
+        place = {condition: n for n, condition in enumerate(self.conditions)}
+        doubles: dict[Pair, tuple[str, float | None]] = {}
+        for row in plain_rows(self.of_here(self.read(AGREEMENT))):
+            pair = sorted((row["condition"], row["other"]), key=place.__getitem__)
+            if row["is_same"]:
+                doubles.setdefault((pair[1], row["source"]), (pair[0], row["psnr_db"]))
+        return doubles
+
+    @cached_property
+    def timed(self) -> pd.DataFrame:
+        """The costs that were measured on the machine of the newest step."""
+        machine = self.environment.get("machine", {}).get("machine")
+        timed = self.costs.dropna(subset=["wall_time_s"])
+        is_ours = timed["machine"] == machine
+        return timed[is_ours] if machine and is_ours.any() else timed
+
+    @property
+    def device_name(self) -> str:
+        """The GPU, else the processor and its cores."""
+        machine = self.environment.get("machine")
+        if not machine:
+            return ""
+        names = [gpu["name"] for gpu in machine["gpus"]]
+        return names[0] if names else f"{machine['cpu']}, {machine['cores']} cores"
+
+    @property
+    def memory_mib(self) -> float | None:
+        """The memory of the GPU, else of the machine; None where it is not known."""
+        machine = self.environment.get("machine")
+        if not machine:
+            return None
+        sizes = [float(gpu["memory_mib"]) for gpu in machine["gpus"]]
+        return sizes[0] if sizes else 1024 * float(machine["memory_gib"])
+
+    def of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the study's conditions."""
         chosen = self.study.get("conditions")
         return frame[frame["condition"].isin(chosen)] if chosen else frame

@@ -1,12 +1,14 @@
 """The first lines of the report: each sentence follows from the run folder."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._text import count, listed
-from evalkit.tables import VERDICTS
+from evalkit.report._text import count, counted, in_list
+from evalkit.tables import IMAGES
+from evalkit.texts import Language, text
 
 WEIGHTS = {
     "released": "released weights, downloaded and verified",
@@ -21,19 +23,25 @@ FEW_PICTURES, FEW_RUNS = 30, 50
 
 def headline(folder: RunFolder) -> dict[str, Any]:
     """What was compared: ``title``, ``compared``, ``kinds`` and ``images``."""
-    usable = folder.usable
+    usable, images = folder.usable, folder.read(IMAGES)
     n_references = int(usable["reference"].notna().sum())
     kinds = usable["kind"].value_counts(sort=False)
     return {
         "title": f"Study {folder.title}",
         "compared": (
             f"{count(len(folder.conditions), 'condition')} on "
-            f"{count(len(usable), 'picture')}, "
+            f"{_pictures(len(usable), len(images))}, "
             f"{n_references or 'none'} of them with a pristine reference"
         ),
         "kinds": ", ".join(f"{n} {kind}" for kind, n in kinds.items()),
         "images": folder.images_name,
     }
+
+
+def _pictures(n_usable: int, n: int) -> str:
+    if n_usable == n:
+        return count(n, "picture")
+    return f"{n_usable} of {count(n, 'picture')} (the others could not be read)"
 
 
 def machine_line(folder: RunFolder) -> str:
@@ -72,96 +80,52 @@ def weights_lines(folder: RunFolder) -> list[dict[str, str]]:
     return lines
 
 
-def conclusions(folder: RunFolder) -> list[str]:
+def cautions(folder: RunFolder, language: Language = "en") -> list[str]:
     """What this run cannot show, the gravest first."""
     return [
-        *_about_weights(folder),
-        *_about_people(folder),
-        *_about_pictures(folder.usable),
-        *_about_measuring(folder),
-        *_about_claims(folder),
+        text(f"caution.{key}", language, **values)
+        for key, values in (
+            *_about_weights(folder, language),
+            *_about_pictures(folder.usable),
+            *_about_measuring(folder),
+        )
     ]
 
 
-def _about_weights(folder: RunFolder) -> list[str]:
-    random = folder.random_conditions
-    if not random:
-        return []
-    return [
-        f"{listed(random)} ran with random weights, since the released ones could not "
-        "be had: time and memory are real, but there is no picture to judge. Nothing "
-        f"here says how well {'it restores' if len(random) == 1 else 'they restore'}."
-    ]
+Caution: TypeAlias = tuple[str, dict[str, Any]]
+"""A text of the page ``caution`` and its values."""
 
 
-def _about_people(folder: RunFolder) -> list[str]:
-    if len(folder.scores):
-        return []
-    return [
-        "No person has scored these pictures yet: the report cannot say which of them "
-        "people like better. Metrics do not replace that."
-    ]
+def _about_weights(folder: RunFolder, language: Language) -> Iterator[Caution]:
+    if folder.random_conditions:
+        yield "random", {"names": in_list(folder.random_conditions, language)}
 
 
-def _about_pictures(usable: pd.DataFrame) -> list[str]:
-    sentences, n_pictures = [], len(usable)
+def _about_pictures(usable: pd.DataFrame) -> Iterator[Caution]:
+    n_pictures = len(usable)
     n_synthetic = int(usable["is_synthetic"].fillna(value=False).sum())
     if n_synthetic:
-        sentences.append(
-            f"{n_synthetic} of {n_pictures} sources were degraded by a formula of "
-            "ours: what holds for them need not hold for real old photographs."
-        )
+        yield "synthetic", {"n": n_synthetic, "total": n_pictures}
     if n_pictures < FEW_PICTURES:
-        sentences.append(
-            f"{count(n_pictures, 'picture')} cannot speak for all pictures of their "
-            "kinds: look at each, and try your own."
-        )
+        yield "few", counted(n_pictures)
     if not usable["reference"].notna().any():
-        sentences.append("No source has a pristine reference: no metric was computed.")
-    return sentences
+        yield "no-reference", {}
 
 
-def _about_measuring(folder: RunFolder) -> list[str]:
-    sentences = []
+def _about_measuring(folder: RunFolder) -> Iterator[Caution]:
     if folder.gpus == []:
-        sentences.append(
-            "There was no GPU: nothing here tests a claim about GPU time or GPU memory."
-        )
+        yield "no-gpu", {}
     n_runs = folder.costs["n_runs"].dropna()
     if n_runs.empty:
-        sentences.append(
-            "No time was measured apart from the run that made each picture."
-        )
+        yield "not-timed", {}
     elif n_runs.max() < FEW_RUNS:
-        sentences.append(
-            f"Times are medians of at most {count(int(n_runs.max()), 'run')}: enough "
-            "for a typical time, not for rare slow runs or rare failures."
-        )
+        yield "few-runs", counted(int(n_runs.max()))
     if folder.costs["same_as_quality"].eq(other=False).any():
-        sentences.append(
-            "Some outputs made while timing differ from those shown: their times may "
-            "be of other work."
-        )
+        yield "other-outputs", {}
     outcomes = folder.results["outcome"]
     n_failed = int((outcomes != "ok").sum())
     if n_failed:
-        sentences.append(f"{n_failed} of {len(outcomes)} runs failed; they are listed.")
+        yield "failed", {"n": n_failed, "total": len(outcomes)}
     lost = folder.lost
     if len(lost):
-        sentences.append(
-            f"The machine interrupted {count(len(lost), 'cell')}, which count nowhere "
-            f"(first: {lost['error'].iloc[0]}). Run the study again to have them."
-        )
-    return sentences
-
-
-def _about_claims(folder: RunFolder) -> list[str]:
-    verdicts = folder.read(VERDICTS)["verdict"]
-    open_ones = verdicts[verdicts.isin(["not yet tested", "not testable here"])]
-    if not len(open_ones):
-        return []
-    parts = [
-        f"{n} {'is' if n == 1 else 'are'} {verdict}"
-        for verdict, n in open_ones.value_counts().items()
-    ]
-    return [f"Of the article's {len(verdicts)} claims, {' and '.join(parts)}."]
+        yield "interrupted", counted(len(lost)) | {"error": lost["error"].iloc[0]}

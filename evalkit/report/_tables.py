@@ -20,7 +20,11 @@ ARTICLE = {
 }
 """Claims of time and memory of one picture, by the restorer they were made about."""
 
-WEIGHTS_WORD = {"random": "random: cost only", "none": "none"}
+WEIGHTS_WORD = {
+    "random": "random: cost only",
+    "package": "released, in a package",
+    "mirror": "released, from a mirror",
+}
 
 
 def cost_table(folder: RunFolder) -> dict[str, Any]:
@@ -55,6 +59,8 @@ def _cost_row(
         interval = f"{low} to {high}"
     same = {None: "not known", True: "yes", False: "no"}[row["same_as_quality"]]
     kind = row["weights_kind"] or "not recorded"
+    if kind == "random":
+        same = "no picture"
     return {
         "condition": row["condition"],
         "source": row["source"],
@@ -65,7 +71,7 @@ def _cost_row(
         "runs": row["n_runs"],
         "failed": row["n_failed"],
         "cold": number(row["cold_wall_time_s"]),
-        "load": number(row["load_time_s"]),
+        "load": _at_least_1_ms(row["load_time_s"]),
         "median": number(row["wall_time_s"]),
         "interval": interval,
         "restore": number(row["restore_time_s"]),
@@ -75,6 +81,10 @@ def _cost_row(
         "notes": json.loads(row["notes"] or "[]"),
         "article": _article(row["restorer"], values),
     }
+
+
+def _at_least_1_ms(seconds: float | None) -> str:
+    return "under 0.001" if seconds is not None and seconds < 0.001 else number(seconds)
 
 
 def _stages(stages_s: Mapping[str, float]) -> list[str]:
@@ -122,8 +132,12 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
             }
         )
     resampling = metrics["resampling"].dropna().value_counts()
-    texts = [f"{n} by {how}" for how, n in resampling.items() if how != "none"]
-    return {"rows": rows, "resampled": ", ".join(texts), "n_values": len(metrics)}
+    texts = [
+        f"{'all' if n == len(metrics) else n} outputs brought there by {how}"
+        for how, n in resampling.items()
+        if how != "none"
+    ]
+    return {"rows": rows, "resampled": ", ".join(texts)}
 
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.texts import Language, text, texts_of
+
 
 def number(value: Any, unit: Any = None, digits: int = 3) -> str:
     """A number as a reader wants it, with its unit; ``not measured`` for null.
@@ -34,16 +36,22 @@ def count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-def listed(names: list[str]) -> str:
+def counted(n: int) -> dict[str, Any]:
+    """The values ``n`` and ``s`` of a text whose noun has a plural."""
+    return {"n": n, "s": "" if n == 1 else "s"}
+
+
+def in_list(names: list[str], language: Language = "en") -> str:
     """Names in a sentence.
 
     Examples
     --------
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
+    >>> in_list(["a"]), in_list(["a", "b", "c"]), in_list(["a", "b", "c"], "zh")
+    ('a', 'a, b and c', 'a、b、c')
 
     """
-    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)
+    comma, last = (", ", " and ") if language == "en" else ("、", "、")
+    return last.join([comma.join(names[:-1]), names[-1]] if names[1:] else names)
 
 
 def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -52,3 +60,42 @@ def plain_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
         {str(name): None if pd.isna(value) else value for name, value in row.items()}
         for row in frame.to_dict("records")
     ]
+
+
+def with_bounds(
+    value: Any, low: Any, high: Any, *, unit: str = "", digits: int = 3
+) -> str:
+    """A value and, where it has one, its interval.
+
+    Examples
+    --------
+    >>> with_bounds(2.0, 1.5, 2.5, unit="s"), with_bounds(2.0, None, None)
+    ('2 s [1.5, 2.5]', '2')
+
+    """
+    words = number(value, unit, digits)
+    if pd.notna(low) and low < high:
+        words += f" [{number(low, digits=digits)}, {number(high, digits=digits)}]"
+    return words
+
+
+def in_clauses(parts: list[str], language: Language) -> str:
+    """Clauses in a sentence."""
+    return ("; " if language == "en" else "；").join(parts)
+
+
+def in_sentences(sentences: list[str], language: Language) -> str:
+    """Sentences one after the other."""
+    return (" " if language == "en" else "").join(sentences)
+
+
+def in_verdict(verdict: str, language: Language) -> str:
+    """A verdict in the reader's language; itself, where it is not ours."""
+    is_ours = f"verdict.{verdict}" in texts_of("answer")
+    return text(f"answer.verdict.{verdict}", language) if is_ours else verdict
+
+
+def in_kind(kind: str, language: Language) -> str:
+    """A kind of picture in the reader's language; itself, where it is not ours."""
+    is_ours = f"kind.{kind}" in texts_of("answer")
+    return text(f"answer.kind.{kind}", language) if is_ours else kind

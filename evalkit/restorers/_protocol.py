@@ -36,8 +36,7 @@ class Plan:
     requested
         All settings as asked for.
     resolved
-        The same with every ``auto`` replaced by what it means on this machine; but a
-        tile that the memory free at each call decides stays ``auto``.
+        The same, every ``auto`` replaced but that of a tile by the memory free then.
     weights
         The files that will be loaded, the restorer's own first.
     notes
@@ -113,8 +112,7 @@ class RestorerSpec:
     options
         Its own settings.
     preload
-        Modules that take long to import and run nothing: a process that forks
-        workers imports them once.
+        Modules that are slow to import; a process that forks workers does it once.
     argument
         The option that is written behind a colon in the name (``outputs:<folder>``).
     plan
@@ -123,9 +121,11 @@ class RestorerSpec:
         ``build(plan)`` loads. Heavy imports belong inside it.
     work
         ``work(settings, height, width)``, settings resolved and a source's size in px:
-        a lower bound of what a picture takes. None where nothing is known of it.
+        a lower bound of what a picture takes. None for unknown.
     takes_names
         Whether a source's name decides its output, too.
+    redraws_faces
+        Whether it draws faces anew, from what it has learned of faces: a guess.
 
     """
 
@@ -138,6 +138,7 @@ class RestorerSpec:
     build: Callable[[Plan], "Restorer"]
     work: Callable[[Settings, int, int], "CostBound"] | None = None
     takes_names: bool = False
+    redraws_faces: bool = False
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()
     options: Mapping[str, Option] = field(default_factory=dict)

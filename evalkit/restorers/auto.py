@@ -133,6 +133,7 @@ def build(plan: Plan) -> Restorer:
 ENTRIES = (
     RestorerSpec(
         name="auto",
+        redraws_faces=True,
         task="any picture: looked at, then sent to GPEN, the hybrid or Real-ESRGAN",
         scale=2,
         citation="this study: rules written with its photographs in sight, 2026",

@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
     StrictFloat,
     StrictInt,
     ValidationError,
@@ -119,6 +120,9 @@ class Study(BaseModel):
         See `Rating`.
     accept
         Licence notices that the reader acknowledges.
+    claims
+        Whether report and answer speak of the claims of a published comparison;
+        ``auto`` is yes of a set, no of a folder of the reader's own.
 
     """
 
@@ -137,6 +141,7 @@ class Study(BaseModel):
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     rating: Rating = Rating()
     accept: list[Literal["gpen"]] = []
+    claims: StrictBool | Literal["auto"] = "auto"
 
     @field_validator("name")
     @classmethod
@@ -225,8 +230,12 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     experiments = study.experiments
     if experiments == "auto":
         experiments = ["stability"] if has_cuda else []
+    claims = study.claims
+    if claims == "auto":
+        claims = chosen in imagesets()
     resolved = {"name": name, "images": chosen, "repeats": repeats}
-    return study.model_copy(update={**resolved, "experiments": experiments})
+    resolved |= {"experiments": experiments, "claims": claims}
+    return study.model_copy(update=resolved)
 
 
 def _name_for(name: str, folder: Path) -> str:

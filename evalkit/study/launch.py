@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from evalkit.study.again import (
     step_name,
     what_is_left,
 )
+from evalkit.study.answer_lines import answer_lines
 from evalkit.study.config import (
     Study,
     check_owner,
@@ -41,7 +43,7 @@ from evalkit.study.notebooks import FIRST_STEP, point_latest
 from evalkit.study.progress import FILE, LOG, MESSAGES, follow
 from evalkit.study.rating import ratings_digest
 from evalkit.study.run_folder import Run, open_run, write_text
-from evalkit.tables import IMAGES
+from evalkit.tables import ANSWER, IMAGES
 
 
 def run_study(
@@ -326,6 +328,8 @@ def _snakemake(
     for line in what_is_left(run, started_at):
         say(line)
     say(f"report: {run.path / 'report.html'}")
+    for line in answer_lines(run.read(ANSWER), shutil.get_terminal_size().columns):
+        say(line)
 
 
 def _is_random(weights: list[Any]) -> bool:

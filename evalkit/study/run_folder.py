@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from evalkit.imagesets import left_out, prepare
-from evalkit.imagesets.folder import UNKNOWN_KIND
+from evalkit.imagesets import imagesets, left_out, prepare
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.rating.answers import Answers
 from evalkit.records import RecordStore, at_hand
@@ -94,12 +93,13 @@ class Run:
     def images(self, images: str) -> pd.DataFrame:
         """Prepare an image set or a folder; keep its table; return it (`IMAGES`).
 
-        The router finds the kinds of a folder's pictures that have none.
+        The router looks at a folder's pictures, and finds the kinds of those that have
+        none.
         """
         frame = prepare(images, recursive=self.is_recursive)
-        unknown = frame[frame["error"].isna() & (frame["kind"] == UNKNOWN_KIND)]
-        if len(unknown):
-            looks = look_at(unknown, self.read(LOOKS))
+        usable = frame[frame["error"].isna()]
+        if len(usable) and images not in imagesets():
+            looks = look_at(usable, self.read(LOOKS))
             self.write(LOOKS, looks)
             frame = with_kinds(frame, looks)
         self.write(IMAGES, frame)

@@ -15,6 +15,7 @@ from evalkit.tables._markdown import as_markdown, literal
 from evalkit.tables._pairs import read_pairs
 from evalkit.tables._routing import LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
+    SCORES_KINDS,
     SCORES_METRICS,
     SCORES_MOS,
     SCORES_PAIRS,
@@ -25,6 +26,8 @@ from evalkit.tables._scores import (
     SCORES_SUBJECTS,
 )
 from evalkit.tables._study import (
+    AGREEMENT,
+    ANSWER,
     COST,
     FAILURES,
     IMAGES,
@@ -47,6 +50,8 @@ from evalkit.tables._table import (
 )
 
 __all__ = [
+    "AGREEMENT",
+    "ANSWER",
     "BACKENDS",
     "BUDGET",
     "CONCURRENCY",
@@ -68,6 +73,7 @@ __all__ = [
     "ROUTING",
     "ROUTING_CONFUSION",
     "ROUTING_REGRET",
+    "SCORES_KINDS",
     "SCORES_METRICS",
     "SCORES_MOS",
     "SCORES_PAIRS",

@@ -81,6 +81,12 @@ SCORES_PAIRS = Table(
     key=("condition", "other"),
 )
 
+SCORES_KINDS = Table(
+    name="scores_kinds",
+    columns={"kind": TEXT, **SCORES_PAIRS.columns},  # the pairs on each kind of source
+    key=("kind", *SCORES_PAIRS.key),
+)
+
 SCORES_STRENGTHS = Table(
     name="scores_strengths",
     columns={

@@ -182,3 +182,28 @@ VERDICTS = Table(
     },
     key=("claim",),
 )
+
+AGREEMENT = Table(
+    name="agreement",
+    columns={
+        "condition": TEXT,
+        "other": TEXT,  # another condition of the same restorer
+        "source": TEXT,
+        "psnr_db": NUMBER,  # of one output from the other; null where they are equal
+        "is_same": TRUTH,  # equal, or as near as a back end must be to be timed
+        "note": TEXT,  # why it is not known
+    },
+    key=("condition", "other", "source"),
+)
+
+ANSWER = Table(
+    name="answer",
+    columns={
+        "part": TEXT,  # label, answer, next, caution
+        "rule": TEXT,  # which rule made it
+        "text": TEXT,
+        "command": TEXT,  # of what to do next
+        "tables": TEXT,  # where its numbers stand, comma-separated
+    },
+    key=("part", "rule", "text"),
+)

@@ -241,6 +241,7 @@ def _load_parser(plan: Plan, weights: WeightsInUse | None) -> Parser | None:
 def _entry(name: str) -> RestorerSpec:
     return RestorerSpec(
         name=name,
+        redraws_faces=True,
         task="faces, rebuilt from a generative prior",
         scale=1,
         citation="Yang et al., GAN Prior Embedded Network for Blind Face Restoration "

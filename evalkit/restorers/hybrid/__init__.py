@@ -165,6 +165,7 @@ def work(settings: Settings, height: int, width: int) -> CostBound:
 ENTRIES = (
     RestorerSpec(
         name="hybrid",
+        redraws_faces=True,
         task="photographs with faces: GPEN on the faces, Real-ESRGAN on the rest",
         scale=2,
         citation="this study; its parts: Yang et al., arXiv:2105.06070, and Wang et "

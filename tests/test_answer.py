@@ -1,0 +1,488 @@
+"""The answer of a run: each rule on a small run, each number from its table."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from answers import choices, fill, scores
+from test_report import ENVIRONMENT, MACHINE, X4, Builder, Page, enlarged
+from typer.testing import CliRunner
+
+from evalkit.article import load_claims
+from evalkit.cli import app
+from evalkit.comparisons import analyse_scores, compare_outputs
+from evalkit.errors import UnknownNameError
+from evalkit.report import answer
+from evalkit.restorers import restorers
+from evalkit.restorers._routing import FEATURES, RULES
+from evalkit.study import open_run, ratings_store
+from evalkit.study.answer_lines import answer_lines
+from evalkit.tables import (
+    AGREEMENT,
+    ANSWER,
+    COST,
+    FLOORS,
+    LOOKS,
+    PATHOLOGIES,
+    SCORES_KINDS,
+    SCORES_PAIRS,
+    VERDICTS,
+)
+from evalkit.texts import texts_of
+
+UPSTREAM = f"{X4}@runner=upstream"
+GPEN = "gpen-512"
+
+
+@pytest.fixture
+def run(tmp_path) -> Builder:
+    made = Builder(tmp_path)
+    (made.path / "environment.json").write_text(
+        json.dumps(ENVIRONMENT), encoding="utf-8"
+    )
+    return made
+
+
+@pytest.fixture
+def face(astronaut) -> np.ndarray:
+    return astronaut[:96, 150:278]
+
+
+def said(run: Builder, *rules: str, part: str = "answer", **told: str) -> list[str]:
+    return [row["text"] for row in answer(run.path, *rules, **told).of(part)]
+
+
+def again(run: Builder) -> Page:
+    """The report anew, of the same records."""
+    run.records.clear()
+    return run.write()
+
+
+def costs(run: Builder, **rows: dict) -> None:
+    """Costs of one picture by condition; a dash in a name stands as an underscore."""
+    told = {
+        "source": "portrait",
+        "machine": MACHINE,
+        "weights_kind": "package",
+        "source_width_px": 500,
+        "source_height_px": 400,
+        "n_runs": 3,
+        "n_failed": 0,
+        "peak_rss_mib": 2048.0,
+    }
+    frame = COST.frame([told | {"condition": name} | row for name, row in rows.items()])
+    COST.write(frame, run.path / "tables")
+
+
+TIMES = {
+    "lanczos": {"restorer": "lanczos", "wall_time_s": 0.5},
+    UPSTREAM: {
+        "restorer": X4,
+        "wall_time_s": 8.0,
+        "wall_time_low_s": 7.0,
+        "wall_time_high_s": 9.0,
+        "peak_rss_mib": 3072.0,
+    },
+    X4: {
+        "restorer": X4,
+        "wall_time_s": 2.0,
+        "wall_time_low_s": 1.75,
+        "wall_time_high_s": 2.5,
+    },
+    GPEN: {"restorer": GPEN, "wall_time_s": 1.0, "weights_kind": "random"},
+}
+
+
+def two_of_x4(run: Builder, face: np.ndarray, change: int = 0) -> None:
+    """Outputs of both runners; of ours, one value in four is `change` levels off."""
+    run.picture("portrait", face)
+    facts = {"restorer": X4, "weights_kind": "package"}
+    for name, off in ((UPSTREAM, 0), (X4, change)):
+        made = enlarged(face)
+        made[::2, ::2] ^= np.uint8(off)
+        size = {"output_width_px": made.shape[1], "output_height_px": made.shape[0]}
+        run.output(name, "portrait", made, output_sha256=f"{off}", **size, **facts)
+
+
+def test_a_run_without_results_says_that_in_one_sentence(run):
+    run.write(["lanczos"])
+    assert said(run) == ["This run holds no result yet."]
+    assert said(run, part="label") == []
+
+
+def test_where_nobody_rated_the_label_says_what_it_is_not(run, face):
+    two_of_x4(run, face)
+    costs(run, **TIMES)
+    run.write([UPSTREAM, X4])
+    assert said(run, part="label") == [
+        "Nobody has rated these pictures: this is arithmetic and measurement, not a "
+        "judgement of beauty."
+    ]
+
+
+def test_what_each_costs_file_to_file_and_a_megapixel(run, face):
+    run.picture("portrait", face)
+    costs(run, **TIMES)
+    run.write([*TIMES])
+    assert said(run, "cost") == [
+        "portrait (500x400 px) takes, from file to file on Workshop CPU, 2 cores: "
+        "lanczos 0.5 s, 2.5 s a megapixel; realesrgan-x4plus 2 s [1.75, 2.5], 10 s a "
+        "megapixel; gpen-512 1 s, 5 s a megapixel (random weights: cost only)."
+    ]
+
+
+def test_what_another_machine_cost_is_not_told_of_this_one(run, face):
+    run.picture("portrait", face)
+    costs(run, lanczos=TIMES["lanczos"])
+    ours = COST.read(COST.path(run.path / "tables"))
+    other = ours.assign(machine="another", wall_time_s=99.0)
+    COST.write(pd.concat([other, ours]), run.path / "tables")
+    run.write(["lanczos"])
+    assert "lanczos 0.5 s" in said(run, "cost")[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "how"),
+    [(0, "equal pixels on 1 picture"), (1, r"5\d\.\d dB or more on")],
+)
+def test_the_same_picture_is_told_once_with_the_gain(run, face, change, how):
+    two_of_x4(run, face, change)
+    costs(run, **TIMES)
+    run.write([UPSTREAM, X4])
+    compare_outputs(open_run(str(run.path)))
+    (sentence,) = said(run, "same")
+    assert re.search(how, sentence)
+    assert sentence.startswith(f"{X4} makes the ")
+    assert sentence.endswith("4 [2.8, 5.1] times as fast.")  # 8/2, 7/2.5, 9/1.75
+    page = again(run)
+    assert len([src for src in page.attributes("img", "src") if src]) == 4
+    assert page.says(f"the same picture as that of {UPSTREAM}")
+
+
+def test_pictures_that_differ_are_both_shown_and_no_gain_is_told(run, face):
+    two_of_x4(run, face, change=64)
+    costs(run, **TIMES)
+    run.write([UPSTREAM, X4])
+    agreement = compare_outputs(open_run(str(run.path)))
+    assert agreement["is_same"].tolist() == [False]
+    assert said(run, "same") == ["This run holds no result yet."]
+    assert len([src for src in again(run).attributes("img", "src") if src]) == 6
+
+
+def test_an_output_that_cannot_be_read_is_a_row_with_a_note(run, face):
+    two_of_x4(run, face, change=1)
+    run.write([UPSTREAM, X4])
+    (run.path / f"outputs/{X4}/portrait.png").write_bytes(b"no picture")
+    rows = compare_outputs(open_run(str(run.path)))
+    assert rows["is_same"].isna().all()
+    assert rows["note"].notna().all()
+    assert said(run, "same") == ["This run holds no result yet."]
+
+
+def test_what_fits_and_what_did_not(run, face):
+    run.picture("portrait", face)
+    costs(run, **TIMES)
+    run.write([*TIMES])
+    assert said(run, "fits") == [
+        "All 4 conditions fit 23.5 GiB of memory here: the most was 3 GiB, by "
+        f"{UPSTREAM} on a picture of 500x400 px."
+    ]
+    run.records.clear()
+    run.record(UPSTREAM, "portrait", outcome="oom", error="out of memory")
+    run.write()
+    assert said(run, "fits") == [f"{UPSTREAM} ran out of memory in 1 run."]
+
+
+def test_what_was_done_to_blocks_colour_and_text(run, face):
+    two_of_x4(run, face)
+    run.picture("page", face, kind="text")
+    row = {"condition": UPSTREAM, "region": "whole"}
+    values = {
+        "blockiness_change": {"portrait": -6.2, "page": -0.4},
+        "colour_shift": {"portrait": 0.5, "page": 1.5},
+        "text_agreement": {"page": 97.0},
+    }
+    rows = [
+        row | {"metric": metric, "source": source, "value": value}
+        for metric, of_sources in values.items()
+        for source, value in of_sources.items()
+    ]
+    PATHOLOGIES.write(PATHOLOGIES.frame(rows), run.path / "tables")
+    run.write([UPSTREAM, X4])
+    assert said(run, "defects") == [
+        f"Against its sources, {UPSTREAM} changed JPEG's blocks by -3.3 dB [-6.2, "
+        "-0.4] on 2 pictures, where less than 0 is fewer; colour by 1 of CIE Lab "
+        "[0.5, 1.5] on 2; text so that 97 % [97, 97] reads as before on 1 (medians, "
+        "with the least and the most)."
+    ]
+
+
+def test_who_redraws_faces_and_that_it_is_a_guess_only_where_one_was(run, face):
+    run.picture("portrait", face)
+    run.record(GPEN, "portrait", restorer=GPEN, weights_kind="random")
+    run.output("lanczos", "portrait", face, restorer="lanczos")
+    run.write([GPEN, "lanczos"])
+    drawn = "Faces are drawn anew, from what was learned of faces, by gpen-512, and "
+    assert said(run, "faces") == [f"{drawn}never by lanczos."]
+    run.records.clear()
+    facts = {"restorer": GPEN, "weights_kind": "released", "key": "new"}
+    run.output(GPEN, "portrait", face, **facts)
+    run.write()
+    assert "A restored face is a guess" in said(run, "faces")[0]
+    whole = str(answer(run.path))
+    assert whole.count("a guess") == 1
+
+
+def verdicts(run: Builder, **by_claim: str) -> None:
+    rows = [
+        {
+            "claim": claim.id,
+            "section": claim.section,
+            "subject": claim.subject,
+            "setting": claim.setting,
+            "quantity": claim.quantity,
+            "claimed": str(claim.claimed),
+            "kind": claim.kind,
+            "verdict": by_claim.get(claim.id, "not yet tested"),
+        }
+        for claim in load_claims()
+    ]
+    VERDICTS.write(VERDICTS.frame(rows), run.path / "tables")
+
+
+def test_what_is_said_of_the_article_and_its_advice(run, face):
+    run.picture("portrait", face)
+    verdicts(run, D5="contradicted", G1="not testable here", R1="reproduced")
+    row = {"figure": "G10", "experiment": "article", "quantity": "peak memory"}
+    row |= {"value": 4915.2, "floor": 6208.0, "unit": "MiB", "is_below": True}
+    row |= {"n_pictures": 1}
+    FLOORS.write(FLOORS.frame([row]), run.path / "tables")
+    run.write(["lanczos"])
+    (sentence,) = said(run, "claims")
+    assert "Of the 80 claims of 张小明's article: 77 not yet tested, 1 " in sentence
+    assert "Contradicted: D5 (default precision)." in sentence
+    assert "4.8 GiB for peak memory (G10) cannot be true" in sentence
+    assert "at least 6.06 GiB" in sentence
+    assert "gpen for identity card or passport photo (R1), reproduced" in sentence
+
+
+def test_of_an_album_no_claim_is_told_unless_asked(run, face):
+    run.picture("portrait", face)
+    verdicts(run, D5="contradicted")
+    page = run.write(["lanczos"], images="/home/reader/album")
+    assert not page.says("claims of")
+    assert not page.says("not yet tested")
+    assert "the article" not in page.text
+    assert not [s for s in said(run, part="next") if "claims" in s]
+    study = run.path / "study.yaml"
+    study.write_text(
+        study.read_text(encoding="utf-8") + "claims: true\n", encoding="utf-8"
+    )
+    page = again(run)
+    assert page.says("Of the 80 claims of 张小明's article")
+    assert page.says("GPEN与Real-ESRGAN对比评测")
+
+
+SEEN = {
+    "family": {"n_faces": 4, "largest_face_px": 90, "face_share": 0.08},
+    "letter": {"n_faces": 0, "text_density": 0.6},
+    "cat": {"n_faces": 0, "text_density": 0.0},
+}
+
+
+def test_of_an_album_it_says_what_is_in_it_and_what_suits_what(run, face):
+    for name, kind in (("family", "group"), ("letter", "text"), ("cat", "other")):
+        run.picture(name, face, kind=kind, width_px=1000, height_px=500)
+    plain = dict.fromkeys(FEATURES, 0.0)
+    looks = [
+        {"sha256": f"sha of {name}", "code": "c", **plain, **values}
+        for name, values in SEEN.items()
+    ]
+    LOOKS.write(LOOKS.frame(looks), run.path / "tables")
+    costs(run, **{X4: TIMES[X4] | {"machine": here(), "source": "cat"}})
+    run.write([X4], images="/home/reader/album")
+    told = said(run)
+    assert told[0] == (
+        "Of 3 pictures, 1 show faces (4 in all), 1 are text without a face, 1 are "
+        "something else."
+    )
+    (of_x4,) = [s for s in told if s.startswith(f"{X4} for letter and cat: ")]
+    assert "text, which a face model does not read and no face in it" in of_x4
+    # 2 s for 0.2 megapixels: 5 s for each of half a megapixel, two of them
+    assert of_x4.endswith("(about 10 s together here, up to 2 GiB).")
+    (of_family,) = [s for s in told if "for family: " in s]
+    assert of_family.startswith("hybrid for family: faces, and much around them")
+
+
+def here() -> str:
+    from evalkit.provenance import environment
+
+    return str(environment()["machine"]["machine"])
+
+
+PANEL = {GPEN: 4, "lanczos": 2}
+
+
+def simulated(run: Builder, better: str, subjects: int = 6, sources: int = 6) -> None:
+    """Simulated subjects, who give `better` two points more, with some noise."""
+    rng = np.random.default_rng(0)
+    rows = []
+    for subject in range(subjects):
+        for source in range(sources):
+            for name in (GPEN, "lanczos"):
+                score = int(rng.integers(2, 4)) + 2 * (name == better)
+                told = {"subject": f"simulated-{subject}", "score": score}
+                rows.append(told | {"source": f"p{source}", "condition": name})
+    run_folder = open_run(str(run.path))
+    fill(ratings_store(run_folder), scores(pd.DataFrame(rows)))
+    analyse_scores(run_folder, say=lambda _: None)
+
+
+def rated(run: Builder, face: np.ndarray) -> None:
+    for n in range(6):
+        run.picture(f"p{n}", face, kind=("portrait", "text")[n % 2])
+        for name in (GPEN, "lanczos"):
+            facts = {"restorer": name, "weights_kind": "released"}
+            run.output(name, f"p{n}", enlarged(face), **facts)
+    run.write([GPEN, "lanczos"])
+
+
+def test_where_people_rated_it_says_what_wins_for_which_kind_and_how_sure(run, face):
+    rated(run, face)
+    simulated(run, better=GPEN)
+    told = said(run, "preferred")
+    assert len(told) == 3
+    read = open_run(str(run.path)).read
+    pairs = read(SCORES_KINDS).set_index("kind")
+    pairs.loc["all"] = read(SCORES_PAIRS).iloc[0]
+    for sentence, kind in zip(told, ("all", "portrait", "text"), strict=True):
+        where = texts_of("answer")[f"kind.{kind}"]["en"]
+        row = pairs.loc[kind]
+        bounds = sorted((abs(row["ci_low"]), abs(row["ci_high"])))
+        assert sentence.startswith(
+            f"On {where}, people preferred {GPEN} to lanczos by "
+            f"{abs(row['difference']):.2g} [{bounds[0]:.2g}, {bounds[1]:.2g}] on the "
+        )
+        assert f"6 subjects, {row['n_sources']} pictures" in sentence
+    assert said(run, part="label") == []
+    assert said(run)[:3] == told
+    assert not [s for s in said(run, part="next") if "raters" in s]
+
+
+def test_where_people_do_not_agree_no_preference_is_told(run, face):
+    rated(run, face)
+    simulated(run, better="neither")
+    assert all("no preference is shown" in s for s in said(run, "preferred"))
+
+
+def test_choices_of_two_are_told_as_odds(run, face):
+    rated(run, face)
+    rows = [
+        {"subject": f"simulated-{n % 4}", "source": f"p{n % 6}", "tied": 0}
+        | ({"winner": GPEN, "loser": "lanczos"} if n % 6 else {})
+        for n in range(24)
+    ]
+    frame = pd.DataFrame(rows).fillna({"winner": "lanczos", "loser": GPEN})
+    run_folder = open_run(str(run.path))
+    fill(ratings_store(run_folder), choices(frame))
+    analyse_scores(run_folder, say=lambda _: None)
+    (sentence,) = said(run, "chosen")
+    odds = float(re.search(r"odds of ([\d.]+) \[", sentence)[1])
+    assert odds == pytest.approx(20 / 4, rel=0.02)
+    assert "(24 choices)" in sentence
+
+
+def test_what_settles_most_stands_first_with_a_command_that_there_is(run, face):
+    two_of_x4(run, face)
+    run.record(GPEN, "portrait", restorer=GPEN, weights_kind="random")
+    verdicts(run)
+    run.write([UPSTREAM, X4, GPEN])
+    rows = answer(run.path).of("next")
+    counts = [int(re.search(r"(\d+)\.$", row["text"])[1]) for row in rows]
+    assert counts == sorted(counts, reverse=True)
+    assert len(rows) == 3
+    for row in rows:
+        program, *words = row["command"].split()
+        assert program in ("make", "evalkit")
+        if program == "evalkit":
+            names = [word for word in words if word in ("weights", "fetch", "rate")]
+            result = CliRunner().invoke(app, [*names, "--help"])
+            assert result.exit_code == 0, row["command"]
+
+
+def test_three_cautions_are_shown_and_the_others_folded(run, face):
+    run.picture("portrait", face, is_synthetic=True)
+    run.record(GPEN, "portrait", restorer=GPEN, weights_kind="random")
+    run.record("lanczos", "portrait", outcome="error", error="no")
+    page = run.write([GPEN, "lanczos"])
+    cautions = said(run, part="caution")
+    assert len(cautions) > 3
+    assert page.says(f"{len(cautions) - 3} more")
+    lines = [*answer_lines(answer(run.path).frame, None)]
+    assert len([line for line in lines if line.startswith("! ")]) == 3
+
+
+def test_nothing_is_said_twice(run, face):
+    two_of_x4(run, face)
+    run.record(GPEN, "portrait", restorer=GPEN, weights_kind="random")
+    costs(run, **TIMES)
+    verdicts(run)
+    run.write([*TIMES])
+    texts = answer(run.path).frame["text"].tolist()
+    sentences = [s for t in texts for s in re.split(r"(?<=[.:]) (?=[A-Z])", t)]
+    assert len(sentences) == len({*sentences})
+
+
+def test_it_is_a_table_of_the_run_that_the_command_says_again(run, face):
+    two_of_x4(run, face)
+    costs(run, **TIMES)
+    run.write([UPSTREAM, X4])
+    table = ANSWER.read(ANSWER.path(run.path / "tables"))
+    pd.testing.assert_frame_equal(table, answer(run.path).frame)
+    result = CliRunner().invoke(app, ["answer", str(run.path)])
+    assert result.exit_code == 0
+    printed = " ".join(result.stdout.split())
+    for row in answer(run.path).of("answer"):
+        assert " ".join(row["text"].split()) in printed
+    for table_name in table["tables"].dropna():
+        known = {AGREEMENT.name, "cost", FLOORS.name, PATHOLOGIES.name, VERDICTS.name}
+        assert {*table_name.split(", ")} <= known | {"records", "looks"}
+
+
+def test_every_text_is_said_in_chinese_too(run, face):
+    two_of_x4(run, face)
+    costs(run, **TIMES)
+    verdicts(run, D5="contradicted")
+    run.write([*TIMES])
+    compare_outputs(open_run(str(run.path)))
+    english, chinese = (answer(run.path, language=la).frame for la in ("en", "zh"))
+    assert english["rule"].tolist() == chinese["rule"].tolist()
+    assert chinese["text"].str.contains("[\u4e00-\u9fff]").all()
+
+
+def test_an_unknown_rule_is_refused(run):
+    run.write(["lanczos"])
+    with pytest.raises(UnknownNameError, match="unknown rule 'price'"):
+        answer(run.path, "price")
+
+
+def test_every_rule_of_the_router_has_a_reason_in_both_languages():
+    assert {f"why.{rule.name}" for rule in RULES} <= {*texts_of("answer")}
+
+
+def test_who_redraws_faces_is_a_fact_of_the_restorer():
+    drawing = {name for name, spec in restorers().items() if spec.redraws_faces}
+    gpen = {name for name in restorers() if "gpen" in name}
+    assert drawing == gpen | {"hybrid", "auto"}
+
+
+def test_lines_are_wrapped_at_words(run, face):
+    two_of_x4(run, face)
+    costs(run, **TIMES)
+    run.write([UPSTREAM, X4])
+    lines = [*answer_lines(answer(run.path).frame, 60)]
+    assert max(map(len, lines)) <= 60
+    assert Path(run.path).name in "".join(lines)
