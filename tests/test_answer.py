@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +27,15 @@ from evalkit.tables import (
     COST,
     FLOORS,
     LOOKS,
+    METRICS,
     PATHOLOGIES,
     SCORES_KINDS,
     SCORES_PAIRS,
     VERDICTS,
 )
 from evalkit.texts import texts_of
+
+CLONE = Path(__file__).parent.parent
 
 UPSTREAM = f"{X4}@runner=upstream"
 GPEN = "gpen-512"
@@ -153,6 +157,9 @@ def test_the_same_picture_is_told_once_with_the_gain(run, face, change, how):
     costs(run, **TIMES)
     run.write([UPSTREAM, X4])
     compare_outputs(open_run(str(run.path)))
+    row = {"source": "portrait", "metric": "psnr", "value": 24.0, "unit": "dB"}
+    rows = [row | {"condition": name, "resampling": "area"} for name in (UPSTREAM, X4)]
+    METRICS.write(METRICS.frame(rows), run.path / "tables")
     (sentence,) = said(run, "same")
     assert re.search(how, sentence)
     assert sentence.startswith(f"{X4} makes the ")
@@ -160,6 +167,7 @@ def test_the_same_picture_is_told_once_with_the_gain(run, face, change, how):
     page = again(run)
     assert len([src for src in page.attributes("img", "src") if src]) == 4
     assert page.says(f"the same picture as that of {UPSTREAM}")
+    assert page.says(f"Not repeated for the same pictures: {X4}: as {UPSTREAM}.")
 
 
 def test_pictures_that_differ_are_both_shown_and_no_gain_is_told(run, face):
@@ -486,3 +494,25 @@ def test_lines_are_wrapped_at_words(run, face):
     lines = [*answer_lines(answer(run.path).frame, 60)]
     assert max(map(len, lines)) <= 60
     assert Path(run.path).name in "".join(lines)
+
+
+readme = runpy.run_path(str(CLONE / "docs" / "readme.py"))
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_readmes_answer_is_that_of_the_published_tables(language):
+    text = readme["READMES"][language].read_text(encoding="utf-8")
+    assert readme["with_answer"](text, language) == text
+    first_screen = text.partition("\n## ")[0].splitlines()
+    assert len(first_screen) <= 60
+    other = readme["READMES"]["zh" if language == "en" else "en"]
+    assert f"]({other.name})" in "\n".join(first_screen[:5])
+
+
+def test_the_default_run_answers_with_numbers_at_least_three_times():
+    text = readme["READMES"]["en"].read_text(encoding="utf-8")
+    run = CLONE / readme["BLOCK"].search(text)[2]
+    told = answer(run).of("answer")
+    assert 3 <= len([row for row in told if re.search(r"\d", row["text"])]) <= 6
+    for row in told:  # every number stands in a table of the run
+        assert row["rule"] == "faces" or row["tables"]

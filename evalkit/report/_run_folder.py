@@ -46,9 +46,7 @@ class RunFolder(Evidence):
     def costs(self) -> pd.DataFrame:
         """Table `evalkit.tables.COST` of the study's conditions, in their order."""
         costs = self.of_here(self.read(COST))
-        place = {condition: n for n, condition in enumerate(self.conditions)}
-        places = costs["condition"].map(place)
-        return costs.iloc[places.argsort(kind="stable")].reset_index(drop=True)
+        return self.in_order(costs).reset_index(drop=True)
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -120,8 +118,7 @@ class RunFolder(Evidence):
         """The conditions that made pictures by learned weights, no picture twice."""
         made = self.results[self.results["output"].notna()]
         learned = made.loc[made["weights_kind"] != "none", "condition"].unique()
-        doubles = {condition for condition, _ in self.same_as}
-        return [c for c in self.conditions if c in learned and c not in doubles]
+        return [c for c in self.conditions if c in learned and c not in self.doubles]
 
     @cached_property
     def same_as(self) -> dict[Pair, tuple[str, float | None]]:
@@ -136,6 +133,17 @@ class RunFolder(Evidence):
             if row["is_same"]:
                 doubles.setdefault((pair[1], row["source"]), (pair[0], row["psnr_db"]))
         return doubles
+
+    @cached_property
+    def doubles(self) -> dict[str, str]:
+        """The conditions that made no picture of their own: the earlier one of each."""
+        made = self.results[self.results["output"].notna()]
+        sources = made.groupby("condition")["source"].agg(set).to_dict()
+        return {
+            condition: other
+            for (condition, _), (other, _) in self.same_as.items()
+            if all((condition, source) in self.same_as for source in sources[condition])
+        }
 
     @cached_property
     def timed(self) -> pd.DataFrame:

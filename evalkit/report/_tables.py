@@ -115,6 +115,8 @@ def article_note() -> str:
 def metric_table(folder: RunFolder) -> dict[str, Any]:
     """By condition and metric, over the pictures; and how outputs were resampled."""
     metrics = folder.metrics
+    is_double = metrics["condition"].isin(list(folder.doubles))
+    metrics = metrics[~is_double]
     rows = []
     for (condition, metric), group in metrics.groupby(
         ["condition", "metric"], sort=False
@@ -137,7 +139,9 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
         for how, n in resampling.items()
         if how != "none"
     ]
-    return {"rows": rows, "resampled": ", ".join(texts)}
+    doubles = [f"{name}: as {other}" for name, other in folder.doubles.items()]
+    resampled = ", ".join(texts)
+    return {"rows": rows, "resampled": resampled, "doubles": "; ".join(doubles)}
 
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:

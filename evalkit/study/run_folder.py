@@ -158,7 +158,14 @@ class Run:
         records, and are left out here.
         """
         newest = with_newest_key(self.at_hand("cost"), CELL)
-        return newest[newest["outcome"] != INTERRUPTED]
+        return self.in_order(newest[newest["outcome"] != INTERRUPTED])
+
+    def in_order(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows in the order of the study's conditions; others are last."""
+        place = {name: n for n, name in enumerate(self.study.get("conditions") or [])}
+        return frame.sort_values(
+            "condition", key=lambda names: names.map(place), kind="stable"
+        )
 
     def at_hand(self, *experiments: str) -> pd.DataFrame:
         """The records of the pictures at hand, in these experiments or else in all.
