@@ -107,10 +107,10 @@ def _thumbnail(source: Picture | Path) -> tuple[Panel, str]:
     return panel, _size(picture, side, side)
 
 
-def _no_picture(source: Picture | Path | str, why: str | None) -> str:
+def _no_picture(shown: Picture | Path | str, why: str | None) -> str:
     """The text in an empty frame; the folders of a file are nobody's business."""
     text = f"no picture\n{why}"
-    return text.replace(str(source), source.name) if isinstance(source, Path) else text
+    return text.replace(str(shown), shown.name) if isinstance(shown, Path) else text
 
 
 def _picture(source: Picture | Path) -> Picture:

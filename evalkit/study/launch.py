@@ -44,6 +44,7 @@ from evalkit.study.progress import FILE, LOG, MESSAGES, follow
 from evalkit.study.rating import ratings_digest
 from evalkit.study.run_folder import Run, open_run, write_text
 from evalkit.tables import ANSWER, IMAGES
+from evalkit.weights import each_notice_once
 
 
 def run_study(
@@ -103,7 +104,8 @@ def run_study(
     for name in imagesets():
         if f"outputs:{name}" in named:
             prepare(name)  # with its published outputs, which are planned next
-    weights = fetch_weights(study, say)
+    with each_notice_once():
+        weights = fetch_weights(study, say)
     study = _limited_to(study, weights)
     run = open_run(str(runs_dir() / study.name))
     lock = FileLock(run.path / ".lock")

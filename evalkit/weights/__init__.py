@@ -9,7 +9,9 @@ import pickle
 import re
 import struct
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +44,7 @@ __all__ = [
     "RegisteredFile",
     "WeightsFile",
     "WeightsInUse",
+    "each_notice_once",
     "fetch",
     "fetch_file",
     "find",
@@ -72,6 +75,8 @@ UNREADABLE = (
     struct.error,
 )
 """What ``torch.load`` raises on damaged files, as 3,000 of them showed."""
+
+_shown: ContextVar[set[str] | None] = ContextVar("shown", default=None)
 
 
 def fetch(name: str, *, accept: Collection[str] = ()) -> WeightsInUse:
@@ -314,8 +319,21 @@ def _check_licence(entry: WeightsFile, accept: Collection[str]) -> None:
             f"read and accepted this:\n{text}\nTo accept, write `accept: "
             f"[{entry.accept}]` in study.yaml or set EVALKIT_ACCEPT={entry.accept}"
         )
-    if os.environ.get("EVALKIT_OFFLINE") != "1":
+    shown = _shown.get()
+    if os.environ.get("EVALKIT_OFFLINE") != "1" and entry.accept not in (shown or ()):
         print(f"{entry.name}, licence notice: {text}", file=sys.stderr)
+        if shown is not None:
+            shown.add(entry.accept)
+
+
+@contextmanager
+def each_notice_once() -> Iterator[None]:
+    """Show a notice once, however many files and conditions need it."""
+    token = _shown.set(set())
+    try:
+        yield
+    finally:
+        _shown.reset(token)
 
 
 def _absence(entry: WeightsFile) -> str:

@@ -237,6 +237,9 @@ def test_the_machines_memory_is_what_the_cells_together_held_most_of(held, outco
 
 @pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGXCPU"])
 def test_a_signal_from_outside_is_no_result(name):
+    if signal.getsignal(signal.Signals[name]) is signal.SIG_IGN:
+        pytest.skip(f"whoever started this ignores {name}, as nohup does SIGHUP")
+
     def kill(message):
         os.kill(message["pids"][0], signal.Signals[name])
 

@@ -170,7 +170,7 @@ def off_by_picture(name, crops):
     ("name", "step"),
     [
         pytest.param(SMALL, 4, marks=pytest.mark.slow),
-        pytest.param("realesrgan-x4plus", 60, marks=pytest.mark.slow),
+        pytest.param("realesrgan-x4plus", 120, marks=pytest.mark.slow),
         pytest.param(SMALL, 1, marks=pytest.mark.soak),
         pytest.param("realesrgan-x4plus", 1, marks=pytest.mark.soak),
         pytest.param("realesrgan-x4plus-anime", 1, marks=pytest.mark.soak),

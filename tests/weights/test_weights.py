@@ -20,6 +20,7 @@ from evalkit.errors import (
 )
 from evalkit.weights import (
     WeightsInUse,
+    each_notice_once,
     fetch,
     find,
     load_state,
@@ -95,6 +96,18 @@ def test_gpen_is_fetched_once_accepted_after_its_notice(stand_in, capsys):
     assert path.read_bytes() == content
     told = capsys.readouterr().err
     assert told.index("academic and non-commercial") < told.index("100%")
+
+
+def test_several_that_need_it_show_a_notice_once(stand_in, capsys):
+    (stand_in / "stand-in.pth").unlink()
+    with each_notice_once():
+        for _ in range(2):
+            with pytest.raises(WeightsError):
+                fetch("gpen-bfr-512", accept=["gpen"])
+    assert capsys.readouterr().err.count("academic and non-commercial") == 1
+    with pytest.raises(WeightsError):
+        fetch("gpen-bfr-512", accept=["gpen"])
+    assert "academic and non-commercial" in capsys.readouterr().err
 
 
 def test_what_was_fetched_is_found_without_asking_again(stand_in, monkeypatch, capsys):
