@@ -162,7 +162,7 @@ def test_the_same_picture_is_told_once_with_the_gain(run, face, change, how):
     METRICS.write(METRICS.frame(rows), run.path / "tables")
     (sentence,) = said(run, "same")
     assert re.search(how, sentence)
-    assert sentence.startswith(f"{X4} makes the ")
+    assert sentence.startswith(f"{X4} makes the same picture as {UPSTREAM} (")
     assert sentence.endswith("4 [2.8, 5.1] times as fast.")  # 8/2, 7/2.5, 9/1.75
     page = again(run)
     assert len([src for src in page.attributes("img", "src") if src]) == 4
