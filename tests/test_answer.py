@@ -314,11 +314,11 @@ def test_of_an_album_it_says_what_is_in_it_and_what_suits_what(run, face):
     run.write([X4], images="/home/reader/album")
     told = said(run)
     assert told[0] == (
-        "Of 3 pictures, 1 show faces (4 in all), 1 are text without a face, 1 are "
+        "Of 3 pictures, 1 with faces (4 faces in all), 1 of text without a face, 1 of "
         "something else."
     )
     (of_x4,) = [s for s in told if s.startswith(f"{X4} for letter and cat: ")]
-    assert "text, which a face model does not read and no face in it" in of_x4
+    assert "text, which a face model does not read; no face in it" in of_x4
     # 2 s for 0.2 megapixels: 5 s for each of half a megapixel, two of them
     assert of_x4.endswith("(about 10 s together here, up to 2 GiB).")
     (of_family,) = [s for s in told if "for family: " in s]

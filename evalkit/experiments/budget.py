@@ -22,7 +22,7 @@ from evalkit.profiling.nvml import device_index
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
 from evalkit.study.attempt import TIMEOUT_S, attempt, keep_new
 from evalkit.study.experiment import Experiment
-from evalkit.study.groups import condition_facts, newest
+from evalkit.study.groups import choose, condition_facts, newest
 from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run, with_newest_key
 from evalkit.study.runner import compute
@@ -79,7 +79,7 @@ def measure_budget(
         Records of these trials (`evalkit.tables.RECORDS`).
 
     """
-    first = images.head(1)
+    first = choose(images, 1, seed=0)
     trials = [RECORDS.frame([])]
     for name in _variants(condition, savers, say):
         what = Measurement(run, name, "budget", function=LIMITED)

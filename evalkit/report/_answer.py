@@ -157,7 +157,8 @@ def steps(folder: RunFolder, language: Language) -> Sentences:
         words = text("answer.next.people", language, **values)
         options["people"] = words, f"evalkit rate {folder.name}"
     if folder.gpus == []:
-        options["gpu"] = text("answer.next.gpu", language), "make study"
+        images = f" IMAGES=path/to/{folder.images_name}" if folder.is_album else ""
+        options["gpu"] = text("answer.next.gpu", language), f"make study{images}"
     if folder.shows_claims and not folder.study.get("experiments"):
         words = text("answer.next.experiments", language)
         options["experiments"] = words, "make study STUDY=study.yaml"

@@ -158,7 +158,7 @@ def routes(folder: RunFolder, language: Language) -> Sentences:
     for (restorer, used), group in pictures.groupby(["chosen", "used"], sort=False):
         rules = group["rule"].unique()
         whys = [text(f"answer.why.{rule}", language) for rule in rules]
-        values = {"restorer": restorer, "used": used, "why": in_list(whys, language)}
+        values = {"restorer": restorer, "used": used, "why": in_clauses(whys, language)}
         names = group["source"].tolist()
         n = text("answer.pictures", language, n=len(names))
         is_short = len(names) <= MOST_CONDITIONS

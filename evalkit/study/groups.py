@@ -15,7 +15,12 @@ GROUP = ["experiment", "value", *CELL]
 
 
 def choose(images: pd.DataFrame, n_sources: int, seed: int) -> pd.DataFrame:
-    """The first sources, or all for 0, in an order shuffled by the seed."""
+    """The first sources, or all for 0, in an order shuffled by the seed.
+
+    A file that is no picture is measured only where there is nothing else.
+    """
+    usable = images[images["error"].isna()]
+    images = usable if len(usable) else images
     chosen = images.head(n_sources) if n_sources else images
     return chosen.sample(frac=1, random_state=np.random.default_rng(seed))
 

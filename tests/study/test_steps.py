@@ -12,6 +12,7 @@ from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.metrics import metrics as registry
 from evalkit.restorers import restorers
 from evalkit.study import attempt, restore
+from evalkit.study.groups import choose
 from evalkit.study.run_folder import open_run
 from evalkit.tables import COST, METRICS, RATES, RECORDS
 
@@ -118,6 +119,15 @@ def test_one_run_has_no_interval(run, album, said):
 
 
 @pytest.mark.slow
+def test_a_file_that_is_no_picture_is_not_the_one_that_is_timed(run, album, said):
+    (album / "a first.png").write_bytes(b"no picture")
+    images = run.images(str(album))
+    measure_cost(run, "lanczos", images, repeats=1, say=said.append)
+    assert summarise_cost(run)["source"].tolist() == ["cup"]
+    broken = images[images["error"].notna()]
+    assert choose(broken, 1, seed=0)["source"].tolist() == ["a first"]
+
+
 def test_gpen_is_measured_with_random_weights_and_marked(run, album, said):
     images = run.images(str(album))
     measure_cost(run, "gpen-256", images, repeats=1, say=said.append)
