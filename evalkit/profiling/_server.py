@@ -1,4 +1,9 @@
-"""The process that cells are forked from: it has imported, and has run nothing."""
+"""The process that cells are forked from: it has imported, and has run nothing.
+
+The standard library's forkserver would do with fewer lines, but it reaps by waitpid:
+the peak memory of a cell that was killed, and whether the kernel killed it, are lost
+with it. It also has one list of modules, where each library needs a process of its own.
+"""
 
 import contextlib
 import gc
