@@ -1,12 +1,13 @@
 """What a panel can detect: power, and the smallest difference it is likely to find."""
 
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, lru_cache, partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import nct, t
+from scipy.stats import chi2, norm, qmc, t
 
 from evalkit.errors import SettingError
 from evalkit.stats._mos import paired_differences
@@ -14,6 +15,13 @@ from evalkit.stats._two_way import Variance
 from evalkit.stats.bootstrap import tails
 
 __all__ = ["Spread", "power", "smallest_detectable_difference", "spread_of"]
+
+
+N_PANELS = 8192
+"""Panels over which the power is averaged; a power of 2, as Sobol's sequence wants."""
+
+LEAST = 3
+"""Subjects, and sources, from which a difference can be planned for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +68,9 @@ def spread_of(ratings: pd.DataFrame) -> Spread:
         raise SettingError(
             "expected two conditions scored by two subjects on two sources, found none"
         )
-    subject, source, residual = np.sqrt(np.maximum(np.mean(squares, axis=0), 0))
+    subject, source, residual = np.sqrt(
+        np.maximum(np.mean(np.array(squares, float), axis=0), 0)
+    )
     return Spread(subject=subject, source=source, residual=residual)
 
 
@@ -107,12 +117,12 @@ def power(
             "expected a finite difference and at least 1 comparison, got "
             f"{difference!r} and {n_comparisons!r}"
         )
-    variance = _variance(spread or Spread(), n_subjects, n_sources)
-    freedom = variance.freedom
-    limit = t.isf(low / n_comparisons, freedom)
-    shift = difference / variance.total**0.5
-    both_tails = nct.sf(limit, freedom, shift), nct.cdf(-limit, freedom, shift)
-    return float(np.nansum(both_tails))  # scipy's far tail is NaN where it is nearly 0
+    variances = _variances(spread or Spread(), n_subjects, n_sources)
+    deviation = _deviation(spread or Spread(), n_subjects, n_sources)
+    reach = t.isf(low / n_comparisons, variances.freedom) * variances.total**0.5
+    beyond = norm.sf((reach - difference) / deviation)
+    below = norm.cdf((-reach - difference) / deviation)
+    return float(np.mean(beyond + below))
 
 
 def smallest_detectable_difference(
@@ -137,6 +147,7 @@ def smallest_detectable_difference(
     -------
     float
         On the scale of the scores; above 4, a panel finds nothing on a scale of 1 to 5.
+        NaN below 3 subjects or 3 sources, which say too little of others.
 
     """
     if not 1 - confidence < chance < 1:
@@ -144,6 +155,8 @@ def smallest_detectable_difference(
             f"chance must be more than {1 - confidence:g}, which is found where there "
             f"is no difference, and less than 1; found {chance!r}"
         )
+    if min(n_subjects, n_sources) < LEAST:
+        return float("nan")
     power_of = partial(
         power,
         n_subjects=n_subjects,
@@ -158,8 +171,23 @@ def smallest_detectable_difference(
     return float(brentq(lambda difference: power_of(difference) - chance, 0, largest))
 
 
-def _variance(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
-    """The variance of the mean difference, if each part is as `spread` says."""
+def _deviation(spread: Spread, n_subjects: int, n_sources: int) -> float:
+    """The standard deviation of the mean difference; of one source, about its own."""
+    variance = spread.subject**2 / n_subjects
+    variance += spread.residual**2 / (n_subjects * n_sources)
+    if n_sources > 1:
+        variance += spread.source**2 / n_sources
+    return float(variance**0.5)
+
+
+@lru_cache
+def _variances(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
+    """What `N_PANELS` panels would find the variance of the mean difference to be.
+
+    Mean squares vary as chi-square does, each about what `spread` says, and with them
+    which parts a panel's test takes to stand out. The mean difference is independent of
+    them, as everything is taken to be normal.
+    """
     if n_subjects < 2 or n_sources < 1:
         raise SettingError(
             f"expected at least 2 subjects and 1 source, got {n_subjects} and "
@@ -170,13 +198,26 @@ def _variance(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
             f"expected a residual spread above 0, got {spread.residual!r}: scores "
             "without any would need no statistics"
         )
-    residual = spread.residual**2 / (n_subjects * n_sources)
     n_free = (n_subjects - 1) * (n_sources - 1)
-    return Variance(
-        spread.subject**2 / n_subjects + residual,
-        spread.source**2 / n_sources + residual if n_sources > 1 else 0.0,
-        residual if n_free else 0.0,
-        n_subjects,
-        n_sources,
-        n_free,
+    residual = spread.residual**2 / (n_subjects * n_sources)
+    expected = (
+        (spread.subject**2 / n_subjects + residual, n_subjects - 1),
+        (spread.source**2 / n_sources + residual, n_sources - 1),
+        (residual, n_free),
     )
+    subject, source, rest = (
+        value * chi2.ppf(points, free) / free if free else np.zeros(N_PANELS)
+        for (value, free), points in zip(expected, _points(), strict=True)
+    )
+    return Variance(subject, source, rest, n_subjects, n_sources, n_free)
+
+
+@cache
+def _points() -> NDArray[np.float64]:
+    """Probabilities for three mean squares, shape ``(3, N_PANELS)``.
+
+    Sobol's sequence is the same for every size of a panel: a larger one is never worse
+    by chance.
+    """
+    points = qmc.Sobol(3, scramble=False).random(N_PANELS) + 0.5 / N_PANELS
+    return np.asarray(points.T)

@@ -8,6 +8,7 @@ one draw from a multinomial and one matrix product, whatever the number of score
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import f, norm, t
@@ -34,7 +35,8 @@ class Variance:
     subject, source
         What clusters of subjects (of sources) give. Each contains `residual`.
     residual
-        What single cells give; 0 where no degree of freedom is left for it.
+        What single cells give; 0 where no degree of freedom is left for it. Each may be
+        an array, of many panels of one size.
     n_subjects, n_sources, n_free
         Clusters, and degrees of freedom of `residual`.
 
@@ -44,47 +46,51 @@ class Variance:
 
     """
 
-    subject: float
-    source: float
-    residual: float
+    subject: Numbers | float
+    source: Numbers | float
+    residual: Numbers | float
     n_subjects: int
     n_sources: int
     n_free: int
 
-    def _standing_out(self) -> list[tuple[float, int]]:
-        parts = [
-            (self.subject, self.n_subjects - 1),
-            (self.source, self.n_sources - 1),
-        ]
-        return [
-            (part, free)
-            for part, free in parts
-            if free > 0
-            and (
-                self.n_free < 1
-                or part > self.residual * f.isf(POOLED, free, self.n_free)
-            )
-        ]
+    def _standing_out(self) -> tuple[Any, Any]:
+        """Whether the part of subjects counts, and that of sources."""
+        parts = (self.subject, self.n_subjects), (self.source, self.n_sources)
+        limits = [f.isf(POOLED, n - 1, self.n_free) * self.residual for _, n in parts]
+        of_subjects, of_sources = (
+            (n > 1) & ((self.n_free < 1) | np.greater(part, limit))
+            for (part, n), limit in zip(parts, limits, strict=True)
+        )
+        return of_subjects, of_sources
 
     @property
-    def total(self) -> float:
+    def total(self) -> Any:
         """The statistic's variance; NaN for one subject, who says nothing of others.
 
         With one source, the statement is about this source only.
         """
         if self.n_subjects < 2:
             return float("nan")
-        parts = [part for part, _ in self._standing_out()] or [self.residual]
-        return max(*parts, sum(parts) - (len(parts) - 1) * self.residual)
+        of_subjects, of_sources = self._standing_out()
+        larger = np.maximum(self.subject, self.source)
+        both = np.maximum(larger, self.subject + self.source - self.residual)
+        one = np.where(of_subjects, self.subject, self.source)
+        one_or_none = np.where(of_subjects | of_sources, one, self.residual)
+        return np.where(of_subjects & of_sources, both, one_or_none)[()]
 
     @property
-    def freedom(self) -> float:
+    def freedom(self) -> Any:
         """Satterthwaite's degrees of freedom of `total`."""
-        parts = self._standing_out()
-        if len(parts) != 1 and self.n_free > 0:
-            parts.append((self.residual, self.n_free))
-        spread = sum(part**2 / free for part, free in parts)
-        return max(1.0, self.total**2 / spread) if spread > 0 else float("inf")
+        of_subjects, of_sources = self._standing_out()
+        terms = (
+            (of_subjects, self.subject, self.n_subjects - 1),
+            (of_sources, self.source, self.n_sources - 1),
+            (of_subjects == of_sources, self.residual, self.n_free),
+        )
+        spread = sum(counts * np.square(p) / max(free, 1) for counts, p, free in terms)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            freedom = np.maximum(1.0, np.square(self.total) / spread)
+        return np.where(np.greater(spread, 0), freedom, np.inf)[()]
 
 
 class TwoWay:
