@@ -2,10 +2,11 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from math import inf
 from typing import Any, NamedTuple
 
 import pandas as pd
@@ -57,6 +58,56 @@ def decide(*, holds: bool, fails: bool) -> Verdict:
     if fails:
         return Verdict.CONTRADICTED
     return Verdict.REPRODUCED if holds else Verdict.INCONCLUSIVE
+
+
+def within(
+    low: float,
+    high: float,
+    least: float = -inf,
+    most: float = inf,
+    *,
+    is_effect: bool = False,
+) -> Verdict:
+    """The one rule for a measured interval and the range that a claim puts it in.
+
+    Reproduced only if the whole interval lies inside the range, contradicted only if
+    wholly outside, else open. An interval that is not known is open.
+
+    Parameters
+    ----------
+    low, high
+        The interval.
+    least, most
+        The claim's range.
+    is_effect
+        The bounds of the range are no effect and do not belong to it.
+
+    """
+    holds = least < low and high < most if is_effect else least <= low and high <= most
+    return decide(holds=holds, fails=high < least or low > most)
+
+
+def all_of(verdicts: Iterable[Verdict]) -> Verdict:
+    """The verdict of a claim of several parts: it falls with any of them."""
+    parts = {*verdicts}
+    if Verdict.CONTRADICTED in parts:
+        return Verdict.CONTRADICTED
+    return parts.pop() if len(parts) == 1 else Verdict.INCONCLUSIVE
+
+
+LEAST_SUBJECTS, LEAST_SOURCES = 3, 3
+"""The least panel whose scores decide a claim."""
+
+LEAST_PANEL = (
+    f"A verdict takes {LEAST_SUBJECTS} subjects and {LEAST_SOURCES} pictures at least."
+)
+
+
+def of_panel(verdict: Verdict, n_subjects: int, n_sources: int) -> tuple[Verdict, str]:
+    """The verdict, where the panel is large enough; else open, and a sentence why."""
+    if n_subjects >= LEAST_SUBJECTS and n_sources >= LEAST_SOURCES:
+        return verdict, ""
+    return Verdict.INCONCLUSIVE, f" {LEAST_PANEL}"
 
 
 class Evidence(Run):

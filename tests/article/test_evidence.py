@@ -1,8 +1,11 @@
 import answers
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evalkit.article import Evidence, Verdict
+from evalkit.article._evidence import all_of, within
 from evalkit.errors import TableError
 from evalkit.rating import Store
 from evalkit.tables import IMAGES, METRICS, RECORDS
@@ -52,3 +55,37 @@ def test_the_verdicts_are_the_designs():
         "not testable here",
         "not yet tested",
     ]
+
+
+INTERVALS = st.tuples(st.floats(-9, 9), st.floats(-9, 9)).map(sorted)
+
+
+@given(INTERVALS, INTERVALS)
+def test_the_rule_never_goes_from_one_verdict_to_the_other_as_intervals_shrink(
+    interval, bounds
+):
+    """More of the same data shrink an interval about its middle."""
+    (low, high), (least, most) = interval, bounds
+    middle = (low + high) / 2
+    verdicts = [
+        within(middle - (middle - low) / k, middle + (high - middle) / k, least, most)
+        for k in (1, 2, 4, 8)
+    ]
+    decided = {verdict for verdict in verdicts if verdict is not Verdict.INCONCLUSIVE}
+    assert len(decided) <= 1
+
+
+@given(INTERVALS, st.floats(0, 9))
+def test_no_effect_is_never_inside_the_range_of_one(interval, least):
+    low, high = interval
+    if low <= least:
+        verdict = within(low, high, least=least, is_effect=True)
+        assert verdict is not Verdict.REPRODUCED
+
+
+def test_an_unknown_interval_is_open_and_a_claim_falls_with_any_part():
+    assert within(float("nan"), float("nan"), 0, 1) is Verdict.INCONCLUSIVE
+    no, yes, open_ = Verdict.CONTRADICTED, Verdict.REPRODUCED, Verdict.INCONCLUSIVE
+    assert all_of([yes, no, open_]) is no
+    assert all_of([yes, yes]) is yes
+    assert all_of([yes, open_]) is open_

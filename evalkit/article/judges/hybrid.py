@@ -39,7 +39,7 @@ def _judged(
     """The judge of a figure over its sum for the `parts` alone."""
 
     def judge(evidence: Evidence) -> Judgement:
-        if column == MEMORY and (lacking := without_gpu(evidence)):
+        if lacking := without_gpu(evidence):
             return lacking
         runs = evidence.ok_records("cost")
         runs = runs[(runs["phase"] == "warm") & runs[column].notna()]

@@ -12,12 +12,15 @@ import pandas as pd
 
 from evalkit import stats
 from evalkit.article._evidence import (
+    LEAST_SOURCES,
     Evaluator,
     Evidence,
     Judgement,
     Verdict,
-    decide,
+    all_of,
     not_tested,
+    of_panel,
+    within,
 )
 from evalkit.article._figures import BACKLIT, CLAIMED, GPEN, MEANS, X4PLUS
 from evalkit.restorers import settings_of
@@ -34,13 +37,13 @@ FAKE = ("plastic", "wax-figure", "not-a-real-person")
 def _scores(
     evidence: Evidence, kind: str, most_alike: Collection[str] = ()
 ) -> pd.DataFrame:
-    """Scores of pictures of a kind; only of those that are most alike, if any."""
+    """Scores of pictures of a kind; only of those most alike, if they are enough."""
     images = evidence.usable
     sources = images.loc[images["kind"] == kind, "source"]
     scores = evidence.scores
     scores = scores[scores["source"].isin(sources)].astype({"score": float})
     alike = scores[scores["source"].isin(most_alike)]
-    return scores if alike.empty else alike
+    return alike if alike["source"].nunique() >= LEAST_SOURCES else scores
 
 
 def _is_gpen(condition: str) -> bool:
@@ -59,15 +62,17 @@ def _mean(claim: str) -> Evaluator:
         row = stats.mean_opinion_scores(scores).iloc[0]
         low, high = row["ci_low"], row["ci_high"]
         names = ", ".join(sorted(set(scores["source"])))
+        verdict, why = of_panel(
+            within(low, high, claimed - MARGIN, claimed + MARGIN),
+            row["n_subjects"],
+            row["n_sources"],
+        )
         return Judgement(
-            decide(
-                holds=low >= claimed - MARGIN and high <= claimed + MARGIN,
-                fails=high < claimed - MARGIN or low > claimed + MARGIN,
-            ),
+            verdict,
             f"{row['mos']:.2f} [{low:.2f}, {high:.2f}]",
             f"ratings.sqlite: {len(scores)} scores of {restorer}{UPSTREAM} by "
             f"{row['n_subjects']:g} subjects on {names}; the interval is held against "
-            f"{claimed:g} plus or minus {MARGIN:g}.",
+            f"{claimed:g} plus or minus {MARGIN:g}.{why}",
         )
 
     return Evaluator(claim, judge)
@@ -104,12 +109,16 @@ def _without_a_face(evidence: Evidence) -> Judgement:
     row = pairs.iloc[0]
     low, high = -row["ci_high"], -row["ci_low"]
     answer = f"{-row['difference']:+.2f} [{low:+.2f}, {high:+.2f}] against bicubic"
+    verdict, why = of_panel(
+        within(low, high, most=-MARGIN), row["n_subjects"], row["n_sources"]
+    )
     return Judgement(
-        decide(holds=high < 0, fails=high >= 0 and low > -MARGIN),
+        verdict,
         answer,
         f"ratings.sqlite: {answer}, by {row['n_subjects']:g} subjects on "
-        f"{row['n_sources']:g} pictures of buildings and text. The original restores "
-        "the faces it finds and leaves the rest as it was.",
+        f"{row['n_sources']:g} pictures of buildings and text; clearly worse is "
+        f"{MARGIN:g} or more. The original restores the faces it finds and leaves the "
+        f"rest as it was.{why}",
     )
 
 
@@ -129,11 +138,14 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
     from scipy.stats import binomtest  # late: it takes a second
 
     share = binomtest(k, n).proportion_ci()
+    held = within(share.low, share.high, least=0.5, is_effect=True)
+    verdict, why = of_panel(held, n, scores["source"].nunique())
     return Judgement(
-        decide(holds=share.low > 0.5, fails=share.high < 2 / 3),
+        verdict,
         f"{k} of {n} subjects",
         f"ratings.sqlite: {k} of {n} subjects give the reason {FAKE[2]}; the exact "
-        f"interval of that share is [{share.low:.2f}, {share.high:.2f}].",
+        f"interval of that share is [{share.low:.2f}, {share.high:.2f}], held against "
+        f"more than half.{why}",
     )
 
 
@@ -165,8 +177,8 @@ def _half_precision(evidence: Evidence) -> Judgement:
     if preference is None:
         return not_tested(f"ratings.sqlite holds no choice between {single} and {half}")
     low, high, answer = preference
-    verdict = decide(holds=0.4 <= low <= 0.5 <= high <= 0.6, fails=low > 0.5)
-    return Judgement(verdict, answer, f"ratings.sqlite: {answer}; none is 40 to 60 %.")
+    text = f"ratings.sqlite: {answer}; no visible loss is 40 to 60 %."
+    return Judgement(within(low, high, 0.4, 0.6), answer, text)
 
 
 def _hybrid(evidence: Evidence) -> Judgement:
@@ -178,9 +190,8 @@ def _hybrid(evidence: Evidence) -> Judgement:
             "ratings.sqlite holds no choice between hybrid and each alone"
         )
     answer = "; ".join(preference[2] for preference in measured)
-    verdict = decide(
-        holds=all(low > 0.5 for low, _, _ in measured),
-        fails=any(high < 0.5 for _, high, _ in measured),
+    verdict = all_of(
+        within(low, high, least=0.5, is_effect=True) for low, high, _ in measured
     )
     return Judgement(verdict, answer, f"ratings.sqlite: {answer}.")
 

@@ -12,12 +12,15 @@ import pandas as pd
 
 from evalkit import stats
 from evalkit.article._evidence import (
+    LEAST_SOURCES,
     Evaluator,
     Evidence,
     Judgement,
     Verdict,
-    decide,
+    all_of,
     not_tested,
+    of_panel,
+    within,
 )
 from evalkit.article._figures import GPEN, X4PLUS
 from evalkit.article.judges.rating import MARGIN, UPSTREAM
@@ -69,7 +72,7 @@ def _scores(evidence: Evidence, advice: Advice) -> pd.DataFrame:
     sources = images.loc[images["kind"].isin(advice.kinds), "source"]
     alike = sources[sources.isin(advice.alike)]
     scores = evidence.scores
-    is_meant = scores["source"].isin(sources if alike.empty else alike)
+    is_meant = scores["source"].isin(alike if len(alike) >= LEAST_SOURCES else sources)
     scores = scores[is_meant & scores["condition"].isin(CONDITIONS.values())]
     return scores.astype({"score": float})
 
@@ -90,12 +93,17 @@ def _judge(evidence: Evidence, advice: Advice) -> Judgement:
             f"{kinds}"
         )
     answer = "; ".join(map(_in_words, gains.index, gains.to_dict("records")))
-    is_best, is_worse = (gains["ci_low"] > 0).all(), (gains["ci_high"] < 0).any()
+    bounds = gains[["ci_low", "ci_high"]].itertuples(index=False)
+    verdict, why = of_panel(
+        all_of(within(low, high, least=0, is_effect=True) for low, high in bounds),
+        gains["n_subjects"].min(),
+        gains["n_sources"].min(),
+    )
     return Judgement(
-        decide(holds=is_best, fails=is_worse),
+        verdict,
         answer,
         f"ratings.sqlite, pictures of the kind {kinds}: {advised} has {answer}. Below "
-        "0 it is what the advice loses.",
+        f"0 it is what the advice loses.{why}",
     )
 
 
@@ -122,11 +130,13 @@ def _folder(evidence: Evidence) -> Judgement:
         )
     row = gains.iloc[0]
     answer = _in_words("a choice for each picture", row)
+    held = within(row["ci_low"], row["ci_high"], least=-MARGIN)
+    verdict, why = of_panel(held, row["n_subjects"], row["n_sources"])
     return Judgement(
-        decide(holds=row["ci_low"] > -MARGIN, fails=row["ci_high"] < 0),
+        verdict,
         answer,
         f"ratings.sqlite: {CONDITIONS['gpen']} for a whole folder of faces has "
-        f"{answer}; not more than {MARGIN:g} below says the same.",
+        f"{answer}; not more than {MARGIN:g} below says the same.{why}",
     )
 
 

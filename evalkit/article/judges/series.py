@@ -24,6 +24,9 @@ from evalkit.tables import BUDGET, CONCURRENCY, STABILITY
 
 N_RUNS = 50
 N_INSTANCES = 3
+OF_NONE = 0.071
+"""The failure rate that 0 of 50 leave possible: the upper end of Wilson's interval."""
+
 WORTH = 1.1
 """So many times the throughput are worth a second instance."""
 
@@ -61,7 +64,10 @@ def _no_failure(claim: str) -> Evaluator:
         is_whole = len(rows) > 1 and n.min() >= N_RUNS
         answer = f"{n_failed.sum():.0f} of {n.sum()}"
         return Judgement(
-            decide(holds=is_whole, fails=n_failed.any()),
+            decide(
+                holds=is_whole and not n_failed.any(),
+                fails=(rows["failure_low"] > OF_NONE).any(),
+            ),
             answer,
             f"tables/stability.csv: {answer} runs failed "
             f"({'; '.join(rows['condition'] + ', ' + series)}), so at most "
@@ -82,9 +88,12 @@ def _first_failure(evidence: Evidence) -> Judgement:
     text = f"tables/stability.csv, {row['n_runs']} runs of {row['condition']}: "
     if pd.notna(row["failure"]):
         answer = f"run {row['first_failed_run']}: {row['failure']}"
-        is_late = row["first_failed_run"] > 1 and row["failure"].startswith("oom")
+        is_late = row["first_failed_run"] > 2 and row["failure"].startswith("oom")
+        growth = row["gpu_slope_low_mib"]
+        is_late &= bool(pd.notna(growth) and growth > 0)
         verdict = Verdict.REPRODUCED if is_late else Verdict.INCONCLUSIVE
-        return Judgement(verdict, answer, f"{text}the first to fail was {answer}.")
+        text += f"the first to fail was {answer}; before it, memory grew by at least "
+        return Judgement(verdict, answer, f"{text}{growth} MiB a run.")
     needed = (CARD_MIB - 1024 * float(CLAIMED["G12"])) / 36
     slope = row["gpu_slope_high_mib"]
     is_flat = row["n_runs"] >= N_RUNS and pd.notna(slope) and slope < needed

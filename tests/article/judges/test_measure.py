@@ -120,6 +120,29 @@ def test_an_order_that_the_interval_leaves_open_contradicts_nothing(
     assert judge(run, "G2")[0] == "inconclusive"
 
 
+def test_an_interval_that_leaves_the_range_decides_nothing(run, gpu, add):
+    run.environment(gpu)
+    add(GPEN, TIME, value=18.4, low=9.0, high=30.0)
+    assert judge(run, "G2")[0] == "inconclusive"
+
+
+@pytest.mark.parametrize("half", [0.999, 0.95])
+def test_a_saving_of_nothing_is_not_the_saving_that_is_claimed(
+    run, other_gpu, add, half
+):
+    add(X4PLUS, TIME, value=10.0, experiment="precision")
+    add(X4PLUS, TIME, value=10 * half, precision="fp16", condition="half")
+    assert judge(run, "G18")[0] == "inconclusive"
+
+
+def test_a_time_below_its_floor_contradicts_nothing(run, other_gpu, add):
+    add(X4PLUS, TIME, value=1.23)
+    add(GPEN, TIME, value=1.84)
+    floor = {"figure": "G11", "value": 12.3, "floor": 99.0, "is_below": True}
+    add(X4PLUS, TIME, floor, unit="s", condition=None)
+    assert judge(run, "G11")[0] == "reproduced"
+
+
 def test_a_figure_with_nothing_to_compare_it_with_is_inconclusive(run, other_gpu, add):
     add(GPEN, TIME, value=18.4)
     assert judge(run, "G2")[:2] == ("inconclusive", "18.4")

@@ -8,12 +8,15 @@ import pandas as pd
 import pytest
 
 from evalkit.article import load_claims
+from evalkit.article.judges import rating
 
 GPEN, X4PLUS = "gpen-512@runner=upstream", "realesrgan-x4plus@runner=upstream"
 SOURCES = {
     "portrait-backlit": "portrait",
     "portrait-jpeg": "portrait",
+    "portrait-highlights": "portrait",
     "building-glass-facade": "building",
+    "building-pagoda": "building",
     "text-page": "text",
     "group-family": "group",
 }
@@ -43,6 +46,15 @@ def scores(source, condition, marks, tags=(), **columns) -> pd.DataFrame:
         "tags": json.dumps(tags),
     }
     return pd.DataFrame(rows | columns)
+
+
+PORTRAITS = [name for name, kind in SOURCES.items() if kind == "portrait"]
+NO_FACES = [name for name, kind in SOURCES.items() if kind in ("building", "text")]
+
+
+def on(sources, condition, marks, **columns) -> pd.DataFrame:
+    """The same marks on each of these pictures."""
+    return pd.concat([scores(name, condition, marks, **columns) for name in sources])
 
 
 def choices(one, other, n_won, n) -> pd.DataFrame:
@@ -76,7 +88,7 @@ def test_without_scores_nothing_is_tested_whatever_metrics_say(run, claim):
     ],
 )
 def test_a_mean_is_held_against_the_articles(rated, marks, verdict):
-    run = rated(scores=scores("portrait-backlit", GPEN, marks))
+    run = rated(scores=on(PORTRAITS, GPEN, marks))
     found = run.judge("Q1")
     assert found[0] == verdict
     assert found[1].startswith(f"{np.mean(marks):.2f} ")
@@ -84,7 +96,19 @@ def test_a_mean_is_held_against_the_articles(rated, marks, verdict):
     assert run.judge("Q2")[0] == "not yet tested"
 
 
-def test_the_picture_most_alike_is_taken_and_training_and_checks_are_not(rated):
+@pytest.mark.parametrize(
+    ("sources", "marks"), [(PORTRAITS[:2], [5, 5, 5, 5, 5]), (PORTRAITS, [5, 5])]
+)
+def test_a_small_panel_decides_nothing_and_is_told_so(rated, sources, marks):
+    verdict, _, evidence = rated(scores=on(sources, GPEN, marks)).judge("Q1")
+    assert verdict == "inconclusive"
+    assert "A verdict takes 3 subjects and 3 pictures at least." in evidence
+
+
+def test_the_picture_most_alike_is_taken_and_training_and_checks_are_not(
+    rated, monkeypatch
+):
+    monkeypatch.setattr(rating, "LEAST_SOURCES", 1)
     other = scores("portrait-jpeg", X4PLUS, [1, 1, 1])
     training = scores("portrait-backlit", X4PLUS, [1, 1, 1], is_training=1)
     gold = scores("portrait-backlit", X4PLUS, [1, 1, 1], role="gold")
@@ -97,15 +121,15 @@ def test_the_picture_most_alike_is_taken_and_training_and_checks_are_not(rated):
 def test_gpen_without_a_face_is_held_against_the_anchor(rated):
     marks = np.array([4, 3, 4, 4, 3, 4])
     worse = [
-        scores("building-glass-facade", "bicubic", marks),
-        scores("building-glass-facade", GPEN, marks - [2, 1, 2, 3, 2, 2]),
+        on(NO_FACES, "bicubic", marks),
+        on(NO_FACES, GPEN, marks - [2, 1, 2, 3, 2, 2]),
     ]
     assert rated(scores=pd.concat(worse)).judge("Q12")[0] == "reproduced"
 
 
 def test_an_unchanged_picture_contradicts_that_gpen_degrades_it(rated):
     marks = [4, 3, 4, 4, 3, 4]
-    alike = [scores("text-page", name, marks) for name in ("bicubic", GPEN)]
+    alike = [on(NO_FACES, name, marks) for name in ("bicubic", GPEN)]
     assert rated(scores=pd.concat(alike)).judge("Q12")[0] == "contradicted"
 
 
@@ -114,8 +138,9 @@ def test_an_unchanged_picture_contradicts_that_gpen_degrades_it(rated):
     [(18, "reproduced"), (2, "contradicted"), (10, "inconclusive")],
 )
 def test_reasons_are_counted_by_subject(rated, n_giving, verdict):
-    given = scores("portrait-backlit", X4PLUS, [3] * 20)
-    given.loc[: n_giving - 1, "tags"] = '["not-a-real-person", "plastic"]'
+    given = on(PORTRAITS, X4PLUS, [3] * 20)
+    gives = given["subject"].isin([f"s{i:02}" for i in range(n_giving)])
+    given["tags"] = given["tags"].mask(gives, '["not-a-real-person", "plastic"]')
     found = rated(scores=given).judge("Q20")
     assert found[:2] == (verdict, f"{n_giving} of 20 subjects")
 

@@ -52,10 +52,19 @@ def test_one_series_or_a_short_one_is_not_enough(run, write):
     assert judge(run, "G9").verdict == "inconclusive"
 
 
-def test_a_failure_contradicts_a_claim_of_none(run, write):
-    failed = series(X4PLUS, failure_rate=0.02)
-    write(STABILITY, failed, series(f"{X4PLUS},precision=fp32"))
-    assert judge(run, "G26")[:2] == ("contradicted", "1 of 100")
+@pytest.mark.parametrize(
+    ("rate", "low", "expected"),
+    [
+        (0.02, 0.003, ("inconclusive", "1 of 100")),  # as likely as none of 50
+        (0.2, 0.112, ("contradicted", "10 of 100")),
+    ],
+)
+def test_more_failures_than_none_of_fifty_allows_contradict_it(
+    run, write, rate, low, expected
+):
+    failed = series(X4PLUS, failure_rate=rate, failure_low=low)
+    write(STABILITY, failed, series(f"{X4PLUS},precision=fp32", failure_low=0.0))
+    assert judge(run, "G26")[:2] == expected
 
 
 def test_another_runner_or_the_cpu_is_not_the_claims(run, write):
@@ -69,16 +78,20 @@ def batches(**more):
 
 
 def test_a_late_lack_of_memory_is_what_the_article_saw(run, write):
-    write(STABILITY, batches(first_failed_run=37, failure="oom: CUDA out of memory"))
+    late = {"first_failed_run": 37, "failure": "oom: CUDA out of memory"}
+    write(STABILITY, batches(**late))
+    assert judge(run, "G14").verdict == "inconclusive"  # of what did not grow
+    write(STABILITY, batches(**late, gpu_slope_low_mib=300.0))
     verdict, found, _ = judge(run, "G14")
     assert (verdict, found) == ("reproduced", "run 37: oom: CUDA out of memory")
 
 
 @pytest.mark.parametrize(
-    ("first", "failure"), [(1, "oom: CUDA out of memory"), (37, "crash: SIGSEGV")]
+    ("first", "failure"), [(2, "oom: CUDA out of memory"), (37, "crash: SIGSEGV")]
 )
 def test_another_failure_is_not(run, write, first, failure):
-    write(STABILITY, batches(first_failed_run=first, failure=failure))
+    growth = {"gpu_slope_low_mib": 300.0}
+    write(STABILITY, batches(first_failed_run=first, failure=failure, **growth))
     assert judge(run, "G14").verdict == "inconclusive"
 
 
