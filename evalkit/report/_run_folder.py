@@ -7,7 +7,6 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from evalkit.article import Evidence
-from evalkit.comparisons import route_album
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
 from evalkit.study.run_folder import with_newest_key
@@ -104,6 +103,8 @@ class RunFolder(Evidence):
     @cached_property
     def album_routes(self) -> pd.DataFrame:
         """See `evalkit.comparisons.route_album`."""
+        from evalkit.comparisons import route_album  # late: it brings detectors
+
         return route_album(self)
 
     @cached_property
