@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t
 
-from evalkit.stats._codes import coded, known_scores, numbers, sums
+from evalkit.stats._codes import Numbers, coded, known_scores, numbers, sums
 from evalkit.stats._two_way import TwoWay, Variance, two_way_interval
 from evalkit.stats.bootstrap import tails
 
@@ -14,6 +14,10 @@ COMPARED = ["n_subjects", "n_sources", "difference", "ci_low", "ci_high"]
 COMPARED += ["p", "p_holm", "effect_size", "superiority"]
 
 DIFFERENCE = ["difference", "ci_low", "ci_high"]
+
+ROUNDED = 1 / 12
+"""The variance that rounding gives a score: that of a uniform distribution of width 1
+(Sheppard, 1898). Where scores are whole numbers no less is believed of one."""
 
 __all__ = [
     "compare_conditions",
@@ -75,7 +79,9 @@ def mean_opinion_scores(
     order = np.argsort(c.condition, kind="stable")
     rows = np.split(order, np.cumsum(n.astype(int))[:-1])
     variances = [
-        TwoWay(c.subject[places], c.source[places]).variance(influence[places])
+        TwoWay(c.subject[places], c.source[places]).variance(
+            influence[places], _rounding(c.score[places]) / len(places)
+        )
         for places in rows
     ]
     below, above = two_way_interval(
@@ -94,6 +100,11 @@ def mean_opinion_scores(
         "ci_high": mos + above,
     }
     return pd.DataFrame(columns, index=c.conditions)
+
+
+def _rounding(scores: Numbers) -> float:
+    """The least variance of a score: that of rounding, where scores are rounded."""
+    return ROUNDED if (scores == np.rint(scores)).all() else 0.0
 
 
 def paired_differences(
@@ -122,7 +133,8 @@ def paired_differences(
                 for name in difference.index.names
             )
             influence = ((difference - difference.mean()) / len(difference)).to_numpy()
-            variance = TwoWay(subject, source).variance(influence)
+            least = 2 * _rounding(scores["score"].to_numpy()) / len(difference)
+            variance = TwoWay(subject, source).variance(influence, least)
             differences[first, second] = (difference, variance)
     return differences
 
@@ -133,7 +145,8 @@ def compare_conditions(
     """Every two conditions: the difference of their mean scores, tested and corrected.
 
     Only scores that one subject gave both conditions on one source are compared, so
-    neither a lenient subject nor a hard source counts for one of them.
+    neither a lenient subject nor a hard source counts for one of them. That few people
+    agree to the whole number is no certainty: no interval is narrower than rounding.
 
     Parameters
     ----------

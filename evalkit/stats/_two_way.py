@@ -39,6 +39,8 @@ class Variance:
         an array, of many panels of one size.
     n_subjects, n_sources, n_free
         Clusters, and degrees of freedom of `residual`.
+    least
+        What rounding alone gives: less is not believed, however alike the rows are.
 
     References
     ----------
@@ -52,6 +54,7 @@ class Variance:
     n_subjects: int
     n_sources: int
     n_free: int
+    least: float = 0.0
 
     def _standing_out(self) -> tuple[Any, Any]:
         """Whether the part of subjects counts, and that of sources."""
@@ -64,13 +67,7 @@ class Variance:
         return of_subjects, of_sources
 
     @property
-    def total(self) -> Any:
-        """The statistic's variance; NaN for one subject, who says nothing of others.
-
-        With one source, the statement is about this source only.
-        """
-        if self.n_subjects < 2:
-            return float("nan")
+    def _estimate(self) -> Any:
         of_subjects, of_sources = self._standing_out()
         larger = np.maximum(self.subject, self.source)
         both = np.maximum(larger, self.subject + self.source - self.residual)
@@ -79,8 +76,20 @@ class Variance:
         return np.where(of_subjects & of_sources, both, one_or_none)[()]
 
     @property
+    def total(self) -> Any:
+        """The statistic's variance; NaN for one subject, who says nothing of others.
+
+        With one source, the statement is about this source only.
+        """
+        return np.maximum(self._estimate, self.least) if self.n_subjects > 1 else np.nan
+
+    @property
     def freedom(self) -> Any:
-        """Satterthwaite's degrees of freedom of `total`."""
+        """Satterthwaite's degrees of freedom of `total`.
+
+        Where no more varies than rounding explains, those of the smaller group: so few
+        may agree by chance.
+        """
         of_subjects, of_sources = self._standing_out()
         terms = (
             (of_subjects, self.subject, self.n_subjects - 1),
@@ -88,9 +97,12 @@ class Variance:
             (of_subjects == of_sources, self.residual, self.n_free),
         )
         spread = sum(counts * np.square(p) / max(free, 1) for counts, p, free in terms)
+        of_few = min(
+            (n - 1 for n in (self.n_subjects, self.n_sources) if n > 1), default=1
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
-            freedom = np.maximum(1.0, np.square(self.total) / spread)
-        return np.where(np.greater(spread, 0), freedom, np.inf)[()]
+            freedom = np.maximum(1.0, np.square(self._estimate) / spread)
+        return np.where(np.greater(self._estimate, self.least), freedom, of_few)[()]
 
 
 class TwoWay:
@@ -102,8 +114,10 @@ class TwoWay:
         self._codes = np.divmod(cells, m)
         self._counts = [np.bincount(code) for code in self._codes]
 
-    def variance(self, influence: Numbers) -> Variance:
+    def variance(self, influence: Numbers, least: float = 0.0) -> Variance:
         """Variance of a statistic from what each row adds to it, to first order.
+
+        `least` is the least that it is believed to be.
 
         References
         ----------
@@ -124,7 +138,9 @@ class TwoWay:
         n_free = len(by_cell) - sum(sizes) + 1
         squares = float(remainder @ remainder)
         residual = squares * len(by_cell) / n_free if n_free > 0 else 0.0
-        return Variance(parts[0], parts[1], residual, sizes[0], sizes[1], n_free)
+        return Variance(
+            parts[0], parts[1], residual, sizes[0], sizes[1], n_free, least
+        )
 
 
 def two_way_interval(

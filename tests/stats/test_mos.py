@@ -47,9 +47,20 @@ def test_one_source_gives_students_interval_over_subjects():
     assert row["ci_high"] - row["ci_low"] == pytest.approx(2 * reach, rel=0.05)
 
 
-def test_equal_scores_have_an_interval_without_width():
+def test_equal_whole_scores_have_the_interval_of_their_rounding():
     ratings = table(*((i, p, "x", 3) for i in range(4) for p in range(4)))
-    assert mean_opinion_scores(ratings).loc["x"].tolist() == [4, 4, 3, 3, 3]
+    row = mean_opinion_scores(ratings).loc["x"]
+    reach = (1 / 12 / 16) ** 0.5 * t.ppf(0.975, 3)
+    assert row.tolist() == pytest.approx([4, 4, 3, 3 - reach, 3 + reach])
+    exact = ratings.assign(score=3.25)  # of a scale without steps
+    assert mean_opinion_scores(exact).loc["x"].tolist() == [4, 4, 3.25, 3.25, 3.25]
+
+
+def test_two_people_who_agree_on_one_picture_settle_nothing():
+    ratings = table(*((i, 0, c, 3 + (c == "y")) for i in range(2) for c in "xy"))
+    row = compare_conditions(ratings).iloc[0]
+    assert row["ci_low"] < row["difference"] < row["ci_high"]
+    assert row["p"] > 0.1
 
 
 def test_the_seed_and_not_the_order_of_rows_decides_the_interval(panel):
