@@ -183,7 +183,7 @@ def _model(ratings: pd.DataFrame) -> dict[str, Flags]:
     for name, value in (("bias", model.bias), ("inconsistency", model.inconsistency)):
         apart = (value - value.median()).to_numpy()
         apart = np.abs(apart) if name == "bias" else apart
-        spread = max(np.median(np.abs(value - value.median())), 1e-9)
+        spread = max((value - value.median()).abs().median(), 1e-9)
         is_far = (0.6745 * apart > FAR * spread) & (apart > LEAST_APART)
         flags[name] = (value.to_numpy(), FAR * spread / 0.6745, is_far)
     return flags
