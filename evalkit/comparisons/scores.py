@@ -113,7 +113,7 @@ def _of_scores(
     notes = []
     with _optional("P.910", say):
         model = stats.p910(scores, confidence=confidence)
-        screening = stats.screen(scores, answers.checks)
+        screening = stats.screen(scores, answers.checks, answers.times)
         # a method that rejects everybody leaves no scores to take a mean of
         for method in screening.mos.index.unique("method").drop("none"):
             mos[method, "all"] = screening.mos.loc[method]

@@ -28,8 +28,11 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
     column.name: column
     for table in _KEYS
     for column in table.c
-    if column.name not in ("answer", "secret", "expires_at")
+    if column.name not in ("answer", "secret", "expires_at", "shown_at")
 }
+
+_ADDED = ("server_seconds",)
+"""Columns that files of older evalkits lack: null."""
 
 
 def _check_time(text: str) -> str:
@@ -86,6 +89,7 @@ class _Row(BaseModel):
     seconds: Seconds
     answered_at: _Time
     undone_at: _Time | None
+    server_seconds: Seconds | None
 
     @model_validator(mode="after")
     def _check_value(self) -> Self:
@@ -139,7 +143,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise StudyError(
             f"{path}: expected a file that `evalkit scores export` wrote: {error}"
         ) from error
-    if list(frame) != list(_COLUMNS):
+    frame = frame.assign(**{n: None for n in _ADDED if n not in frame})
+    if set(frame) != set(_COLUMNS):
         raise StudyError(
             f"{path}: expected columns {list(_COLUMNS)}, found {list(frame)}"
         )

@@ -17,6 +17,7 @@ SUBJECTS = sa.Table(
     sa.Column("state", sa.String, nullable=False, default="welcome"),
     sa.Column("secret", sa.String, unique=True),  # of the link; never exported
     sa.Column("expires_at", sa.String),  # ISO 8601, UTC
+    sa.Column("shown_at", sa.String),  # of the present item; ISO 8601, UTC
 )
 
 ITEMS = sa.Table(
@@ -54,7 +55,16 @@ ANSWERS = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),  # since the stimulus was painted
     sa.Column("answered_at", sa.String, nullable=False),  # ISO 8601, UTC
     sa.Column("undone_at", sa.String),
+    # since its item was shown, by the server's clock; null where it kept no time
+    sa.Column("server_seconds", sa.Float),
     sa.UniqueConstraint("item", "attempt"),
+)
+
+SECRETS = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("purpose", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, nullable=False),  # never exported
 )
 
 STANDING = sa.Index(
@@ -86,7 +96,8 @@ def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
 
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
-    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds, a.answered_at
+    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds,
+    a.server_seconds, a.answered_at
     FROM answers a JOIN items i ON i.item = a.item
     WHERE a.undone_at IS NULL AND i.is_current"""
 

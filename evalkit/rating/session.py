@@ -18,7 +18,8 @@ from pydantic import (
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
-from evalkit.rating.store import Store, now
+from evalkit.rating.stimuli import stimulus_file
+from evalkit.rating.store import Store, now, seconds_since
 
 N_PRELOADED = 2
 """Items whose stimuli are named in advance."""
@@ -143,7 +144,7 @@ class Session:
         return view
 
     def stimulus(self, address: str) -> bytes:
-        """The PNG of an address that a view has named.
+        """The PNG of an address that a view has named, in the subject's language.
 
         Raises
         ------
@@ -152,21 +153,22 @@ class Session:
 
         """
         if column := SIDES.get(address[-1:]):
-            query = sa.select(ITEMS.c[column]).join(SUBJECTS)
+            query = sa.select(ITEMS.c[column], SUBJECTS.c.language).join(SUBJECTS)
             is_mine = sa.and_(
                 ITEMS.c.item == address[:-1],
                 SUBJECTS.c.subject == self._subject,
                 SUBJECTS.c.state != "closed",
             )
             with self._store.read() as connection:
-                name = connection.scalar(query.where(is_mine))
-            if name:
-                return (self._stimuli / f"{name}.png").read_bytes()
+                row = connection.execute(query.where(is_mine)).first()
+            if row and row[0]:
+                return stimulus_file(self._stimuli, *row).read_bytes()
         raise UnknownNameError("stimulus", address, ["those that the view names"])
 
     def _apply(self, connection: sa.Connection, event: Command | Answer) -> None:
-        query = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == self._subject)
-        state = connection.scalar(query.with_for_update())
+        columns = sa.select(SUBJECTS.c.state, SUBJECTS.c.shown_at)
+        query = columns.where(SUBJECTS.c.subject == self._subject)
+        state, shown_at = connection.execute(query.with_for_update()).one()
         rows = items_of(connection, self._subject)
         n_done = _n_done(rows)
         present = rows[n_done]["item"] if n_done < len(rows) else None
@@ -177,7 +179,7 @@ class Session:
             return
         allowed = {"welcome": "start", "paused": "resume"}.get(str(state))
         if event.type == allowed:
-            self._change(connection, state="rate")
+            self._change(connection, state="rate", shown_at=now())
         elif state != "rate":
             return
         elif event.type == "pause":
@@ -187,8 +189,10 @@ class Session:
         elif event.type == "undo" and n_done:
             undone = ANSWERS.c.answer == rows[n_done - 1]["answer"]
             connection.execute(sa.update(ANSWERS).where(undone).values(undone_at=now()))
+            self._change(connection, shown_at=now())
         elif event.type == "answer":
-            _insert_answer(connection, rows[n_done]["kind"], event)
+            _insert_answer(connection, rows[n_done]["kind"], event, shown_at)
+            self._change(connection, shown_at=now())
 
     def _change(self, connection: sa.Connection, **columns: str) -> None:
         is_this = SUBJECTS.c.subject == self._subject
@@ -257,7 +261,9 @@ def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
+def _insert_answer(
+    connection: sa.Connection, kind: str, event: Answer, shown_at: str | None
+) -> None:
     is_score = isinstance(event.value, int)
     if event.value is not None and is_score != (kind == "acr"):
         raise StudyError(f"expected {VALUES[kind]} or null, found {event.value!r}")
@@ -271,5 +277,6 @@ def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
         "tags": json.dumps(event.tags),
         "seconds": event.seconds,
         "answered_at": now(),
+        "server_seconds": seconds_since(shown_at) if shown_at else None,
     }
     connection.execute(sa.insert(ANSWERS).values(row))

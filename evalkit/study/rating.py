@@ -99,6 +99,7 @@ def add_subjects(run: Run, subjects: Iterable[str]) -> pd.DataFrame:
     for subject in subjects:
         store.add_subject(subject)
     items = []
+    settings["seed"] = store.order_seed(settings["seed"])
     for subject, number in store.subjects().items():
         planned = plan_session(outputs, number=number, **settings)
         store.set_plan(subject, planned, stimuli)
@@ -157,7 +158,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         As `evalkit.rating.write_stimuli` takes it: the sources, the low anchor, the
-        references where they exist, and the outputs.
+        references where they exist, and the outputs; ``content`` is the picture's kind.
 
     """
     quality = run.quality(conditions)
@@ -184,6 +185,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
     for side in ("width_px", "height_px"):
         outputs[side] = outputs["source"].map(images[side]).astype(int)
+    outputs["content"] = outputs["source"].map(images["kind"])
     return outputs
 
 

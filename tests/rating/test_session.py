@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -192,6 +193,35 @@ def test_cannot_tell_is_an_answer_without_a_score(store, session, answer):
     view = session.handle(answer(session.handle(START), None))
     assert view["progress"]["done"] == 1
     assert list(store.scores()["score"].isna()) == [True]
+
+
+def test_the_server_keeps_how_long_an_item_was_in_sight(
+    store, session, answer, monkeypatch
+):
+    clock = datetime(2026, 1, 1, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return clock
+
+    monkeypatch.setattr("evalkit.rating.store.datetime", Clock)
+    view = session.handle(START)
+    for seconds in (2.0, 0.25):
+        clock += timedelta(seconds=seconds)
+        view = session.handle(answer(view, seconds=99.0))
+    clock += timedelta(seconds=5)
+    session.handle({"type": "pause"})
+    clock += timedelta(hours=3)
+    view = session.handle({"type": "resume"})
+    clock += timedelta(seconds=4)
+    session.handle(answer(view, seconds=99.0))
+    assert list(store.scores()["server_seconds"]) == [2.0, 0.25, 4.0]
+    clock += timedelta(seconds=60)
+    back = session.handle({"type": "undo"})
+    clock -= timedelta(seconds=9)  # set back
+    session.handle(answer(back))
+    assert list(store.scores()["server_seconds"]) == [2.0, 0.25, 0.0]
 
 
 def test_the_language_is_kept(database, panel):

@@ -20,7 +20,7 @@ from evalkit.rating import (
     plan_session,
 )
 from evalkit.rating._database import RatingsError
-from evalkit.rating._schema import ITEMS
+from evalkit.rating._schema import ITEMS, VIEWS
 
 SEED = 7
 START = {"type": "start"}
@@ -122,7 +122,8 @@ def test_a_condition_that_comes_later_keeps_what_exists(store, outputs, rate, tm
     assert set(cells_of(scores).values()) == {1}
     assert len(cells_of(scores)) == 14
     rest = scores[~scores["is_training"]]
-    assert Counter(rest["role"])["gold"] == Counter(rest["role"])["trap"] == 1
+    assert Counter(rest["role"])["gold"] == 2
+    assert Counter(rest["role"])["trap"] == 1
     assert len(scores[scores["is_training"]]) == 4
 
 
@@ -289,6 +290,32 @@ def test_a_store_of_a_later_evalkit_is_refused(database):
             raw.execute("PRAGMA user_version = 2")
     with pytest.raises(RatingsError, match="found 2: a later evalkit made them"):
         database()
+
+
+def test_a_store_of_the_first_form_is_taken_with_its_answers(
+    database, panel, rate, answer
+):
+    store = database()
+    folder = panel(store)
+    rate(Session(store, "s01", folder), 5)
+    with store.write() as connection:
+        for view in VIEWS:
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        for table, column in (("answers", "server_seconds"), ("subjects", "shown_at")):
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.exec_driver_sql("DROP TABLE secrets")
+        for name, query in VIEWS.items():
+            older = query.replace("a.server_seconds, ", "")
+            connection.exec_driver_sql(f"CREATE VIEW {name} AS {older}")
+    store.engine.dispose()
+    again = database()
+    assert len(again.scores()) == 5
+    assert again.scores()["server_seconds"].isna().all()
+    session = Session(again, "s01", folder)
+    session.handle(answer(session.view()))
+    session.handle(answer(session.view()))
+    assert again.scores()["server_seconds"].notna().sum() == 1
+    assert len(again.answers().times) == len(again.answers().scores)
 
 
 def test_tables_of_another_form_are_refused_at_once(tmp_path):

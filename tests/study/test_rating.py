@@ -15,6 +15,7 @@ from skimage import data
 
 from evalkit.errors import StudyError
 from evalkit.images import write_image
+from evalkit.rating._schema import items_of
 from evalkit.study import (
     detectable_difference,
     plan_rating,
@@ -74,8 +75,8 @@ def test_a_plan_has_every_output_the_anchor_and_what_is_asked_for(run):
     }
     progress = plan_rating(run, CONDITIONS, subjects=2)
     assert list(progress.index) == ["s01", "s02"]
-    # training of 3, then 3 sources under 3 conditions and 1 repeat, gold and trap
-    assert list(progress["items"]) == [3 + 9 + 1 + 2] * 2
+    # training of 3, then 3 sources under 3 conditions and 1 repeat, 2 golds, a trap
+    assert list(progress["items"]) == [3 + 9 + 1 + 3] * 2
     files = {path.suffix for path in (run.path / "rating" / "stimuli").iterdir()}
     assert files == {".png"}
 
@@ -142,6 +143,24 @@ def test_without_a_subject_it_says_how_to_begin_and_waits_for_nobody(run):
     assert rate(run, say=said.append) is None
     assert f"evalkit rate {run.path}" in said[1]
     assert ratings_store(run).scores().empty
+
+
+def test_the_order_is_drawn_from_a_secret_of_the_run(run, tmp_path):
+    other = open_run(str(shutil.copytree(run.path, tmp_path / "other")))
+
+    def order(of_run) -> list[tuple]:
+        plan_rating(of_run, CONDITIONS, subjects=1, mode="both", minutes=20, seed=5)
+        with ratings_store(of_run).read() as connection:
+            items = items_of(connection, "s01")
+        return [(item["source"], item["left"], item["right"]) for item in items]
+
+    first = order(run)
+    assert order(run) == first
+    assert order(other) != first
+    secret = ratings_store(run).secret("order")
+    for file in run.path.rglob("*"):
+        if file.is_file() and not file.name.startswith("ratings.sqlite"):
+            assert secret.encode() not in file.read_bytes()
 
 
 def test_the_digest_of_a_run_changes_with_its_scores(run):
