@@ -12,8 +12,7 @@ import pandas as pd
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
-from evalkit.restorers import settings_of
-from evalkit.study.published import published_scores
+from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run
 from evalkit.tables import (
     IMAGES,
@@ -161,17 +160,9 @@ def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
 
 
 def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
-    """Add the published score of this restorer for this kind of picture, or null."""
-    claimed = published_scores()
-
-    def find(kind: str, condition: str) -> float | None:
-        name = settings_of(condition).get("name", "")
-        for of_kind, restorer, value in claimed:
-            if kind == of_kind and name.startswith(restorer):
-                return float(value)
-        return None
-
-    return mos.assign(claimed=[find(kind, name) for _, kind, name in mos.index])
+    """Add the published score of this network for this kind of picture, or null."""
+    claimed = [published_scores_of(name).get(kind) for _, kind, name in mos.index]
+    return mos.assign(claimed=claimed)
 
 
 def _panel(

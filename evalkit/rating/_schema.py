@@ -94,6 +94,17 @@ def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
+UNANSWERED = (
+    sa.select(sa.func.count())
+    .select_from(ITEMS)
+    .where(
+        ~sa.exists().where(
+            ANSWERS.c.item == ITEMS.c.item, ANSWERS.c.undone_at.is_(None)
+        )
+    )
+)
+"""How many items of all subjects are still to be answered."""
+
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
     i.is_training, i.role, i.expected, i.position, a.tags, a.seconds,
@@ -124,6 +135,7 @@ CHECKS = f"NOT is_training AND role IN ('{GOLD}', '{TRAP}')"
 
 REVEAL = f"""
     SELECT kind, condition, COUNT(DISTINCT subject) AS n_subjects,
+        COUNT(DISTINCT CASE WHEN subject <> :subject THEN subject END) AS n_others,
         AVG(CASE WHEN subject = :subject THEN CAST(points AS FLOAT) END) AS own,
         AVG(CAST(points AS FLOAT)) AS panel
     FROM (

@@ -17,7 +17,14 @@ from pydantic import (
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
-from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
+from evalkit.rating._schema import (
+    ANSWERS,
+    ITEMS,
+    REVEAL,
+    SUBJECTS,
+    UNANSWERED,
+    items_of,
+)
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, now, seconds_since
 
@@ -28,6 +35,9 @@ SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
 """The column that the last digit of a stimulus's address names; the others are the
 item's."""
 
+
+LEAST_OTHERS = 3
+"""With fewer, a mean and one's own scores tell those of another."""
 
 LONGEST_S = 30 * 24 * 3600.0
 """More than anyone looks at a stimulus, a tab left open for a month included."""
@@ -221,15 +231,18 @@ class Session:
     def _reveal(self, connection: sa.Connection) -> dict[str, Any]:
         """Means by condition: the subject's, everybody's and the published.
 
-        For pairs it is the share won; a tie counts half.
+        For pairs it is the share won; a tie counts half. Everybody's is null while
+        anybody still rates, whom it would influence, and where fewer others than
+        `LEAST_OTHERS` stand behind it, whose scores it would tell.
         """
-        rows = connection.execute(sa.text(REVEAL), {"subject": self._subject})
-        return {
-            "rows": [
-                {**row, "published": self._published.get(row["condition"])}
-                for row in rows.mappings()
-            ]
-        }
+        means = connection.execute(sa.text(REVEAL), {"subject": self._subject})
+        is_complete = connection.scalar(UNANSWERED) == 0
+        rows = []
+        for row in map(dict, means.mappings()):
+            if row.pop("n_others") < LEAST_OTHERS or not is_complete:
+                row["panel"] = None
+            rows.append({**row, "published": self._published.get(row["condition"])})
+        return {"rows": rows}
 
 
 def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:

@@ -19,8 +19,7 @@ from evalkit.rating import (
     without,
     write_stimuli,
 )
-from evalkit.restorers import settings_of
-from evalkit.study.published import published_scores
+from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run, ratings_store, write_text
 from evalkit.tables import IMAGES
 
@@ -314,12 +313,9 @@ def _stimuli(run: Run) -> Path:
 def _published(run: Run) -> dict[str, str]:
     """The published mean scores by condition, each with its kind of picture."""
     conditions = _settings(run)["conditions"]
-    scores = published_scores()
     texts = {
         condition: ", ".join(
-            f"{kind} {score}"
-            for kind, restorer, score in scores
-            if settings_of(condition).get("name", "").startswith(restorer)
+            f"{kind} {mos}" for kind, mos in published_scores_of(condition).items()
         )
         for condition in conditions
     }

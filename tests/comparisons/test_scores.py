@@ -9,7 +9,7 @@ from answers import fill
 
 from evalkit import stats
 from evalkit.comparisons import analyse_scores, draw_scores
-from evalkit.comparisons.scores import TABLES
+from evalkit.comparisons.scores import TABLES, _with_claims
 from evalkit.paths import SHIPPED
 from evalkit.study import open_run
 from evalkit.study.rating import ratings_store
@@ -133,6 +133,19 @@ def test_tables_hold_what_the_statistics_say(run):
     assert found["scores_metrics"]["metric"].tolist() == ["psnr"]
     for table in TABLES:
         pd.testing.assert_frame_equal(run.read(table), found[table.name])
+
+
+def test_the_articles_scores_stand_beside_the_same_network_only():
+    names = [
+        "realesrgan-x4plus@runner=upstream",
+        "realesrgan-x4plus",
+        "realesrgan-x4plus-anime",
+        "realesrgan-animevideo-x4",
+        "gpen-1024",
+    ]
+    index = pd.MultiIndex.from_tuples([("none", "text", name) for name in names])
+    claimed = _with_claims(pd.DataFrame({"mos": 4.0}, index))["claimed"]
+    assert claimed.notna().tolist() == [True, True, False, False, False]
 
 
 def sides() -> list[str]:

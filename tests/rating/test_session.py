@@ -48,9 +48,16 @@ def test_a_session_from_welcome_to_the_reveal(store, session, answer):
     mine = scores[~scores["is_training"] & (scores["condition"] == "sharp-x4")]
     rows = session.handle({"type": "reveal"})["reveal"]["rows"]
     (row,) = [row for row in rows if row["condition"] == "sharp-x4"]
-    assert (
-        float(row["own"]) == float(row["panel"]) == pytest.approx(mine["score"].mean())
-    )
+    assert float(row["own"]) == pytest.approx(mine["score"].mean())
+    assert row["panel"] is None  # of nobody else
+    assert row.keys() == {
+        "kind",
+        "condition",
+        "n_subjects",
+        "own",
+        "panel",
+        "published",
+    }
     assert row["published"] == "portrait 3.4"
     assert json.dumps(rows)
     assert {row["condition"] for row in rows} == {
@@ -59,6 +66,32 @@ def test_a_session_from_welcome_to_the_reveal(store, session, answer):
         "bicubic",
         "reference",
     }
+
+
+@pytest.mark.parametrize("n_subjects", [3, 4])
+def test_nobody_sees_the_mean_of_others_before_all_are_done_or_of_few(
+    store, panel, finish, n_subjects
+):
+    folder = panel(store, n_subjects)
+    sessions = [Session(store, f"s{n + 1:02}", folder) for n in range(n_subjects)]
+
+    def panel_means(session) -> list:
+        rows = session.handle({"type": "reveal"})["reveal"]["rows"]
+        return [row["panel"] for row in rows]
+
+    for number, session in enumerate(sessions):
+        assert (
+            all(mean is None for mean in panel_means(sessions[0])) if number else True
+        )
+        finish(session, lambda n, number=number: 1 + (n + number) % 5)
+        session.handle({"type": "finish"})
+    means = panel_means(sessions[0])
+    if n_subjects == 3:
+        assert means == [None] * len(means)
+        return
+    scores = store.answers().scores
+    expected = scores.groupby("condition")["score"].mean().astype(float)
+    assert [float(mean) for mean in means] == pytest.approx(expected.to_list())
 
 
 def test_a_view_tells_no_condition_no_source_and_no_role(outputs, store, panel, answer):

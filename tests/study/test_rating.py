@@ -177,7 +177,8 @@ def test_the_article_stands_beside_the_restorers_it_wrote_about(run):
     file = run.path / "rating" / "plan.json"
     plan_rating(run, CONDITIONS)
     settings = json.loads(file.read_text(encoding="utf-8"))
-    settings["conditions"] += ["gpen-512@runner=upstream"]
+    settings["conditions"] += ["gpen-512@runner=upstream", "gpen-1024"]
+    settings["conditions"] += ["realesrgan-animevideo-x4"]
     file.write_text(json.dumps(settings), encoding="utf-8")
     session = rate(run, "s01")._session
     assert session._published == {
