@@ -8,6 +8,17 @@ from evalkit.rating.plan import GOLD, TRAP
 
 METADATA = sa.MetaData()
 
+VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
+"""Possible answers to an item, by its kind, in words; null is "can't tell"."""
+
+ALLOWED = {"acr": (1, 2, 3, 4, 5), "ab": ("left", "right", "same")}
+"""Possible answers to an item, by its kind."""
+
+LONGEST_S = 30 * 24 * 3600.0
+"""More than anyone looks at a stimulus, a tab left open for a month included."""
+
+_QUOTED = ", ".join(f"'{value}'" for values in ALLOWED.values() for value in values)
+
 SUBJECTS = sa.Table(
     "subjects",
     METADATA,
@@ -58,6 +69,8 @@ ANSWERS = sa.Table(
     # since its item was shown, by the server's clock; null where it kept no time
     sa.Column("server_seconds", sa.Float),
     sa.UniqueConstraint("item", "attempt"),
+    sa.CheckConstraint(f"value IN ({_QUOTED})", "possible_value"),
+    sa.CheckConstraint(f"seconds BETWEEN 0 AND {LONGEST_S}", "possible_seconds"),
 )
 
 SECRETS = sa.Table(

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -25,6 +24,7 @@ from evalkit.rating._schema import (
     UNANSWERED,
     items_of,
 )
+from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, now, seconds_since
 
@@ -38,16 +38,6 @@ item's."""
 
 LEAST_OTHERS = 3
 """With fewer, a mean and one's own scores tell those of another."""
-
-LONGEST_S = 30 * 24 * 3600.0
-"""More than anyone looks at a stimulus, a tab left open for a month included."""
-
-
-def _no_other_number(value: Any) -> Any:
-    """Return the value; Python takes true and 1.0 for 1."""
-    if isinstance(value, bool | float):
-        raise ValueError("must be a whole number or a word")
-    return value
 
 
 class _Event(BaseModel):
@@ -64,26 +54,13 @@ class Command(_Event):
     language: Literal["en", "zh"] = "en"
 
 
-VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
-"""Possible answers to an item, by its kind; null is "can't tell"."""
-
-Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
-Tags: TypeAlias = Annotated[
-    list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]], Field(max_length=30)
-]
-Seconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
-
-
 class Answer(_Event):
     """One answer to one item; `attempt` tells a retry from a second answer."""
 
     type: Literal["answer"]
     item: str = Field(min_length=1)
     attempt: Attempt
-    value: Annotated[
-        Literal[1, 2, 3, 4, 5, "left", "right", "same"] | None,
-        BeforeValidator(_no_other_number),
-    ]
+    value: Value
     tags: Tags = []
     seconds: Annotated[Seconds, Field(strict=True)]
 
@@ -277,9 +254,10 @@ def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
 def _insert_answer(
     connection: sa.Connection, kind: str, event: Answer, shown_at: str | None
 ) -> None:
-    is_score = isinstance(event.value, int)
-    if event.value is not None and is_score != (kind == "acr"):
-        raise StudyError(f"expected {VALUES[kind]} or null, found {event.value!r}")
+    try:
+        check_value(kind, event.value)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
     attempt = sa.and_(ANSWERS.c.item == event.item, ANSWERS.c.attempt == event.attempt)
     if connection.scalar(sa.select(ANSWERS.c.answer).where(attempt)):
         return  # undone since, and sent again by a network that was slow

@@ -270,6 +270,8 @@ def test_the_language_is_kept(database, panel):
         {"value": 6},
         {"value": "left"},
         {"tags": ["<script>"]},
+        {"tags": ["made-up"]},
+        {"tags": ["plastic", "plastic"]},
         {"value": True},
         {"value": 1.0},
         {"value": "3"},

@@ -20,7 +20,7 @@ from evalkit.rating import (
     plan_session,
 )
 from evalkit.rating._database import RatingsError
-from evalkit.rating._schema import ITEMS, VIEWS
+from evalkit.rating._schema import ANSWERS, ITEMS, VIEWS
 
 SEED = 7
 START = {"type": "start"}
@@ -229,9 +229,14 @@ def test_a_file_that_contradicts_the_store_is_refused_whole(
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("value", "True", "row 3: value must be '1', '2'"),
-        ("value", "6", "row 3: value must be"),
-        ("value", "left", "value must be 1 to 5; found 'left' of an item of kind acr"),
+        (
+            "value",
+            "True",
+            "row 3: value must be 1 to 5 or null; found 'True' of an item",
+        ),
+        ("value", "6", "row 3: value must be 1 to 5 or null; found '6'"),
+        ("value", "3.0", "row 3: value must be 1 to 5 or null; found '3.0'"),
+        ("value", "left", "1 to 5 or null; found 'left' of an item of kind acr"),
         ("seconds", "1e308", "row 3: seconds must be 2592000 or less"),
         ("seconds", "nan", "row 3: seconds must be a finite number"),
         ("seconds", "-1", "row 3: seconds must be 0 or more; found '-1'"),
@@ -240,6 +245,10 @@ def test_a_file_that_contradicts_the_store_is_refused_whole(
         ("left_stimulus", "../../secret", "row 3: left_stimulus must be text that"),
         ("tags", '["<b>"]', "row 3: tags must be text that fits"),
         ("tags", "[", "row 3: tags"),
+        ("tags", '["made-up"]', "row 3: tags: must be among plastic, "),
+        ("tags", '["plastic", "plastic"]', "row 3: tags: must differ"),
+        ("source", "a\0b", "row 3: source must be text that fits"),
+        ("attempt", "a\0b", "row 3: attempt must be text that fits"),
         ("is_training", "maybe", "row 3: is_training must be true or false"),
         ("answered_at", "noon", "row 3: answered_at"),
         ("position", "", "row 3: position must be a whole number; found nothing"),
@@ -258,6 +267,37 @@ def test_a_file_is_taken_by_the_rules_of_the_page(
         import_csv(other, tmp_path / "all.csv")
     assert said in str(caught.value)
     assert other.subjects() == {}
+
+
+def test_an_impossible_score_of_a_file_reaches_no_database(
+    database, panel, rate, tmp_path
+):
+    store = database()
+    rate(Session(store, "s01", panel(store)), 3)
+    export_csv(store, tmp_path / "all.csv")
+    store.delete_subject("s01")
+    text = (tmp_path / "all.csv").read_text(encoding="utf-8")
+    bad = text.replace(",2,[],", ",<b>,[],")
+    assert bad != text
+    (tmp_path / "bad.csv").write_text(bad, encoding="utf-8")
+    with pytest.raises(StudyError, match="row 3: value must be 1 to 5 or null; found"):
+        import_csv(store, tmp_path / "bad.csv")
+    assert store.subjects() == {}
+    assert import_csv(store, tmp_path / "all.csv") == 3
+    assert list(store.scores()["score"]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"value": "99"}, {"value": "<b>"}, {"seconds": -1}, {"seconds": 1e308}]
+)
+def test_the_store_itself_takes_no_impossible_answer(store, panel, rate, wrong):
+    session = Session(store, "s01", panel(store))
+    rate(session, 1)
+    row = {"item": session.view()["item"]["id"], "attempt": "a", "tags": "[]"}
+    row |= {"value": "3", "seconds": 1.0, "answered_at": "2026-01-01"} | wrong
+    with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
+        connection.execute(sa.insert(ANSWERS).values(row))
+    assert len(store.scores()) == 1
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfes\0u\0", b"\0" * 99])
