@@ -149,8 +149,16 @@ def import_scores(file: Path, run: Folder = None) -> None:
 @scores_app.command("delete")
 def delete_scores(subject: str, run: Folder = None) -> None:
     """Delete everything that is known of a subject, as they may ask for."""
-    _ratings(run).delete_subject(subject)
+    from evalkit.study import forget_subject
+
+    _ratings(run)  # or there is nothing to delete
+    removed, left = forget_subject(_open_run(run), subject)
     typer.echo(f"{subject} is deleted")
+    if removed:
+        names = ", ".join(path.name for path in removed)
+        typer.echo(f"Removed; evalkit study makes them anew: {names}", err=True)
+    for sentence in left:
+        typer.echo(f"Left: {sentence}", err=True)
 
 
 @app.command()

@@ -141,6 +141,29 @@ class Database:
             with connection.begin():
                 yield connection
 
+    def truncate_log(self) -> bool:
+        """Empty SQLite's write-ahead log, where what was deleted would still be read.
+
+        Returns
+        -------
+        bool
+            False where another process has been reading an older state for `WAIT_S`.
+            True of PostgreSQL, whose server keeps its log to itself.
+
+        """
+        if not self._is_sqlite:
+            return True
+        with self._lock, self._errors_as_ours():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                (is_busy, _, _) = cursor.execute(
+                    "PRAGMA wal_checkpoint(TRUNCATE)"
+                ).fetchone()
+            finally:
+                connection.close()
+        return not is_busy
+
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state."""

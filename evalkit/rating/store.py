@@ -183,8 +183,13 @@ class Store(Database):
         with self.read() as connection:
             return connection.scalar(sa.select(SUBJECTS.c.subject).where(is_theirs))
 
-    def delete_subject(self, subject: str) -> None:
+    def delete_subject(self, subject: str) -> bool:
         """Delete all that is known of a subject: plan, answers, link.
+
+        Returns
+        -------
+        bool
+            Whether it is gone from the disk, too: see `truncate_log`.
 
         Raises
         ------
@@ -198,6 +203,7 @@ class Store(Database):
             connection.execute(sa.delete(ANSWERS).where(_is_of(subject)))
             connection.execute(sa.delete(ITEMS).where(ITEMS.c.subject == subject))
             connection.execute(sa.delete(SUBJECTS).where(SUBJECTS.c.subject == subject))
+        return self.truncate_log()
 
     def scores(self) -> pd.DataFrame:
         """The view ``scores``: one row a score, null for "can't tell"."""

@@ -9,6 +9,7 @@ from .doctor import (
     summarise as summarise,
     weights_named as weights_named,
 )
+from .forgetting import Forgotten as Forgotten, forget_subject as forget_subject
 from .launch import run_study as run_study
 from .notebooks import run_notebook as run_notebook
 from .parameters import declared_parameters as declared_parameters

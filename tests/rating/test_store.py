@@ -277,7 +277,7 @@ def test_an_impossible_score_of_a_file_reaches_no_database(
     export_csv(store, tmp_path / "all.csv")
     store.delete_subject("s01")
     text = (tmp_path / "all.csv").read_text(encoding="utf-8")
-    bad = text.replace(",2,[],", ",<b>,[],")
+    bad = text.replace('"2","[]"', '"<b>","[]"')
     assert bad != text
     (tmp_path / "bad.csv").write_text(bad, encoding="utf-8")
     with pytest.raises(StudyError, match="row 3: value must be 1 to 5 or null; found"):
@@ -410,14 +410,32 @@ def test_a_subject_can_be_deleted_and_nothing_of_them_is_left(store, panel, rate
     assert store.add_subject("s03") == 0  # the place in the square is free again
 
 
-def test_a_deleted_pseudonym_is_in_no_byte_of_the_file(tmp_path, panel, rate):
+def test_a_deleted_pseudonym_is_in_no_byte_of_any_file(tmp_path, panel, rate):
+    server = Store(tmp_path / "ratings.sqlite")
+    server.add_subject("remember-me")
+    assert "remember-me" in server.subjects()  # and the file stays open
+    wal = tmp_path / "ratings.sqlite-wal"
+    assert b"remember-me" in wal.read_bytes()
+    assert Store(tmp_path / "ratings.sqlite").delete_subject("remember-me")
+    assert b"remember-me" not in wal.read_bytes()
+    for file in tmp_path.iterdir():
+        assert b"remember-me" not in file.read_bytes()
+    server.add_subject("another")
+    assert server.subjects() == {"another": 0}
+
+
+def test_a_log_that_another_process_reads_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(_database, "WAIT_S", 0.1)
     store = Store(tmp_path / "ratings.sqlite")
     store.add_subject("remember-me")
-    store.delete_subject("remember-me")
-    store.engine.dispose()
-    with sqlite3.connect(tmp_path / "ratings.sqlite") as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"remember-me" not in (tmp_path / "ratings.sqlite").read_bytes()
+    with sqlite3.connect(tmp_path / "ratings.sqlite", isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM subjects").fetchall()
+        assert not store.delete_subject("remember-me")
+        reader.execute("COMMIT")
+    assert store.subjects() == {}
+    assert store.truncate_log()
+    assert b"remember-me" not in (tmp_path / "ratings.sqlite-wal").read_bytes()
 
 
 def test_links_cannot_be_guessed_stay_and_expire(store):
