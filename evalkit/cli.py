@@ -101,9 +101,18 @@ def rate(
     ),
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8765,
     days: Annotated[float, typer.Option(help="How long a new link is good for.")] = 14,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Say what panels of other sizes find, and end."),
+    ] = False,
 ) -> None:
     """Serve the blind rating sessions of a run, one secret link per subject."""
-    from evalkit.study import serve_rating
+    from evalkit.study import describe_plan, serve_rating
+
+    if plan:
+        for line in describe_plan(_open_run(run)):
+            _say(line)
+        return
 
     serve_rating(
         _open_run(run),

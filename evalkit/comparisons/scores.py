@@ -12,6 +12,7 @@ import pandas as pd
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
+from evalkit.study.frozen_plan import plan_kept
 from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run
 from evalkit.tables import (
@@ -74,6 +75,12 @@ def analyse_scores(
                 strength=fit.strength, is_regularised=fit.is_regularised
             )
             tables |= _tables({SCORES_STRENGTHS.name: strengths})
+    if kept := plan_kept(run, confidence=confidence):
+        panel = tables[SCORES_PANEL.name]
+        row = SCORES_PANEL.frame([{"quantity": "plan", "note": kept}])
+        tables[SCORES_PANEL.name] = SCORES_PANEL.checked(
+            pd.concat([panel, row], ignore_index=True) if len(panel) else row
+        )
     for table in TABLES:
         run.write(table, tables[table.name])
     return tables

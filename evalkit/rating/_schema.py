@@ -80,6 +80,15 @@ SECRETS = sa.Table(
     sa.Column("secret", sa.String, nullable=False),  # never exported
 )
 
+PLANS = sa.Table(
+    "plans",
+    METADATA,
+    sa.Column("plan", sa.Integer, primary_key=True),
+    sa.Column("frozen_at", sa.String, nullable=False),  # ISO 8601, UTC
+    sa.Column("digest", sa.String, nullable=False),  # SHA-256 of content
+    sa.Column("content", sa.String, nullable=False),  # canonical JSON
+)
+
 STANDING = sa.Index(
     "one_standing_answer",
     ANSWERS.c.item,

@@ -18,6 +18,9 @@ from evalkit.rating._order import Order
 Kind: TypeAlias = Literal["acr", "ab"]
 Mode: TypeAlias = Literal["acr", "ab", "both"]
 
+QUESTIONS = ("quality", "fidelity", "identity")
+"""What subjects may be asked, beside a question in words of one's own."""
+
 SECONDS = {"acr": 8.0, "ab": 12.0}
 """The planned time for one item, by kind."""
 

@@ -16,6 +16,7 @@ from pydantic import (
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
+from evalkit.rating._frozen import question_of
 from evalkit.rating._schema import (
     ANSWERS,
     ITEMS,
@@ -198,6 +199,7 @@ class Session:
         return {
             "state": state,
             "language": subject["language"],
+            "question": question_of(connection),
             "progress": {"done": n_done, "total": len(rows)},
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
             "preload": [address for row in coming for address in _stimuli_of(row)],

@@ -56,8 +56,9 @@ def forget_subject(run: Run, subject: str) -> Forgotten:
     name = re.compile(rb"(?<![a-z0-9-])" + subject.encode() + rb"(?![a-z0-9-])")
     removed = [path for made in MADE_OF_ANSWERS for path in sorted(run.path.glob(made))]
     # a session that was given away as a file bears its subject's name
-    own = re.compile(rf"{subject}(-part-\d+-of-\d+)?\.html")
-    removed += [path for path in _files(run) if own.fullmatch(path.name)]
+    own = re.compile(rf"{subject}(-part-\d+-of-\d+)?\.\w+")
+    given = [path for path in _files(run) if run.path / "rating" in path.parents]
+    removed += [path for path in given if own.fullmatch(path.name)]
     for path in removed:
         path.unlink()
     naming = [path for path in _files(run) if name.search(path.read_bytes())]

@@ -1,5 +1,6 @@
 """Rating in a run folder: planned of what was made, served by the command, resumed."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,18 +14,22 @@ import pandas as pd
 import pytest
 from skimage import data
 
+from evalkit.comparisons import analyse_scores
 from evalkit.errors import StudyError
 from evalkit.images import write_image
+from evalkit.rating import frozen_plans
 from evalkit.rating._schema import items_of
 from evalkit.study import (
     detectable_difference,
     plan_rating,
+    plan_table,
     rate,
     ratings_store,
     restore,
     serve_rating,
 )
-from evalkit.study.rating import rated_outputs, ratings_digest
+from evalkit.study.frozen_plan import plan_kept
+from evalkit.study.rating import rated_outputs, rating_notes, ratings_digest
 from evalkit.study.run_folder import open_run
 
 CONDITIONS = ["lanczos", "lanczos@scale=2", "bicubic"]
@@ -125,6 +130,84 @@ def test_nothing_made_is_nothing_to_rate_and_no_failure(tmp_path, album):
     assert rate(run, say=said.append) is None
     with pytest.raises(StudyError, match="notebook 70_rate makes one"):
         serve_rating(run)
+
+
+def test_a_plan_says_what_it_lacks(run):
+    said = []
+    plan_rating(run, ["lanczos"], say=said.append)
+    assert said == [
+        "only lanczos has pictures to rate: the panel compares it with the anchor, and "
+        "with no other restorer",
+        f"training shows {said[1].split()[2]} which is rated, too: of 3 sources none "
+        "can be spared",
+    ]
+    assert rating_notes(run) == said
+    plan_rating(run, CONDITIONS, say=said.append)
+    assert len(said) == 3
+
+
+def test_the_plan_is_tabled_for_panels_of_other_sizes(run):
+    with pytest.raises(StudyError, match="expected a plan"):
+        plan_table(run)
+    plan_rating(run, CONDITIONS, subjects=4)
+    table = plan_table(run)
+    assert {3, 4, 5, 24} <= {*table.index}
+    assert {3, 8, 24} <= {*table.columns}
+    assert table.loc[12, 3] == detectable_difference(run).loc[12, "mos_difference"]
+    assert table[24].is_monotonic_decreasing
+    assert table.loc[24].dropna().is_monotonic_decreasing
+    command = [sys.executable, "-m", "evalkit.cli", "rate", str(run.path), "--plan"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("The smallest difference of two mean scores")
+    assert f"{table.loc[12, 8]:.2f}" in done.stdout
+    plan_rating(run, CONDITIONS, mode="ab", minutes=20)
+    assert plan_table(run).loc[12, 3] == pytest.approx(0.5 + 2.8016 / 12, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "text"),
+    [
+        ("quality", "quality", None),
+        ("identity", "identity", None),
+        ("Which is sharper?", "own", "Which is sharper?"),
+    ],
+)
+def test_a_session_is_told_what_is_asked(run, question, kind, text):
+    plan_rating(run, CONDITIONS, question=question)
+    view = rate(run, "s01")._session.handle({"type": "start"})
+    assert view["question"] == {"kind": kind, "text": text}
+
+
+def test_a_plan_is_frozen_before_the_first_score(run):
+    plan_rating(run, CONDITIONS, subjects=1, minutes=10)
+    plan_rating(run, CONDITIONS, subjects=2, minutes=20)
+    kept = json.loads((run.path / "rating" / "plan.json").read_text("utf-8"))
+    (first,) = frozen_plans(ratings_store(run))
+    assert kept["frozen"] == {"frozen_at": first.frozen_at, "digest": first.digest}
+    assert first.content["stopping"]["subjects"] == 2
+    canonical = json.dumps(
+        first.content, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    assert hashlib.sha256(canonical.encode()).hexdigest() == first.digest
+    session = rate(run, "s01")._session
+    view = session.handle({"type": "start"})
+    while view["item"]["is_training"]:
+        view = session.handle(answer(view, 3))
+    session.handle(answer(view, 3))
+    plan_rating(run, CONDITIONS, subjects=2, minutes=20)
+    assert frozen_plans(ratings_store(run)) == [first]
+    assert plan_kept(run).startswith(f"as planned; frozen {first.frozen_at}")
+    assert "changed since the first score: analysis (now)" in plan_kept(
+        run, confidence=0.9
+    )
+    plan_rating(run, CONDITIONS, subjects=3, minutes=20)
+    again = frozen_plans(ratings_store(run))
+    assert again[0] == first
+    assert f"stopping ({again[1].frozen_at}); frozen {first.frozen_at}" in plan_kept(
+        run
+    )
+    panel = analyse_scores(run, say=lambda _: None)["scores_panel"]
+    assert panel.set_index("quantity").loc["plan", "note"] == plan_kept(run)
 
 
 def test_the_plan_says_what_it_could_detect(run):
