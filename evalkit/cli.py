@@ -101,9 +101,18 @@ def rate(
     ),
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8765,
     days: Annotated[float, typer.Option(help="How long a new link is good for.")] = 14,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Say what panels of other sizes find, and end."),
+    ] = False,
 ) -> None:
     """Serve the blind rating sessions of a run, one secret link per subject."""
-    from evalkit.study import serve_rating
+    from evalkit.study import describe_plan, serve_rating
+
+    if plan:
+        for line in describe_plan(_open_run(run)):
+            _say(line)
+        return
 
     serve_rating(
         _open_run(run),
@@ -149,8 +158,16 @@ def import_scores(file: Path, run: Folder = None) -> None:
 @scores_app.command("delete")
 def delete_scores(subject: str, run: Folder = None) -> None:
     """Delete everything that is known of a subject, as they may ask for."""
-    _ratings(run).delete_subject(subject)
+    from evalkit.study import forget_subject
+
+    _ratings(run)  # or there is nothing to delete
+    removed, left = forget_subject(_open_run(run), subject)
     typer.echo(f"{subject} is deleted")
+    if removed:
+        names = ", ".join(path.name for path in removed)
+        typer.echo(f"Removed; evalkit study makes them anew: {names}", err=True)
+    for sentence in left:
+        typer.echo(f"Left: {sentence}", err=True)
 
 
 @app.command()

@@ -41,8 +41,8 @@ def folder_route(share_with_faces: float) -> str | None:
     return None if share_with_faces else "realesrgan"
 
 
-def _score(claim: str, kind: str) -> PublishedScore:
-    return PublishedScore(kind, CLAIMS[claim].subject, float(CLAIMED[claim]))
+def _score(claim: str, restorer: str, kind: str) -> PublishedScore:
+    return PublishedScore(kind, restorer, float(CLAIMED[claim]))
 
 
 def _figure(claim: str, figure: Figure) -> PublishedFigure:
@@ -67,7 +67,7 @@ ARTICLE = PublishedComparison(
     name="article",
     claims=data_file("claims.yaml"),
     judges=lambda: discover(judges, Evaluator).values(),
-    scores=tuple(_score(claim, kind) for claim, (_, kind, _) in MEANS.items()),
+    scores=tuple(_score(claim, *of[:2]) for claim, of in MEANS.items()),
     figures=tuple(_figure(*item) for item in FIGURES.items()),
     rules=RULES,
     folder_route=folder_route,

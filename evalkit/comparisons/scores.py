@@ -12,8 +12,8 @@ import pandas as pd
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
-from evalkit.restorers import settings_of
-from evalkit.study.published import published_scores
+from evalkit.study.frozen_plan import plan_kept
+from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run
 from evalkit.tables import (
     IMAGES,
@@ -75,6 +75,12 @@ def analyse_scores(
                 strength=fit.strength, is_regularised=fit.is_regularised
             )
             tables |= _tables({SCORES_STRENGTHS.name: strengths})
+    if kept := plan_kept(run, confidence=confidence):
+        panel = tables[SCORES_PANEL.name]
+        row = SCORES_PANEL.frame([{"quantity": "plan", "note": kept}])
+        tables[SCORES_PANEL.name] = SCORES_PANEL.checked(
+            pd.concat([panel, row], ignore_index=True) if len(panel) else row
+        )
     for table in TABLES:
         run.write(table, tables[table.name])
     return tables
@@ -113,7 +119,7 @@ def _of_scores(
     notes = []
     with _optional("P.910", say):
         model = stats.p910(scores, confidence=confidence)
-        screening = stats.screen(scores, answers.checks)
+        screening = stats.screen(scores, answers.checks, answers.times)
         # a method that rejects everybody leaves no scores to take a mean of
         for method in screening.mos.index.unique("method").drop("none"):
             mos[method, "all"] = screening.mos.loc[method]
@@ -161,17 +167,9 @@ def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
 
 
 def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
-    """Add the published score of this restorer for this kind of picture, or null."""
-    claimed = published_scores()
-
-    def find(kind: str, condition: str) -> float | None:
-        name = settings_of(condition).get("name", "")
-        for of_kind, restorer, value in claimed:
-            if kind == of_kind and name.startswith(restorer):
-                return float(value)
-        return None
-
-    return mos.assign(claimed=[find(kind, name) for _, kind, name in mos.index])
+    """Add the published score of this network for this kind of picture, or null."""
+    claimed = [published_scores_of(name).get(kind) for _, kind, name in mos.index]
+    return mos.assign(claimed=claimed)
 
 
 def _panel(

@@ -1,6 +1,15 @@
 from ._csv import export_csv as export_csv, import_csv as import_csv
 from ._fairness import find_unfair as find_unfair, without as without
-from .plan import Item as Item, plan_session as plan_session
+from ._frozen import (
+    FrozenPlan as FrozenPlan,
+    freeze as freeze,
+    frozen_plans as frozen_plans,
+)
+from .plan import (
+    Item as Item,
+    plan_notes as plan_notes,
+    plan_session as plan_session,
+)
 from .server import rating_app as rating_app, serve as serve
 from .session import Session as Session
 from .stimuli import (

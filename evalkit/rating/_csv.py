@@ -19,7 +19,7 @@ from pydantic import (
 from evalkit.errors import StudyError, TableError
 from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
-from evalkit.rating.session import VALUES, Attempt, Seconds, Tags
+from evalkit.rating._values import Attempt, Name, Seconds, Tags, check_value
 from evalkit.rating.store import PSEUDONYM, Store
 from evalkit.tables import TEXT, read_csv, write_csv
 
@@ -28,8 +28,11 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
     column.name: column
     for table in _KEYS
     for column in table.c
-    if column.name not in ("answer", "secret", "expires_at")
+    if column.name not in ("answer", "secret", "expires_at", "shown_at")
 }
+
+_ADDED = ("server_seconds",)
+"""Columns that files of older evalkits lack: null."""
 
 
 def _check_time(text: str) -> str:
@@ -64,16 +67,16 @@ class _Row(BaseModel):
     number: int = Field(ge=0, le=1_000_000)
     language: Literal["en", "zh"]
     state: Literal["welcome", "rate", "paused", "finished", "closed"]
-    item: str = Field(min_length=1)
+    item: Annotated[Name, Field(min_length=1)]
     position: int = Field(ge=0, le=1_000_000)
     kind: Literal["acr", "ab"]
-    role: str
+    role: Name
     is_training: bool
     is_repeat: bool
-    source: str
-    left: str
-    right: str | None
-    expected: str | None
+    source: Name
+    left: Name
+    right: Name | None
+    expected: Name | None
     left_stimulus: _Stimulus
     right_stimulus: _Stimulus | None
     source_stimulus: _Stimulus
@@ -81,19 +84,16 @@ class _Row(BaseModel):
     height_px: int = Field(gt=0, le=1_000_000)
     is_current: bool
     attempt: Attempt
-    value: Literal["1", "2", "3", "4", "5", "left", "right", "same"] | None
+    value: str | None
     tags: Json[Tags]
     seconds: Seconds
     answered_at: _Time
     undone_at: _Time | None
+    server_seconds: Seconds | None
 
     @model_validator(mode="after")
     def _check_value(self) -> Self:
-        if self.value is not None and self.value.isdigit() != (self.kind == "acr"):
-            raise ValueError(
-                f"value must be {VALUES[self.kind]}; found {self.value!r} of an item "
-                f"of kind {self.kind}"
-            )
+        check_value(self.kind, self.value)
         return self
 
 
@@ -139,7 +139,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise StudyError(
             f"{path}: expected a file that `evalkit scores export` wrote: {error}"
         ) from error
-    if list(frame) != list(_COLUMNS):
+    frame = frame.assign(**{n: None for n in _ADDED if n not in frame})
+    if set(frame) != set(_COLUMNS):
         raise StudyError(
             f"{path}: expected columns {list(_COLUMNS)}, found {list(frame)}"
         )

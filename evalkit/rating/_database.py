@@ -84,17 +84,27 @@ class Database:
                 f"{version}: a later evalkit made them; use that one"
             )
         inspector = sa.inspect(connection)
+        views = set(inspector.get_view_names())
         for table in METADATA.sorted_tables:
             if inspector.has_table(table.name):
                 columns = {c["name"] for c in inspector.get_columns(table.name)}
-                if lacking := sorted({*table.c.keys()} - columns):
+                added = [c for c in table.c if c.name not in columns]
+                if not all(column.nullable for column in added):
+                    lacking = sorted(column.name for column in added)
                     raise RatingsError(
                         f"{self._name}: expected a table {table.name} with "
                         f"{', '.join(lacking)}: another program or an older evalkit "
                         "made it; export its answers there, and import them here"
                     )
+                for column in added:  # null in every row of an older evalkit
+                    kind = column.type.compile(connection.dialect)
+                    change = f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"
+                    connection.exec_driver_sql(change)
+                if added:  # the views may read them
+                    for name in views:
+                        connection.exec_driver_sql(f"DROP VIEW {name}")
+                    views = set()
         METADATA.create_all(connection)
-        views = inspector.get_view_names()
         for name, query in VIEWS.items():
             if name not in views:
                 connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")
@@ -130,6 +140,29 @@ class Database:
             connection = connection.execution_options(writes=True)
             with connection.begin():
                 yield connection
+
+    def truncate_log(self) -> bool:
+        """Empty SQLite's write-ahead log, where what was deleted would still be read.
+
+        Returns
+        -------
+        bool
+            False where another process has been reading an older state for `WAIT_S`.
+            True of PostgreSQL, whose server keeps its log to itself.
+
+        """
+        if not self._is_sqlite:
+            return True
+        with self._lock, self._errors_as_ours():
+            connection = self.engine.raw_connection()
+            try:
+                cursor = connection.cursor()
+                (is_busy, _, _) = cursor.execute(
+                    "PRAGMA wal_checkpoint(TRUNCATE)"
+                ).fetchone()
+            finally:
+                connection.close()
+        return not is_busy
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:

@@ -8,6 +8,17 @@ from evalkit.rating.plan import GOLD, TRAP
 
 METADATA = sa.MetaData()
 
+VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
+"""Possible answers to an item, by its kind, in words; null is "can't tell"."""
+
+ALLOWED = {"acr": (1, 2, 3, 4, 5), "ab": ("left", "right", "same")}
+"""Possible answers to an item, by its kind."""
+
+LONGEST_S = 30 * 24 * 3600.0
+"""More than anyone looks at a stimulus, a tab left open for a month included."""
+
+_QUOTED = ", ".join(f"'{value}'" for values in ALLOWED.values() for value in values)
+
 SUBJECTS = sa.Table(
     "subjects",
     METADATA,
@@ -17,6 +28,7 @@ SUBJECTS = sa.Table(
     sa.Column("state", sa.String, nullable=False, default="welcome"),
     sa.Column("secret", sa.String, unique=True),  # of the link; never exported
     sa.Column("expires_at", sa.String),  # ISO 8601, UTC
+    sa.Column("shown_at", sa.String),  # of the present item; ISO 8601, UTC
 )
 
 ITEMS = sa.Table(
@@ -54,7 +66,27 @@ ANSWERS = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),  # since the stimulus was painted
     sa.Column("answered_at", sa.String, nullable=False),  # ISO 8601, UTC
     sa.Column("undone_at", sa.String),
+    # since its item was shown, by the server's clock; null where it kept no time
+    sa.Column("server_seconds", sa.Float),
     sa.UniqueConstraint("item", "attempt"),
+    sa.CheckConstraint(f"value IN ({_QUOTED})", "possible_value"),
+    sa.CheckConstraint(f"seconds BETWEEN 0 AND {LONGEST_S}", "possible_seconds"),
+)
+
+SECRETS = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("purpose", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, nullable=False),  # never exported
+)
+
+PLANS = sa.Table(
+    "plans",
+    METADATA,
+    sa.Column("plan", sa.Integer, primary_key=True),
+    sa.Column("frozen_at", sa.String, nullable=False),  # ISO 8601, UTC
+    sa.Column("digest", sa.String, nullable=False),  # SHA-256 of content
+    sa.Column("content", sa.String, nullable=False),  # canonical JSON
 )
 
 STANDING = sa.Index(
@@ -84,9 +116,21 @@ def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
     return [dict(row) for row in rows.mappings()]
 
 
+UNANSWERED = (
+    sa.select(sa.func.count())
+    .select_from(ITEMS)
+    .where(
+        ~sa.exists().where(
+            ANSWERS.c.item == ITEMS.c.item, ANSWERS.c.undone_at.is_(None)
+        )
+    )
+)
+"""How many items of all subjects are still to be answered."""
+
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
-    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds, a.answered_at
+    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds,
+    a.server_seconds, a.answered_at
     FROM answers a JOIN items i ON i.item = a.item
     WHERE a.undone_at IS NULL AND i.is_current"""
 
@@ -113,6 +157,7 @@ CHECKS = f"NOT is_training AND role IN ('{GOLD}', '{TRAP}')"
 
 REVEAL = f"""
     SELECT kind, condition, COUNT(DISTINCT subject) AS n_subjects,
+        COUNT(DISTINCT CASE WHEN subject <> :subject THEN subject END) AS n_others,
         AVG(CASE WHEN subject = :subject THEN CAST(points AS FLOAT) END) AS own,
         AVG(CAST(points AS FLOAT)) AS panel
     FROM (

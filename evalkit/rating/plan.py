@@ -2,19 +2,24 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import combinations, islice, pairwise
+from itertools import combinations, count, pairwise
 from typing import Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import StudyError
+from evalkit.rating._order import Order
 
 Kind: TypeAlias = Literal["acr", "ab"]
 Mode: TypeAlias = Literal["acr", "ab", "both"]
+
+QUESTIONS = ("quality", "fidelity", "identity")
+"""What subjects may be asked, beside a question in words of one's own."""
 
 SECONDS = {"acr": 8.0, "ab": 12.0}
 """The planned time for one item, by kind."""
@@ -26,13 +31,20 @@ GOLD, TRAP, SOURCE = "gold", "trap", "source"
 """Roles and conditions of our own making: a picture that anyone can judge, one that
 says what to answer, and the source itself, shown beside an output and never rated."""
 
+GOLDS = {GOLD: "1", "gold-fine": "2"}
+"""The golds, and the score expected of each: squares that nobody overlooks, and small
+ones that take a look. A score one off is right, too."""
+
 TRAPS = {
-    "trap-2": "choose 2",
-    "trap-4": "choose 4",
-    "trap-left": "choose left",
-    "trap-right": "choose right",
+    "trap-2": ("2 ", "acr.2"),
+    "trap-4": ("4 ", "acr.4"),
+    "trap-left": ("", "left"),
+    "trap-right": ("", "right"),
 }
-"""The words on each trap's picture."""
+"""What each trap says: the digit of a key, and its word among the page's texts."""
+
+LEAST_RATED = 4
+"""Sources that stay when one is spared for training: P.910 asks for four scenes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,22 +109,27 @@ def plan_session(
 ) -> list[Item]:
     """Plan one subject's session; the same arguments give the same one.
 
-    Training spans worst to best. Then every source is shown once a block, under the
-    condition (or the pair) that a cyclic Latin square gives to block, source and
-    subject: over as many subjects as there are conditions, each output stands in each
-    block once, also where the budget cuts the session short. A pair's sides swap from
-    one subject to the next that sees it there. A tenth is shown again near the end;
-    one gold stands in the first half and one trap in the second, of each kind.
+    Training spans worst to best, on a source that is not rated afterwards where one can
+    be spared: of five or more, one of the kind that has the most, and two at least.
+    Then every source is shown once a block, under the condition (or the pair) that a
+    cyclic Latin square gives to block, source and subject: over as many subjects as
+    there are conditions, each output stands in each block once, also where the budget
+    cuts the session short. A pair's sides swap from one subject to the next that sees
+    it there. A tenth is shown again near the end, each condition (or pair) as often as
+    another over all subjects; of each kind there are two golds, one of them hard, and
+    one trap. Behind the training no source follows itself, unless there are too few:
+    `plan_notes` says so.
 
     Parameters
     ----------
     outputs
         Columns ``source, condition, role`` (``source``, ``system``, ``reference`` or
-        ``anchor``) and ``weights_kind``.
+        ``anchor``) and ``weights_kind``; ``content``, the kind of its picture, may
+        be there.
     number
         The subject's number, from 0.
     seed
-        The seed of the study.
+        What every order is drawn from: see `evalkit.rating.Store.order_seed`.
     mode
         ``both`` plans a part of each kind, with half of the time for each.
     minutes
@@ -128,11 +145,32 @@ def plan_session(
     refuse_random(outputs)
     rated = outputs[outputs["role"] != SOURCE]
     kinds: list[Kind] = ["acr", "ab"] if mode == "both" else [mode]
+    parts = [_Part(rated, kind, number, seed) for kind in kinds]
     items = []
-    for kind in kinds:
-        n_most = int(60 * minutes / len(kinds) / SECONDS[kind])
-        items += _Part(rated, kind, number, seed).items(n_most)
+    for part, following in zip(parts, [*parts[1:], None], strict=True):
+        n_most = int(60 * minutes / len(kinds) / SECONDS[part.kind])
+        items += part.items(n_most, following.trained if following else None)
     return items
+
+
+def plan_notes(items: Sequence[Item]) -> list[str]:
+    """What a session lacks because there are too few sources, in sentences."""
+    main = [item for item in items if not item.is_training]
+    sources = {item.source for item in main}
+    notes = [
+        f"training shows {name}, which is rated, too: of {len(sources)} sources none "
+        "can be spared"
+        for name in sorted({item.source for item in items if item.is_training})
+        if name in sources
+    ]
+    if any(
+        one.source == two.source and not two.is_training for one, two in pairwise(items)
+    ):
+        notes.append(
+            f"a source sometimes follows itself: with {len(sources)} to rate that "
+            "cannot be avoided"
+        )
+    return notes
 
 
 class _Part:
@@ -150,43 +188,64 @@ class _Part:
         size = 1 if kind == "acr" else 2
         self.choices = list(combinations(conditions, size))
         self.random = np.random.default_rng([seed, number, size])
+        self.trained = self._spare(rated)
 
-    def items(self, n_most: int) -> list[Item]:
-        """Training, then all that fits into `n_most` items, checks and repeats."""
+    def items(self, n_most: int, following: str | None = None) -> list[Item]:
+        """Training, then all that fits into `n_most` items, checks and repeats.
+
+        `following` is the source that is shown next.
+        """
         training = list(self._training())
-        n_rest = n_most - len(training) - 2
-        main = list(islice(self._square(), n_rest * REPEAT_EVERY // (REPEAT_EVERY + 1)))
+        checks = self._checks()
+        n_rest = n_most - len(training) - len(checks)
+        main = list(self._square())[: n_rest * REPEAT_EVERY // (REPEAT_EVERY + 1)]
         n = len(main)
         if n_rest < len(self.choices) * (1 + 1 / REPEAT_EVERY):
             raise StudyError(
                 f"rating.minutes: expected time for each of {len(self.choices)} "
-                f"conditions or pairs, a tenth of them twice, and {len(training) + 2} "
-                f"others; found time for {n_most} items"
+                f"conditions or pairs, a tenth of them twice, and "
+                f"{len(training) + len(checks)} others; found time for {n_most} items"
             )
-        early = self.random.choice((n + 1) // 2, math.ceil(n / REPEAT_EVERY), False)
-        for again in [main[place] for place in early]:
-            self._insert(main, 3 * n // 4, self._again(again))
-        gold, trap = self._checks()
-        self._insert(main, n // 2, trap)
-        main.insert(int(self.random.integers(n // 2 + 1)), gold)
-        return training + main
+        order = Order(main, self.trained, following, self.random)
+        for again in self._repeats(main):
+            order.insert(again, 3 * n // 4 + 1, len(order.items))
+        gold, fine, trap = checks
+        order.insert(trap, n // 2 + 1, len(order.items))
+        order.insert(gold, 0, n // 2)
+        order.insert(fine, 0, len(order.items))
+        return training + order.settle()
 
-    def _insert(self, main: list[Item], first: int, item: Item) -> None:
-        """Put an item behind one of those from `first` on."""
-        main.insert(int(self.random.integers(first, len(main))) + 1, item)
+    def _spare(self, rated: pd.DataFrame) -> str:
+        """The source of the training; it is taken out of the others where it may be."""
+        candidates = self.sources
+        named = rated if "content" in rated else rated.assign(content="")
+        kinds = dict(zip(named["source"], named["content"].astype(str), strict=True))
+        most, n_most = Counter(kinds.values()).most_common(1)[0]
+        can_spare = len(self.sources) > LEAST_RATED and n_most > 1
+        if can_spare:
+            candidates = [name for name in candidates if kinds[name] == most]
+        source = max(candidates, key=lambda source: len(self._ladder(source)))
+        if can_spare:
+            self.sources = [name for name in self.sources if name != source]
+        return source
 
     def _square(self) -> Iterator[Item]:
-        last = None
+        last = self.trained
         for block in range(len(self.choices)):
-            order = list(self.random.permutation(len(self.sources)))
-            if order[0] == last:
-                order.append(order.pop(0))
-            last = order[-1]
-            for place in order:
-                source = self.sources[place]
-                choice = self.choices[(place + block + self.number) % len(self.choices)]
-                if all((source, condition) in self.role for condition in choice):
-                    yield self._main(source, choice)
+            row = [
+                self._main(source, choice)
+                for place in self.random.permutation(len(self.sources))
+                if (source := self.sources[place])
+                and (choice := self._choice(place + block))
+                and all((source, condition) in self.role for condition in choice)
+            ]
+            if row and row[0].source == last:
+                row.append(row.pop(0))
+            last = row[-1].source if row else last
+            yield from row
+
+    def _choice(self, place: int) -> tuple[str, ...]:
+        return self.choices[(place + self.number) % len(self.choices)]
 
     def _main(self, source: str, choice: tuple[str, ...]) -> Item:
         if self.kind == "acr":
@@ -205,6 +264,23 @@ class _Part:
             item = replace(item, left=item.right, right=item.left)
         return replace(item, is_repeat=True)
 
+    def _repeats(self, main: list[Item]) -> Iterator[Item]:
+        """A tenth of the items; the next subject goes on with the next condition."""
+        n_repeats = math.ceil(len(main) / REPEAT_EVERY)
+        early = main[: (len(main) + 1) // 2]
+        pools: dict[frozenset[str | None], list[Item]] = {}
+        for place in self.random.permutation(len(early)):
+            item = early[place]
+            pools.setdefault(frozenset([item.left, item.right]), []).append(item)
+        for turn in count(self.number * n_repeats):
+            sides = self.choices[turn % len(self.choices)]
+            pool = pools.get(frozenset([*sides, None][:2]), [])
+            if n_repeats and pool:
+                n_repeats -= 1
+                yield self._again(pool.pop())
+            if not n_repeats:
+                return
+
     def _ladder(self, source: str) -> list[str]:
         """Conditions of a source from worst to best, one of each role that it has."""
         conditions = self._ordered(c for s, c in self.role if s == source)
@@ -213,7 +289,7 @@ class _Part:
         return [GOLD, *(by_role[role] for role in roles if role in by_role)]
 
     def _training(self) -> Iterator[Item]:
-        source = max(self.sources, key=lambda source: len(self._ladder(source)))
+        source = self.trained
         ladder = self._ladder(source)
         train = partial(self.item, source=source, is_training=True)
         if self.kind == "acr":
@@ -224,29 +300,30 @@ class _Part:
                 left, right = pair[::-1] if number % 2 else pair
                 yield train(role="system", left=left, right=right)
 
-    def _checks(self) -> tuple[Item, Item]:
+    def _checks(self) -> tuple[Item, Item, Item]:
+        """An easy gold, a hard one, and a trap, of sources that are neighbours."""
         n, is_odd = len(self.sources), self.number % 2
-        gold_source, trap_source = (self.sources[(self.number + k) % n] for k in (0, 1))
-        if self.kind == "acr":
-            left, right, best, wanted = GOLD, None, "1", "24"[is_odd]
-        else:
-            best = wanted = ("left", "right")[is_odd]
-            pair = self._ladder(gold_source)[-1], GOLD
-            left, right = pair[::-1] if is_odd else pair
-        trap = f"{TRAP}-{wanted}"
-        other_side = trap if right else None
-        return (
-            self.item(
-                role=GOLD, source=gold_source, left=left, right=right, expected=best
-            ),
-            self.item(
-                role=TRAP,
-                source=trap_source,
-                left=trap,
-                right=other_side,
-                expected=wanted,
-            ),
+        sources = [self.sources[(self.number + k) % n] for k in range(3)]
+        gold, fine = (
+            self._gold(source, name, is_right=bool(is_odd) != (name == GOLD))
+            for source, name in zip(sources[:2], GOLDS, strict=True)
         )
+        wanted = "24"[is_odd] if self.kind == "acr" else ("left", "right")[is_odd]
+        left = f"{TRAP}-{wanted}"
+        right = None if self.kind == "acr" else left
+        trap = self.item(
+            role=TRAP, source=sources[2], left=left, right=right, expected=wanted
+        )
+        return gold, fine, trap
+
+    def _gold(self, source: str, name: str, *, is_right: bool) -> Item:
+        gold = partial(self.item, role=GOLD, source=source)
+        if self.kind == "acr":
+            return gold(left=name, expected=GOLDS[name])
+        best = self._ladder(source)[-1]
+        if is_right:
+            return gold(left=best, right=name, expected="left")
+        return gold(left=name, right=best, expected="right")
 
     def _ordered(self, names: Iterable[str]) -> list[str]:
         """Names in the order of a digest: a newcomer changes no other's place."""

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 import sqlalchemy as sa
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     TypeAdapter,
@@ -17,8 +16,18 @@ from pydantic import (
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
-from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
-from evalkit.rating.store import Store, now
+from evalkit.rating._frozen import question_of
+from evalkit.rating._schema import (
+    ANSWERS,
+    ITEMS,
+    REVEAL,
+    SUBJECTS,
+    UNANSWERED,
+    items_of,
+)
+from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
+from evalkit.rating.stimuli import stimulus_file
+from evalkit.rating.store import Store, now, seconds_since
 
 N_PRELOADED = 2
 """Items whose stimuli are named in advance."""
@@ -28,15 +37,8 @@ SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
 item's."""
 
 
-LONGEST_S = 30 * 24 * 3600.0
-"""More than anyone looks at a stimulus, a tab left open for a month included."""
-
-
-def _no_other_number(value: Any) -> Any:
-    """Return the value; Python takes true and 1.0 for 1."""
-    if isinstance(value, bool | float):
-        raise ValueError("must be a whole number or a word")
-    return value
+LEAST_OTHERS = 3
+"""With fewer, a mean and one's own scores tell those of another."""
 
 
 class _Event(BaseModel):
@@ -53,26 +55,13 @@ class Command(_Event):
     language: Literal["en", "zh"] = "en"
 
 
-VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
-"""Possible answers to an item, by its kind; null is "can't tell"."""
-
-Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
-Tags: TypeAlias = Annotated[
-    list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]], Field(max_length=30)
-]
-Seconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
-
-
 class Answer(_Event):
     """One answer to one item; `attempt` tells a retry from a second answer."""
 
     type: Literal["answer"]
     item: str = Field(min_length=1)
     attempt: Attempt
-    value: Annotated[
-        Literal[1, 2, 3, 4, 5, "left", "right", "same"] | None,
-        BeforeValidator(_no_other_number),
-    ]
+    value: Value
     tags: Tags = []
     seconds: Annotated[Seconds, Field(strict=True)]
 
@@ -143,7 +132,7 @@ class Session:
         return view
 
     def stimulus(self, address: str) -> bytes:
-        """The PNG of an address that a view has named.
+        """The PNG of an address that a view has named, in the subject's language.
 
         Raises
         ------
@@ -152,21 +141,22 @@ class Session:
 
         """
         if column := SIDES.get(address[-1:]):
-            query = sa.select(ITEMS.c[column]).join(SUBJECTS)
+            query = sa.select(ITEMS.c[column], SUBJECTS.c.language).join(SUBJECTS)
             is_mine = sa.and_(
                 ITEMS.c.item == address[:-1],
                 SUBJECTS.c.subject == self._subject,
                 SUBJECTS.c.state != "closed",
             )
             with self._store.read() as connection:
-                name = connection.scalar(query.where(is_mine))
-            if name:
-                return (self._stimuli / f"{name}.png").read_bytes()
+                row = connection.execute(query.where(is_mine)).first()
+            if row and row[0]:
+                return stimulus_file(self._stimuli, *row).read_bytes()
         raise UnknownNameError("stimulus", address, ["those that the view names"])
 
     def _apply(self, connection: sa.Connection, event: Command | Answer) -> None:
-        query = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == self._subject)
-        state = connection.scalar(query.with_for_update())
+        columns = sa.select(SUBJECTS.c.state, SUBJECTS.c.shown_at)
+        query = columns.where(SUBJECTS.c.subject == self._subject)
+        state, shown_at = connection.execute(query.with_for_update()).one()
         rows = items_of(connection, self._subject)
         n_done = _n_done(rows)
         present = rows[n_done]["item"] if n_done < len(rows) else None
@@ -177,7 +167,7 @@ class Session:
             return
         allowed = {"welcome": "start", "paused": "resume"}.get(str(state))
         if event.type == allowed:
-            self._change(connection, state="rate")
+            self._change(connection, state="rate", shown_at=now())
         elif state != "rate":
             return
         elif event.type == "pause":
@@ -187,8 +177,10 @@ class Session:
         elif event.type == "undo" and n_done:
             undone = ANSWERS.c.answer == rows[n_done - 1]["answer"]
             connection.execute(sa.update(ANSWERS).where(undone).values(undone_at=now()))
+            self._change(connection, shown_at=now())
         elif event.type == "answer":
-            _insert_answer(connection, rows[n_done]["kind"], event)
+            _insert_answer(connection, rows[n_done]["kind"], event, shown_at)
+            self._change(connection, shown_at=now())
 
     def _change(self, connection: sa.Connection, **columns: str) -> None:
         is_this = SUBJECTS.c.subject == self._subject
@@ -207,6 +199,7 @@ class Session:
         return {
             "state": state,
             "language": subject["language"],
+            "question": question_of(connection),
             "progress": {"done": n_done, "total": len(rows)},
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
             "preload": [address for row in coming for address in _stimuli_of(row)],
@@ -217,15 +210,18 @@ class Session:
     def _reveal(self, connection: sa.Connection) -> dict[str, Any]:
         """Means by condition: the subject's, everybody's and the published.
 
-        For pairs it is the share won; a tie counts half.
+        For pairs it is the share won; a tie counts half. Everybody's is null while
+        anybody still rates, whom it would influence, and where fewer others than
+        `LEAST_OTHERS` stand behind it, whose scores it would tell.
         """
-        rows = connection.execute(sa.text(REVEAL), {"subject": self._subject})
-        return {
-            "rows": [
-                {**row, "published": self._published.get(row["condition"])}
-                for row in rows.mappings()
-            ]
-        }
+        means = connection.execute(sa.text(REVEAL), {"subject": self._subject})
+        is_complete = connection.scalar(UNANSWERED) == 0
+        rows = []
+        for row in map(dict, means.mappings()):
+            if row.pop("n_others") < LEAST_OTHERS or not is_complete:
+                row["panel"] = None
+            rows.append({**row, "published": self._published.get(row["condition"])})
+        return {"rows": rows}
 
 
 def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:
@@ -257,10 +253,13 @@ def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
-    is_score = isinstance(event.value, int)
-    if event.value is not None and is_score != (kind == "acr"):
-        raise StudyError(f"expected {VALUES[kind]} or null, found {event.value!r}")
+def _insert_answer(
+    connection: sa.Connection, kind: str, event: Answer, shown_at: str | None
+) -> None:
+    try:
+        check_value(kind, event.value)
+    except ValueError as error:
+        raise StudyError(str(error)) from error
     attempt = sa.and_(ANSWERS.c.item == event.item, ANSWERS.c.attempt == event.attempt)
     if connection.scalar(sa.select(ANSWERS.c.answer).where(attempt)):
         return  # undone since, and sent again by a network that was slow
@@ -271,5 +270,6 @@ def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
         "tags": json.dumps(event.tags),
         "seconds": event.seconds,
         "answered_at": now(),
+        "server_seconds": seconds_since(shown_at) if shown_at else None,
     }
     connection.execute(sa.insert(ANSWERS).values(row))

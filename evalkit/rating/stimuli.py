@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from evalkit.errors import StudyError
 from evalkit.images import Picture, read_image
-from evalkit.paths import atomic_path
-from evalkit.rating.plan import GOLD, SOURCE, TRAPS, Item, refuse_random
+from evalkit.paths import atomic_path, data_file
+from evalkit.rating.plan import GOLDS, SOURCE, TRAPS, Item, refuse_random
+from evalkit.texts import Language, text
 
 SHOWN_PX = (1280, 960)
 """Width and height that a shown picture fits in."""
@@ -25,15 +26,20 @@ SHOWN_PX = (1280, 960)
 LARGEST_SCALE = 4
 """A source is shown at this scale, or at the smaller one that fits `SHOWN_PX`."""
 
-RULES = "1"
-"""Part of a stimulus's name: to be raised when this file draws otherwise."""
+RULES, TRAP_RULES = "1", "2"
+"""Part of a stimulus's (of a trap's) name: to be raised when it is drawn otherwise."""
+
+SUFFIX = ".png"
 
 MAX_ASPECT_ERROR = 0.02
 LEAST_LETTER_PX = 10
 """The height of a trap's letters: smaller ones cannot be read; 0 is no font size."""
 
-GOLD_CELL_PX = 40
-"""Side of the squares that a gold picture consists of."""
+GOLD_CELL_PX = dict(zip(GOLDS, (40, 12), strict=True))
+"""Side of the squares that a gold picture consists of, by condition."""
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+"""A trap is drawn in each; anything else is the same in all."""
 
 Cell: TypeAlias = tuple[str, str]
 """A source and a condition, which may be ``source``, ``gold`` or a trap."""
@@ -45,7 +51,7 @@ class Stimulus(NamedTuple):
     Attributes
     ----------
     name
-        The name of its file, without ``.png``: hexadecimal digits that mean nothing.
+        The name of its file, without `SUFFIX`: hexadecimal digits that mean nothing.
     width_px, height_px
         The same for every stimulus of a source.
 
@@ -91,15 +97,25 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
 
     """
     sources = outputs[outputs["role"] == SOURCE]
-    checks = [sources.assign(condition=name) for name in (GOLD, *TRAPS)]
+    checks = [sources.assign(condition=name) for name in (*GOLDS, *TRAPS)]
     stimuli = {}
     for row in pd.concat([outputs, *checks]).to_dict("records"):
         cell = row["source"], row["condition"]
-        text = "\0".join([RULES, str(seed), *cell, row["role"], row["picture"]])
-        name = hashlib.sha256(text.encode()).hexdigest()[:32]
+        rules = TRAP_RULES if row["condition"] in TRAPS else RULES
+        facts = "\0".join([rules, str(seed), *cell, row["role"], row["picture"]])
+        name = hashlib.sha256(facts.encode()).hexdigest()[:32]
         size = shown_size(row["width_px"], row["height_px"])
         stimuli[cell] = Stimulus(name, *size)
     return stimuli
+
+
+def stimulus_file(folder: Path, name: str, language: Language) -> Path:
+    """The file of a stimulus for a subject who reads `language`.
+
+    It bears the name; a trap has another for each language but the first.
+    """
+    own = folder / f"{name}.{language}{SUFFIX}"
+    return own if own.is_file() else folder / f"{name}{SUFFIX}"
 
 
 def keeps_proportions(
@@ -121,15 +137,15 @@ def write_stimuli(
 
     Every output is resampled by one filter, Lanczos (a = 3) widened when it shrinks;
     one that has the shown size stays as it is. The low anchor is the source enlarged
-    by bicubic interpolation. Files are PNG with IHDR, IDAT and IEND only, followed by
-    zeros up to the longest of the source's files.
+    by bicubic interpolation. A trap has a file for each language. Files are PNG with
+    IHDR, IDAT and IEND only, followed by zeros up to the longest of the source's files.
 
     Parameters
     ----------
     outputs
         As in `name_stimuli`, with ``path`` and ``weights_kind``.
     folder
-        Gets ``<name>.png``.
+        Gets the files that `stimulus_file` names.
 
     Raises
     ------
@@ -147,30 +163,56 @@ def write_stimuli(
     }
     folder.mkdir(parents=True, exist_ok=True)
 
-    def encode(cell: Cell) -> bytes:
+    def encode(place: tuple[Path, Cell, Language]) -> bytes:
+        _, cell, language = place
         row = rows.get(cell, rows[cell[0], SOURCE])
+        picture = draw(cell[1], row, stimuli[cell], language)
         file = io.BytesIO()
-        draw(cell[1], row, stimuli[cell]).save(file, "PNG", compress_level=3)
+        picture.save(file, "PNG", compress_level=3)
         return file.getvalue()
 
     with ThreadPoolExecutor() as pool:
         for source, group in groupby(sorted(cells), key=itemgetter(0)):
             names = [s.name for (its, _), s in stimuli.items() if its == source]
-            files = {n: p for n in names if (p := folder / f"{n}.png").is_file()}
-            missing = [cell for cell in group if stimuli[cell].name not in files]
-            drawn = dict(zip(missing, pool.map(encode, missing), strict=True))
-            lengths = [p.stat().st_size for p in files.values()]
+            files = {p for n in names for p in _files(folder, n) if p.is_file()}
+            missing = [
+                (path, cell, language)
+                for cell in group
+                for path, language in zip(
+                    _files(folder, stimuli[cell].name), LANGUAGES, strict=True
+                )
+                if path not in files and (cell[1] in TRAPS or language == LANGUAGES[0])
+            ]
+            drawn = {
+                path: encoded
+                for (path, _, _), encoded in zip(
+                    missing, pool.map(encode, missing), strict=True
+                )
+            }
+            lengths = [path.stat().st_size for path in files]
             length = max([*lengths, *map(len, drawn.values())])
-            for path in files.values():
+            for path in files:
                 with path.open("ab") as file:
                     file.write(bytes(length - file.tell()))
-            for cell, encoded in drawn.items():
-                path = folder / f"{stimuli[cell].name}.png"
+            for path, encoded in drawn.items():
                 with atomic_path(path) as temporary:
                     temporary.write_bytes(encoded.ljust(length, b"\0"))
 
 
-def draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.Image:
+def _files(folder: Path, name: str) -> list[Path]:
+    """Where a stimulus may lie, by language; what is no trap has the first only."""
+    return [
+        folder / f"{name}{SUFFIX}",
+        *(folder / f"{name}.{n}{SUFFIX}" for n in LANGUAGES[1:]),
+    ]
+
+
+def draw(
+    condition: str,
+    row: Mapping[str, Any],
+    stimulus: Stimulus,
+    language: Language = "en",
+) -> Image.Image:
     """A picture as it is shown; `row` is one of `outputs` in `write_stimuli`."""
     size = stimulus.width_px, stimulus.height_px
     picture = on_grey(read_image(Path(row["path"])))
@@ -182,29 +224,39 @@ def draw(condition: str, row: Mapping[str, Any], stimulus: Stimulus) -> Image.Im
             f"{picture.height} px, which would be distorted. Leave the condition out "
             "of the rating"
         )
-    if condition == GOLD:
-        small = [math.ceil(side / GOLD_CELL_PX) for side in size]
+    if condition in GOLDS:
+        small = [math.ceil(side / GOLD_CELL_PX[condition]) for side in size]
         squares = picture.resize(small, Image.Resampling.BOX)
         return squares.resize(size, Image.Resampling.NEAREST)
     is_anchor = row["role"] == "anchor"
     filter_ = Image.Resampling.BICUBIC if is_anchor else Image.Resampling.LANCZOS
     resized = picture.resize(size, filter_)
-    return _trap(resized, TRAPS[condition]) if condition in TRAPS else resized
+    if condition not in TRAPS:
+        return resized
+    return _trap(resized, trap_words(condition, language))
 
 
-def _trap(picture: Image.Image, text: str) -> Image.Image:
+def trap_words(condition: str, language: Language) -> str:
+    """What a trap says, in two lines: to choose a key, by its digit and its word."""
+    digit, word = TRAPS[condition]
+    answer = digit + text(f"rating.{word}", language)
+    return text("rating.trap", language, answer=answer)
+
+
+def _trap(picture: Image.Image, words: str) -> Image.Image:
     """A blurred picture that says, large, what to answer."""
     blurred = picture.filter(ImageFilter.GaussianBlur(picture.width / 40))
     pen = ImageDraw.Draw(blurred)
     # the height of a wide picture is what is scarce
-    letter_px = min(picture.width / 12, picture.height / 3)
-    font = ImageFont.load_default(max(LEAST_LETTER_PX, letter_px))
+    letter_px = min(picture.width / 8, picture.height / 5)
+    font = ImageFont.truetype(data_file("trap.otf"), max(LEAST_LETTER_PX, letter_px))
     middle = (picture.width / 2, picture.height / 2)
-    left, top, right, bottom = pen.textbbox(middle, text, font=font, anchor="mm")
-    margin = picture.width / 40
+    place: dict[str, Any] = {"font": font, "anchor": "mm", "align": "center"}
+    left, top, right, bottom = pen.multiline_textbbox(middle, words, **place)
+    margin = min(picture.width / 40, picture.height / 20)
     frame = (left - margin, top - margin, right + margin, bottom + margin)
     pen.rectangle(frame, fill="white")
-    pen.text(middle, text, font=font, anchor="mm", fill="black")
+    pen.multiline_text(middle, words, fill="black", **place)
     return blurred
 
 

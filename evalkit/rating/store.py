@@ -6,6 +6,7 @@ import secrets
 import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,9 +16,17 @@ import sqlalchemy as sa
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.rating._database import Database
-from evalkit.rating._schema import ANSWERS, CHECKS, COUNTED, ITEMS, SUBJECTS, items_of
+from evalkit.rating._schema import (
+    ANSWERS,
+    CHECKS,
+    COUNTED,
+    ITEMS,
+    SECRETS,
+    SUBJECTS,
+    items_of,
+)
 from evalkit.rating.answers import Answers
-from evalkit.rating.plan import GOLD, SOURCE, TRAP, Item
+from evalkit.rating.plan import GOLD, GOLDS, SOURCE, TRAP, Item
 from evalkit.rating.stimuli import Cell, Stimulus
 
 PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -26,6 +35,12 @@ PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 def now(later: timedelta = timedelta()) -> str:
     """The present, or `later` than it: ISO 8601, UTC, to the millisecond."""
     return (datetime.now(UTC) + later).isoformat(timespec="milliseconds")
+
+
+def seconds_since(time: str) -> float:
+    """Seconds from a time that `now` gave until the present; 0 for one to come."""
+    apart = datetime.fromisoformat(now()) - datetime.fromisoformat(time)
+    return max(0.0, apart.total_seconds())  # a clock may be set back
 
 
 class Store(Database):
@@ -62,6 +77,28 @@ class Store(Database):
                 row = {"subject": subject, "number": numbers[subject]}
                 connection.execute(sa.insert(SUBJECTS).values(row))
         return numbers[subject]
+
+    def order_seed(self, seed: int) -> int:
+        """What this run draws its orders from: a study's seed and a secret of the run.
+
+        The secret is drawn once and kept here only, so that nobody can tell the order
+        of a session from what is published.
+        """
+        digest = hashlib.sha256(f"{self.secret('order')}\0{seed}".encode()).digest()
+        return int.from_bytes(digest[:16])
+
+    def secret(self, purpose: str) -> str:
+        """A secret of the run, drawn when it is asked for first."""
+        query = sa.select(SECRETS.c.secret).where(SECRETS.c.purpose == purpose)
+        with self.read() as connection:
+            secret: str | None = connection.scalar(query)
+        if secret is not None:
+            return secret
+        row = {"purpose": purpose, "secret": secrets.token_urlsafe(32)}
+        # another process may be faster: then its secret stands
+        with suppress(sa.exc.IntegrityError), self.write() as connection:
+            connection.execute(sa.insert(SECRETS).values(row))
+        return self.secret(purpose)
 
     def subjects(self) -> dict[str, int]:
         """Every subject's number."""
@@ -146,8 +183,13 @@ class Store(Database):
         with self.read() as connection:
             return connection.scalar(sa.select(SUBJECTS.c.subject).where(is_theirs))
 
-    def delete_subject(self, subject: str) -> None:
+    def delete_subject(self, subject: str) -> bool:
         """Delete all that is known of a subject: plan, answers, link.
+
+        Returns
+        -------
+        bool
+            Whether it is gone from the disk, too: see `truncate_log`.
 
         Raises
         ------
@@ -161,6 +203,7 @@ class Store(Database):
             connection.execute(sa.delete(ANSWERS).where(_is_of(subject)))
             connection.execute(sa.delete(ITEMS).where(ITEMS.c.subject == subject))
             connection.execute(sa.delete(SUBJECTS).where(SUBJECTS.c.subject == subject))
+        return self.truncate_log()
 
     def scores(self) -> pd.DataFrame:
         """The view ``scores``: one row a score, null for "can't tell"."""
@@ -183,7 +226,13 @@ class Store(Database):
             ),
         ]
         scores, choices = (self._view(name, COUNTED) for name in ("scores", "choices"))
-        return Answers(scores, choices, pd.concat(checks))
+        times = [
+            frame[["subject", "server_seconds"]].set_axis(
+                ["subject", "seconds"], axis="columns"
+            )
+            for frame in (scores, choices)
+        ]
+        return Answers(scores, choices, pd.concat(checks), pd.concat(times))
 
     def _view(self, name: str, rule: str = "true") -> pd.DataFrame:
         query = f"SELECT * FROM {name} WHERE {rule} ORDER BY subject, position"
@@ -191,6 +240,7 @@ class Store(Database):
             frame = pd.read_sql_query(query, connection)
         truths = {c: bool for c in ("is_training", "tied") if c in frame}
         numbers = {c: "Int64" for c in ("score",) if c in frame}
+        numbers["server_seconds"] = "Float64"
         return frame.astype(truths | numbers)
 
     def digest(self) -> str:
@@ -242,6 +292,7 @@ def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
 def _identity(row: Mapping[str, Any]) -> tuple[Any, ...]:
     """The values by which an item of an old plan equals one of a new plan."""
     if row["is_training"] or row["role"] in (GOLD, TRAP):
-        return row["kind"], row["is_training"], row["role"]
+        golds = GOLDS.keys() & {row["left"], row["right"]}
+        return row["kind"], row["is_training"], row["role"], *golds
     stimuli = sorted([row["left_stimulus"], row["right_stimulus"] or ""])
     return row["kind"], row["is_repeat"], *stimuli

@@ -32,7 +32,7 @@ class P910:
         How much higher a subject scores than the panel; mean 0; index ``subject``.
     inconsistency
         Standard deviation of a subject's scores about quality plus bias; index
-        ``subject``.
+        ``subject``. NaN for a subject of one score, which tells nothing of it.
     interval
         Index ``parameter, item, condition``: parameter is ``quality``, ``bias`` or
         ``inconsistency``, item a source or a subject, condition empty for a subject.
@@ -109,14 +109,16 @@ def p910(ratings: pd.DataFrame, *, confidence: float = 0.95) -> P910:
     _check_connected(scores.count)
     fit = _fit(scores, residual=False)
     residual = _fit(scores, residual=True) if shape[0] > 1 else fit
-    limit = TAKEN_OVER * scores.count.sum(axis=1)
-    is_residual = residual is not fit and bool((fit.free < limit).any())
+    n = scores.count.sum(axis=1)
+    is_taken_over = (n > 1) & (fit.free < TAKEN_OVER * n)
+    is_residual = residual is not fit and bool(is_taken_over.any())
     if is_residual:
         fit = residual
     shift = fit.bias.mean()
     quality = pd.Series(fit.quality + centre + shift, stimuli, name="quality")
     bias = pd.Series(fit.bias - shift, c.subjects, name="bias")
     inconsistency = pd.Series(fit.variance**0.5, c.subjects, name="inconsistency")
+    inconsistency = inconsistency.where(n > 1)
     intervals = _intervals(scores.count, fit, residual, confidence)
     subjects = pd.MultiIndex.from_product([c.subjects, [""]])
     rows = {
@@ -157,13 +159,19 @@ def _fit(scores: _Sums, *, residual: bool) -> _Fit:
     n, of_subject = count.sum(axis=1), total.sum(axis=1)
     quality = total.sum(axis=0) / count.sum(axis=0)
     weight = np.ones(len(n))
+    is_measured = n > 1
     for _ in range(MAX_STEPS):
         before = quality
         bias = (of_subject - count @ quality) / n
         squares = square - 2 * (total @ quality) + count @ quality**2 - n * bias**2
         leverage = weight * (count @ (1 / (count_t @ weight)))
         free = n - 1 - leverage * (1 - 1 / n)
-        variance = np.maximum(squares, 0) / (free if residual else n)
+        divisor = np.where(is_measured, free if residual else n, 1)
+        variance = np.maximum(squares, 0) / divisor
+        # one score, less its own bias, is no noise at all: such a subject would
+        # outweigh all others, and is taken to be as noisy as they are
+        rest = variance[is_measured].mean() if is_measured.any() else 1.0
+        variance = np.where(is_measured, variance, rest)
         weight = 1 / (variance + EPSILON)
         quality = (total_t @ weight - count_t @ (weight * bias)) / (count_t @ weight)
         if np.linalg.norm(quality - before) < TOLERANCE:
@@ -196,9 +204,10 @@ def _intervals(
     of_bias = np.sqrt(of_mean * (1 - 2 / n_subjects) + of_mean.sum() / n_subjects**2)
     of_bias *= t.ppf(high, free)
     signs = np.array([-1.0, 1.0])
+    measured = np.where(n > 1, variance, np.nan)
     chi = np.stack([chi2.ppf(p, free) for p in (high, low)], axis=1)
     return (
         of_quality[:, None] * signs,
         of_bias[:, None] * signs,
-        np.sqrt((variance * free)[:, None] / chi),
+        np.sqrt((measured * free)[:, None] / chi),
     )

@@ -7,7 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from evalkit.stats._codes import Coded, Codes, Numbers, coded, complete, sums, truths
+from evalkit.stats._codes import (
+    Coded,
+    Codes,
+    Numbers,
+    coded,
+    complete,
+    numbers,
+    sums,
+    truths,
+)
 from evalkit.stats._mos import mean_opinion_scores
 from evalkit.stats._p910 import p910
 
@@ -16,7 +25,14 @@ __all__ = ["Screening", "screen"]
 FEW = 5
 """Up to 4 subjects no score can lie 2 deviations out: |z| is at most sqrt(n - 1)."""
 
+MOST_MISSED = 1
+"""One check may be missed by anyone: a slip of the finger, or a gold that is hard."""
+
 LEAST_VARIANCE = 0.15
+FASTEST_S = 1.0
+"""The half second in which the page takes no answer, and another that a choice among
+five takes: Hick, On the Rate of Gain of Information, 1952."""
+
 LEAST_R_STIMULI, LEAST_R_CONDITIONS = 0.75, 0.8
 FAR, LEAST_APART = 3.5, 0.5
 
@@ -24,7 +40,8 @@ RULES = {
     "bt500": "BT.500: scores lie far out, to both sides",
     "correlation": "P.910: does not follow the panel over stimuli, nor conditions",
     "variance": "P.910: gives nearly the same score to everything",
-    "checks": "P.910: missed a gold or a trap",
+    "checks": "P.910: missed two golds or traps, or more",
+    "time": "half of the answers came in less time than looking and choosing takes",
     "bias": "P.910's model: far above or below the panel",
     "inconsistency": "P.910's model: noisier than the panel",
 }
@@ -32,7 +49,8 @@ REJECTS = {
     "bt500": ("bt500",),
     "p910": ("correlation", "variance", "checks"),
 }
-"""The model of P.910 weighs a biased or noisy subject: it rejects nobody."""
+"""The model of P.910 weighs a biased or noisy subject: it rejects nobody. Nor does
+time: who is practised is fast."""
 
 
 Flags: TypeAlias = tuple[Numbers, float, NDArray[np.bool_]]
@@ -54,7 +72,8 @@ class Screening:
         `evalkit.stats.mean_opinion_scores` under ``method`` ``none`` and each other;
         index ``method, condition``.
     note
-        What the panel's size makes impossible; empty for nothing.
+        What the size of the panel, or of a session, makes impossible; empty for
+        nothing.
 
     """
 
@@ -64,7 +83,11 @@ class Screening:
     note: str
 
 
-def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screening:
+def screen(
+    ratings: pd.DataFrame,
+    checks: pd.DataFrame | None = None,
+    times: pd.DataFrame | None = None,
+) -> Screening:
     """Look for subjects who clicked, did not look, or mean something else.
 
     Nobody's scores are deleted: results stand beside each other.
@@ -76,6 +99,9 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
     checks
         Columns ``subject, is_missed`` of answers to gold and trap stimuli; None for no
         such stimuli.
+    times
+        Columns ``subject, seconds`` of answers, by one clock; null where it is not
+        known. None for no clock.
 
     Raises
     ------
@@ -92,6 +118,11 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
     """
     c = coded(ratings)
     n = len(c.subjects)
+    notes = []
+    if n < FEW:
+        notes.append(
+            f"with {n} subjects BT.500 cannot reject anyone (|z| <= sqrt({n - 1}))"
+        )
     flags: dict[str, Flags] = {
         "bt500": _bt500(c),
         "correlation": _correlation(c),
@@ -101,8 +132,19 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
     if checks is not None:
         rows = complete(checks, ["subject", "is_missed"], "is_missed")
         of_subject = truths(rows["is_missed"]).groupby(rows["subject"])
-        missed = of_subject.sum().reindex(c.subjects)
-        flags["checks"] = (missed.to_numpy(float), 1.0, (missed >= 1).to_numpy(bool))
+        missed = of_subject.sum().reindex(c.subjects).to_numpy(float)
+        n_most = of_subject.size().reindex(c.subjects).max()
+        flags["checks"] = (missed, MOST_MISSED + 1.0, missed > MOST_MISSED)
+        if not n_most > MOST_MISSED:
+            notes.append(
+                f"with {max(0, n_most):.0f} checks a subject, no one can miss "
+                f"{MOST_MISSED + 1}, from which on checks reject"
+            )
+    if times is not None:
+        rows = complete(times, ["subject", "seconds"], "seconds")
+        medians = numbers(rows["seconds"]).groupby(rows["subject"]).median()
+        median = medians.reindex(c.subjects).to_numpy(float)
+        flags["time"] = (median, FASTEST_S, median < FASTEST_S)
     log = pd.concat(
         pd.DataFrame(
             {
@@ -127,10 +169,7 @@ def screen(ratings: pd.DataFrame, checks: pd.DataFrame | None = None) -> Screeni
         if len(names) < n
     }
     mos = {name: mean_opinion_scores(scores) for name, scores in remaining.items()}
-    note = f"with {n} subjects BT.500 cannot reject anyone (|z| <= sqrt({n - 1}))"
-    return Screening(
-        log, rejected, pd.concat(mos, names=["method"]), note if n < FEW else ""
-    )
+    return Screening(log, rejected, pd.concat(mos, names=["method"]), "; ".join(notes))
 
 
 def _bt500(c: Coded) -> Flags:
@@ -183,7 +222,7 @@ def _model(ratings: pd.DataFrame) -> dict[str, Flags]:
     for name, value in (("bias", model.bias), ("inconsistency", model.inconsistency)):
         apart = (value - value.median()).to_numpy()
         apart = np.abs(apart) if name == "bias" else apart
-        spread = max(np.median(np.abs(value - value.median())), 1e-9)
+        spread = max((value - value.median()).abs().median(), 1e-9)
         is_far = (0.6745 * apart > FAR * spread) & (apart > LEAST_APART)
         flags[name] = (value.to_numpy(), FAR * spread / 0.6745, is_far)
     return flags

@@ -9,11 +9,16 @@ from .doctor import (
     summarise as summarise,
     weights_named as weights_named,
 )
+from .forgetting import Forgotten as Forgotten, forget_subject as forget_subject
 from .launch import run_study as run_study
 from .notebooks import run_notebook as run_notebook
 from .parameters import declared_parameters as declared_parameters
-from .rating import (
+from .panel_size import (
+    describe_plan as describe_plan,
     detectable_difference as detectable_difference,
+    plan_table as plan_table,
+)
+from .rating import (
     plan_rating as plan_rating,
     rate as rate,
     serve_rating as serve_rating,

@@ -25,6 +25,7 @@ from evalkit.errors import EvalkitError, StudyError, did_you_mean
 from evalkit.errors.schema import problems, shown
 from evalkit.imagesets import imagesets
 from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
+from evalkit.rating.plan import QUESTIONS
 from evalkit.restorers import condition_name, parse_condition
 from evalkit.study.experiment import asked_for
 from evalkit.study.yaml import read_yaml
@@ -32,12 +33,29 @@ from evalkit.study.yaml import read_yaml
 RESERVED = ("latest", "adhoc")
 """What the newest run is called, and the run of notebooks without a study."""
 
+MAX_QUESTION = 200
+OWN_QUESTION = re.compile(rf"(?=.*[^\x21-\x7e]|.*\?)[^\x00-\x1f]{{2,{MAX_QUESTION}}}")
+"""More than one word, or a script that has no blanks, or a question mark; one line."""
+
 MAX_NAME = 100
 """Letters of a study's name: a folder's, and in the names of others' files."""
 
 _FOLDERS: dict[tuple[Path, str], str] = {}
 """The folder of pictures by folder of runs and name of the run, for the runs that this
 process has yet to begin; ``study.yaml`` has it for those that are there."""
+
+
+def _check_question(question: Any) -> str:
+    """A question; a `ValueError` where it is none: one word may be a slip."""
+    if question in QUESTIONS:
+        return str(question)
+    if isinstance(question, str) and OWN_QUESTION.fullmatch(question.strip()):
+        return question.strip()
+    near = did_you_mean(question, QUESTIONS) if isinstance(question, str) else ""
+    raise ValueError(
+        f"must be {', '.join(QUESTIONS)} or a question of at most {MAX_QUESTION} "
+        f"letters in your own words; found {shown(question)}{near}"
+    )
 
 
 class Rating(BaseModel):
@@ -53,6 +71,9 @@ class Rating(BaseModel):
         Sessions planned from the start; more can be added.
     minutes
         How long a session may take.
+    question
+        What subjects are asked: ``quality``, ``fidelity`` or ``identity`` (these two
+        show the source beside), or a question in words of one's own.
 
     """
 
@@ -62,6 +83,7 @@ class Rating(BaseModel):
     mode: Literal["acr", "ab", "both"] = "acr"
     subjects: StrictInt = Field(default=3, ge=1, le=10_000)
     minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
+    question: Annotated[str, BeforeValidator(_check_question)] = QUESTIONS[0]
 
 
 def _name_condition(condition: Any) -> str:

@@ -41,7 +41,7 @@ from evalkit.study.config import (
 from evalkit.study.experiment import by_notebook
 from evalkit.study.notebooks import FIRST_STEP, point_latest
 from evalkit.study.progress import FILE, LOG, MESSAGES, follow
-from evalkit.study.rating import ratings_digest
+from evalkit.study.rating import rating_notes, ratings_digest
 from evalkit.study.run_folder import Run, open_run, write_text
 from evalkit.tables import ANSWER, IMAGES
 from evalkit.weights import each_notice_once
@@ -327,7 +327,7 @@ def _snakemake(
     n_new = len(run.records.cells()) - n_before
     what = f"{n_new} new records" if n_new else "nothing to compute"
     say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
-    for line in what_is_left(run, started_at):
+    for line in [*what_is_left(run, started_at), *rating_notes(run)]:
         say(line)
     say(f"report: {run.path / 'report.html'}")
     for line in answer_lines(run.read(ANSWER), shutil.get_terminal_size().columns):

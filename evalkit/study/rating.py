@@ -1,13 +1,11 @@
 """Rating in a run folder: plan the sessions, show one here, serve them to others."""
 
 import json
-import math
 import socket
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from evalkit.errors import StudyError
@@ -15,17 +13,21 @@ from evalkit.rating import (
     Session,
     find_unfair,
     name_stimuli,
+    plan_notes,
     plan_session,
     without,
     write_stimuli,
 )
-from evalkit.restorers import settings_of
-from evalkit.study.published import published_scores
+from evalkit.study.frozen_plan import freeze_plan
+from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run, ratings_store, write_text
 from evalkit.tables import IMAGES
 
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
+
+OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen")
+"""Keys of ``plan.json`` that one of an older evalkit lacks."""
 
 LONGEST_DAYS = 3650
 """How long a link may be good for."""
@@ -33,7 +35,7 @@ LONGEST_DAYS = 3650
 
 def ratings_digest(run: Run) -> str:
     """Changes whenever a score that counts does; empty where nothing is planned."""
-    return ratings_store(run).digest() if _settings_file(run).is_file() else ""
+    return ratings_store(run).digest() if is_planned(run) else ""
 
 
 def plan_rating(
@@ -43,6 +45,7 @@ def plan_rating(
     subjects: int = 3,
     mode: str = "acr",
     minutes: float = 15.0,
+    question: str = "quality",
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -61,6 +64,10 @@ def plan_rating(
         The least number of subjects, ``s01``, ``s02``, ...; any others stay.
     mode, minutes, seed
         As in `evalkit.rating.plan_session`.
+    question
+        ``quality``, ``fidelity``, ``identity``, or a question in words of one's own.
+    say
+        Gets a line for what is left out, and for what the plan lacks.
 
     Returns
     -------
@@ -79,9 +86,24 @@ def plan_rating(
         _settings_file(run).unlink(missing_ok=True)
         return ratings_store(run).progress()
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
-    settings["left_out"] = left_out
+    settings |= {"question": question, "subjects": subjects, "left_out": left_out}
     write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
-    return add_subjects(run, [f"s{number:02}" for number in range(1, subjects + 1)])
+    names = [f"s{number:02}" for number in range(1, subjects + 1)]
+    progress = add_subjects(run, names)
+    for note in rating_notes(run):
+        say(note)
+    return progress
+
+
+def rating_notes(run: Run) -> list[str]:
+    """What the plan of the panel lacks, in sentences; empty without a plan."""
+    notes: list[str] = _settings(run).get("notes", []) if is_planned(run) else []
+    return notes
+
+
+def is_planned(run: Run) -> bool:
+    """Whether there is anything to rate."""
+    return _settings_file(run).is_file()
 
 
 def add_subjects(run: Run, subjects: Iterable[str]) -> pd.DataFrame:
@@ -93,61 +115,39 @@ def add_subjects(run: Run, subjects: Iterable[str]) -> pd.DataFrame:
         Nothing has been planned in this run.
 
     """
-    outputs, settings = _plan(run)
+    outputs, settings = planned_outputs(run)
     stimuli = name_stimuli(outputs, settings["seed"])
     store = ratings_store(run)
     for subject in subjects:
         store.add_subject(subject)
     items = []
+    notes = _comparisons(outputs)
+    plan = {**settings, "seed": store.order_seed(settings["seed"])}
     for subject, number in store.subjects().items():
-        planned = plan_session(outputs, number=number, **settings)
+        planned = plan_session(outputs, number=number, **plan)
         store.set_plan(subject, planned, stimuli)
         items += planned
+        notes += [note for note in plan_notes(planned) if note not in notes]
     write_stimuli(items, outputs, stimuli, _stimuli(run))
+    content = _settings(run)
+    frozen = freeze_plan(store, content, stimuli)
+    stamp = {"frozen_at": frozen.frozen_at, "digest": frozen.digest}
+    kept = {"notes": notes, "frozen": stamp}
+    if content | kept != content:
+        write_text(_settings_file(run), json.dumps(content | kept))
     return store.progress()
 
 
-def detectable_difference(run: Run) -> pd.DataFrame:
-    """What the plan could find, in 80 of 100 such panels, before anyone has rated.
-
-    Returns
-    -------
-    DataFrame
-        Index ``subjects``: as planned, 12 and 24. ``mos_difference`` is that of two
-        systems' mean scores, for the spread that `evalkit.stats.Spread` assumes, with
-        every pair of systems tested. ``share_won`` is that of the choices between two
-        systems, if they are independent. Each kind that is planned has its column.
-
-    """
-    if not _settings_file(run).is_file():
-        return pd.DataFrame()
-    # whoever only starts a study or a session need not wait for these
-    from scipy.stats import norm
-
-    from evalkit.stats import smallest_detectable_difference
-
-    outputs, settings = _plan(run)
-    items = plan_session(outputs, number=0, **settings)
-    main = [i for i in items if not (i.is_training or i.is_repeat or i.expected)]
-    systems = set(outputs.loc[outputs["role"] == "system", "condition"])
-    n_comparisons = max(1, math.comb(len(systems), 2))
-    panels = sorted({len(ratings_store(run).subjects()), 12, 24} - {1})
-    frame = pd.DataFrame(index=pd.Index(panels, name="subjects"))
-    for kind in dict.fromkeys(item.kind for item in main):
-        pairs = [(i.left, i.right) for i in main if i.kind == kind]
-        n_sources = len(pairs) // len({frozenset(pair) for pair in pairs})
-        if kind == "acr":
-            frame["mos_difference"] = [
-                smallest_detectable_difference(
-                    n_subjects, n_sources, n_comparisons=n_comparisons
-                )
-                for n_subjects in panels
-            ]
-        else:
-            errors = norm.isf(0.025 / n_comparisons) + norm.isf(0.2)
-            half = errors / 2 / np.sqrt(frame.index.to_numpy() * n_sources)
-            frame["share_won"] = np.minimum(1, 0.5 + half)
-    return frame
+def _comparisons(outputs: pd.DataFrame) -> list[str]:
+    """A sentence where there is one restorer to rate, and so none to compare."""
+    systems = sorted(set(outputs.loc[outputs["role"] == "system", "condition"]))
+    if len(systems) != 1:
+        return []
+    others = [r for r in ("anchor", "reference") if (outputs["role"] == r).any()]
+    return [
+        f"only {systems[0]} has pictures to rate: the panel compares it with the "
+        f"{' and the '.join(others)}, and with no other restorer"
+    ]
 
 
 def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
@@ -157,7 +157,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         As `evalkit.rating.write_stimuli` takes it: the sources, the low anchor, the
-        references where they exist, and the outputs.
+        references where they exist, and the outputs; ``content`` is the picture's kind.
 
     """
     quality = run.quality(conditions)
@@ -184,6 +184,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
     for side in ("width_px", "height_px"):
         outputs[side] = outputs["source"].map(images[side]).astype(int)
+    outputs["content"] = outputs["source"].map(images["kind"])
     return outputs
 
 
@@ -270,16 +271,17 @@ def serve_rating(
     serve(rating_app(store, _stimuli(run), _published(run)), listener)
 
 
-def _plan(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
+def planned_outputs(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The outputs to rate, and what else `plan_session` takes."""
-    if not _settings_file(run).is_file():
+    if not is_planned(run):
         raise StudyError(
             f"expected a plan in {run.path}, found none; notebook 70_rate makes one "
             "of the conditions that have made pictures"
         )
     settings = _settings(run)
-    outputs = rated_outputs(run, settings.pop("conditions"))
-    return without(outputs, settings.pop("left_out", [])), settings
+    outputs = rated_outputs(run, settings["conditions"])
+    plan = {name: settings[name] for name in ("mode", "minutes", "seed")}
+    return without(outputs, settings.get("left_out", [])), plan
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -289,7 +291,7 @@ def _settings(run: Run) -> dict[str, Any]:
         settings = json.loads(file.read_text(encoding="utf-8"))
         kinds: dict[str, Any]
         kinds = {"conditions": list, "mode": str, "minutes": (int, float), "seed": int}
-        wrong = settings.keys() - {"left_out"} ^ kinds.keys()
+        wrong = settings.keys() - {*OPTIONAL} ^ kinds.keys()
         wrong |= {n for n in kinds if not isinstance(settings[n], kinds[n])}
         if wrong:
             raise ValueError(f"{', '.join(sorted(wrong))}: lacking or of another kind")
@@ -312,12 +314,9 @@ def _stimuli(run: Run) -> Path:
 def _published(run: Run) -> dict[str, str]:
     """The published mean scores by condition, each with its kind of picture."""
     conditions = _settings(run)["conditions"]
-    scores = published_scores()
     texts = {
         condition: ", ".join(
-            f"{kind} {score}"
-            for kind, restorer, score in scores
-            if settings_of(condition).get("name", "").startswith(restorer)
+            f"{kind} {mos}" for kind, mos in published_scores_of(condition).items()
         )
         for condition in conditions
     }

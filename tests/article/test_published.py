@@ -103,7 +103,7 @@ def test_a_second_article_is_a_yaml_file_and_a_module(install, run, n, verdict):
 def test_its_scores_stand_beside_a_panels(install):
     install("X1")
     assert ("portrait", "lanczos", 2.5) in published_scores()
-    assert ("portrait", "gpen", 4.7) in published_scores()
+    assert ("portrait", "gpen-512", 4.7) in published_scores()
 
 
 def test_two_comparisons_do_not_share_a_claims_name(install, tmp_path):

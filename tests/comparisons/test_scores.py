@@ -9,7 +9,7 @@ from answers import fill
 
 from evalkit import stats
 from evalkit.comparisons import analyse_scores, draw_scores
-from evalkit.comparisons.scores import TABLES
+from evalkit.comparisons.scores import TABLES, _with_claims
 from evalkit.paths import SHIPPED
 from evalkit.study import open_run
 from evalkit.study.rating import ratings_store
@@ -45,14 +45,18 @@ def simulated(n_subjects=4):
     scores["left"] = scores["condition"].map(NAMES)
     scores["value"] = scores["score"].astype(int).astype(str)
     once = scores.groupby("subject").head(1)
-    checks = once.assign(role="gold", left="gold", expected="5", value="5")
-    checks.loc[checks["subject"] == "s001", "value"] = "2"
+    checks = [
+        once.assign(role=role, left=role, expected="5", value="5")
+        for role in ("gold", "trap")
+    ]
+    for frame in checks:
+        frame.loc[frame["subject"] == "s001", "value"] = "2"
     parts = [
         scores,
         once.assign(is_training=True, value="1"),
         scores.groupby("subject").head(2).assign(is_repeat=True),
         scores.groupby("subject").tail(1).assign(value=None, is_repeat=True),
-        checks,
+        *checks,
     ]
     choices = SIMULATED["simulated_choices"](
         1, n_subjects, len(KINDS), (0.0, 0.7, 1.0), tied=0.2
@@ -88,7 +92,7 @@ def test_training_checks_and_cannot_tell_are_kept_apart(run):
     assert answers.scores["score"].notna().sum() == n + 4 * 2
     assert answers.scores["score"].isna().sum() == 4
     missed = answers.checks.groupby("subject")["is_missed"].sum()
-    assert missed.to_dict() == {"s000": 0, "s001": 1, "s002": 0, "s003": 0}
+    assert missed.to_dict() == {"s000": 0, "s001": 2, "s002": 0, "s003": 0}
 
 
 def test_tables_hold_what_the_statistics_say(run):
@@ -129,6 +133,19 @@ def test_tables_hold_what_the_statistics_say(run):
     assert found["scores_metrics"]["metric"].tolist() == ["psnr"]
     for table in TABLES:
         pd.testing.assert_frame_equal(run.read(table), found[table.name])
+
+
+def test_the_articles_scores_stand_beside_the_same_network_only():
+    names = [
+        "realesrgan-x4plus@runner=upstream",
+        "realesrgan-x4plus",
+        "realesrgan-x4plus-anime",
+        "realesrgan-animevideo-x4",
+        "gpen-1024",
+    ]
+    index = pd.MultiIndex.from_tuples([("none", "text", name) for name in names])
+    claimed = _with_claims(pd.DataFrame({"mos": 4.0}, index))["claimed"]
+    assert claimed.notna().tolist() == [True, True, False, False, False]
 
 
 def sides() -> list[str]:

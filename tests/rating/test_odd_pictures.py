@@ -9,7 +9,7 @@ from PIL import Image
 
 from evalkit.images import resize, write_image
 from evalkit.rating import Item, find_unfair, name_stimuli, plan_session, write_stimuli
-from evalkit.rating.plan import GOLD, TRAPS
+from evalkit.rating.plan import GOLDS, TRAPS
 from evalkit.rating.stimuli import keeps_proportions, shown_size
 
 
@@ -41,7 +41,7 @@ def outputs_of(folder: Path, *names: str) -> pd.DataFrame:
 @pytest.mark.parametrize("name", oddities.PICTURES)
 def test_every_role_can_be_drawn(name, tmp_path):
     outputs = outputs_of(tmp_path, name)
-    conditions = ["double", "third", "bicubic", "reference", GOLD, *TRAPS]
+    conditions = ["double", "third", "bicubic", "reference", *GOLDS, *TRAPS]
     items = [
         Item(kind="acr", role="system", source=name, left=condition)
         for condition in conditions
@@ -53,7 +53,7 @@ def test_every_role_can_be_drawn(name, tmp_path):
     write_stimuli(items, outputs, stimuli, tmp_path / "stimuli")
     size = shown_size(*oddities.PICTURES[name]().shape[1::-1])
     files = list((tmp_path / "stimuli").iterdir())
-    assert len(files) == len(conditions) + 1
+    assert len(files) == len(conditions) + 1 + len(TRAPS)  # in the other language
     assert {Image.open(file).size for file in files} == {size}
     assert len({file.stat().st_size for file in files}) == 1
 

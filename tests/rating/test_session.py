@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -47,9 +48,16 @@ def test_a_session_from_welcome_to_the_reveal(store, session, answer):
     mine = scores[~scores["is_training"] & (scores["condition"] == "sharp-x4")]
     rows = session.handle({"type": "reveal"})["reveal"]["rows"]
     (row,) = [row for row in rows if row["condition"] == "sharp-x4"]
-    assert (
-        float(row["own"]) == float(row["panel"]) == pytest.approx(mine["score"].mean())
-    )
+    assert float(row["own"]) == pytest.approx(mine["score"].mean())
+    assert row["panel"] is None  # of nobody else
+    assert row.keys() == {
+        "kind",
+        "condition",
+        "n_subjects",
+        "own",
+        "panel",
+        "published",
+    }
     assert row["published"] == "portrait 3.4"
     assert json.dumps(rows)
     assert {row["condition"] for row in rows} == {
@@ -58,6 +66,32 @@ def test_a_session_from_welcome_to_the_reveal(store, session, answer):
         "bicubic",
         "reference",
     }
+
+
+@pytest.mark.parametrize("n_subjects", [3, 4])
+def test_nobody_sees_the_mean_of_others_before_all_are_done_or_of_few(
+    store, panel, finish, n_subjects
+):
+    folder = panel(store, n_subjects)
+    sessions = [Session(store, f"s{n + 1:02}", folder) for n in range(n_subjects)]
+
+    def panel_means(session) -> list:
+        rows = session.handle({"type": "reveal"})["reveal"]["rows"]
+        return [row["panel"] for row in rows]
+
+    for number, session in enumerate(sessions):
+        assert (
+            all(mean is None for mean in panel_means(sessions[0])) if number else True
+        )
+        finish(session, lambda n, number=number: 1 + (n + number) % 5)
+        session.handle({"type": "finish"})
+    means = panel_means(sessions[0])
+    if n_subjects == 3:
+        assert means == [None] * len(means)
+        return
+    scores = store.answers().scores
+    expected = scores.groupby("condition")["score"].mean().astype(float)
+    assert [float(mean) for mean in means] == pytest.approx(expected.to_list())
 
 
 def test_a_view_tells_no_condition_no_source_and_no_role(outputs, store, panel, answer):
@@ -194,6 +228,35 @@ def test_cannot_tell_is_an_answer_without_a_score(store, session, answer):
     assert list(store.scores()["score"].isna()) == [True]
 
 
+def test_the_server_keeps_how_long_an_item_was_in_sight(
+    store, session, answer, monkeypatch
+):
+    clock = datetime(2026, 1, 1, tzinfo=UTC)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz=None):
+            return clock
+
+    monkeypatch.setattr("evalkit.rating.store.datetime", Clock)
+    view = session.handle(START)
+    for seconds in (2.0, 0.25):
+        clock += timedelta(seconds=seconds)
+        view = session.handle(answer(view, seconds=99.0))
+    clock += timedelta(seconds=5)
+    session.handle({"type": "pause"})
+    clock += timedelta(hours=3)
+    view = session.handle({"type": "resume"})
+    clock += timedelta(seconds=4)
+    session.handle(answer(view, seconds=99.0))
+    assert list(store.scores()["server_seconds"]) == [2.0, 0.25, 4.0]
+    clock += timedelta(seconds=60)
+    back = session.handle({"type": "undo"})
+    clock -= timedelta(seconds=9)  # set back
+    session.handle(answer(back))
+    assert list(store.scores()["server_seconds"]) == [2.0, 0.25, 0.0]
+
+
 def test_the_language_is_kept(database, panel):
     store = database()
     folder = panel(store)
@@ -207,6 +270,8 @@ def test_the_language_is_kept(database, panel):
         {"value": 6},
         {"value": "left"},
         {"tags": ["<script>"]},
+        {"tags": ["made-up"]},
+        {"tags": ["plastic", "plastic"]},
         {"value": True},
         {"value": 1.0},
         {"value": "3"},

@@ -6,10 +6,27 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image, PngImagePlugin
 
 from evalkit.errors import StudyError
-from evalkit.rating import Item, name_stimuli, plan_session, write_stimuli
+from evalkit.paths import data_file
+from evalkit.rating import (
+    Item,
+    Session,
+    Store,
+    name_stimuli,
+    plan_session,
+    write_stimuli,
+)
+from evalkit.rating.plan import TRAPS
+from evalkit.rating.stimuli import (
+    LANGUAGES,
+    Stimulus,
+    draw,
+    stimulus_file,
+    trap_words,
+)
 
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -47,6 +64,78 @@ def test_all_of_a_source_have_one_size_and_one_length(written, outputs):
         assert len(mine) >= 4
         assert len({len(png) for png in mine}) == 1
         assert {Image.open(BytesIO(png)).size for png in mine} == {(192, 144)}
+
+
+def test_a_trap_is_there_in_every_language_as_long_as_all_of_its_source(
+    outputs, tmp_path
+):
+    stimuli = name_stimuli(outputs, 7)
+    source = outputs["source"][0]
+    items = [
+        Item(kind="acr", role="trap", source=source, left="trap-2", expected="2"),
+        Item(kind="acr", role="anchor", source=source, left="bicubic"),
+    ]
+    write_stimuli(items, outputs, stimuli, tmp_path)
+    files = list(tmp_path.iterdir())
+    assert len({path.stat().st_size for path in files}) == 1
+    # the source, the anchor and two traps
+    assert len(files) == 2 + len(LANGUAGES)
+    name = stimuli[source, "trap-2"].name
+    trap, other = (stimulus_file(tmp_path, name, language) for language in LANGUAGES)
+    assert trap.read_bytes() != other.read_bytes()
+    assert chunks(other.read_bytes()) == [b"IHDR", b"IDAT", b"IEND"]
+    anchor = stimuli[source, "bicubic"].name
+    assert len({stimulus_file(tmp_path, anchor, n) for n in LANGUAGES}) == 1
+
+
+def test_a_session_shows_a_trap_in_the_language_that_it_is_read_in(
+    outputs, panel, answer, tmp_path
+):
+    store = Store(tmp_path / "ratings.sqlite")
+    session = Session(store, "s01", panel(store))
+    view = session.handle({"type": "start"})
+    n_traps = 0
+    while view["state"] == "rate":
+        (address,) = view["item"]["stimuli"]
+        shown = []
+        for language in LANGUAGES:
+            session.handle({"type": "language", "language": language})
+            shown.append(session.stimulus(address))
+        n_traps += shown[0] != shown[1]
+        view = session.handle(answer(view))
+    assert n_traps == 1
+
+
+@pytest.mark.parametrize("condition", TRAPS)
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_trap_says_the_word_and_the_digit_of_a_key(condition, language):
+    words = trap_words(condition, language)
+    expected = {
+        "trap-2": ("2 Poor", "2 差"),
+        "trap-4": ("4 Good", "4 良"),
+        "trap-left": ("Left", "左"),
+        "trap-right": ("Right", "右"),
+    }[condition]
+    assert words.endswith(expected[LANGUAGES.index(language)])
+    # else: pyftsubset NotoSansCJK-Regular.ttc --font-number=2 --text=... of them all
+    glyphs = TTFont(data_file("trap.otf")).getBestCmap()
+    assert {ord(letter) for letter in words} - {ord("\n")} <= {*glyphs}
+
+
+@pytest.mark.parametrize("condition", TRAPS)
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("size", [(64, 64), (1280, 64), (64, 960), (1280, 960)])
+def test_the_words_of_a_trap_are_within_the_picture(
+    outputs, tmp_path, condition, language, size
+):
+    Image.new("RGB", size).save(tmp_path / "black.png")
+    row = {"path": tmp_path / "black.png", "role": "source", "source": "black"}
+    row |= {"condition": "source", "width_px": size[0], "height_px": size[1]}
+    shown = np.asarray(draw(condition, row, Stimulus("", *size), language))
+    is_white = shown.min(axis=2) > 128
+    edges = [is_white[0], is_white[-1], is_white[:, 0], is_white[:, -1]]
+    assert is_white.any()
+    assert not np.concatenate(edges).any()
 
 
 def test_they_are_png_without_metadata(written):

@@ -20,7 +20,7 @@ from evalkit.rating import (
     plan_session,
 )
 from evalkit.rating._database import RatingsError
-from evalkit.rating._schema import ITEMS
+from evalkit.rating._schema import ANSWERS, ITEMS, VIEWS
 
 SEED = 7
 START = {"type": "start"}
@@ -122,7 +122,8 @@ def test_a_condition_that_comes_later_keeps_what_exists(store, outputs, rate, tm
     assert set(cells_of(scores).values()) == {1}
     assert len(cells_of(scores)) == 14
     rest = scores[~scores["is_training"]]
-    assert Counter(rest["role"])["gold"] == Counter(rest["role"])["trap"] == 1
+    assert Counter(rest["role"])["gold"] == 2
+    assert Counter(rest["role"])["trap"] == 1
     assert len(scores[scores["is_training"]]) == 4
 
 
@@ -228,9 +229,14 @@ def test_a_file_that_contradicts_the_store_is_refused_whole(
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
-        ("value", "True", "row 3: value must be '1', '2'"),
-        ("value", "6", "row 3: value must be"),
-        ("value", "left", "value must be 1 to 5; found 'left' of an item of kind acr"),
+        (
+            "value",
+            "True",
+            "row 3: value must be 1 to 5 or null; found 'True' of an item",
+        ),
+        ("value", "6", "row 3: value must be 1 to 5 or null; found '6'"),
+        ("value", "3.0", "row 3: value must be 1 to 5 or null; found '3.0'"),
+        ("value", "left", "1 to 5 or null; found 'left' of an item of kind acr"),
         ("seconds", "1e308", "row 3: seconds must be 2592000 or less"),
         ("seconds", "nan", "row 3: seconds must be a finite number"),
         ("seconds", "-1", "row 3: seconds must be 0 or more; found '-1'"),
@@ -239,6 +245,10 @@ def test_a_file_that_contradicts_the_store_is_refused_whole(
         ("left_stimulus", "../../secret", "row 3: left_stimulus must be text that"),
         ("tags", '["<b>"]', "row 3: tags must be text that fits"),
         ("tags", "[", "row 3: tags"),
+        ("tags", '["made-up"]', "row 3: tags: must be among plastic, "),
+        ("tags", '["plastic", "plastic"]', "row 3: tags: must differ"),
+        ("source", "a\0b", "row 3: source must be text that fits"),
+        ("attempt", "a\0b", "row 3: attempt must be text that fits"),
         ("is_training", "maybe", "row 3: is_training must be true or false"),
         ("answered_at", "noon", "row 3: answered_at"),
         ("position", "", "row 3: position must be a whole number; found nothing"),
@@ -257,6 +267,37 @@ def test_a_file_is_taken_by_the_rules_of_the_page(
         import_csv(other, tmp_path / "all.csv")
     assert said in str(caught.value)
     assert other.subjects() == {}
+
+
+def test_an_impossible_score_of_a_file_reaches_no_database(
+    database, panel, rate, tmp_path
+):
+    store = database()
+    rate(Session(store, "s01", panel(store)), 3)
+    export_csv(store, tmp_path / "all.csv")
+    store.delete_subject("s01")
+    text = (tmp_path / "all.csv").read_text(encoding="utf-8")
+    bad = text.replace('"2","[]"', '"<b>","[]"')
+    assert bad != text
+    (tmp_path / "bad.csv").write_text(bad, encoding="utf-8")
+    with pytest.raises(StudyError, match="row 3: value must be 1 to 5 or null; found"):
+        import_csv(store, tmp_path / "bad.csv")
+    assert store.subjects() == {}
+    assert import_csv(store, tmp_path / "all.csv") == 3
+    assert list(store.scores()["score"]) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"value": "99"}, {"value": "<b>"}, {"seconds": -1}, {"seconds": 1e308}]
+)
+def test_the_store_itself_takes_no_impossible_answer(store, panel, rate, wrong):
+    session = Session(store, "s01", panel(store))
+    rate(session, 1)
+    row = {"item": session.view()["item"]["id"], "attempt": "a", "tags": "[]"}
+    row |= {"value": "3", "seconds": 1.0, "answered_at": "2026-01-01"} | wrong
+    with pytest.raises(sa.exc.IntegrityError), store.write() as connection:
+        connection.execute(sa.insert(ANSWERS).values(row))
+    assert len(store.scores()) == 1
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\xff\xfes\0u\0", b"\0" * 99])
@@ -289,6 +330,32 @@ def test_a_store_of_a_later_evalkit_is_refused(database):
             raw.execute("PRAGMA user_version = 2")
     with pytest.raises(RatingsError, match="found 2: a later evalkit made them"):
         database()
+
+
+def test_a_store_of_the_first_form_is_taken_with_its_answers(
+    database, panel, rate, answer
+):
+    store = database()
+    folder = panel(store)
+    rate(Session(store, "s01", folder), 5)
+    with store.write() as connection:
+        for view in VIEWS:
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        for table, column in (("answers", "server_seconds"), ("subjects", "shown_at")):
+            connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.exec_driver_sql("DROP TABLE secrets")
+        for name, query in VIEWS.items():
+            older = query.replace("a.server_seconds, ", "")
+            connection.exec_driver_sql(f"CREATE VIEW {name} AS {older}")
+    store.engine.dispose()
+    again = database()
+    assert len(again.scores()) == 5
+    assert again.scores()["server_seconds"].isna().all()
+    session = Session(again, "s01", folder)
+    session.handle(answer(session.view()))
+    session.handle(answer(session.view()))
+    assert again.scores()["server_seconds"].notna().sum() == 1
+    assert len(again.answers().times) == len(again.answers().scores)
 
 
 def test_tables_of_another_form_are_refused_at_once(tmp_path):
@@ -343,14 +410,32 @@ def test_a_subject_can_be_deleted_and_nothing_of_them_is_left(store, panel, rate
     assert store.add_subject("s03") == 0  # the place in the square is free again
 
 
-def test_a_deleted_pseudonym_is_in_no_byte_of_the_file(tmp_path, panel, rate):
+def test_a_deleted_pseudonym_is_in_no_byte_of_any_file(tmp_path, panel, rate):
+    server = Store(tmp_path / "ratings.sqlite")
+    server.add_subject("remember-me")
+    assert "remember-me" in server.subjects()  # and the file stays open
+    wal = tmp_path / "ratings.sqlite-wal"
+    assert b"remember-me" in wal.read_bytes()
+    assert Store(tmp_path / "ratings.sqlite").delete_subject("remember-me")
+    assert b"remember-me" not in wal.read_bytes()
+    for file in tmp_path.iterdir():
+        assert b"remember-me" not in file.read_bytes()
+    server.add_subject("another")
+    assert server.subjects() == {"another": 0}
+
+
+def test_a_log_that_another_process_reads_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(_database, "WAIT_S", 0.1)
     store = Store(tmp_path / "ratings.sqlite")
     store.add_subject("remember-me")
-    store.delete_subject("remember-me")
-    store.engine.dispose()
-    with sqlite3.connect(tmp_path / "ratings.sqlite") as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    assert b"remember-me" not in (tmp_path / "ratings.sqlite").read_bytes()
+    with sqlite3.connect(tmp_path / "ratings.sqlite", isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT * FROM subjects").fetchall()
+        assert not store.delete_subject("remember-me")
+        reader.execute("COMMIT")
+    assert store.subjects() == {}
+    assert store.truncate_log()
+    assert b"remember-me" not in (tmp_path / "ratings.sqlite-wal").read_bytes()
 
 
 def test_links_cannot_be_guessed_stay_and_expire(store):

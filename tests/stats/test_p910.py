@@ -87,3 +87,17 @@ def test_repeats_count_as_scores(panel):
     ratings = panel(seed=8).ratings
     once, twice = p910(ratings), p910(pd.concat([ratings, ratings]))
     assert twice.quality.to_numpy() == pytest.approx(once.quality.to_numpy(), abs=1e-6)
+
+
+def test_one_score_of_a_newcomer_leaves_the_qualities_of_a_panel(panel):
+    ratings = panel(seed=3, n_subjects=8).ratings
+    newcomer = ratings.head(1).assign(subject="new", score=5.0)
+    alone, joined = p910(ratings), p910(pd.concat([ratings, newcomer]))
+    assert joined.is_residual == alone.is_residual
+    assert np.isnan(joined.inconsistency["new"])
+    assert joined.inconsistency.drop("new").notna().all()
+    apart = (joined.quality - alone.quality).abs()
+    assert apart.max() < 0.5
+    of_quality = joined.interval.loc["quality"]
+    assert of_quality.notna().all(axis=None)
+    assert joined.interval.loc["inconsistency", "new"].isna().all(axis=None)

@@ -86,13 +86,36 @@ def test_few_subjects_cannot_be_rejected_by_bt500_and_that_is_said(panel):
     assert screen(panel(seed=1).ratings).note == ""
 
 
-def test_who_misses_a_gold_or_a_trap_is_found(panel):
+def test_who_misses_two_checks_is_rejected_and_nobody_for_one(panel):
     ratings = panel(seed=1).ratings
     checks = pd.DataFrame(
-        {"subject": ["s000", "s001", "s001"], "is_missed": [False, False, True]}
+        [("s000", False), ("s001", True), ("s001", False)] + [("s002", True)] * 2,
+        columns=["subject", "is_missed"],
     )
     found = screen(ratings, checks)
-    assert flagged(found, "checks") == {"s001"}
+    assert flagged(found, "checks") == {"s002"}
+    assert "s002" in found.rejected["p910"]
+    assert found.log.loc[found.log["rule"] == "checks", "limit"].eq(2).all()
+    assert "checks" not in found.note
+    assert "with 1 checks a subject" in screen(ratings, checks.head(2)).note
+    assert "with 0 checks a subject" in screen(ratings, checks.head(0)).note
+
+
+def test_who_is_too_fast_is_flagged_with_the_reason_and_stays(panel):
+    ratings = panel(seed=1).ratings
+    times = pd.DataFrame(
+        {
+            "subject": ["s000"] * 3 + ["s001"] * 3 + ["s002"],
+            "seconds": [0.6, 0.7, 90.0, 0.6, 3.0, 2.0, None],
+        }
+    )
+    found = screen(ratings, times=times)
+    assert flagged(found, "time") == {"s000"}
+    log = found.log[found.log["rule"] == "time"].set_index("subject")
+    assert log.loc["s000", "value"] == 0.7
+    assert "less time than looking" in log.loc["s000", "reason"]
+    assert log["value"].notna().sum() == 2
+    assert found.rejected == screen(ratings).rejected
 
 
 def test_an_honest_panel_loses_hardly_anybody(panel):

@@ -169,6 +169,9 @@ WRONG = [
     (f"{START}]\nrating: {{subjects: 0}}", "rating.subjects must be 1 or more"),
     (f"{START}]\nrating: {{subjects: true}}", "rating.subjects must be a whole number"),
     (f"{START}]\nrating: {{minutes: .nan}}", "rating.minutes must be a finite number"),
+    (f"{START}]\nrating: {{question: fidelty}}", "did you mean fidelity"),
+    (f"{START}]\nrating: {{question: 3}}", "must be quality, fidelity, identity or"),
+    (f"{START}]\nrating: {{question: '{'a ' * 150}'}}", "at most 200 letters"),
     (f"{START}]\nrating: {{minutes: 0}}", "rating.minutes must be more than 0"),
     (f"{START}]\nrating: {{minutes: 601}}", "rating.minutes must be 600 or less"),
     (f"{START}]\nrating: {{minutes: long}}", "rating.minutes must be a number"),
@@ -215,6 +218,15 @@ def test_no_value_of_any_key_brings_pydantics_words(tmp_path, key):
             told = str(error)
         assert key in told
         assert not OF_PYDANTIC.search(told)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["quality", "fidelity", "identity", "Which is sharper?", "哪一张更清晰", "Sharp?"],
+)
+def test_a_question_is_one_of_three_or_in_words_of_ones_own(tmp_path, question):
+    file = study_file(tmp_path, f"{START}]\nrating: {{question: '{question}'}}")
+    assert read_study(file).rating.question == question
 
 
 def test_a_study_that_is_not_there_is_refused(tmp_path):

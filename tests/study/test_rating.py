@@ -1,5 +1,6 @@
 """Rating in a run folder: planned of what was made, served by the command, resumed."""
 
+import hashlib
 import json
 import re
 import shutil
@@ -13,17 +14,22 @@ import pandas as pd
 import pytest
 from skimage import data
 
+from evalkit.comparisons import analyse_scores
 from evalkit.errors import StudyError
 from evalkit.images import write_image
+from evalkit.rating import frozen_plans
+from evalkit.rating._schema import items_of
 from evalkit.study import (
     detectable_difference,
     plan_rating,
+    plan_table,
     rate,
     ratings_store,
     restore,
     serve_rating,
 )
-from evalkit.study.rating import rated_outputs, ratings_digest
+from evalkit.study.frozen_plan import plan_kept
+from evalkit.study.rating import rated_outputs, rating_notes, ratings_digest
 from evalkit.study.run_folder import open_run
 
 CONDITIONS = ["lanczos", "lanczos@scale=2", "bicubic"]
@@ -74,8 +80,8 @@ def test_a_plan_has_every_output_the_anchor_and_what_is_asked_for(run):
     }
     progress = plan_rating(run, CONDITIONS, subjects=2)
     assert list(progress.index) == ["s01", "s02"]
-    # training of 3, then 3 sources under 3 conditions and 1 repeat, gold and trap
-    assert list(progress["items"]) == [3 + 9 + 1 + 2] * 2
+    # training of 3, then 3 sources under 3 conditions and 1 repeat, 2 golds, a trap
+    assert list(progress["items"]) == [3 + 9 + 1 + 3] * 2
     files = {path.suffix for path in (run.path / "rating" / "stimuli").iterdir()}
     assert files == {".png"}
 
@@ -126,6 +132,84 @@ def test_nothing_made_is_nothing_to_rate_and_no_failure(tmp_path, album):
         serve_rating(run)
 
 
+def test_a_plan_says_what_it_lacks(run):
+    said = []
+    plan_rating(run, ["lanczos"], say=said.append)
+    assert said == [
+        "only lanczos has pictures to rate: the panel compares it with the anchor, and "
+        "with no other restorer",
+        f"training shows {said[1].split()[2]} which is rated, too: of 3 sources none "
+        "can be spared",
+    ]
+    assert rating_notes(run) == said
+    plan_rating(run, CONDITIONS, say=said.append)
+    assert len(said) == 3
+
+
+def test_the_plan_is_tabled_for_panels_of_other_sizes(run):
+    with pytest.raises(StudyError, match="expected a plan"):
+        plan_table(run)
+    plan_rating(run, CONDITIONS, subjects=4)
+    table = plan_table(run)
+    assert {3, 4, 5, 24} <= {*table.index}
+    assert {3, 8, 24} <= {*table.columns}
+    assert table.loc[12, 3] == detectable_difference(run).loc[12, "mos_difference"]
+    assert table[24].is_monotonic_decreasing
+    assert table.loc[24].dropna().is_monotonic_decreasing
+    command = [sys.executable, "-m", "evalkit.cli", "rate", str(run.path), "--plan"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("The smallest difference of two mean scores")
+    assert f"{table.loc[12, 8]:.2f}" in done.stdout
+    plan_rating(run, CONDITIONS, mode="ab", minutes=20)
+    assert plan_table(run).loc[12, 3] == pytest.approx(0.5 + 2.8016 / 12, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("question", "kind", "text"),
+    [
+        ("quality", "quality", None),
+        ("identity", "identity", None),
+        ("Which is sharper?", "own", "Which is sharper?"),
+    ],
+)
+def test_a_session_is_told_what_is_asked(run, question, kind, text):
+    plan_rating(run, CONDITIONS, question=question)
+    view = rate(run, "s01")._session.handle({"type": "start"})
+    assert view["question"] == {"kind": kind, "text": text}
+
+
+def test_a_plan_is_frozen_before_the_first_score(run):
+    plan_rating(run, CONDITIONS, subjects=1, minutes=10)
+    plan_rating(run, CONDITIONS, subjects=2, minutes=20)
+    kept = json.loads((run.path / "rating" / "plan.json").read_text("utf-8"))
+    (first,) = frozen_plans(ratings_store(run))
+    assert kept["frozen"] == {"frozen_at": first.frozen_at, "digest": first.digest}
+    assert first.content["stopping"]["subjects"] == 2
+    canonical = json.dumps(
+        first.content, sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    )
+    assert hashlib.sha256(canonical.encode()).hexdigest() == first.digest
+    session = rate(run, "s01")._session
+    view = session.handle({"type": "start"})
+    while view["item"]["is_training"]:
+        view = session.handle(answer(view, 3))
+    session.handle(answer(view, 3))
+    plan_rating(run, CONDITIONS, subjects=2, minutes=20)
+    assert frozen_plans(ratings_store(run)) == [first]
+    assert plan_kept(run).startswith(f"as planned; frozen {first.frozen_at}")
+    assert "changed since the first score: analysis (now)" in plan_kept(
+        run, confidence=0.9
+    )
+    plan_rating(run, CONDITIONS, subjects=3, minutes=20)
+    again = frozen_plans(ratings_store(run))
+    assert again[0] == first
+    assert f"stopping ({again[1].frozen_at}); frozen {first.frozen_at}" in plan_kept(
+        run
+    )
+    panel = analyse_scores(run, say=lambda _: None)["scores_panel"]
+    assert panel.set_index("quantity").loc["plan", "note"] == plan_kept(run)
+
+
 def test_the_plan_says_what_it_could_detect(run):
     plan_rating(run, CONDITIONS, subjects=3, mode="both", minutes=20)
     found = detectable_difference(run)
@@ -144,6 +228,24 @@ def test_without_a_subject_it_says_how_to_begin_and_waits_for_nobody(run):
     assert ratings_store(run).scores().empty
 
 
+def test_the_order_is_drawn_from_a_secret_of_the_run(run, tmp_path):
+    other = open_run(str(shutil.copytree(run.path, tmp_path / "other")))
+
+    def order(of_run) -> list[tuple]:
+        plan_rating(of_run, CONDITIONS, subjects=1, mode="both", minutes=20, seed=5)
+        with ratings_store(of_run).read() as connection:
+            items = items_of(connection, "s01")
+        return [(item["source"], item["left"], item["right"]) for item in items]
+
+    first = order(run)
+    assert order(run) == first
+    assert order(other) != first
+    secret = ratings_store(run).secret("order")
+    for file in run.path.rglob("*"):
+        if file.is_file() and not file.name.startswith("ratings.sqlite"):
+            assert secret.encode() not in file.read_bytes()
+
+
 def test_the_digest_of_a_run_changes_with_its_scores(run):
     assert ratings_digest(run) == ""
     assert not (run.path / "ratings.sqlite").exists()
@@ -158,7 +260,8 @@ def test_the_article_stands_beside_the_restorers_it_wrote_about(run):
     file = run.path / "rating" / "plan.json"
     plan_rating(run, CONDITIONS)
     settings = json.loads(file.read_text(encoding="utf-8"))
-    settings["conditions"] += ["gpen-512@runner=upstream"]
+    settings["conditions"] += ["gpen-512@runner=upstream", "gpen-1024"]
+    settings["conditions"] += ["realesrgan-animevideo-x4"]
     file.write_text(json.dumps(settings), encoding="utf-8")
     session = rate(run, "s01")._session
     assert session._published == {

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from evalkit.discover import discover
+from evalkit.restorers import settings_of
 from evalkit.restorers._routing import Rule
 
 
@@ -23,7 +24,7 @@ class PublishedScore(NamedTuple):
     kind
         The pictures' kind (`evalkit.tables.IMAGES`).
     restorer
-        What the names of its conditions begin with.
+        The name of the one whose network was scored: not of its family.
     mos
         From 1 to 5.
 
@@ -108,3 +109,9 @@ def published() -> Mapping[str, PublishedComparison]:
 def published_scores() -> list[PublishedScore]:
     """Every published mean score."""
     return [score for comparison in published().values() for score in comparison.scores]
+
+
+def published_scores_of(condition: str) -> dict[str, float]:
+    """The published mean score of a condition's own network, by kind of picture."""
+    name = settings_of(condition).get("name")
+    return {s.kind: s.mos for s in published_scores() if s.restorer == name}
