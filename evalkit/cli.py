@@ -94,25 +94,51 @@ def answer(
 def rate(
     run: Folder = None,
     subject: Annotated[
-        list[str] | None, typer.Option(help="A pseudonym to add; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A pseudonym to add, also while a server runs; may be repeated."
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 for other computers.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="0.0.0.0 for other computers, :: with IPv6, too.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8765,
     days: Annotated[float, typer.Option(help="How long a new link is good for.")] = 14,
+    public_url: Annotated[
+        str, typer.Option(help="https://host/path of a proxy or tunnel in front.")
+    ] = "",
+    https: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="CERT KEY", help="Speak HTTPS with this certificate."),
+    ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="Say who has come how far, and end.")
+    ] = False,
+    revoke: Annotated[
+        list[str] | None,
+        typer.Option(help="End the link of a pseudonym; the answers stay."),
+    ] = None,
 ) -> None:
     """Serve the blind rating sessions of a run, one secret link per subject."""
-    from evalkit.study import serve_rating
+    from evalkit.study import rating_status, revoke_link, serve_rating
 
-    serve_rating(
-        _open_run(run),
-        subjects=subject or (),
-        host=host,
-        port=port,
-        days=days,
-        say=_say,
-    )
+    folder = _open_run(run)
+    for name in revoke or ():
+        revoke_link(folder, name)
+        _say(f"{name}: the link is dead, the answers stay")
+    if status:
+        rating_status(folder, say=_say)
+    elif not revoke:
+        serve_rating(
+            folder,
+            subjects=subject or (),
+            host=host,
+            port=port,
+            days=days,
+            public_url=public_url,
+            https=https,
+            say=_say,
+        )
 
 
 @app.command()

@@ -57,6 +57,24 @@ ANSWERS = sa.Table(
     sa.UniqueConstraint("item", "attempt"),
 )
 
+VISITS = sa.Table(
+    "visits",
+    METADATA,
+    sa.Column(
+        "subject",
+        sa.ForeignKey("subjects.subject", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("seen_at", sa.String, nullable=False),  # ISO 8601, UTC
+)
+
+SECRETS = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("purpose", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, nullable=False),  # never exported
+)
+
 STANDING = sa.Index(
     "one_standing_answer",
     ANSWERS.c.item,

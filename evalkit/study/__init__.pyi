@@ -9,6 +9,11 @@ from .doctor import (
     summarise as summarise,
     weights_named as weights_named,
 )
+from .inviting import (
+    rating_status as rating_status,
+    revoke_link as revoke_link,
+    serve_rating as serve_rating,
+)
 from .launch import run_study as run_study
 from .notebooks import run_notebook as run_notebook
 from .parameters import declared_parameters as declared_parameters
@@ -16,7 +21,6 @@ from .rating import (
     detectable_difference as detectable_difference,
     plan_rating as plan_rating,
     rate as rate,
-    serve_rating as serve_rating,
 )
 from .run_folder import Run as Run, open_run as open_run, ratings_store as ratings_store
 from .steps import (
