@@ -118,17 +118,26 @@ def rate(
         list[str] | None,
         typer.Option(help="End the link of a pseudonym; the answers stay."),
     ] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(help="Write a pseudonym's session as HTML, to be sent by mail."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for --pack; else the run's.")
+    ] = None,
 ) -> None:
     """Serve the blind rating sessions of a run, one secret link per subject."""
-    from evalkit.study import rating_status, revoke_link, serve_rating
+    from evalkit.study import pack_rating, rating_status, revoke_link, serve_rating
 
     folder = _open_run(run)
     for name in revoke or ():
         revoke_link(folder, name)
         _say(f"{name}: the link is dead, the answers stay")
+    if pack:
+        pack_rating(folder, pack, out, say=_say)
     if status:
         rating_status(folder, say=_say)
-    elif not revoke:
+    elif not revoke and not pack:
         serve_rating(
             folder,
             subjects=subject or (),
@@ -165,11 +174,12 @@ def export_scores(file: Path, run: Folder = None) -> None:
 
 @scores_app.command("import")
 def import_scores(file: Path, run: Folder = None) -> None:
-    """Add the answers of an exported file that the run does not have."""
-    from evalkit.rating import import_csv
+    """Add the answers of an exported or a saved file that the run does not have."""
+    from evalkit.rating import import_csv, import_session
     from evalkit.study import ratings_store
 
-    typer.echo(f"{import_csv(ratings_store(_open_run(run)), file)} new answers")
+    add = import_session if file.suffix == ".json" else import_csv
+    typer.echo(f"{add(ratings_store(_open_run(run)), file)} new answers")
 
 
 @scores_app.command("delete")

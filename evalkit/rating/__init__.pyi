@@ -1,6 +1,8 @@
 from ._csv import export_csv as export_csv, import_csv as import_csv
 from ._fairness import find_unfair as find_unfair, without as without
+from .pack import pack_session as pack_session
 from .plan import Item as Item, plan_session as plan_session
+from .saved import import_session as import_session
 from .server import rating_app as rating_app, serve as serve
 from .session import Session as Session
 from .stimuli import (

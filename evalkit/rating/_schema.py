@@ -68,6 +68,20 @@ VISITS = sa.Table(
     sa.Column("seen_at", sa.String, nullable=False),  # ISO 8601, UTC
 )
 
+PACKS = sa.Table(
+    "packs",  # sessions that were given away as files; nobody plans those anew
+    METADATA,
+    sa.Column("seal", sa.String, primary_key=True),  # of the subject, part and items
+    sa.Column(
+        "subject",
+        sa.ForeignKey("subjects.subject", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # how many of its events have been imported, and a digest of those
+    sa.Column("n_events", sa.Integer, nullable=False, default=0),
+    sa.Column("digest", sa.String, nullable=False, default=""),
+)
+
 SECRETS = sa.Table(
     "secrets",
     METADATA,

@@ -100,7 +100,7 @@ def rating_app(
 
     def show_page(_: Session, params: Params, __: bytes) -> Response:
         language = language_of(store, params["subject"], _language(params))
-        html = (FOLDER / "page.html").read_text(encoding="utf-8")
+        html = page_file("page.html")
         html = html.replace('lang="en"', f'lang="{TAGS[language]}"', 1)
         return Response(html, media_type="text/html", headers=HEADERS)
 
@@ -206,6 +206,11 @@ def _stimulus(session: Session, params: Params, _: bytes) -> Response:
     return Response(png, media_type="image/png", headers=HEADERS)
 
 
+def page_file(name: str) -> str:
+    """The text of one of the page's files."""
+    return (FOLDER / name).read_text(encoding="utf-8")
+
+
 def _add_slash(_: Session, params: Params, __: bytes) -> Response:
     """Send to the page, relative to where the link was asked for."""
     headers = {**HEADERS, "Location": f"{params['secret']}/"}
@@ -216,8 +221,7 @@ def _file(_: Session, params: Params, __: bytes) -> Response:
     name = params["file"]
     if name not in FILES:
         raise UnknownNameError("file", name, FILES)
-    content = (FOLDER / name).read_bytes()
-    return Response(content, media_type=FILES[name], headers=HEADERS)
+    return Response(page_file(name), media_type=FILES[name], headers=HEADERS)
 
 
 def _preferred(request: Request) -> Language:

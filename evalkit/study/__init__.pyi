@@ -10,6 +10,7 @@ from .doctor import (
     weights_named as weights_named,
 )
 from .inviting import (
+    pack_rating as pack_rating,
     rating_status as rating_status,
     revoke_link as revoke_link,
     serve_rating as serve_rating,

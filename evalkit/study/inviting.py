@@ -15,12 +15,14 @@ from evalkit.rating.addresses import check_public_url, is_local, listen, roots
 from evalkit.rating.invitations import write_invitation
 from evalkit.rating.links import Place, expiry, places, revoke, run_secret
 from evalkit.rating.owner import row, summary
+from evalkit.rating.pack import pack_session
 from evalkit.rating.store import Store, check_pseudonym
 from evalkit.study.rating import (
     add_subjects,
     n_planned,
     planned_minutes,
     rating_site,
+    session,
 )
 from evalkit.study.run_folder import Run, ratings_store
 
@@ -158,6 +160,47 @@ def revoke_link(run: Run, subject: str) -> None:
     revoke(_store(run), subject)
     for file in (run.path / "rating" / INVITATIONS).glob(f"{subject}.*"):
         file.unlink()
+
+
+def pack_rating(
+    run: Run,
+    subjects: Iterable[str],
+    folder: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> None:
+    """Write sessions as HTML files that need no server; see `evalkit.rating.pack`.
+
+    Parameters
+    ----------
+    run
+        Planned by `evalkit.study.plan_rating`.
+    subjects
+        Are added to the plan when they are new.
+    folder
+        Where to; ``rating/packs`` of the run by default.
+    say
+        Gets a line for each file, then what to do with its answers.
+
+    Raises
+    ------
+    StudyError
+        Nothing is planned, or a subject has nothing left to rate.
+
+    """
+    subjects = list(subjects)
+    for subject in subjects:
+        check_pseudonym(subject)
+    add_subjects(run, subjects)
+    for subject in subjects:
+        paths = pack_session(
+            ratings_store(run),
+            subject,
+            session(run, subject),
+            folder or run.path / "rating" / "packs",
+        )
+        for path in paths:
+            say(f"{subject}  {path}  {path.stat().st_size / 1e6:.1f} MB")
+    say(f"Each saves its answers as a file: evalkit scores import FILE {run.name}")
 
 
 def _store(run: Run) -> Store:

@@ -425,3 +425,22 @@ def code_of(lines: list[str]) -> str:
 
 def read_code(picture: np.ndarray) -> str:
     return cv2.QRCodeDetectorAruco().detectAndDecode(picture)[0]
+
+
+def test_the_command_packs_a_session_and_takes_its_answers(run, command, tmp_path):
+    status, lines, _ = command(run.path, "--pack", "s03", "--out", tmp_path / "out")
+    assert status == 0
+    file = tmp_path / "out" / "s03.html"
+    assert re.search(rf"s03  {re.escape(str(file))}  \d+\.\d MB", lines)
+    assert f"evalkit scores import FILE {run.name}" in lines
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert "s03" in subjects(run)
+    assert "lanczos" not in file.read_text(encoding="utf-8")
+    command(run.path, "--pack", "s03")
+    assert (run.path / "rating" / "packs" / "s03.html").is_file()
+
+
+def test_a_pseudonym_that_is_none_is_not_packed(run, command):
+    status, _, errors = command(run.path, "--pack", "new", "--pack", "Ann Smith")
+    assert (status, "expected a pseudonym" in errors) == (1, True)
+    assert subjects(run) == ["s01", "s02"]
