@@ -6,7 +6,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from evalkit.errors import UnknownNameError
-from evalkit.rating._schema import ANSWERS, ITEMS, SECRETS, SUBJECTS, VISITS
+from evalkit.rating._schema import ANSWERS, ITEMS, PACKS, SECRETS, SUBJECTS, VISITS
 from evalkit.rating.store import Store, now
 from evalkit.texts import Language
 
@@ -19,7 +19,8 @@ class Place(NamedTuple):
     subject
         A pseudonym.
     state
-        As in `evalkit.rating.Session`, or ``revoked``: their link is dead.
+        As in `evalkit.rating.Session`; ``revoked``: their link is dead; ``packed``:
+        they have not handed in, and got a file.
     items, answered
         How many there are, and how many of them have an answer.
     seen_at
@@ -51,10 +52,14 @@ def places(store: Store) -> list[Place]:
                 times[subject] = max(time, times.get(subject, ""))
         is_dead = SUBJECTS.c.secret.is_(None) & SUBJECTS.c.expires_at.is_not(None)
         revoked = {*connection.scalars(sa.select(SUBJECTS.c.subject).where(is_dead))}
+        packed = {*connection.scalars(sa.select(PACKS.c.subject))}
+    states = dict.fromkeys(packed, "packed") | dict.fromkeys(revoked, "revoked")
     return [
         Place(
             subject,
-            "revoked" if subject in revoked else row["state"],
+            row["state"]
+            if row["state"] == "closed"
+            else states.get(subject, row["state"]),
             int(row["items"]),
             int(row["answered"]),
             times.get(subject),

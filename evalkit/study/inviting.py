@@ -248,7 +248,7 @@ def _join(
 
 def _say_links(
     run: Run,
-    subjects: Iterable[str],
+    subjects: Sequence[str],
     root: str,
     days: float,
     *,
@@ -257,15 +257,17 @@ def _say_links(
 ) -> dict[Place, str]:
     """Say each subject's link, and how far they have come; return those that live."""
     store = ratings_store(run)
-    of_all = {place.subject: place for place in places(store)}
     links = {}
-    for subject in subjects:
-        place = of_all[subject]
-        if place.state == "revoked" and subject not in renewed:
-            say(f"{subject}  no link: revoked; --subject {subject} makes another")
+    for place in places(store):
+        subject = place.subject
+        if subject not in subjects:
+            continue
+        if place.state in ("revoked", "packed") and subject not in renewed:
+            say(f"{subject}  no link: {place.state}; --subject {subject} makes one")
             continue
         links[place] = f"{root}/r/{store.link(subject, days)}/"
         status = f"{place.state}, {place.answered} of {place.items}"
+        status = status.removeprefix("revoked, ")  # no more
         say(f"{subject}  {links[place]}  {status}, until {expiry(store, subject)}")
     return links
 

@@ -110,13 +110,16 @@ def answer(view, value):
     }
 
 
-def rate(link: str, n_answers: int, **options) -> None:
+CLIENT = httpx.Client()
+"""One for all requests: a context of TLS takes long to make."""
+
+
+def rate(link: str, n_answers: int, client: httpx.Client = CLIENT) -> None:
     """A simulated subject gives so many answers, all of them 3."""
-    view = httpx.get(f"{link}view", **options).json()
-    view = httpx.post(f"{link}event", json={"type": "start"}, **options).json()
+    client.get(f"{link}view")
+    view = client.post(f"{link}event", json={"type": "start"}).json()
     for _ in range(n_answers):
-        event = answer(view, 3)
-        view = httpx.post(f"{link}event", json=event, **options).json()
+        view = client.post(f"{link}event", json=answer(view, 3)).json()
 
 
 def subjects(run) -> list[str]:
@@ -190,7 +193,7 @@ def test_on_all_addresses_both_kinds_are_served(run, served, name):
     server = served("--host", "::")
     port = re.search(r":(\d+)/r/", server.links["s01"])[1]
     secret = server.links["s01"].split("/")[-2]
-    reply = httpx.get(f"http://{name}:{port}/r/{secret}/view")
+    reply = CLIENT.get(f"http://{name}:{port}/r/{secret}/view")
     assert reply.json()["state"] == "welcome"
 
 
@@ -214,9 +217,9 @@ def test_behind_a_proxy_links_have_its_address_with_its_path_or_without(served):
     assert secret != server.links["s01"]
     (here,) = re.findall(r"must lead here: (\S+)", server.text)
     for prefix in ("/r/", "/panel/r/"):  # taken off by the proxy, or left
-        page = httpx.get(f"{here}{prefix}{secret}")
+        page = CLIENT.get(f"{here}{prefix}{secret}")
         assert "<main>" in page.text
-        assert httpx.get(f"{here}{prefix}{secret}view").status_code == 200
+        assert CLIENT.get(f"{here}{prefix}{secret}view").status_code == 200
     assert server.owner.startswith("https://rate.example/panel/o/")
 
 
@@ -238,7 +241,7 @@ def test_it_speaks_https_with_a_certificate_of_ones_own(run, served, certificate
     server = served("--host", "localhost", "--https", *map(str, certificate))
     assert server.links["s01"].startswith("https://localhost:")
     context = ssl.create_default_context(cafile=certificate[0])
-    rate(server.links["s01"], 1, verify=context)
+    rate(server.links["s01"], 1, httpx.Client(verify=context))
     assert len(ratings_store(run).scores()) == 1
     assert "Not encrypted" not in server.text
 
@@ -341,7 +344,7 @@ def test_without_a_plan_there_is_no_status_and_nothing_is_made(tmp_path, command
 def test_the_owners_page_shows_how_far_each_is_and_no_score(run, served):
     server = served()
     rate(server.links["s01"], 1)
-    page = httpx.get(server.owner)
+    page = CLIENT.get(server.owner)
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     cells = re.findall(r"<t[dh]>(.*?)</t[dh]>", page.text)
     assert cells[:6] == ["Person", "Rated", "State", "Last seen", "Left", "s01"]
@@ -349,13 +352,13 @@ def test_the_owners_page_shows_how_far_each_is_and_no_score(run, served):
     assert 'http-equiv="refresh"' in page.text
     assert "lanczos" not in page.text
     ratings_store(run).add_subject("zoe")  # the page is made anew each time
-    assert "zoe" in httpx.get(server.owner).text
-    chinese = httpx.get(server.owner, headers={"Accept-Language": "zh-CN,en;q=0.5"})
+    assert "zoe" in CLIENT.get(server.owner).text
+    chinese = CLIENT.get(server.owner, headers={"Accept-Language": "zh-CN,en;q=0.5"})
     assert '<html lang="zh-Hans">' in chinese.text
     assert "评价进度" in chinese.text
     secret = server.links["s01"].split("/")[-2]
     wrong = re.sub("/o/.*", f"/o/{secret}/", server.owner)
-    assert httpx.get(wrong).status_code == 404
+    assert CLIENT.get(wrong).status_code == 404
 
 
 def test_the_owners_address_stays_the_same(run, served):
@@ -369,7 +372,7 @@ def test_a_link_that_is_revoked_dies_at_once_and_the_answers_stay(run, served, c
     rate(server.links["s01"], 2)
     status, lines, _ = command(run.path, "--revoke", "s01")
     assert (status, lines) == (0, "s01: the link is dead, the answers stay\n")
-    assert httpx.get(f"{server.links['s01']}view").status_code == 404
+    assert CLIENT.get(f"{server.links['s01']}view").status_code == 404
     assert len(ratings_store(run).scores()) == 2
     folder = run.path / "rating" / "invitations"
     assert {file.stem for file in folder.iterdir()} == {"s02"}
@@ -377,14 +380,14 @@ def test_a_link_that_is_revoked_dies_at_once_and_the_answers_stay(run, served, c
     _, lines, _ = command(run.path, "--subject", "s01")
     (link,) = re.findall(r"(?m)^s01  (\S+/r/\S+/)", lines)
     assert link != server.links["s01"]
-    assert httpx.get(f"{link}view").json()["progress"]["done"] == 2
+    assert CLIENT.get(f"{link}view").json()["progress"]["done"] == 2
 
 
 def test_a_revoked_link_is_not_renewed_by_the_next_start(run, served, command):
     command(run.path, "--revoke", "s01")
     server = served()
     assert list(server.links) == ["s02"]
-    assert "s01  no link: revoked; --subject s01 makes another" in server.text
+    assert "s01  no link: revoked; --subject s01 makes one" in server.text
 
 
 def test_revoking_nobodys_link_is_told(run, command):
@@ -435,6 +438,7 @@ def test_the_command_packs_a_session_and_takes_its_answers(run, command, tmp_pat
     assert f"evalkit scores import FILE {run.name}" in lines
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert "s03" in subjects(run)
+    assert re.search("s03 .*given a file", command(run.path, "--status")[1])
     assert "lanczos" not in file.read_text(encoding="utf-8")
     command(run.path, "--pack", "s03")
     assert (run.path / "rating" / "packs" / "s03.html").is_file()
