@@ -57,6 +57,22 @@ ANSWERS = sa.Table(
     sa.UniqueConstraint("item", "attempt"),
 )
 
+SECRETS = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("purpose", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, nullable=False),  # never exported
+)
+
+STANDING = sa.Index(
+    "one_standing_answer",
+    ANSWERS.c.item,
+    unique=True,
+    sqlite_where=ANSWERS.c.undone_at.is_(None),
+    postgresql_where=ANSWERS.c.undone_at.is_(None),
+)
+"""The database itself refuses a second answer to an item that has one."""
+
 VISITS = sa.Table(
     "visits",
     METADATA,
@@ -81,22 +97,6 @@ PACKS = sa.Table(
     sa.Column("n_events", sa.Integer, nullable=False, default=0),
     sa.Column("digest", sa.String, nullable=False, default=""),
 )
-
-SECRETS = sa.Table(
-    "secrets",
-    METADATA,
-    sa.Column("purpose", sa.String, primary_key=True),
-    sa.Column("secret", sa.String, nullable=False),  # never exported
-)
-
-STANDING = sa.Index(
-    "one_standing_answer",
-    ANSWERS.c.item,
-    unique=True,
-    sqlite_where=ANSWERS.c.undone_at.is_(None),
-    postgresql_where=ANSWERS.c.undone_at.is_(None),
-)
-"""The database itself refuses a second answer to an item that has one."""
 
 _ITEMS_OF = (
     sa.select(ITEMS, ANSWERS.c.answer, ANSWERS.c.value, ANSWERS.c.tags)

@@ -1,12 +1,11 @@
-"""Secrets: the links of subjects, the owner's address, the key of a run."""
+"""Who has a link, how far they have come, and how a link ends."""
 
-import secrets
 from typing import NamedTuple
 
 import sqlalchemy as sa
 
 from evalkit.errors import UnknownNameError
-from evalkit.rating._schema import ANSWERS, ITEMS, PACKS, SECRETS, SUBJECTS, VISITS
+from evalkit.rating._schema import ANSWERS, ITEMS, PACKS, SUBJECTS, VISITS
 from evalkit.rating.store import Store, now
 from evalkit.texts import Language
 
@@ -117,15 +116,3 @@ def language_of(store: Store, subject: str, preferred: Language) -> Language:
     with store.read() as connection:
         language = connection.scalar(query.where(SUBJECTS.c.subject == subject))
     return preferred if language is None else language
-
-
-def run_secret(store: Store, purpose: str) -> str:
-    """A secret of this store, the same at each call: 256 bits, URL-safe."""
-    query = sa.select(SECRETS.c.secret).where(SECRETS.c.purpose == purpose)
-    with store.write() as connection:
-        secret = connection.scalar(query)
-        if secret is None:
-            secret = secrets.token_urlsafe(32)
-            row = {"purpose": purpose, "secret": secret}
-            connection.execute(sa.insert(SECRETS).values(row))
-    return str(secret)

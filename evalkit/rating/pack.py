@@ -18,7 +18,6 @@ from PIL import Image
 
 from evalkit.errors import StudyError
 from evalkit.rating._schema import ITEMS, PACKS
-from evalkit.rating.links import run_secret
 from evalkit.rating.saved import FORMAT, seal_of
 from evalkit.rating.server import FILES, page_file
 from evalkit.rating.session import SIDES, Session
@@ -79,7 +78,7 @@ def pack_session(
     room = LARGEST_BYTES - len(_html(_content(subject, (1, 1), session, items, {}, {})))
     parts = list(_parts(items, names, pictures, room))
     folder.mkdir(parents=True, exist_ok=True)
-    secret, paths, seals = run_secret(store, "packs"), [], []
+    secret, paths, seals = store.secret("packs"), [], []
     for number, part in enumerate(parts, 1):
         place = number, len(parts)
         content = _content(subject, place, session, part, names, pictures)

@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from evalkit.errors import StudyError
 from evalkit.errors.schema import problems
 from evalkit.rating._schema import PACKS, SUBJECTS
-from evalkit.rating.links import run_secret
 from evalkit.rating.session import Session
 from evalkit.rating.store import PSEUDONYM, Store
 
@@ -73,7 +72,7 @@ def import_session(store: Store, path: Path) -> int:
 
     """
     saved = _read(path)
-    secret = run_secret(store, "packs")
+    secret = store.secret("packs")
     seal = seal_of(secret, saved.subject, (saved.part, saved.parts), saved.items)
     if not hmac.compare_digest(seal, saved.seal):
         raise StudyError(

@@ -19,7 +19,7 @@ from starlette.routing import Mount, Route
 
 from evalkit.errors import EvalkitError, UnknownNameError
 from evalkit.rating._database import RatingsError
-from evalkit.rating.links import language_of, note_visit, run_secret
+from evalkit.rating.links import language_of, note_visit
 from evalkit.rating.owner import owner_page
 from evalkit.rating.session import Session
 from evalkit.rating.store import Store
@@ -106,7 +106,7 @@ def rating_app(
 
     def show_owner(request: Request, _: bytes) -> Response:
         secret = request.path_params["secret"].encode()
-        if not secrets.compare_digest(secret, run_secret(store, "owner").encode()):
+        if not secrets.compare_digest(secret, store.secret("owner").encode()):
             return _refusal(404, request)
         html = owner_page(store, n_planned, _preferred(request))
         return Response(html, media_type="text/html", headers=HEADERS)

@@ -6,7 +6,7 @@ import secrets
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from evalkit.rating._schema import (
     COUNTED,
     ITEMS,
     PACKS,
+    SECRETS,
     SUBJECTS,
     items_of,
 )
@@ -86,6 +87,19 @@ class Store(Database):
                 row = {"subject": subject, "number": numbers[subject]}
                 connection.execute(sa.insert(SUBJECTS).values(row))
         return numbers[subject]
+
+    def secret(self, purpose: str) -> str:
+        """A secret of the run, drawn when it is asked for first."""
+        query = sa.select(SECRETS.c.secret).where(SECRETS.c.purpose == purpose)
+        with self.read() as connection:
+            secret: str | None = connection.scalar(query)
+        if secret is not None:
+            return secret
+        row = {"purpose": purpose, "secret": secrets.token_urlsafe(32)}
+        # another process may be faster: then its secret stands
+        with suppress(sa.exc.IntegrityError), self.write() as connection:
+            connection.execute(sa.insert(SECRETS).values(row))
+        return self.secret(purpose)
 
     def subjects(self) -> dict[str, int]:
         """Every subject's number."""

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from evalkit.errors import StudyError
 from evalkit.rating.addresses import check_public_url, is_local, listen, roots
 from evalkit.rating.invitations import write_invitation
-from evalkit.rating.links import Place, expiry, places, revoke, run_secret
+from evalkit.rating.links import Place, expiry, places, revoke
 from evalkit.rating.owner import row, summary
 from evalkit.rating.pack import pack_session
 from evalkit.rating.store import Store, check_pseudonym
@@ -109,7 +109,7 @@ def serve_rating(
         for line in _remarks(addresses, public):
             say(line)
         _invite(run, links, say)
-        secret = run_secret(ratings_store(run), "owner")
+        secret = ratings_store(run).secret("owner")
         say(f"For you alone, who has come how far: {root}/o/{secret}/")
         try:
             serve(rating_site(run, urlsplit(public).path), listener, https)
