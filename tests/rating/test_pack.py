@@ -28,7 +28,7 @@ def store(tmp_path):
 
 @pytest.fixture
 def session(store, panel):
-    return Session(store, "s01", panel(store, 2, mode="both", minutes=5))
+    return Session(store, "s01", panel(store, 2, mode="both", minutes=8))
 
 
 @pytest.fixture
