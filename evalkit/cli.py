@@ -94,34 +94,73 @@ def answer(
 def rate(
     run: Folder = None,
     subject: Annotated[
-        list[str] | None, typer.Option(help="A pseudonym to add; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="A pseudonym to add, also while a server runs; may be repeated."
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(help="0.0.0.0 for other computers.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="0.0.0.0 for other computers, :: with IPv6, too.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8765,
     days: Annotated[float, typer.Option(help="How long a new link is good for.")] = 14,
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Say what panels of other sizes find, and end."),
     ] = False,
+    public_url: Annotated[
+        str, typer.Option(help="https://host/path of a proxy or tunnel in front.")
+    ] = "",
+    https: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="CERT KEY", help="Speak HTTPS with this certificate."),
+    ] = None,
+    status: Annotated[
+        bool, typer.Option("--status", help="Say who has come how far, and end.")
+    ] = False,
+    revoke: Annotated[
+        list[str] | None,
+        typer.Option(help="End the link of a pseudonym; the answers stay."),
+    ] = None,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(help="Write a pseudonym's session as HTML, to be sent by mail."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder for --pack; else the run's.")
+    ] = None,
 ) -> None:
     """Serve the blind rating sessions of a run, one secret link per subject."""
-    from evalkit.study import describe_plan, serve_rating
-
-    if plan:
-        for line in describe_plan(_open_run(run)):
-            _say(line)
-        return
-
-    serve_rating(
-        _open_run(run),
-        subjects=subject or (),
-        host=host,
-        port=port,
-        days=days,
-        say=_say,
+    from evalkit.study import (
+        describe_plan,
+        pack_rating,
+        rating_status,
+        revoke_link,
+        serve_rating,
     )
+
+    folder = _open_run(run)
+    for name in revoke or ():
+        revoke_link(folder, name)
+        _say(f"{name}: the link is dead, the answers stay")
+    if pack:
+        pack_rating(folder, pack, out, say=_say)
+    if status:
+        rating_status(folder, say=_say)
+    elif plan:
+        for line in describe_plan(folder):
+            _say(line)
+    elif not revoke and not pack:
+        serve_rating(
+            folder,
+            subjects=subject or (),
+            host=host,
+            port=port,
+            days=days,
+            public_url=public_url,
+            https=https,
+            say=_say,
+        )
 
 
 @app.command()
@@ -148,11 +187,12 @@ def export_scores(file: Path, run: Folder = None) -> None:
 
 @scores_app.command("import")
 def import_scores(file: Path, run: Folder = None) -> None:
-    """Add the answers of an exported file that the run does not have."""
-    from evalkit.rating import import_csv
+    """Add the answers of an exported or a saved file that the run does not have."""
+    from evalkit.rating import import_csv, import_session
     from evalkit.study import ratings_store
 
-    typer.echo(f"{import_csv(ratings_store(_open_run(run)), file)} new answers")
+    add = import_session if file.suffix == ".json" else import_csv
+    typer.echo(f"{add(ratings_store(_open_run(run)), file)} new answers")
 
 
 @scores_app.command("delete")

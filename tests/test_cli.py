@@ -13,6 +13,7 @@ from evalkit import cli
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.images import write_image
+from evalkit.rating import Store
 from evalkit.study import open_run
 
 
@@ -145,6 +146,14 @@ def test_the_doctor_begins_with_what_can_be_done_and_what_cannot(told):
 )
 def test_a_number_out_of_its_range_is_refused(refused, tmp_path, options, said):
     assert said in refused("rate", tmp_path, *options)
+
+
+def test_scores_are_exported_into_a_folder_that_is_there(refused, tmp_path):
+    Store(tmp_path / "ratings.sqlite")
+    file = tmp_path / "nonexistent" / "x.csv"
+    line = refused("scores", "export", file, tmp_path)
+    assert f"expected a folder at {file.parent}" in line
+    assert not file.parent.exists()
 
 
 def planned(folder: Path, plan: str) -> Path:

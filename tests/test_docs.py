@@ -2,9 +2,12 @@
 
 import re
 import runpy
+import shlex
 
 import pytest
+import typer
 
+from evalkit import cli
 from evalkit.paths import CLONE
 
 pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
@@ -62,3 +65,15 @@ def test_every_room_has_a_page_with_what_it_offers():
 def test_without_a_finished_run_it_says_how_to_make_one(tmp_path):
     with pytest.raises(SystemExit, match=r"found none in .*make study IMAGES=quick"):
         BUILD["main"](tmp_path)
+
+
+def test_every_command_of_the_page_on_panels_is_one():
+    text = (CLONE / "docs" / "panel.md").read_text(encoding="utf-8")
+    lines = re.findall(r"^evalkit (.+)$", text, re.M)
+    assert len(lines) > 10
+    commands = typer.main.get_command(cli.app)
+    for line in lines:
+        command, arguments = commands, shlex.split(line)
+        while hasattr(command, "commands"):
+            command = command.commands[arguments.pop(0)]
+        command.make_context("evalkit", arguments)  # raises UsageError

@@ -12,7 +12,7 @@ from evalkit.texts import text, texts_of
 
 CATALOGUE = json.loads(data_file("texts.json").read_text(encoding="utf-8"))
 KEYS = [(page, key) for page, texts in CATALOGUE.items() for key in texts]
-SCRIPTS = {"rating": "rating/widget.js"}
+SCRIPTS = {"rating": "rating/widget.js", "rating-pack": "rating/pack.js"}
 """Of each page whose script fills in texts by itself, that script."""
 
 IN_PYTHON = re.compile(r"""(?<![.\w])text\(\s*f?"([^"]+)\"""")

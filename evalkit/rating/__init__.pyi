@@ -5,11 +5,13 @@ from ._frozen import (
     freeze as freeze,
     frozen_plans as frozen_plans,
 )
+from .pack import pack_session as pack_session
 from .plan import (
     Item as Item,
     plan_notes as plan_notes,
     plan_session as plan_session,
 )
+from .saved import import_session as import_session
 from .server import rating_app as rating_app, serve as serve
 from .session import Session as Session
 from .stimuli import (

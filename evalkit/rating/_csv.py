@@ -48,7 +48,15 @@ def export_csv(store: Store, path: Path) -> int:
     """Write every answer, undone ones too, and its item; return how many.
 
     Links are left out. `import_csv` reads the file.
+
+    Raises
+    ------
+    StudyError
+        There is no such folder.
+
     """
+    if not path.parent.is_dir():
+        raise StudyError(f"{path}: expected a folder at {path.parent}, found none")
     joined = SUBJECTS.join(ITEMS).join(ANSWERS)
     query = sa.select(*_COLUMNS.values()).select_from(joined)
     order = SUBJECTS.c.subject, ITEMS.c.position, ANSWERS.c.answer

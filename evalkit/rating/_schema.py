@@ -89,6 +89,13 @@ PLANS = sa.Table(
     sa.Column("content", sa.String, nullable=False),  # canonical JSON
 )
 
+SECRETS = sa.Table(
+    "secrets",
+    METADATA,
+    sa.Column("purpose", sa.String, primary_key=True),
+    sa.Column("secret", sa.String, nullable=False),  # never exported
+)
+
 STANDING = sa.Index(
     "one_standing_answer",
     ANSWERS.c.item,
@@ -97,6 +104,31 @@ STANDING = sa.Index(
     postgresql_where=ANSWERS.c.undone_at.is_(None),
 )
 """The database itself refuses a second answer to an item that has one."""
+
+VISITS = sa.Table(
+    "visits",
+    METADATA,
+    sa.Column(
+        "subject",
+        sa.ForeignKey("subjects.subject", ondelete="CASCADE"),
+        primary_key=True,
+    ),
+    sa.Column("seen_at", sa.String, nullable=False),  # ISO 8601, UTC
+)
+
+PACKS = sa.Table(
+    "packs",  # sessions that were given away as files; nobody plans those anew
+    METADATA,
+    sa.Column("seal", sa.String, primary_key=True),  # of the subject, part and items
+    sa.Column(
+        "subject",
+        sa.ForeignKey("subjects.subject", ondelete="CASCADE"),
+        nullable=False,
+    ),
+    # how many of its events have been imported, and a digest of those
+    sa.Column("n_events", sa.Integer, nullable=False, default=0),
+    sa.Column("digest", sa.String, nullable=False, default=""),
+)
 
 _ITEMS_OF = (
     sa.select(ITEMS, ANSWERS.c.answer, ANSWERS.c.value, ANSWERS.c.tags)

@@ -1,7 +1,8 @@
 """One subject's session: what is shown, what may be answered, and when it ends."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -27,7 +28,7 @@ from evalkit.rating._schema import (
 )
 from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
 from evalkit.rating.stimuli import stimulus_file
-from evalkit.rating.store import Store, now, seconds_since
+from evalkit.rating.store import Store, as_of, now, seconds_since
 
 N_PRELOADED = 2
 """Items whose stimuli are named in advance."""
@@ -119,17 +120,48 @@ class Session:
             Not an event, or an answer of the wrong kind.
 
         """
-        try:
-            checked = EVENT.validate_python(event)
-        except ValidationError as error:
-            reasons = "; ".join(problems(error, event))
-            raise StudyError(f"expected an event of a session: {reasons}") from error
+        checked = _checked(event)
         with self._store.write() as connection:
             self._apply(connection, checked)
             view = self._view(connection)
             if checked.type == "reveal" and view["state"] == "closed":
                 view["reveal"] = self._reveal(connection)
         return view
+
+    def coming(self) -> list[dict[str, Any]]:
+        """The items that have no answer yet, in order, each as a view shows it."""
+        with self._store.read() as connection:
+            rows = items_of(connection, self._subject)
+            return [_item_view(connection, row) for row in rows[_n_done(rows) :]]
+
+    def replay(
+        self,
+        connection: sa.Connection,
+        events: Iterable[tuple[datetime, Mapping[str, Any]]],
+    ) -> int:
+        """Do what events said elsewhere, at the times they did; how many are answers.
+
+        Raises
+        ------
+        StudyError
+            Not an event, or an answer to another item than the present one.
+
+        """
+        n_answers = 0
+        for time, event in events:
+            checked = _checked(event)
+            if not isinstance(checked, Answer):
+                # what was in sight there may be a part of what there is here
+                checked = checked.model_copy(update={"item": None})
+            with as_of(time):
+                self._apply(connection, checked)
+            if isinstance(checked, Answer):
+                n_answers += 1
+                is_this = ANSWERS.c.attempt == checked.attempt
+                item = sa.select(ANSWERS.c.item).where(is_this)
+                if checked.item not in connection.scalars(item).all():
+                    raise StudyError("another item than that of its answer is due")
+        return n_answers
 
     def stimulus(self, address: str) -> bytes:
         """The PNG of an address that a view has named, in the subject's language.
@@ -222,6 +254,15 @@ class Session:
                 row["panel"] = None
             rows.append({**row, "published": self._published.get(row["condition"])})
         return {"rows": rows}
+
+
+def _checked(event: Mapping[str, Any]) -> Command | Answer:
+    """An event of the right kind; else a `StudyError`."""
+    try:
+        return EVENT.validate_python(event)
+    except ValidationError as error:
+        reasons = "; ".join(problems(error, event))
+        raise StudyError(f"expected an event of a session: {reasons}") from error
 
 
 def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:

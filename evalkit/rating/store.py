@@ -5,8 +5,9 @@ import re
 import secrets
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from evalkit.rating._schema import (
     CHECKS,
     COUNTED,
     ITEMS,
+    PACKS,
     SECRETS,
     SUBJECTS,
     items_of,
@@ -32,9 +34,23 @@ from evalkit.rating.stimuli import Cell, Stimulus
 PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
+_AS_OF: ContextVar[datetime | None] = ContextVar("_AS_OF", default=None)
+
+
 def now(later: timedelta = timedelta()) -> str:
     """The present, or `later` than it: ISO 8601, UTC, to the millisecond."""
-    return (datetime.now(UTC) + later).isoformat(timespec="milliseconds")
+    present = _AS_OF.get() or datetime.now(UTC)
+    return (present + later).isoformat(timespec="milliseconds")
+
+
+@contextmanager
+def as_of(time: datetime) -> Iterator[None]:
+    """Let `now` be another time in the block: what happened elsewhere is written."""
+    token = _AS_OF.set(time.astimezone(UTC))
+    try:
+        yield
+    finally:
+        _AS_OF.reset(token)
 
 
 def seconds_since(time: str) -> float:
@@ -126,11 +142,13 @@ class Store(Database):
         """Plan a subject's session, or plan anew what they have not seen.
 
         Every item up to the present one stays; then follow the items of the new plan
-        that are not among those. A closed session stays as it is. The views leave out
-        the scores of stimuli that are not among `stimuli` any more. See
-        `evalkit.rating.plan_session` and `evalkit.rating.name_stimuli`.
+        that are not among those. A session that is closed, or was given away as a file,
+        stays as it is. The views leave out the scores of stimuli that are not among
+        `stimuli` any more. See `evalkit.rating.plan_session` and
+        `evalkit.rating.name_stimuli`.
         """
         query = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == subject)
+        packs = sa.select(PACKS.c.seal).where(PACKS.c.subject == subject)
         answered = sa.select(ANSWERS.c.item).where(_is_of(subject))
         names = {None, *(stimulus.name for stimulus in stimuli.values())}
         with self.write() as connection:
@@ -155,7 +173,9 @@ class Store(Database):
                 if left[_identity(row)] < 0:
                     future.append(row)
             old = [*map(_identity, rows[len(past) :])]
-            if state == "closed" or old == [*map(_identity, future)]:
+            is_packed = connection.scalar(packs) is not None
+            is_fixed = state == "closed" or is_packed
+            if is_fixed or old == [*map(_identity, future)]:
                 return
             is_old = (ITEMS.c.subject == subject) & (ITEMS.c.position >= len(past))
             connection.execute(sa.delete(ITEMS).where(is_old))

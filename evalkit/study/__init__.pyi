@@ -10,6 +10,12 @@ from .doctor import (
     weights_named as weights_named,
 )
 from .forgetting import Forgotten as Forgotten, forget_subject as forget_subject
+from .inviting import (
+    pack_rating as pack_rating,
+    rating_status as rating_status,
+    revoke_link as revoke_link,
+    serve_rating as serve_rating,
+)
 from .launch import run_study as run_study
 from .notebooks import run_notebook as run_notebook
 from .parameters import declared_parameters as declared_parameters
@@ -21,7 +27,6 @@ from .panel_size import (
 from .rating import (
     plan_rating as plan_rating,
     rate as rate,
-    serve_rating as serve_rating,
 )
 from .run_folder import Run as Run, open_run as open_run, ratings_store as ratings_store
 from .steps import (

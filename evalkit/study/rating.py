@@ -1,10 +1,10 @@
-"""Rating in a run folder: plan the sessions, show one here, serve them to others."""
+"""Rating in a run folder: plan the sessions, show one here."""
 
 import json
-import socket
+import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -23,14 +23,14 @@ from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run, ratings_store, write_text
 from evalkit.tables import IMAGES
 
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
 OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen")
 """Keys of ``plan.json`` that one of an older evalkit lacks."""
-
-LONGEST_DAYS = 3650
-"""How long a link may be good for."""
 
 
 def ratings_digest(run: Run) -> str:
@@ -208,67 +208,37 @@ def rate(run: Run, subject: str = "", *, say: Callable[[str], None] = print) -> 
     from evalkit.rating.widget import RatingWidget
 
     add_subjects(run, [subject])
-    return RatingWidget(
-        Session(ratings_store(run), subject, _stimuli(run), _published(run))
+    return RatingWidget(session(run, subject))
+
+
+def session(run: Run, subject: str) -> Session:
+    """The session of a subject who is in the plan."""
+    return Session(ratings_store(run), subject, _stimuli(run), _published(run))
+
+
+def rating_site(run: Run, prefix: str = "") -> "Starlette":
+    """The pages of every subject and the owner's; see `evalkit.rating.rating_app`."""
+    from evalkit.rating import rating_app
+
+    return rating_app(
+        ratings_store(run),
+        _stimuli(run),
+        _published(run),
+        n_planned=n_planned(run),
+        prefix=prefix,
     )
 
 
-def serve_rating(
-    run: Run,
-    *,
-    subjects: Iterable[str] = (),
-    host: str = "127.0.0.1",
-    port: int = 8765,
-    days: float = 14.0,
-    say: Callable[[str], None] = print,
-) -> None:
-    """Serve every subject's session, each behind a secret link, until interrupted.
+def n_planned(run: Run) -> int | None:
+    """How many complete sessions the study plans; None where it does not say."""
+    subjects = run.study.get("rating", {}).get("subjects")
+    return None if subjects is None else int(subjects)
 
-    Parameters
-    ----------
-    run
-        Planned by `plan_rating`.
-    subjects
-        Subjects that are added to the plan when they are new.
-    host, port
-        Where to listen; port 0 takes a free one. Beyond this machine, put a proxy in
-        front that speaks HTTPS: the links are as good as passwords.
-    days
-        How long a new link is good for; one that has expired is replaced.
-    say
-        Gets a line for each link.
 
-    Raises
-    ------
-    StudyError
-        Nothing is planned, or the address is taken.
-
-    """
-    from evalkit.rating import rating_app, serve
-
-    if not 0 <= port <= 65_535:
-        raise StudyError(f"port must be 0 to 65535; found {port}")
-    if not 0 < days <= LONGEST_DAYS:
-        raise StudyError(
-            f"days must be more than 0, at most {LONGEST_DAYS}; found {days}"
-        )
-    progress = add_subjects(run, subjects)
-    store = ratings_store(run)
-    try:
-        listener = socket.create_server((host, port))
-    except (OSError, ValueError) as error:  # of a host that is no host's name
-        reason = getattr(error, "strerror", None) or error
-        raise StudyError(
-            f"cannot listen on {host}:{port}: {reason}; --host takes an address of "
-            "this machine, --port 0 any that is free"
-        ) from error
-    name = socket.gethostname() if host in ("0.0.0.0", "::") else host
-    root = f"http://{name}:{listener.getsockname()[1]}/r"
-    for subject, row in progress.iterrows():
-        status = f"{row['state']}, {row['answered']} of {row['items']}"
-        say(f"{subject}  {root}/{store.link(str(subject), days)}/  {status}")
-    say("Each link is for one person. Press Ctrl+C to stop; nothing is lost.")
-    serve(rating_app(store, _stimuli(run), _published(run)), listener)
+def planned_minutes(run: Run) -> int:
+    """How long a session takes at most."""
+    minutes: float = _settings(run)["minutes"]
+    return math.ceil(minutes)
 
 
 def planned_outputs(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:

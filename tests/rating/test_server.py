@@ -2,8 +2,10 @@
 
 import asyncio
 import random
+import socket
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from functools import partial
@@ -12,8 +14,10 @@ from types import SimpleNamespace
 
 import httpx
 import pytest
+import uvicorn
 
 from evalkit.rating import Store, rating_app
+from evalkit.rating._impatient import ImpatientProtocol
 
 SERVE = Path(__file__).with_name("serve.py")
 
@@ -187,6 +191,7 @@ def test_no_one_votes_after_the_end(page, links, store, answer):
         (b"[" * 16_000, 400),
         (b"[" * 8_000 + b"]" * 8_000, 400),
         (b'{"a":' * 3_000, 400),
+        (b'{"type":' * 1_500 + b"1" + b"}" * 1_500, 400),
         (b"9" * 16_000, 400),
         (b"\xff\xfe", 400),
         (b'"\\ud800"', 400),
@@ -212,3 +217,86 @@ def test_a_store_that_cannot_keep_is_told_as_such(page, links, store, capsys):
 def test_another_method_is_refused(page, links):
     assert page.put(links[0]).status_code == 405
     assert page.get(links[0] + "event").status_code in (404, 405)
+
+
+def test_a_link_without_its_last_slash_leads_there_by_a_relative_address(page, links):
+    reply = page.get(links[0].rstrip("/"))
+    assert reply.status_code == 307
+    # an address with a scheme and a host would be this side's of a proxy: http
+    assert reply.headers["location"] == links[0].removeprefix("/r/")
+    assert page.get("/r/" + "x" * 43).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("languages", "language"),
+    [
+        ("zh-CN,zh;q=0.9,en;q=0.8", "zh"),
+        ("de,en;q=0.7,zh;q=0.3", "en"),
+        ("fr", "en"),
+        ("", "en"),
+    ],
+)
+def test_the_first_visit_is_in_the_browsers_language(page, links, languages, language):
+    headers = {"Accept-Language": languages}
+    tag = {"zh": "zh-Hans", "en": "en"}[language]
+    assert f'<html lang="{tag}">' in page.get(links[0], headers=headers).text
+    assert page.get(links[0] + "view", headers=headers).json()["language"] == language
+
+
+def test_a_language_that_was_chosen_stays(page, links):
+    chinese = {"Accept-Language": "zh"}
+    page.get(links[0] + "view", headers=chinese)
+    page.post(links[0] + "event", json={"type": "language", "language": "en"})
+    assert page.get(links[0] + "view", headers=chinese).json()["language"] == "en"
+    assert '<html lang="en">' in page.get(links[0], headers=chinese).text
+
+
+@pytest.fixture
+def impatient(store, panel, monkeypatch):
+    """The port of a server in this process whose patience is a tenth of a second."""
+    monkeypatch.setattr("evalkit.rating._impatient.CHECK_S", 0.05)
+    monkeypatch.setattr("evalkit.rating.server.PATIENCE_S", 0.1)
+    config = uvicorn.Config(
+        rating_app(store, panel(store)), http=ImpatientProtocol, log_level="error"
+    )
+    server = uvicorn.Server(config)
+    listener = socket.create_server(("127.0.0.1", 0))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    yield listener.getsockname()[1]
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("head", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\n"])
+def test_a_connection_without_a_whole_head_is_closed(impatient, head):
+    with socket.create_connection(("127.0.0.1", impatient), 20) as client:
+        client.sendall(head)
+        assert client.recv(99) == b""
+
+
+def test_half_a_head_after_an_answer_is_closed_too(impatient):
+    with socket.create_connection(("127.0.0.1", impatient), 20) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")
+        received = b""
+        while part := client.recv(999):
+            received += part
+    assert received.startswith(b"HTTP/1.1 404")
+
+
+def test_a_connection_that_is_kept_alive_between_pictures_stays(impatient):
+    with httpx.Client(base_url=f"http://127.0.0.1:{impatient}") as client:
+        assert client.get("/").status_code == 404
+        time.sleep(0.5)  # ten checks
+        stream = client.get("/", timeout=20)
+        assert stream.status_code == 404
+        (connection,) = client._transport._pool.connections
+        assert connection._connection._request_count == 2
+
+
+def test_half_a_body_is_not_waited_for(impatient, store):
+    link = f"/r/{store.link('s01', days=1)}/event"
+    head = f"POST {link} HTTP/1.1\r\nHost: x\r\nContent-Length: 99\r\n\r\n{{"
+    with socket.create_connection(("127.0.0.1", impatient), 20) as client:
+        client.sendall(head.encode())
+        assert client.recv(999).startswith(b"HTTP/1.1 408")

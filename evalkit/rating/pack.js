@@ -1,0 +1,149 @@
+// A session in one file: answers the widget's messages as `Session` does, from what
+// evalkit.rating.pack wrote into the page. It stands behind widget.js in one module.
+{
+  const pack = JSON.parse(document.querySelector("#pack").textContent);
+  const { items, pictures, seal } = pack;
+  const N_PRELOADED = 2;
+  const REWORDED = [
+    "welcome.saved",
+    "paused.text",
+    "finished.text",
+    "finish",
+    "handed",
+    "handed.text",
+    "reveal",
+  ];
+  const labels = { ...pack.shared.labels };
+  for (const key of REWORDED) labels[key] = pack.labels[key];
+  const shared = { ...pack.shared, labels, page: true };
+
+  const key = `evalkit-rating-${seal}`;
+  const handlers = new Set();
+  const notice = document.querySelector(".pack-notice");
+  const saveButton = document.querySelector(".pack-save");
+  let log = []; // a line of JSON for each event that changed something
+  let session = null;
+
+  const t = (name) => pack.labels[name][session.language];
+
+  function begin() {
+    const ours = navigator.languages.find((name) => /^(en|zh)\b/.test(name));
+    const language = ours?.slice(0, 2) ?? "en";
+    session = { state: "welcome", language, answers: [], given: new Map() };
+  }
+
+  /** Do what an event says, if the state allows it; whether it did. */
+  function apply(event) {
+    const { answers, given } = session;
+    const present = items[answers.length];
+    if (event.type === "language") {
+      session.language = event.language;
+      return true;
+    }
+    const inSight = session.state === "rate" && present ? present.id : "";
+    if ((event.item ?? inSight) !== inSight) return false;
+    const allowed = { welcome: "start", paused: "resume" }[session.state];
+    if (event.type === allowed) session.state = "rate";
+    else if (session.state !== "rate") return false;
+    else if (event.type === "pause") session.state = "paused";
+    else if (event.type === "finish" && !present) session.state = "closed";
+    else if (event.type === "undo" && answers.length) answers.pop();
+    else if (event.type === "answer" && present) {
+      answers.push(event);
+      given.set(event.item, { value: event.value, tags: event.tags ?? [] });
+    } else return false;
+    return true;
+  }
+
+  /** Take what is kept, also by another tab that has gone on. */
+  function recall() {
+    const kept = JSON.parse(localStorage.getItem(key) ?? "[]");
+    if (session && kept.length === log.length && kept.at(-1) === log.at(-1)) return;
+    log = kept;
+    begin();
+    for (const line of log) apply(JSON.parse(line).event);
+  }
+
+  /** Do something with what this browser keeps, or say that it keeps nothing. */
+  function attempt(action) {
+    try {
+      action();
+      notice.textContent = "";
+    } catch (error) {
+      if (!(error instanceof DOMException)) throw error; // access refused, or full
+      if (!session) begin();
+      notice.textContent = t("unkept");
+    }
+  }
+
+  function handle(event) {
+    attempt(recall);
+    if (event.type === "reveal") save();
+    else if (apply(event)) {
+      log.push(JSON.stringify({ at: new Date().toISOString(), event }));
+      attempt(() => localStorage.setItem(key, JSON.stringify(log)));
+    }
+  }
+
+  function view() {
+    const done = session.answers.length;
+    const present = items[done];
+    const state = session.state === "rate" && !present ? "finished" : session.state;
+    const isShown = state === "rate";
+    const coming = state === "closed" ? [] : items.slice(done + isShown);
+    saveButton.hidden = state !== "paused";
+    saveButton.textContent = t("save");
+    const given = session.given.get(present?.id) ?? null;
+    return {
+      ...pack.view,
+      state,
+      language: session.language,
+      progress: { done, total: items.length },
+      item: isShown ? { ...present, given } : null,
+      preload: coming.slice(0, N_PRELOADED).flatMap(({ stimuli }) => stimuli),
+      can_undo: done > 0 && (isShown || state === "finished"),
+    };
+  }
+
+  function bytesOf(name) {
+    const [, encoded] = pictures[pack.names[name]].split(",");
+    return new DataView(Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0)).buffer);
+  }
+
+  async function save() {
+    const text = new TextEncoder().encode([seal, ...log].join("\n"));
+    const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
+    const digest = Array.from(hash, (b) => b.toString(16).padStart(2, "0")).join("");
+    const ids = items.map(({ id }) => id);
+    const { subject, part, parts } = pack;
+    const about = { evalkit: pack.format, subject, part, parts, items: ids, seal };
+    const saved = JSON.stringify({ ...about, events: log, digest }, null, 1);
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([saved], { type: "application/json" }));
+    link.download = `${pack.file}.json`;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+  }
+
+  function answer({ ask, event, name }) {
+    if (ask === "stimulus") return [{}, [bytesOf(name)]];
+    if (ask === "handle") handle(event);
+    return [{ view: view() }];
+  }
+
+  attempt(recall);
+  saveButton.onclick = save;
+  render({
+    el: document.querySelector("main"),
+    model: {
+      get: (name) => shared[name],
+      on: (_, handler) => handlers.add(handler),
+      off: (_, handler) => handlers.delete(handler),
+      send(question) {
+        const [reply, buffers = []] = answer(question);
+        const tell = (handler) => handler({ id: question.id, ...reply }, buffers);
+        setTimeout(() => handlers.forEach(tell)); // as a reply comes: later
+      },
+    },
+  });
+}
