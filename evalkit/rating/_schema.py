@@ -89,13 +89,6 @@ PLANS = sa.Table(
     sa.Column("content", sa.String, nullable=False),  # canonical JSON
 )
 
-SECRETS = sa.Table(
-    "secrets",
-    METADATA,
-    sa.Column("purpose", sa.String, primary_key=True),
-    sa.Column("secret", sa.String, nullable=False),  # never exported
-)
-
 STANDING = sa.Index(
     "one_standing_answer",
     ANSWERS.c.item,
