@@ -145,7 +145,7 @@ class Evidence(Run):
     def gpus(self) -> list[dict[str, Any]] | None:
         """The GPUs of this run's machine; None when no environment was written."""
         machine = self.environment.get("machine")
-        return machine["gpus"] if machine else None
+        return machine.get("gpus", []) if machine else None
 
     def has_articles(self, device: str) -> bool:
         """Whether the GPU (``cuda``), or the ``cpu``, is the article's."""

@@ -49,7 +49,7 @@ def route_pictures(
 
     """
     n_routed = 0
-    usable = _usable_restorers()
+    usable = {part.spec.name for part in plan_restorer("auto").parts}
     costs = _costs(run) if run else {}
     detector = faces.detector()
     for path in paths:
@@ -73,38 +73,19 @@ def route_album(run: Run) -> pd.DataFrame:
     -------
     DataFrame
         A row for each picture that was looked at: ``source``, ``kind``, ``n_faces``,
-        ``rule`` and ``why``, the restorer ``chosen``, the one ``used`` where that
-        cannot be had, and what it is expected to cost on this machine, NaN where
-        nothing is known: ``time_s`` and ``memory_mib``.
+        the ``rule`` that decides and the restorer ``chosen``.
 
     """
     looks = run.read(LOOKS).set_index("sha256")
-    usable, costs = _usable_restorers(), _costs(run)
     rows = []
     for image in run.usable.to_dict("records"):
-        if image["sha256"] not in looks.index:
-            continue
-        values = looks.loc[image["sha256"], list(FEATURES)].astype(float).to_dict()
-        rule = RULES[int(first_rule(values)[0])]
-        chosen = ROUTES[rule.route]
-        used = chosen if chosen in usable else ROUTES[FALLBACK]
-        row = {"source": image["source"], "kind": image["kind"], "rule": rule.name}
-        row |= {"n_faces": values["n_faces"], "why": rule.why, "chosen": chosen}
-        megapixels = image["width_px"] * image["height_px"] / 1e6
-        rows.append(row | {"used": used} | _cost_of(used, costs, megapixels))
+        if image["sha256"] in looks.index:
+            values = looks.loc[image["sha256"], list(FEATURES)].astype(float).to_dict()
+            rule = RULES[int(first_rule(values)[0])]
+            row = {"source": image["source"], "kind": image["kind"], "rule": rule.name}
+            row |= {"n_faces": values["n_faces"], "chosen": ROUTES[rule.route]}
+            rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _usable_restorers() -> set[str]:
-    return {part.spec.name for part in plan_restorer("auto").parts}
-
-
-def _cost_of(
-    restorer: str, costs: Mapping[str, Mapping[str, float]], megapixels: float
-) -> dict[str, float]:
-    """What a picture would cost: NaN for what is not known."""
-    cost = {"time_s": np.nan, "memory_mib": np.nan, **costs.get(restorer, {})}
-    return cost | {"time_s": megapixels * cost["time_s"]}
 
 
 def _route_file(
@@ -133,7 +114,8 @@ def _route_file(
         used = ROUTES[FALLBACK]
         lines.append(fallback_note(decision.route))
     megapixels = picture.shape[0] * picture.shape[1] / 1e6
-    cost = _cost_of(used, costs, megapixels)
+    cost = {"time_s": np.nan, "memory_mib": np.nan, **costs.get(used, {})}
+    cost["time_s"] *= megapixels
     lines.append(f"{used} here: {_in_words(cost, megapixels)}")
     say("\n    ".join(lines))
     return {"chosen": chosen, "has_face": values["n_faces"] > 0, **cost}

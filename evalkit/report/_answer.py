@@ -9,22 +9,23 @@ import pandas as pd
 
 from evalkit.errors import UnknownNameError
 from evalkit.report import _rules
-from evalkit.report._rules import Rule, Sentence, Sentences
+from evalkit.report._rules import Rule
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import cautions
-from evalkit.report._text import counted, in_list, in_sentences
+from evalkit.report._text import Sentence, Sentences, counted
 from evalkit.study.answer_lines import answer_lines
-from evalkit.tables import ANSWER, VERDICTS
+from evalkit.tables import ANSWER
 from evalkit.texts import Language, text
 
 MOST, MOST_STEPS = 6, 3
 """The most sentences and steps."""
 
-NOBODY = pd.Series(dtype=bool)
-
-_PEOPLE = (_rules.preferred, _rules.chosen, _rules.album, _rules.routes, _rules.faces)
-_TABLES = (_rules.cost, _rules.same, _rules.fits, _rules.defects, _rules.claims)
-RULES: dict[str, Rule] = {rule.__name__: rule for rule in (*_PEOPLE, *_TABLES)}
+_EVERY = (
+    *(_rules.preferred, _rules.chosen, _rules.album, _rules.routes, _rules.guess),
+    *(_rules.faces, _rules.cost, _rules.same, _rules.fits, _rules.defects),
+    _rules.claims,
+)
+RULES: dict[str, Rule] = {rule.__name__: rule for rule in _EVERY}
 
 
 class Answer(NamedTuple):
@@ -83,9 +84,11 @@ def answer(run: Path, *rules: str, language: Language = "en") -> Answer:
         sentences = [s for rule in chosen_rules for s in rule(folder, language)]
         return Answer(_frame({"answer": sentences or [_nothing(language)]}))
     sentences = [s for rule in _order(folder) for s in rule(folder, language)]
-    parts = {"answer": sentences[:MOST] or [_nothing(language)]}
-    if sentences and not folder.has_answers:
-        parts = {"label": [_label(language)], **parts}
+    if not sentences and folder.results.empty:
+        return Answer(_frame({"answer": [_nothing(language)]}))
+    label = [*([] if folder.has_answers else [_label(language)])]
+    label += _rules.guess(folder, language)
+    parts = {"label": label, "answer": sentences[:MOST] or [_nothing(language)]}
     parts["next"] = list(steps(folder, language))[:MOST_STEPS]
     parts["caution"] = [
         Sentence(f"caution {place}", caution, ())
@@ -114,7 +117,7 @@ def _order(folder: RunFolder) -> list[Rule]:
     """The rules, what matters most to the reader first."""
     names = ["preferred", "chosen"] if folder.has_answers else []
     if folder.is_album:
-        names += ["album", "routes", "cost", "same", "fits", "claims"]
+        names += ["album", "routes", "cost", "same", "fits", "defects", "claims"]
     elif folder.has_answers:
         names += ["faces", "cost", "same", "claims", "fits"]
     else:
@@ -132,43 +135,22 @@ def _nothing(language: Language) -> Sentence:
 
 def steps(folder: RunFolder, language: Language) -> Sentences:
     """What would settle the most, with its command, the greatest first."""
-    verdicts = folder.read(VERDICTS) if folder.shows_claims else VERDICTS.frame([])
-    is_open = verdicts["verdict"].isin(["not yet tested", "not testable here"])
-    is_open &= ~verdicts["kind"].isin(["upstream", "offer", "protocol", "rule"])
-    waiting = verdicts[is_open]
-    is_measure = waiting["kind"] == "measure"
-    is_untested = waiting["verdict"] == "not yet tested"
-    n_waiting = {
-        "weights": waiting["subject"].eq("gpen") & ~is_measure,
-        "people": waiting["kind"] == "rating",
-        "gpu": is_measure & ~is_untested,
-        "experiments": is_measure & is_untested,
-    }
-    options: dict[str, tuple[str, str]] = {}
-    if names := {
-        folder.restorer_of.get(name, name): 0 for name in folder.random_conditions
-    }:
-        words = text("answer.next.weights", language, names=in_list([*names], language))
-        options["weights"] = words, "evalkit weights fetch gpen"
+    again = "make study"
+    if folder.title != "default":
+        again += f" STUDY=runs/{folder.name}/study.yaml"
+    names = [folder.restorer_of.get(name, name) for name in folder.random_conditions]
+    for name in dict.fromkeys(names):
+        words = text("answer.next.weights", language, name=name)
+        command = f"evalkit weights fetch {name} --accept gpen"
+        yield Sentence("weights", words, (), command)
     if folder.learned_conditions and not folder.has_answers:
-        rating = folder.study.get("rating", {})
+        rating = folder.study.get("rating") or {}
         values = counted(rating.get("subjects", 3))
         values["minutes"] = rating.get("minutes", 15)
         words = text("answer.next.people", language, **values)
-        options["people"] = words, f"evalkit rate {folder.name}"
+        yield Sentence("people", words, (), f"evalkit rate {folder.name}")
     if folder.gpus == []:
-        images = f" IMAGES=path/to/{folder.images_name}" if folder.is_album else ""
-        options["gpu"] = text("answer.next.gpu", language), f"make study{images}"
-    if folder.shows_claims and not folder.study.get("experiments"):
-        words = text("answer.next.experiments", language)
-        options["experiments"] = words, "make study STUDY=study.yaml"
+        yield Sentence("gpu", text("answer.next.gpu", language), (), again)
     if not folder.is_album:
-        words = text("answer.next.album", language)
-        options["album"] = words, "make study IMAGES=~/Pictures/album"
-    counts = {rule: int(n_waiting.get(rule, NOBODY).sum()) for rule in options}
-    for rule in sorted(options, key=lambda name: -counts[name]):
-        words, command = options[rule]
-        if n := counts[rule]:
-            more = text("answer.next.waiting", language, n=n)
-            words = in_sentences([words, more], language)
-        yield Sentence(rule, words, (VERDICTS.name,) if n else (), command)
+        command = "make study IMAGES=~/Pictures/album"
+        yield Sentence("album", text("answer.next.album", language), (), command)

@@ -3,15 +3,18 @@
 What they say stands in the catalogue of `evalkit.texts`, page ``answer``.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalkit.article import load_article
+from evalkit.report._claims import advice, wrong
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import (
+    Sentence,
+    Sentences,
     counted,
     in_clauses,
     in_kind,
@@ -19,6 +22,7 @@ from evalkit.report._text import (
     in_sentences,
     in_verdict,
     number,
+    or_number,
     with_bounds,
 )
 from evalkit.restorers import restorers
@@ -34,8 +38,10 @@ from evalkit.tables import (
 )
 from evalkit.texts import Language, text
 
-MOST_KINDS, MOST_CONDITIONS, MOST_SETTINGS = 2, 4, 2
-"""The most kinds of pictures, conditions and settings that a sentence names."""
+MOST_KINDS, MOST_CONDITIONS = 2, 4
+"""The most kinds of pictures, and conditions, that a sentence names."""
+
+GPU_MIB = "cuda_reserved_peak_mib"
 
 LEVEL = 0.05
 """A preference is shown below this p, corrected for all pairs (Holm)."""
@@ -46,25 +52,6 @@ DEFECTS = ("blockiness_change", "colour_shift", "text_agreement")
 TABLES_OF_SCORES = (SCORES_PAIRS.name, SCORES_KINDS.name, SCORES_MOS.name)
 
 
-class Sentence(NamedTuple):
-    """One sentence of the answer.
-
-    Attributes
-    ----------
-    rule, text
-        The rule that made it; what it says, without markup.
-    tables, command
-        The tables that hold its numbers; what to type, for a step.
-
-    """
-
-    rule: str
-    text: str
-    tables: tuple[str, ...]
-    command: str | None = None
-
-
-Sentences = Iterator[Sentence]
 Rule = Callable[[RunFolder, Language], Sentences]
 
 
@@ -74,7 +61,7 @@ def preferred(folder: RunFolder, language: Language) -> Sentences:
     mos = mos[(mos["method"] == "none") & mos["condition"].isin(folder.conditions)]
     largest_first = of_kinds.sort_values("n_sources", ascending=False, kind="stable")
     kinds = largest_first["kind"].unique().tolist()
-    pairs = {"all": folder.read(SCORES_PAIRS)} | dict(iter(of_kinds.groupby("kind")))
+    pairs = dict(iter(of_kinds.groupby("kind"))) | {"all": folder.read(SCORES_PAIRS)}
     for kind in ["all", *(kinds[:MOST_KINDS] if len(kinds) > 1 else [])]:
         of_kind = mos[mos["kind"] == kind].set_index("condition")["mos"]
         ranking = of_kind.sort_values(ascending=False)
@@ -84,17 +71,20 @@ def preferred(folder: RunFolder, language: Language) -> Sentences:
         row = _pair(pairs[kind], best, other)
         if row is None:
             continue
+        if row["difference"] < 0:  # where both were scored, the other one is better
+            best, other = other, best
+            row = _pair(pairs[kind], best, other) or row
         bounds = (row[name] for name in ("difference", "low", "high"))
         values = {
             "kind": in_kind(kind, language),
             "best": best,
             "other": other,
-            "difference": with_bounds(*bounds, digits=2),
-            "best_mos": number(ranking.iloc[0], digits=2),
-            "other_mos": number(ranking.iloc[1], digits=2),
+            "difference": with_bounds(*bounds),
+            "best_mos": number(of_kind[best]),
+            "other_mos": number(of_kind[other]),
             "n_subjects": row["n_subjects"],
             **counted(row["n_sources"]),
-            "p": f"{row['p_holm']:.2g}",
+            "p": f"{max(row['p_holm'], 1e-4):.2g}",
         }
         if row["low"] > 0 and row["p_holm"] < LEVEL:
             words = text("answer.preferred", language, **values)
@@ -118,19 +108,22 @@ def _pair(pairs: pd.DataFrame, best: str, other: str) -> dict[str, Any] | None:
 
 def chosen(folder: RunFolder, language: Language) -> Sentences:
     """Which of two people chose most, by the model of Bradley and Terry."""
-    strengths = folder.read(SCORES_STRENGTHS)
+    strengths = folder.read(SCORES_STRENGTHS).dropna(subset=["strength", "low", "high"])
     strengths = strengths[strengths["condition"].isin(folder.conditions)]
     if len(strengths) < 2:
         return
     ranking = strengths.sort_values("strength", ascending=False).to_dict("records")
     best, other = ranking[:2]
-    odds = math.exp(best["strength"] - other["strength"])
-    low = math.exp(best["low"] - other["high"])
-    high = math.exp(best["high"] - other["low"])
+    apart = [best["strength"] - other["strength"]]
+    apart += [best["low"] - other["high"], best["high"] - other["low"]]
+    odds, low, high = np.exp(np.clip(apart, -9, 9))
     values = {"best": best["condition"], "other": other["condition"]}
-    values["odds"] = with_bounds(odds, low, high, digits=2)
     values |= counted(len(folder.panel.choices))
-    words = text("answer.chosen", language, **values)
+    if low > 1 and not best["is_regularised"]:
+        values["odds"] = with_bounds(odds, low, high, digits=2)
+        words = text("answer.chosen", language, **values)
+    else:
+        words = text("answer.chosen.undecided", language, **values)
     yield Sentence("chosen", words, (SCORES_STRENGTHS.name,))
 
 
@@ -153,46 +146,57 @@ def album(folder: RunFolder, language: Language) -> Sentences:
 def routes(folder: RunFolder, language: Language) -> Sentences:
     """Which restorer for which pictures, why, how long, how much memory."""
     pictures = folder.album_routes
-    if pictures.empty:
-        return
-    for (restorer, used), group in pictures.groupby(["chosen", "used"], sort=False):
-        rules = group["rule"].unique()
-        whys = [text(f"answer.why.{rule}", language) for rule in rules]
-        values = {"restorer": restorer, "used": used, "why": in_clauses(whys, language)}
-        names = group["source"].tolist()
-        n = text("answer.pictures", language, n=len(names))
-        is_short = len(names) <= MOST_CONDITIONS
-        values["pictures"] = in_list(names, language) if is_short else n
-        words = text("answer.route", language, **values)
-        if used != restorer:
-            words += text("answer.route.instead", language, **values)
-        known = group.dropna(subset=["time_s", "memory_mib"])
-        if len(known):
-            values["time"] = number(known["time_s"].sum(), "s")
-            values["memory"] = number(known["memory_mib"].max() / 1024, "GiB")
-            words += text("answer.route.cost", language, **values)
+    for restorer, group in pictures.groupby("chosen") if len(pictures) else ():
+        reasons = [
+            text(
+                "answer.route.of",
+                language,
+                pictures=or_number(rows["source"].tolist(), MOST_CONDITIONS, language),
+                why=text(f"answer.why.{rule}", language),
+            )
+            for rule, rows in group.groupby("rule", sort=False)
+        ]
+        values = {"restorer": restorer, "reasons": in_clauses(reasons, language)}
+        runs = [
+            record
+            for (name, source), record in folder.outputs.items()
+            if folder.restorer_of.get(name) == restorer
+            and record["output"]
+            and source in set(group["source"])
+        ]
+        sources = {record["source"] for record in runs}
+        if sources == {*group["source"]} and all(r["peak_rss_mib"] for r in runs):
+            slowest = max(r["wall_time_s"] for r in runs)
+            peak_mib = max(
+                r["cuda_reserved_peak_mib"] or r["peak_rss_mib"] for r in runs
+            )
+            total = sum(r["wall_time_s"] for r in runs) / len(runs) * len(sources)
+            values |= {"time": number(total, "s"), "slowest": number(slowest, "s")}
+            values["memory"] = number(peak_mib / 1024, "GiB")
+            words = text("answer.route", language, **values)
         else:
-            words += text("answer.route.unknown", language)
-        yield Sentence("routes", words, ("looks", "cost"))
-    if any(restorers()[name].redraws_faces for name in pictures["used"].unique()):
-        yield Sentence("guess", text("answer.guess", language), ())
+            words = text("answer.route.unseen", language, **values)
+        yield Sentence("routes", words, ("looks", "records"))
 
 
 def faces(folder: RunFolder, language: Language) -> Sentences:
     """Which restorer draws faces anew, and which never does."""
     known = restorers()
-    names = dict.fromkeys(folder.restorer_of.values())
-    drawing = [name for name in names if name in known and known[name].redraws_faces]
-    others = [name for name in names if name in known and name not in drawing]
-    if not drawing or not others:
-        return
-    groups = {"drawing": drawing, "others": others}
-    values = {group: in_list(members, language) for group, members in groups.items()}
-    words = [text("answer.faces", language, **values)]
-    made = folder.results[folder.results["output"].notna()]
-    if made["restorer"].isin(drawing).any():
-        words.append(text("answer.guess", language))
-    yield Sentence("faces", in_sentences(words, language), ())
+    names = [n for n in dict.fromkeys(folder.restorer_of.values()) if n in known]
+    drawing = [name for name in names if known[name].redraws_faces]
+    others = [name for name in names if name not in drawing]
+    if drawing and others:
+        groups = {"drawing": drawing, "others": others}
+        values = {name: in_list(group, language) for name, group in groups.items()}
+        yield Sentence("faces", text("answer.faces", language, **values), ())
+
+
+def guess(folder: RunFolder, language: Language) -> Sentences:
+    """That a face is a guess, wherever this run has drawn one anew."""
+    made = folder.results.loc[folder.results["output"].notna(), "restorer"].unique()
+    known = restorers()
+    if any(known[name].redraws_faces for name in made if name in known):
+        yield Sentence("guess", text("answer.guess", language), ())
 
 
 def cost(folder: RunFolder, language: Language) -> Sentences:
@@ -200,7 +204,7 @@ def cost(folder: RunFolder, language: Language) -> Sentences:
     timed = folder.timed
     if timed.empty:
         return
-    source = timed["source"].mode(dropna=True).iloc[0]
+    source = timed["source"].mode().iloc[0]
     rows = timed[timed["source"] == source].sort_values("wall_time_s", kind="stable")
     rows = rows.drop_duplicates("restorer").sort_index().head(MOST_CONDITIONS)
     parts = []
@@ -211,10 +215,14 @@ def cost(folder: RunFolder, language: Language) -> Sentences:
         values["time"] = with_bounds(time, *bounds, unit="s")
         values["rate"] = number(time / megapixels, "s")
         part = text("answer.cost.of", language, **values)
+        output = folder.outputs.get((row["condition"], source), {})
+        if output.get("output_width_px"):
+            size = "{output_width_px}x{output_height_px} px".format(**output)
+            part += text("answer.cost.size", language, size=size)
         if row["weights_kind"] == "random":
             part += text("answer.cost.random", language)
         parts.append(part)
-    size = f"{row['source_width_px']}x{row['source_height_px']} px"
+    size = "{source_width_px}x{source_height_px} px".format(**row)
     values = {"source": source, "size": size, "parts": in_clauses(parts, language)}
     values |= {"device": folder.device_name}
     yield Sentence("cost", text("answer.cost", language, **values), ("cost",))
@@ -223,9 +231,8 @@ def cost(folder: RunFolder, language: Language) -> Sentences:
 def same(folder: RunFolder, language: Language) -> Sentences:
     """Which condition makes the picture of another, and how much faster."""
     timed = folder.timed.set_index(["condition", "source"])
-    agreement = folder.of_here(folder.read(AGREEMENT))
     parts = []
-    for names, rows in agreement.groupby(["condition", "other"], sort=False):
+    for names, rows in folder.agreement.groupby(["condition", "other"], sort=False):
         shared = [
             source
             for source in rows["source"]
@@ -242,6 +249,7 @@ def same(folder: RunFolder, language: Language) -> Sentences:
         ratio = long["wall_time_s"] / quick["wall_time_s"]
         values = {"fast": fast, "slow": slow} | counted(len(rows))
         values["ratio"] = with_bounds(ratio, low, high, digits=2)
+        values["source"] = shared[0]
         decibels = rows["psnr_db"].min()
         if pd.isna(decibels):
             parts.append(text("answer.same.equal", language, **values))
@@ -255,10 +263,14 @@ def same(folder: RunFolder, language: Language) -> Sentences:
 
 def fits(folder: RunFolder, language: Language) -> Sentences:
     """What fits this machine."""
-    costs, total, results = folder.timed, folder.memory_mib, folder.results
-    of_gpu = ["nvml_process_peak_mib", "cuda_reserved_peak_mib"]
-    columns = of_gpu if folder.gpus else ["peak_rss_mib"]
-    peaks = costs[columns].astype(float).bfill(axis=1).iloc[:, 0]
+    costs, results = folder.timed, folder.results
+    machine = folder.environment.get("machine", {})
+    on_gpu = costs[GPU_MIB].notna().any()
+    of_gpu = ["nvml_process_peak_mib", GPU_MIB]
+    columns = of_gpu if on_gpu else ["peak_rss_mib"]
+    peaks = costs[columns].astype(float).bfill(axis=1).iloc[:, 0].dropna()
+    sizes = [gpu["memory_mib"] for gpu in folder.gpus or ()] if on_gpu else []
+    total = sizes[0] if sizes else 1024 * (machine.get("memory_gib") or 0)
     failed = results.loc[results["outcome"] == "oom", "condition"].value_counts()
     if failed.size:
         parts = [
@@ -266,15 +278,15 @@ def fits(folder: RunFolder, language: Language) -> Sentences:
             for name, n in failed.head(MOST_CONDITIONS).items()
         ]
         yield Sentence("fits", in_sentences(parts, language), ("records",))
-    elif total and peaks.notna().any():
+    elif len(peaks) and peaks.max() < total:
         largest = costs.loc[peaks.idxmax()]
-        values = {
-            "n": costs["condition"].nunique(),
-            "total": number(total / 1024, "GiB"),
-            "most": number(peaks.max() / 1024, "GiB"),
-            "condition": largest["condition"],
-            "size": f"{largest['source_width_px']}x{largest['source_height_px']} px",
-        }
+        values = counted(costs.loc[peaks.index, "condition"].nunique())
+        values |= {"total": number(total / 1024, "GiB")}
+        values |= {"most": number(peaks.max() / 1024, "GiB")}
+        values["condition"] = largest["condition"]
+        values["size"] = (
+            f"{largest['source_width_px']}x{largest['source_height_px']} px"
+        )
         yield Sentence("fits", text("answer.fits", language, **values), ("cost",))
 
 
@@ -282,18 +294,18 @@ def defects(folder: RunFolder, language: Language) -> Sentences:
     """What learned restorers did to blocks, colour and text of these pictures."""
     values = folder.of_here(folder.read(PATHOLOGIES)).query("region == 'whole'")
     parts = []
-    for condition in folder.learned_conditions[:MOST_KINDS]:
+    by_restorer = {
+        folder.restorer_of.get(c): c for c in folder.learned_conditions[::-1]
+    }
+    for condition in [*by_restorer.values()][::-1][:MOST_KINDS]:
         mine = values[values["condition"] == condition]
         clauses = []
         for metric in DEFECTS:
             of_metric = mine.loc[mine["metric"] == metric, "value"].dropna()
             if len(of_metric):
-                numbers = {
-                    "median": number(of_metric.median(), digits=2),
-                    "low": number(of_metric.min(), digits=2),
-                    "high": number(of_metric.max(), digits=2),
-                    **counted(len(of_metric)),
-                }
+                low, median, high = of_metric.astype(float).quantile([0, 0.5, 1])
+                numbers = counted(len(of_metric))
+                numbers["median"] = with_bounds(median, low, high, digits=2)
                 clauses.append(text(f"answer.defect.{metric}", language, **numbers))
         if clauses:
             told = {"condition": condition, "clauses": in_clauses(clauses, language)}
@@ -311,40 +323,13 @@ def claims(folder: RunFolder, language: Language) -> Sentences:
         text("answer.claims.count", language, n=n, verdict=in_verdict(name, language))
         for name, n in verdicts["verdict"].value_counts().items()
     ]
+    if not counts:
+        return
     values = {"n": len(verdicts), "counts": in_list(counts, language)}
     words = [
         text("answer.claims", language, author=load_article().author, **values),
-        *_wrong(verdicts, folder.read(FLOORS), language),
-        *_advice(verdicts[verdicts["kind"] == "rule"], language),
+        *wrong(verdicts, folder.read(FLOORS), language),
+        *advice(verdicts[verdicts["kind"] == "rule"], language),
     ]
     tables = (VERDICTS.name, FLOORS.name)
     yield Sentence("claims", in_sentences(words, language), tables)
-
-
-def _wrong(
-    verdicts: pd.DataFrame, floors: pd.DataFrame, language: Language
-) -> Iterator[str]:
-    """Which claims are contradicted, and which figures cannot be true."""
-    contradicted = verdicts[verdicts["verdict"] == "contradicted"]
-    names = [f"{row.claim} ({row.quantity})" for row in contradicted.itertuples()]
-    if names:
-        yield text("answer.claims.wrong", language, wrong=in_list(names, language))
-    impossible = floors[(floors["figure"] != "measured") & floors["is_below"]]
-    for row in impossible.to_dict("records"):
-        scale, unit = (1024, "GiB") if row["unit"] == "MiB" else (1, row["unit"])
-        values = {name: number(row[name] / scale, unit) for name in ("value", "floor")}
-        values |= {"claim": row["figure"], "quantity": row["quantity"]}
-        yield text("answer.claims.impossible", language, **values)
-
-
-def _advice(advice: pd.DataFrame, language: Language) -> Iterator[str]:
-    """What the article recommends, with our verdict."""
-    parts = []
-    for (claimed, verdict), rows in advice.groupby(["claimed", "verdict"], sort=False):
-        values = {"claimed": claimed, "verdict": in_verdict(verdict, language)}
-        for key, column in (("settings", "setting"), ("claims", "claim")):
-            values[key] = in_list(rows[column].tolist()[:MOST_SETTINGS], language)
-        parts.append(text("answer.advice.part", language, **values))
-    if parts:
-        shown = in_clauses(parts[:MOST_SETTINGS], language)
-        yield text("answer.advice", language, parts=shown)

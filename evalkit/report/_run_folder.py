@@ -93,7 +93,8 @@ class RunFolder(Evidence):
     @property
     def shows_claims(self) -> bool:
         """Whether report and answer speak of a published comparison's claims."""
-        return bool(self.study.get("claims", not self.is_album))
+        asked = self.study.get("claims")
+        return asked if isinstance(asked, bool) else not self.is_album
 
     @cached_property
     def has_answers(self) -> bool:
@@ -129,11 +130,23 @@ class RunFolder(Evidence):
         """
         place = {condition: n for n, condition in enumerate(self.conditions)}
         doubles: dict[Pair, tuple[str, float | None]] = {}
-        for row in plain_rows(self.of_here(self.read(AGREEMENT))):
+        for row in plain_rows(self.agreement):
             pair = sorted((row["condition"], row["other"]), key=place.__getitem__)
             if row["is_same"]:
                 doubles.setdefault((pair[1], row["source"]), (pair[0], row["psnr_db"]))
         return doubles
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame:
+        """Table `evalkit.tables.AGREEMENT` of outputs that are there."""
+        frame = self.of_here(self.read(AGREEMENT))
+        made = {cell for cell, record in self.outputs.items() if record["output"]}
+        is_there = [
+            {(row.condition, row.source), (row.other, row.source)} <= made
+            and row.other in self.conditions
+            for row in frame.itertuples()
+        ]
+        return frame[pd.Series(is_there, frame.index, dtype=bool)]
 
     @cached_property
     def doubles(self) -> dict[str, str]:
@@ -143,34 +156,28 @@ class RunFolder(Evidence):
         return {
             condition: other
             for (condition, _), (other, _) in self.same_as.items()
-            if all((condition, source) in self.same_as for source in sources[condition])
+            if all(
+                (condition, source) in self.same_as
+                for source in sources.get(condition, ())
+            )
         }
 
     @cached_property
     def timed(self) -> pd.DataFrame:
         """The costs that were measured on the machine of the newest step."""
         machine = self.environment.get("machine", {}).get("machine")
-        timed = self.costs.dropna(subset=["wall_time_s"])
-        is_ours = timed["machine"] == machine
-        return timed[is_ours] if machine and is_ours.any() else timed
+        sizes = ["source", "source_width_px", "source_height_px", "wall_time_s"]
+        timed = self.costs.dropna(subset=sizes)
+        timed = timed[timed["wall_time_s"] > 0]
+        return timed[timed["machine"] == machine] if machine else timed.head(0)
 
     @property
     def device_name(self) -> str:
-        """The GPU, else the processor and its cores."""
-        machine = self.environment.get("machine")
-        if not machine:
-            return ""
-        names = [gpu["name"] for gpu in machine["gpus"]]
-        return names[0] if names else f"{machine['cpu']}, {machine['cores']} cores"
-
-    @property
-    def memory_mib(self) -> float | None:
-        """The memory of the GPU, else of the machine; None where it is not known."""
-        machine = self.environment.get("machine")
-        if not machine:
-            return None
-        sizes = [float(gpu["memory_mib"]) for gpu in machine["gpus"]]
-        return sizes[0] if sizes else 1024 * float(machine["memory_gib"])
+        """The processor and its cores, and the GPU where one worked."""
+        machine = self.environment.get("machine", {})
+        name = f"{machine.get('cpu')}, {machine.get('cores')} cores"
+        is_used = self.timed["cuda_reserved_peak_mib"].notna().any()
+        return ", and ".join([name, *(g["name"] for g in self.gpus or () if is_used)])
 
     def of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the study's conditions."""

@@ -86,6 +86,7 @@ def cautions(folder: RunFolder, language: Language = "en") -> list[str]:
         text(f"caution.{key}", language, **values)
         for key, values in (
             *_about_weights(folder, language),
+            *_about_failures(folder),
             *_about_pictures(folder.usable),
             *_about_measuring(folder),
         )
@@ -122,6 +123,9 @@ def _about_measuring(folder: RunFolder) -> Iterator[Caution]:
         yield "few-runs", counted(int(n_runs.max()))
     if folder.costs["same_as_quality"].eq(other=False).any():
         yield "other-outputs", {}
+
+
+def _about_failures(folder: RunFolder) -> Iterator[Caution]:
     outcomes = folder.results["outcome"]
     n_failed = int((outcomes != "ok").sum())
     if n_failed:

@@ -1,10 +1,32 @@
 """Words and numbers of the report."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from evalkit.texts import Language, text, texts_of
+
+
+class Sentence(NamedTuple):
+    """One sentence of the answer.
+
+    Attributes
+    ----------
+    rule, text
+        The rule that made it; what it says, without markup.
+    tables, command
+        The tables that hold its numbers; what to type, for a step.
+
+    """
+
+    rule: str
+    text: str
+    tables: tuple[str, ...]
+    command: str | None = None
+
+
+Sentences = Iterator[Sentence]
 
 
 def number(value: Any, unit: Any = None, digits: int = 3) -> str:
@@ -99,3 +121,10 @@ def in_kind(kind: str, language: Language) -> str:
     """A kind of picture in the reader's language; itself, where it is not ours."""
     is_ours = f"kind.{kind}" in texts_of("answer")
     return text(f"answer.kind.{kind}", language) if is_ours else kind
+
+
+def or_number(names: list[str], most: int, language: Language) -> str:
+    """The names of pictures; how many they are, if more than `most`."""
+    if len(names) > most:
+        return text("answer.pictures", language, n=len(names))
+    return in_list(names, language)

@@ -138,9 +138,7 @@ class TwoWay:
         n_free = len(by_cell) - sum(sizes) + 1
         squares = float(remainder @ remainder)
         residual = squares * len(by_cell) / n_free if n_free > 0 else 0.0
-        return Variance(
-            parts[0], parts[1], residual, sizes[0], sizes[1], n_free, least
-        )
+        return Variance(parts[0], parts[1], residual, sizes[0], sizes[1], n_free, least)
 
 
 def two_way_interval(

@@ -27,7 +27,8 @@ def answer_lines(answer: pd.DataFrame, width: int | None) -> Iterator[str]:
         if part == "caution":
             rows = rows.head(MOST_CAUTIONS)
         for row in rows.to_dict("records"):
-            yield from _wrapped(mark + row["text"], len(mark) * " ", width)
+            text = " ".join(row["text"].split())  # a name may hold a new line
+            yield from _wrapped(mark + text, len(mark) * " ", width)
             if pd.notna(row["command"]):
                 yield f"      {row['command']}"
 

@@ -1,0 +1,44 @@
+"""What is said of the article's claims and advice, for the rule ``claims``."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from evalkit.report._text import in_clauses, in_list, in_verdict, number
+from evalkit.texts import Language, text
+
+MOST_CLAIMS, MOST_SETTINGS = 4, 2
+"""The most claims, and settings of a piece of advice, that a sentence names."""
+
+
+def wrong(
+    verdicts: pd.DataFrame, floors: pd.DataFrame, language: Language
+) -> Iterator[str]:
+    """Which claims are contradicted, and which figures cannot be true."""
+    contradicted = verdicts[verdicts["verdict"] == "contradicted"]
+    names = [f"{row.claim} ({row.quantity})" for row in contradicted.itertuples()]
+    if len(names) > MOST_CLAIMS:
+        names = [*names[:MOST_CLAIMS], text("answer.more", language)]
+    if names:
+        yield text("answer.claims.wrong", language, wrong=in_list(names, language))
+    floors = floors.dropna(subset=["value", "floor"])
+    impossible = floors[(floors["figure"] != "measured") & floors["is_below"]]
+    for row in impossible.to_dict("records"):
+        scale, unit = (1024, "GiB") if row["unit"] == "MiB" else (1, row["unit"])
+        values = {name: number(row[name] / scale, unit) for name in ("value", "floor")}
+        values |= {name: row[name] for name in ("restorer", "quantity")}
+        values["claim"] = row["figure"]
+        yield text("answer.claims.impossible", language, **values)
+
+
+def advice(advice: pd.DataFrame, language: Language) -> Iterator[str]:
+    """What the article recommends, with our verdict."""
+    parts = []
+    for (claimed, verdict), rows in advice.groupby(["claimed", "verdict"], sort=False):
+        values = {"claimed": claimed, "verdict": in_verdict(verdict, language)}
+        for key, column in (("settings", "setting"), ("claims", "claim")):
+            values[key] = in_list(rows[column].tolist()[:MOST_SETTINGS], language)
+        parts.append(text("answer.advice.part", language, **values))
+    if parts:
+        shown = in_clauses(parts[:MOST_SETTINGS], language)
+        yield text("answer.advice", language, parts=shown)
