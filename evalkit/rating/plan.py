@@ -124,8 +124,8 @@ def plan_session(
     ----------
     outputs
         Columns ``source, condition, role`` (``source``, ``system``, ``reference`` or
-        ``anchor``) and ``weights_kind``; ``content``, the kind of its picture, may
-        be there.
+        ``anchor``) and ``weights_kind``; ``kind``, that of its picture, may be
+        there.
     number
         The subject's number, from 0.
     seed
@@ -218,8 +218,8 @@ class _Part:
     def _spare(self, rated: pd.DataFrame) -> str:
         """The source of the training; it is taken out of the others where it may be."""
         candidates = self.sources
-        named = rated if "content" in rated else rated.assign(content="")
-        kinds = dict(zip(named["source"], named["content"].astype(str), strict=True))
+        named = rated if "kind" in rated else rated.assign(kind="")
+        kinds = dict(zip(named["source"], named["kind"].astype(str), strict=True))
         most, n_most = Counter(kinds.values()).most_common(1)[0]
         can_spare = len(self.sources) > LEAST_RATED and n_most > 1
         if can_spare:

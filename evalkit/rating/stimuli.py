@@ -38,6 +38,10 @@ LEAST_LETTER_PX = 10
 GOLD_CELL_PX = dict(zip(GOLDS, (40, 12), strict=True))
 """Side of the squares that a gold picture consists of, by condition."""
 
+FONT = "trap.otf"
+"""The letters of the traps, out of Noto Sans CJK SC: (c) Adobe, SIL Open Font License
+1.1, which the file itself says."""
+
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 """A trap is drawn in each; anything else is the same in all."""
 
@@ -249,7 +253,7 @@ def _trap(picture: Image.Image, words: str) -> Image.Image:
     pen = ImageDraw.Draw(blurred)
     # the height of a wide picture is what is scarce
     letter_px = min(picture.width / 8, picture.height / 5)
-    font = ImageFont.truetype(data_file("trap.otf"), max(LEAST_LETTER_PX, letter_px))
+    font = ImageFont.truetype(data_file(FONT), max(LEAST_LETTER_PX, letter_px))
     middle = (picture.width / 2, picture.height / 2)
     place: dict[str, Any] = {"font": font, "anchor": "mm", "align": "center"}
     left, top, right, bottom = pen.multiline_textbbox(middle, words, **place)

@@ -137,8 +137,8 @@ def screen(
         flags["checks"] = (missed, MOST_MISSED + 1.0, missed > MOST_MISSED)
         if not n_most > MOST_MISSED:
             notes.append(
-                f"with {max(0, n_most):.0f} checks a subject, no one can miss "
-                f"{MOST_MISSED + 1}, from which on checks reject"
+                f"no subject met {MOST_MISSED + 1} checks or more, so none can be "
+                "rejected for missing them"
             )
     if times is not None:
         rows = complete(times, ["subject", "seconds"], "seconds")

@@ -20,6 +20,9 @@ MADE_OF_ANSWERS = (
 SKIPPED = ("outputs", "rating/stimuli")
 """Folders of pictures only."""
 
+PICTURE = re.compile(rb"[A-Za-z0-9+/=]{60,}")
+"""A picture within a text, as base64: any short name is somewhere in one."""
+
 
 class Forgotten(NamedTuple):
     """What `forget_subject` did, and could not do.
@@ -61,7 +64,9 @@ def forget_subject(run: Run, subject: str) -> Forgotten:
     removed += [path for path in given if own.fullmatch(path.name)]
     for path in removed:
         path.unlink()
-    naming = [path for path in _files(run) if name.search(path.read_bytes())]
+    naming = [
+        path for path in _files(run) if name.search(PICTURE.sub(b"", path.read_bytes()))
+    ]
     left += [f"{path.relative_to(run.path)} names {subject}" for path in naming]
     if store.engine.dialect.name == "postgresql":
         left.append("the log and the backups of the database server are not reached")

@@ -157,7 +157,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         As `evalkit.rating.write_stimuli` takes it: the sources, the low anchor, the
-        references where they exist, and the outputs; ``content`` is the picture's kind.
+        references where they exist, and the outputs; ``kind`` is the source's.
 
     """
     quality = run.quality(conditions)
@@ -184,7 +184,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
     for side in ("width_px", "height_px"):
         outputs[side] = outputs["source"].map(images[side]).astype(int)
-    outputs["content"] = outputs["source"].map(images["kind"])
+    outputs["kind"] = outputs["source"].map(images["kind"])
     return outputs
 
 

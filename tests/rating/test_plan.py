@@ -210,11 +210,11 @@ def test_no_source_follows_itself_where_it_can_be_avoided(
 def test_training_spares_a_source_of_the_kind_that_has_the_most():
     outputs = outputs_of(6, ["a", "b"])
     kinds = {f"photo-{n}": "face" if n in (2, 4) else str(n) for n in range(6)}
-    outputs["content"] = outputs["source"].map(kinds)
+    outputs["kind"] = outputs["source"].map(kinds)
     items = plan_session(outputs, number=0, seed=1)
     (trained,) = {item.source for item in items if item.is_training}
     assert kinds[trained] == "face"
-    lone = outputs.assign(content=outputs["source"])
+    lone = outputs.assign(kind=outputs["source"])
     assert "none can be spared" in plan_notes(plan_session(lone, number=0, seed=1))[0]
 
 

@@ -15,6 +15,8 @@ from evalkit.rating import (
     Store,
     _database,
     export_csv,
+    freeze,
+    frozen_plans,
     import_csv,
     name_stimuli,
     plan_session,
@@ -356,6 +358,24 @@ def test_a_store_of_the_first_form_is_taken_with_its_answers(
     session.handle(answer(session.view()))
     assert again.scores()["server_seconds"].notna().sum() == 1
     assert len(again.answers().times) == len(again.answers().scores)
+
+
+def test_a_secret_is_drawn_once_and_a_plan_frozen_once(database, panel, rate):
+    store, other = database(), database()
+    assert store.secret("order") == other.secret("order") != other.secret("seal")
+    assert store.order_seed(7) == other.order_seed(7) != store.order_seed(8)
+    first = freeze(store, {"question": "quality", "b": [1], "a": "é"})
+    assert freeze(other, {"a": "é", "b": [1], "question": "quality"}) == first
+    second = freeze(store, {"question": "identity"})
+    assert frozen_plans(other) == [second]
+    folder = panel(store)
+    rate(Session(store, "s01", folder), 4)  # training
+    second = freeze(store, {"question": "quality"})
+    rate(Session(store, "s01", folder), 1)
+    third = freeze(store, {"question": "How sharp is it?"})
+    assert frozen_plans(other) == [second, third]
+    asked = Session(store, "s01", folder).view()["question"]
+    assert asked == {"kind": "own", "text": "How sharp is it?"}
 
 
 def test_tables_of_another_form_are_refused_at_once(tmp_path):

@@ -75,6 +75,14 @@ def test_the_command_says_what_it_removed_and_what_it_cannot_reach(run):
     assert "delete those by hand" in done.stderr
 
 
+def test_letters_of_a_picture_are_no_name(run):
+    write_text(run.path / "notebooks" / "10_images.ipynb", f"{'A' * 60}/s02+")
+    write_text(run.path / "notebooks" / "20_restore.ipynb", "runs/s02/")
+    _, left = forget_subject(run, "s02")
+    assert left[0] == "notebooks/20_restore.ipynb names s02"
+    assert "names" not in " ".join(left[1:])
+
+
 def test_a_reader_who_holds_an_older_state_is_told(run, monkeypatch):
     monkeypatch.setattr("evalkit.rating._database.WAIT_S", 0.1)
     file = run.path / "ratings.sqlite"
