@@ -90,6 +90,7 @@ def test_weights_verify_reads_what_a_package_carries(told):
         (("scores", "delete", "s01", "."), "nobody has rated"),
         (("scores", "import", "no-such.csv", "."), "no-such.csv: expected a file"),
         (("scores", "import", ".", "."), "expected a file"),
+        (("scores", "import", "no-such.json", "."), "expected a saved session"),
     ],
 )
 def test_an_error_of_ours_is_one_line(refused, tmp_path, monkeypatch, arguments, said):

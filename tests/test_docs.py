@@ -67,13 +67,14 @@ def test_without_a_finished_run_it_says_how_to_make_one(tmp_path):
         BUILD["main"](tmp_path)
 
 
-def test_every_command_of_the_page_on_panels_is_one():
-    text = (CLONE / "docs" / "panel.md").read_text(encoding="utf-8")
-    lines = re.findall(r"^evalkit (.+)$", text, re.M)
-    assert len(lines) > 10
-    commands = typer.main.get_command(cli.app)
+@pytest.mark.parametrize("page", ["docs/panel.md", "README.md"])
+def test_every_command_of_a_page_is_one(page):
+    text = (CLONE / page).read_text(encoding="utf-8")
+    lines = re.findall(r"^(?:\.venv/bin/)?evalkit (.+)$", text, re.M)
+    assert len(lines) > 8
     for line in lines:
-        command, arguments = commands, shlex.split(line)
+        command = typer.main.get_command(cli.app)
+        arguments = shlex.split(line, comments=True)
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
         command.make_context("evalkit", arguments)  # raises UsageError

@@ -9,6 +9,7 @@ import base64
 import hashlib
 import io
 import json
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from evalkit.errors import StudyError
 from evalkit.rating._schema import ITEMS, PACKS
 from evalkit.rating.saved import FORMAT, seal_of
 from evalkit.rating.server import FILES, page_file
-from evalkit.rating.session import SIDES, Session
+from evalkit.rating.session import Session
 from evalkit.rating.store import Store
 from evalkit.texts import texts_of
 
@@ -165,41 +166,23 @@ def _addresses(item: Mapping[str, Any]) -> list[str]:
 def _pictures(
     store: Store, session: Session, items: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, str], dict[str, str]]:
-    """The stimulus of every address, and the data: URI of every stimulus.
+    """A digest of the picture at every address, and the data: URI of every digest.
 
     All of a source have one encoding and one length, so that neither tells anything.
     """
-    wanted = {item["id"] for item in items}
-    columns = [
-        ITEMS.c.item,
-        ITEMS.c.source,
-        *(ITEMS.c[name] for name in SIDES.values()),
-    ]
     with store.read() as connection:
-        rows = [
-            row
-            for row in connection.execute(sa.select(*columns)).mappings()
-            if row["item"] in wanted
-        ]
-    of_address = {
-        row["item"] + side: row[column]
-        for row in rows
-        for side, column in SIDES.items()
-        if row[column]
-    }
-    shown = {address for item in items for address in _addresses(item)}
-    names = {address: of_address[address] for address in shown}
-    addresses = {name: address for address, name in names.items()}
+        query = sa.select(ITEMS.c.item, ITEMS.c.source)
+        sources: dict[str, str] = dict(connection.execute(query).tuples().all())
+    names: dict[str, str] = {}
+    files: dict[str, dict[str, bytes]] = defaultdict(dict)
+    for item in items:
+        for address in _addresses(item):
+            picture = session.stimulus(address)
+            names[address] = hashlib.sha256(picture).hexdigest()
+            files[sources[item["id"]]][names[address]] = picture
     uris: dict[str, str] = {}
-    for source in dict.fromkeys(row["source"] for row in rows):
-        stimuli = {
-            row[column]
-            for row in rows
-            for column in SIDES.values()
-            if row["source"] == source and row[column] in addresses
-        }
-        files = {name: session.stimulus(addresses[name]) for name in sorted(stimuli)}
-        uris |= _encoded(files)
+    for of_source in files.values():
+        uris |= _encoded(of_source)
     return names, uris
 
 
