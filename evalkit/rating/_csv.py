@@ -19,7 +19,15 @@ from pydantic import (
 from evalkit.errors import StudyError, TableError
 from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
-from evalkit.rating.session import VALUES, Attempt, Seconds, Tags
+from evalkit.rating.session import (
+    VALUES,
+    Attempt,
+    ScreenCheck,
+    Seconds,
+    Seen,
+    Sides,
+    Tags,
+)
 from evalkit.rating.store import PSEUDONYM, Store
 from evalkit.tables import TEXT, read_csv, write_csv
 
@@ -28,8 +36,11 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
     column.name: column
     for table in _KEYS
     for column in table.c
-    if column.name not in ("answer", "secret", "expires_at")
+    if column.name not in ("answer", "secret", "expires_at", "shown_at")
 }
+
+_ADDED = ("agreed_at", "may_publish", "screen", "content", "sides", "seen")
+"""Columns that files of older evalkits lack: null."""
 
 
 def _check_time(text: str) -> str:
@@ -64,6 +75,9 @@ class _Row(BaseModel):
     number: int = Field(ge=0, le=1_000_000)
     language: Literal["en", "zh"]
     state: Literal["welcome", "rate", "paused", "finished", "closed"]
+    agreed_at: _Time | None
+    may_publish: bool | None
+    screen: Json[ScreenCheck] | None
     item: str = Field(min_length=1)
     position: int = Field(ge=0, le=1_000_000)
     kind: Literal["acr", "ab"]
@@ -79,6 +93,7 @@ class _Row(BaseModel):
     source_stimulus: _Stimulus
     width_px: int = Field(gt=0, le=1_000_000)
     height_px: int = Field(gt=0, le=1_000_000)
+    content: str | None
     is_current: bool
     attempt: Attempt
     value: Literal["1", "2", "3", "4", "5", "left", "right", "same"] | None
@@ -86,6 +101,8 @@ class _Row(BaseModel):
     seconds: Seconds
     answered_at: _Time
     undone_at: _Time | None
+    sides: Json[Sides] | None
+    seen: Json[Seen] | None
 
     @model_validator(mode="after")
     def _check_value(self) -> Self:
@@ -139,7 +156,8 @@ def _read(path: Path) -> list[dict[str, Any]]:
         raise StudyError(
             f"{path}: expected a file that `evalkit scores export` wrote: {error}"
         ) from error
-    if list(frame) != list(_COLUMNS):
+    frame = frame.assign(**{n: None for n in _ADDED if n not in frame})
+    if set(frame) != set(_COLUMNS):
         raise StudyError(
             f"{path}: expected columns {list(_COLUMNS)}, found {list(frame)}"
         )
@@ -151,5 +169,6 @@ def _read(path: Path) -> list[dict[str, Any]]:
         except ValidationError as error:
             reasons = "; ".join(problems(error, row, _Row))
             raise StudyError(f"{path}: row {number}: {reasons}") from error
-        checked.append({**valid.model_dump(), "tags": row["tags"]})
+        as_text = {name: row[name] for name in ("tags", "sides", "seen", "screen")}
+        checked.append({**valid.model_dump(), **as_text})
     return checked

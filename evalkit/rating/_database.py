@@ -84,17 +84,26 @@ class Database:
                 f"{version}: a later evalkit made them; use that one"
             )
         inspector = sa.inspect(connection)
+        views = set(inspector.get_view_names())
         for table in METADATA.sorted_tables:
             if inspector.has_table(table.name):
                 columns = {c["name"] for c in inspector.get_columns(table.name)}
-                if lacking := sorted({*table.c.keys()} - columns):
+                added = [c for c in table.c if c.name not in columns]
+                if lacking := sorted(c.name for c in added if not c.nullable):
                     raise RatingsError(
                         f"{self._name}: expected a table {table.name} with "
                         f"{', '.join(lacking)}: another program or an older evalkit "
                         "made it; export its answers there, and import them here"
                     )
+                for column in added:  # null in every row of an older evalkit
+                    kind = column.type.compile(connection.dialect)
+                    change = f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"
+                    connection.exec_driver_sql(change)
+                if added:  # the views may read them
+                    for name in views:
+                        connection.exec_driver_sql(f"DROP VIEW {name}")
+                    views = set()
         METADATA.create_all(connection)
-        views = inspector.get_view_names()
         for name, query in VIEWS.items():
             if name not in views:
                 connection.exec_driver_sql(f"CREATE VIEW {name} AS {query}")

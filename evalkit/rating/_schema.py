@@ -17,6 +17,10 @@ SUBJECTS = sa.Table(
     sa.Column("state", sa.String, nullable=False, default="welcome"),
     sa.Column("secret", sa.String, unique=True),  # of the link; never exported
     sa.Column("expires_at", sa.String),  # ISO 8601, UTC
+    sa.Column("agreed_at", sa.String),  # ISO 8601, UTC; null: was not asked
+    sa.Column("may_publish", sa.Boolean),  # their answers; null: was not asked
+    sa.Column("screen", sa.String),  # JSON, as `ScreenCheck`; null: was skipped
+    sa.Column("shown_at", sa.String),  # of the present item; ISO 8601, UTC
 )
 
 ITEMS = sa.Table(
@@ -38,6 +42,7 @@ ITEMS = sa.Table(
     sa.Column("source_stimulus", sa.String, nullable=False),
     sa.Column("width_px", sa.Integer, nullable=False),
     sa.Column("height_px", sa.Integer, nullable=False),
+    sa.Column("content", sa.String),  # the source's kind: portrait, text, ...
     # false once the study shows another picture there, or none
     sa.Column("is_current", sa.Boolean, nullable=False, default=True),
     sa.UniqueConstraint("subject", "position"),
@@ -54,6 +59,8 @@ ANSWERS = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),  # since the stimulus was painted
     sa.Column("answered_at", sa.String, nullable=False),  # ISO 8601, UTC
     sa.Column("undone_at", sa.String),
+    sa.Column("sides", sa.String),  # JSON: of a pair, which picture a tag is of
+    sa.Column("seen", sa.String),  # JSON, as `Seen`; null in answers of older pages
     sa.UniqueConstraint("item", "attempt"),
 )
 
@@ -86,7 +93,8 @@ def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
 
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
-    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds, a.answered_at
+    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds, a.answered_at,
+    a.sides, a.seen
     FROM answers a JOIN items i ON i.item = a.item
     WHERE a.undone_at IS NULL AND i.is_current"""
 

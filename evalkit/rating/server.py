@@ -19,12 +19,14 @@ from evalkit.rating._database import RatingsError
 from evalkit.rating.session import Session
 from evalkit.rating.store import Store
 from evalkit.texts import text, texts_of
+from evalkit.viewer import with_viewer
 
 FOLDER = Path(__file__).parent
 
 FILES = {
     "page.html": "text/html",
     "page.js": "text/javascript",
+    "messages.json": "application/json",
     "widget.js": "text/javascript",
     "widget.css": "text/css",
 }
@@ -111,15 +113,17 @@ def _event(session: Session, _: Params, body: bytes) -> Response:
 
 
 def _stimulus(session: Session, params: Params, _: bytes) -> Response:
-    png = session.stimulus(params["name"])
-    return Response(png, media_type="image/png", headers=HEADERS)
+    webp = session.stimulus(params["name"])
+    return Response(webp, media_type="image/webp", headers=HEADERS)
 
 
 def _file(_: Session, params: Params, __: bytes) -> Response:
     name = params.get("file", "page.html")
     if name not in FILES:
         raise UnknownNameError("file", name, FILES)
-    content = (FOLDER / name).read_bytes()
+    content = (FOLDER / name).read_text(encoding="utf-8")
+    if name == "widget.js":
+        content = with_viewer(content)
     return Response(content, media_type=FILES[name], headers=HEADERS)
 
 

@@ -18,7 +18,8 @@ from pydantic import (
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
-from evalkit.rating.store import Store, now
+from evalkit.rating.stimuli import SUFFIX
+from evalkit.rating.store import Store, now, seconds_since
 
 N_PRELOADED = 2
 """Items whose stimuli are named in advance."""
@@ -27,6 +28,13 @@ SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
 """The column that the last digit of a stimulus's address names; the others are the
 item's."""
 
+
+MESSAGES: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "messages.json").read_text(encoding="utf-8")
+)
+"""What the messages between the page and a session hold, for both of them: of each the
+names that are always there, and those that are sometimes; also the reasons that may be
+given for an answer, with the questions and the contents of pictures that they suit."""
 
 LONGEST_S = 30 * 24 * 3600.0
 """More than anyone looks at a stimulus, a tab left open for a month included."""
@@ -39,6 +47,13 @@ def _no_other_number(value: Any) -> Any:
     return value
 
 
+def _no_truth(value: Any) -> Any:
+    """Return the value; pydantic takes true for 1, and a word for its number."""
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")
+    return value
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -46,11 +61,67 @@ class _Event(BaseModel):
     item: str | None = None
 
 
+Px: TypeAlias = Annotated[int, Field(ge=0, le=100_000, strict=True)]
+Steps: TypeAlias = Annotated[int, Field(ge=0, le=6, strict=True)]
+Scale: TypeAlias = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
+Truth: TypeAlias = Annotated[bool, Field(strict=True)]
+
+
+class ScreenCheck(BaseModel):
+    """How many of six steps near black and near white a screen shows, and its size.
+
+    The size is in CSS pixels.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    dark_steps: Steps
+    bright_steps: Steps
+    width_px: Px
+    height_px: Px
+
+
+class Seen(BaseModel):
+    """How the pictures of an item were seen before it was answered.
+
+    Attributes
+    ----------
+    window_width_px, window_height_px
+        CSS pixels.
+    pixel_ratio
+        Pixels of the screen for a CSS pixel.
+    scale, least_scale, most_scale
+        Pixels of the screen for one of the picture: at the answer, and its range.
+    zoom_used, source_opened, full_screen
+        At any time before the answer.
+    server_seconds
+        From when the server named the item until it had the answer, by its own clock;
+        null where it named the item before it kept that time.
+
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    window_width_px: Px
+    window_height_px: Px
+    pixel_ratio: Annotated[Scale, BeforeValidator(_no_truth)]
+    scale: Annotated[Scale, BeforeValidator(_no_truth)]
+    least_scale: Annotated[Scale, BeforeValidator(_no_truth)]
+    most_scale: Annotated[Scale, BeforeValidator(_no_truth)]
+    zoom_used: Truth
+    source_opened: Truth
+    full_screen: Truth
+    server_seconds: float | None = None
+
+
 class Command(_Event):
-    """Anything but an answer."""
+    """Anything but an answer; a start says what the subject agreed to."""
 
     type: Literal["start", "pause", "resume", "undo", "finish", "reveal", "language"]
     language: Literal["en", "zh"] = "en"
+    has_agreed: Truth | None = None
+    may_publish: Truth | None = None
+    screen: ScreenCheck | None = None
 
 
 VALUES = {"acr": "1 to 5", "ab": "left, right or same"}
@@ -60,6 +131,7 @@ Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 Tags: TypeAlias = Annotated[
     list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]], Field(max_length=30)
 ]
+Sides: TypeAlias = dict[str, Literal["left", "right", "both"]]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 
 
@@ -74,6 +146,8 @@ class Answer(_Event):
         BeforeValidator(_no_other_number),
     ]
     tags: Tags = []
+    sides: Sides = {}
+    seen: Seen | None = None
     seconds: Annotated[Seconds, Field(strict=True)]
 
 
@@ -143,7 +217,7 @@ class Session:
         return view
 
     def stimulus(self, address: str) -> bytes:
-        """The PNG of an address that a view has named.
+        """The WebP file of an address that a view has named.
 
         Raises
         ------
@@ -161,12 +235,13 @@ class Session:
             with self._store.read() as connection:
                 name = connection.scalar(query.where(is_mine))
             if name:
-                return (self._stimuli / f"{name}.png").read_bytes()
+                return (self._stimuli / f"{name}{SUFFIX}").read_bytes()
         raise UnknownNameError("stimulus", address, ["those that the view names"])
 
     def _apply(self, connection: sa.Connection, event: Command | Answer) -> None:
-        query = sa.select(SUBJECTS.c.state).where(SUBJECTS.c.subject == self._subject)
-        state = connection.scalar(query.with_for_update())
+        columns = sa.select(SUBJECTS.c.state, SUBJECTS.c.shown_at)
+        query = columns.where(SUBJECTS.c.subject == self._subject)
+        state, shown_at = connection.execute(query.with_for_update()).one()
         rows = items_of(connection, self._subject)
         n_done = _n_done(rows)
         present = rows[n_done]["item"] if n_done < len(rows) else None
@@ -177,7 +252,7 @@ class Session:
             return
         allowed = {"welcome": "start", "paused": "resume"}.get(str(state))
         if event.type == allowed:
-            self._change(connection, state="rate")
+            self._change(connection, state="rate", shown_at=now(), **_consent(event))
         elif state != "rate":
             return
         elif event.type == "pause":
@@ -187,10 +262,12 @@ class Session:
         elif event.type == "undo" and n_done:
             undone = ANSWERS.c.answer == rows[n_done - 1]["answer"]
             connection.execute(sa.update(ANSWERS).where(undone).values(undone_at=now()))
+            self._change(connection, shown_at=now())
         elif event.type == "answer":
-            _insert_answer(connection, rows[n_done]["kind"], event)
+            _insert_answer(connection, rows[n_done]["kind"], event, shown_at)
+            self._change(connection, shown_at=now())
 
-    def _change(self, connection: sa.Connection, **columns: str) -> None:
+    def _change(self, connection: sa.Connection, **columns: Any) -> None:
         is_this = SUBJECTS.c.subject == self._subject
         connection.execute(sa.update(SUBJECTS).where(is_this).values(columns))
 
@@ -208,6 +285,7 @@ class Session:
             "state": state,
             "language": subject["language"],
             "progress": {"done": n_done, "total": len(rows)},
+            "kinds": list(dict.fromkeys(row["kind"] for row in rows)),
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
             "preload": [address for row in coming for address in _stimuli_of(row)],
             "can_undo": n_done > 0 and state in ("rate", "finished"),
@@ -248,6 +326,7 @@ def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     return {
         "id": row["item"],
         "kind": row["kind"],
+        "content": row["content"],
         "is_training": row["is_training"],
         "stimuli": _stimuli_of(row),
         "source": row["item"] + "c",
@@ -257,18 +336,37 @@ def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     }
 
 
-def _insert_answer(connection: sa.Connection, kind: str, event: Answer) -> None:
+def _consent(event: Command | Answer) -> dict[str, Any]:
+    """What a start says of the subject, as columns of `SUBJECTS`; else nothing."""
+    if not isinstance(event, Command) or event.type != "start":
+        return {}
+    return {
+        "agreed_at": now() if event.has_agreed else None,
+        "may_publish": event.may_publish,
+        "screen": event.screen and event.screen.model_dump_json(),
+    }
+
+
+def _insert_answer(
+    connection: sa.Connection, kind: str, event: Answer, shown_at: str | None
+) -> None:
     is_score = isinstance(event.value, int)
     if event.value is not None and is_score != (kind == "acr"):
         raise StudyError(f"expected {VALUES[kind]} or null, found {event.value!r}")
     attempt = sa.and_(ANSWERS.c.item == event.item, ANSWERS.c.attempt == event.attempt)
     if connection.scalar(sa.select(ANSWERS.c.answer).where(attempt)):
         return  # undone since, and sent again by a network that was slow
+    seen = event.seen
+    if seen:
+        seconds = seconds_since(shown_at) if shown_at else None
+        seen = seen.model_copy(update={"server_seconds": seconds})
     row = {
         "item": event.item,
         "attempt": event.attempt,
         "value": None if event.value is None else str(event.value),
         "tags": json.dumps(event.tags),
+        "sides": json.dumps(event.sides) if kind == "ab" else None,
+        "seen": seen and seen.model_dump_json(),
         "seconds": event.seconds,
         "answered_at": now(),
     }

@@ -28,6 +28,11 @@ def now(later: timedelta = timedelta()) -> str:
     return (datetime.now(UTC) + later).isoformat(timespec="milliseconds")
 
 
+def seconds_since(time: str) -> float:
+    """Seconds from a time that `now` gave until the present."""
+    return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+
+
 class Store(Database):
     """Subjects, their plans and their answers.
 
@@ -236,6 +241,7 @@ def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
         "source_stimulus": stimuli[item.source, SOURCE].name,
         "width_px": left.width_px,
         "height_px": left.height_px,
+        "content": left.content,
     }
 
 

@@ -32,6 +32,11 @@ CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
 SEED = 11
+NO_METADATA = {"background": (0, 0, 0, 255)}
+"""What Pillow says of a WebP file that says nothing; zeros left out."""
+
+READY = ".evalkit-rating:not(.waiting):not(.fresh)"
+"""The screen once what is pressed counts."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Rated:
         files = self.folder / "stimuli"
         return {
             source: {
-                (files / f"{name}.png").stat().st_size
+                (files / f"{name}.webp").stat().st_size
                 for name in pd.unique(rows[columns].to_numpy().ravel())
                 if isinstance(name, str)
             }
@@ -173,6 +178,7 @@ class Witness:
         finish = self.page.get_by_role("button", name="Hand in my answers")
         for number in itertools.count():
             self.look()
+            self.page.wait_for_selector(READY)
             if finish.count():
                 return number
             is_pair = self.page.locator(".screen.ab").count()
@@ -187,10 +193,11 @@ class Witness:
         assert [word for word in rated.secrets if word in seen] == []
         lengths = rated.lengths()
         assert {len(found) for found in lengths.values()} == {1}
-        received = {len(png) for png in self.pictures.values()}
+        received = {len(webp) for webp in self.pictures.values()}
         assert received == set().union(*lengths.values())
-        for png in self.pictures.values():
-            assert Image.open(io.BytesIO(png)).info == {}
+        for webp in self.pictures.values():
+            info = Image.open(io.BytesIO(webp)).info
+            assert {k: v for k, v in info.items() if v} == NO_METADATA
 
     def _request(self, request) -> None:
         self.texts.append(f"{request.url} {request.headers} {request.post_data}")
@@ -203,7 +210,7 @@ class Witness:
         if isinstance(content, str):
             self.texts.append(content)
             return
-        before, signature, picture = content.partition(b"\x89PNG\r\n")
+        before, signature, picture = content.partition(b"RIFF")
         self.texts.append(before.decode(errors="replace"))
         if signature:
             name = origin if origin != "received" else f"frame {len(self.pictures)}"
@@ -282,13 +289,39 @@ def address(rated, server) -> str:
     return f"http://127.0.0.1:{server.port}/r/{secret}/"
 
 
+def begin(page) -> None:
+    """From the first screen to the first picture, without the check of the screen."""
+    page.get_by_role("checkbox", name="I have read this").check()
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Skip").click()
+    page.wait_for_selector(".stage")
+    page.wait_for_selector(READY)
+
+
+@pytest.fixture(name="begin")
+def begin_fixture() -> Callable:
+    return begin
+
+
+@pytest.fixture
+def ready(page) -> Callable[[], object]:
+    """``ready()``: wait until a picture is shown for so long that an answer counts."""
+    return lambda: page.wait_for_selector(READY)
+
+
 @pytest.fixture
 def press(page):
-    """``press(key)``: answer by a key, and wait until something else is shown."""
+    """``press(key)``: answer by a key, and wait until something else is shown.
+
+    An answer is given without a reason, by Enter, where one is asked for.
+    """
 
     def answer(key: str) -> None:
+        page.wait_for_selector(READY)
         before = page.locator(".count").inner_text()
         page.keyboard.press(key)
+        if page.locator(".reasons").count():
+            page.keyboard.press("Enter")
         changed = "before => document.querySelector('.count').textContent !== before"
         page.wait_for_function(changed, arg=before)
         page.wait_for_selector(".evalkit-rating:not(.waiting)")
