@@ -89,7 +89,8 @@ class Database:
             if inspector.has_table(table.name):
                 columns = {c["name"] for c in inspector.get_columns(table.name)}
                 added = [c for c in table.c if c.name not in columns]
-                if lacking := sorted(c.name for c in added if not c.nullable):
+                if not all(column.nullable for column in added):
+                    lacking = sorted(column.name for column in added)
                     raise RatingsError(
                         f"{self._name}: expected a table {table.name} with "
                         f"{', '.join(lacking)}: another program or an older evalkit "

@@ -42,7 +42,7 @@ ITEMS = sa.Table(
     sa.Column("source_stimulus", sa.String, nullable=False),
     sa.Column("width_px", sa.Integer, nullable=False),
     sa.Column("height_px", sa.Integer, nullable=False),
-    sa.Column("content", sa.String),  # the source's kind: portrait, text, ...
+    sa.Column("content", sa.String),  # face, text, or empty: which reasons suit
     # false once the study shows another picture there, or none
     sa.Column("is_current", sa.Boolean, nullable=False, default=True),
     sa.UniqueConstraint("subject", "position"),

@@ -53,7 +53,8 @@ class Stimulus(NamedTuple):
     width_px, height_px
         The same for every stimulus of a source.
     content
-        What the source shows, a kind of picture; empty where nobody has said so.
+        What the source shows, as far as reasons for a score depend on it: ``face``,
+        ``text`` or nothing.
 
     """
 
@@ -87,7 +88,7 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
     outputs
         Columns ``source, condition, role, picture`` (a digest of the picture),
         ``width_px, height_px`` (of the source); a row of role ``source`` for each.
-        A column ``content``, the kind of picture, may be there.
+        A column ``content`` may be there, as in `Stimulus`.
     seed
         The seed of the study. It and the picture make the name: another picture is
         another stimulus.
@@ -130,7 +131,7 @@ def write_stimuli(
     Every output is resampled by one filter, Lanczos (a = 3) widened when it shrinks;
     one that has the shown size stays as it is. The low anchor is the source enlarged
     by bicubic interpolation. Files are WebP, lossless, of the one chunk VP8L, followed
-    by zeros up to the longest of the source's files; they take half of a PNG's bytes.
+    by zeros up to the longest of the source's files; they take 60 to 80 % of a PNG's bytes.
 
     Parameters
     ----------

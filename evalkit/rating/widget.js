@@ -341,9 +341,8 @@ function render({ model, el }) {
 
   function reasons() {
     const { id, content } = view.item;
-    const { contents } = messages;
     const applies = ([, { content: of, questions }]) =>
-      (of === "any" || contents[of].includes(content)) &&
+      (of === "any" || of === content) &&
       (!questions || questions.includes(question.kind));
     const all = Object.entries(messages.reasons).filter(applies);
     return all.map(([tag]) => tag).sort((a, b) => digest(id + a) - digest(id + b));

@@ -27,6 +27,13 @@ from evalkit.tables import IMAGES
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
+CONTENTS = {
+    **dict.fromkeys(["portrait", "group", "aligned-face", "mixed"], "face"),
+    "gpen-official": "face",
+    "text": "text",
+}
+"""What a source shows that a score may be given for, by its kind of picture."""
+
 LONGEST_DAYS = 3650
 """How long a link may be good for."""
 
@@ -182,6 +189,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     ]
     columns = ["source", "condition", "role", "weights_kind", "path", "picture"]
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
+    outputs["content"] = outputs["source"].map(images["kind"].map(CONTENTS)).fillna("")
     for side in ("width_px", "height_px"):
         outputs[side] = outputs["source"].map(images[side]).astype(int)
     return outputs

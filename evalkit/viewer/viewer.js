@@ -5,6 +5,7 @@ const STEP = 1.25;
 const MOST = 8; // screen pixels for one of the picture
 const NEAR_PX = 24; // of the line: a finger there moves it
 const PAN_PX = 60;
+const SEAM_PX = 8; // of CSS: so far a pane may move to begin with a pixel
 
 const ENGLISH = {
   stage: "Pictures",
@@ -218,9 +219,24 @@ export function mount(element, pictures, options = {}) {
     return clamp(room / 2 - centre * size, low, high);
   }
 
-  /** Move an offset inside a box so that it begins with a pixel of the screen. */
-  function snap(start, offset) {
-    return Math.round((start + offset) * devicePixelRatio) / devicePixelRatio - start;
+  const snap = (length) => Math.round(length * devicePixelRatio) / devicePixelRatio;
+
+  /** The nearest place where a CSS pixel and a pixel of the screen both begin. */
+  function seam(start) {
+    for (let step = 0; step <= SEAM_PX; step += 1) {
+      for (const place of [Math.round(start) - step, Math.round(start) + step]) {
+        if (Math.abs(place - snap(place)) < 1e-4) return place;
+      }
+    }
+    return snap(start);
+  }
+
+  /** Let a pane begin there: browsers round its place to one pixel or to the other. */
+  function align(pane) {
+    pane.style.left = pane.style.top = "0";
+    const { left, top } = pane.getBoundingClientRect();
+    pane.style.left = `${seam(left) - left}px`;
+    pane.style.top = `${seam(top) - top}px`;
   }
 
   function nameOf(index) {
@@ -250,12 +266,9 @@ export function mount(element, pictures, options = {}) {
     if (!width || !height) return;
     state.x = (width / 2 - left) / size.x;
     state.y = (height / 2 - top) / size.y;
-    for (const pane of panes) {
-      const box = pane.getBoundingClientRect();
-      const [x, y] = [snap(box.left, left), snap(box.top, top)];
-      for (const shown of pane.querySelectorAll("img")) {
-        shown.style.transform = `translate(${x}px, ${y}px) scale(${css})`;
-      }
+    panes.forEach(align);
+    for (const shown of stage.querySelectorAll("img")) {
+      shown.style.transform = `translate(${snap(left)}px, ${snap(top)}px) scale(${css})`;
     }
     for (const [mode, button] of buttons) {
       const isOn = { actual: scale === 1, whole: Math.abs(scale / fit - 1) < 1e-6 };
