@@ -39,7 +39,15 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
     if column.name not in ("answer", "secret", "expires_at", "shown_at")
 }
 
-_ADDED = ("agreed_at", "may_publish", "screen", "content", "sides", "seen")
+_ADDED = (
+    "agreed_at",
+    "may_publish",
+    "screen",
+    "content",
+    "server_seconds",
+    "sides",
+    "seen",
+)
 """Columns that files of older evalkits lack: null."""
 
 
@@ -101,6 +109,7 @@ class _Row(BaseModel):
     seconds: Seconds
     answered_at: _Time
     undone_at: _Time | None
+    server_seconds: Seconds | None
     sides: Json[Sides] | None
     seen: Json[Seen] | None
 

@@ -59,6 +59,8 @@ ANSWERS = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),  # since the stimulus was painted
     sa.Column("answered_at", sa.String, nullable=False),  # ISO 8601, UTC
     sa.Column("undone_at", sa.String),
+    # since its item was shown, by the server's clock; null where it kept no time
+    sa.Column("server_seconds", sa.Float),
     sa.Column("sides", sa.String),  # JSON: of a pair, which picture a tag is of
     sa.Column("seen", sa.String),  # JSON, as `Seen`; null in answers of older pages
     sa.UniqueConstraint("item", "attempt"),
@@ -93,8 +95,8 @@ def items_of(connection: sa.Connection, subject: str) -> list[dict[str, Any]]:
 
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
-    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds, a.answered_at,
-    a.sides, a.seen
+    i.is_training, i.role, i.expected, i.position, a.tags, a.seconds,
+    a.server_seconds, a.answered_at, a.sides, a.seen
     FROM answers a JOIN items i ON i.item = a.item
     WHERE a.undone_at IS NULL AND i.is_current"""
 

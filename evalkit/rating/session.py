@@ -94,9 +94,6 @@ class Seen(BaseModel):
         Pixels of the screen for one of the picture: at the answer, and its range.
     zoom_used, source_opened, full_screen
         At any time before the answer.
-    server_seconds
-        From when the server named the item until it had the answer, by its own clock;
-        null where it named the item before it kept that time.
 
     """
 
@@ -111,7 +108,6 @@ class Seen(BaseModel):
     zoom_used: Truth
     source_opened: Truth
     full_screen: Truth
-    server_seconds: float | None = None
 
 
 class Command(_Event):
@@ -356,18 +352,15 @@ def _insert_answer(
     attempt = sa.and_(ANSWERS.c.item == event.item, ANSWERS.c.attempt == event.attempt)
     if connection.scalar(sa.select(ANSWERS.c.answer).where(attempt)):
         return  # undone since, and sent again by a network that was slow
-    seen = event.seen
-    if seen:
-        seconds = seconds_since(shown_at) if shown_at else None
-        seen = seen.model_copy(update={"server_seconds": seconds})
     row = {
         "item": event.item,
         "attempt": event.attempt,
         "value": None if event.value is None else str(event.value),
         "tags": json.dumps(event.tags),
-        "sides": json.dumps(event.sides) if kind == "ab" else None,
-        "seen": seen and seen.model_dump_json(),
         "seconds": event.seconds,
         "answered_at": now(),
+        "server_seconds": seconds_since(shown_at) if shown_at else None,
+        "sides": json.dumps(event.sides) if kind == "ab" else None,
+        "seen": event.seen and event.seen.model_dump_json(),
     }
     connection.execute(sa.insert(ANSWERS).values(row))

@@ -130,8 +130,8 @@ def write_stimuli(
 
     Every output is resampled by one filter, Lanczos (a = 3) widened when it shrinks;
     one that has the shown size stays as it is. The low anchor is the source enlarged
-    by bicubic interpolation. Files are WebP, lossless, of the one chunk VP8L, followed
-    by zeros up to the longest of the source's files; they take 60 to 80 % of a PNG's bytes.
+    by bicubic interpolation. Files are WebP, lossless, which take 60 to 80 % of a PNG's
+    bytes, of the one chunk VP8L, followed by zeros up to the longest of the source's.
 
     Parameters
     ----------

@@ -29,8 +29,9 @@ def now(later: timedelta = timedelta()) -> str:
 
 
 def seconds_since(time: str) -> float:
-    """Seconds from a time that `now` gave until the present."""
-    return (datetime.now(UTC) - datetime.fromisoformat(time)).total_seconds()
+    """Seconds from a time that `now` gave until the present; 0 for one to come."""
+    apart = datetime.fromisoformat(now()) - datetime.fromisoformat(time)
+    return max(0.0, apart.total_seconds())  # a clock may be set back
 
 
 class Store(Database):

@@ -146,8 +146,8 @@ function h(name, properties = {}, ...children) {
 /**
  * Show pictures in an element, which should have a height.
  *
- * `pictures` is a list of {src, label, width, height}, px of the file; all are of one
- * view and are shown at the size of the widest. They begin at 1:1 device pixels where
+ * `pictures` is a list of {src, label, width, height}, px of the file, and `alt` where it
+ * is no secret; all are of one view and are shown at the size of the widest. They begin at 1:1 device pixels where
  * that fits, else whole.
  *
  * Options: `texts` in place of the English ones; `tools`, an element for the buttons
@@ -175,9 +175,9 @@ export function mount(element, pictures, options = {}) {
     at: 0.5, // where the split is, as a share of the width
     peek: null,
   };
-  const image = ({ src }) =>
+  const image = ({ src, alt = "" }) =>
     h("img", {
-      alt: "",
+      alt,
       draggable: false,
       src,
       style: `width: ${largest.width}px; height: ${largest.height}px`,
