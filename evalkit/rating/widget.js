@@ -202,11 +202,7 @@ function render({ model, el }) {
     tell({ type: "answer", ...event, seen });
   }
 
-  function back() {
-    shown.tags.clear();
-    delete shown.value;
-    put(scaleStep());
-  }
+  const back = () => put(scaleStep());
 
   const windowNow = () => ({
     window_width_px: innerWidth,
@@ -302,6 +298,8 @@ function render({ model, el }) {
   function scaleStep() {
     const { kind } = view.item;
     stepKeys();
+    shown.tags.clear();
+    delete shown.value;
     const score = (value, label, cap, ...keys) => {
       const name = `score${value === null ? ".unsure" : ""}`;
       return command(name, label, cap, keys, (button) => answer(value, button));

@@ -354,4 +354,5 @@ def test_the_next_picture_is_there_soon_after_the_key(start, press, page, ready)
         began = time.perf_counter()
         press("3")
         waits.append(time.perf_counter() - began)
-    assert sorted(waits)[5] < 0.75  # benchmarks/rating_latency.py measures
+    # of which 0.3 s are grey; benchmarks/rating_latency.py measures
+    assert sorted(waits)[5] < 1.05

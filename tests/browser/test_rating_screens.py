@@ -198,6 +198,23 @@ def test_how_it_was_seen_is_kept(open_at, rated, go, begin):
     assert 0.5 < rated.store.scores()["server_seconds"][0] < 60
 
 
+def test_a_keyboard_alone_is_enough(open_at, rated):
+    page = open_at(1280, 720)
+    page.wait_for_selector("[name=agree]")
+    ready = ".evalkit-rating:not(.waiting):not(.fresh) .stage"
+    for key in ("Space", "Enter"):  # agree, start
+        page.keyboard.press(key)
+    page.get_by_text("A quick look at your screen").wait_for()
+    page.keyboard.press("Enter")
+    for key in ("4", "Backspace", "2", "q", "Enter"):
+        page.wait_for_selector(ready)
+        page.keyboard.press(key)
+    page.locator(".count", has_text="1 /").wait_for()
+    scores = rated.store.scores()
+    assert scores["score"].tolist() == [2]
+    assert len(json.loads(scores["tags"][0])) == 1
+
+
 def test_nothing_counts_in_the_first_half_second(open_at, rated, begin):
     page = open_at(1280, 720)
     begin(page)
@@ -320,6 +337,68 @@ def test_every_button_does_what_it_says(open_at, rated, go, begin):
     assert any("gpen-512" in row and "." in row for row in rows)
     assert left - done == {"Skip"}  # which other tests press
     assert page.wrong == []
+
+
+@pytest.fixture
+def say(address):
+    """``say(page, **fields)``: let every view that the server sends have these, too."""
+
+    def rewrite(page, **fields):
+        def fulfil(route):
+            response = route.fetch()
+            route.fulfill(response=response, json=response.json() | fields)
+
+        page.route("**/view", fulfil)
+        page.route("**/event", fulfil)
+        page.reload()
+
+    return rewrite
+
+
+@pytest.mark.parametrize("kind", ["fidelity", "identity"])
+def test_the_source_stands_beside_what_is_to_be_like_it(open_at, go, rated, say, kind):
+    go(first_pair(rated) - 1)
+    page = open_at(1280, 720)
+    say(page, question={"kind": kind, "text": None})
+    page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
+    assert page.locator(".name:visible").all_inner_texts() == ["Source", "To rate"]
+    page.get_by_role("button", name="Perceptible but not annoying").click()
+    page.get_by_role("button", name="true to the source").click()
+    page.get_by_role("button", name="Next", exact=True).click()
+    page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .screen.ab")
+    names = ["Source", "Left", "Right"]
+    assert page.locator(".name:visible").all_inner_texts() == names
+    for _ in range(3):
+        page.keyboard.press("Space")
+        assert page.locator(".name:visible").inner_text() == names.pop(0)
+    kept = rated.store.scores().iloc[-1]
+    assert (kept["score"], kept["tags"]) == (4, '["same-as-source"]')
+    assert Seen.model_validate_json(kept["seen"]).source_opened
+
+
+def test_a_question_of_ones_own_is_asked(open_at, go, say):
+    go(0)
+    page = open_at(1280, 720)
+    say(page, question={"kind": "own", "text": "How restful is it?"})
+    page.get_by_role("group", name="How restful is it?").wait_for()
+
+
+def test_the_source_is_at_hand_only_where_the_server_says_so(open_at, go, rated, say):
+    go(0)
+    page = open_at(1280, 720)
+    page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
+    assert page.get_by_role("button", name="Source").count() == 0
+    page.keyboard.press("s")
+    say(page, may_open_source=True)
+    page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
+    page.get_by_role("button", name="Source").click()
+    page.locator(".name:visible", has_text="Source").wait_for()
+    page.keyboard.press("s")
+    page.wait_for_function("!document.querySelector('.source')")
+    page.keyboard.press("3")
+    page.keyboard.press("Enter")
+    page.locator(".count", has_text="1 /").wait_for()
+    assert Seen.model_validate_json(rated.store.scores()["seen"][0]).source_opened
 
 
 def test_a_break_is_offered_after_ten_minutes(open_at, rated, begin):

@@ -1,11 +1,13 @@
 """What page and session say to each other: one description, which both keep."""
 
+import itertools
 import re
 from pathlib import Path
 
 import pytest
 
 import evalkit.rating
+from evalkit.comparisons.scores import _viewing
 from evalkit.errors import StudyError
 from evalkit.rating import Session
 from evalkit.rating.session import MESSAGES, Answer, Command, ScreenCheck, Seen
@@ -84,6 +86,23 @@ def test_how_an_answer_was_seen_is_kept_with_it(store, panel, answer):
     (kept,) = store.scores()["seen"]
     assert Seen.model_validate_json(kept).model_dump() == SEEN
     assert 0 <= store.scores()["server_seconds"][0] < 60
+
+
+def test_how_a_panel_saw_is_counted(store, panel, answer):
+    session = Session(store, "s01", panel(store))
+    view, scales = session.handle({"type": "start"}), itertools.cycle([1, 0.5])
+    while view["state"] == "rate":
+        scale = next(scales)
+        seen = SEEN | {"least_scale": scale, "most_scale": scale}
+        view = session.handle(answer(view) | {"seen": seen})
+    answers = store.answers()
+    assert list(answers.seen()["subject"]) == ["s01"] * len(answers.scores)
+    assert {*answers.seen()["least_scale"]} == {1, 0.5}
+    rows = _viewing(answers)["value"]
+    assert 0.3 < rows["seen at 1:1 only, share"] < 0.7
+    assert rows["smallest scale seen"] == 0.5
+    assert rows["zoomed, share"] == 1
+    assert rows["source seen, share"] == 0
 
 
 @pytest.mark.parametrize(
