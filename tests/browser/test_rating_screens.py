@@ -282,6 +282,7 @@ def test_every_button_does_what_it_says(open_at, rated, go, begin):
     page.wait_for_selector(ready)
     press("中文")
     press("English", looks=False)
+    page.get_by_role("button", name="Excellent").wait_for()
     page.wait_for_selector(ready)
     scores = ["Bad", "Poor", "Fair", "Good", "Excellent"]
     for number, name in enumerate(scores, 1):
