@@ -15,7 +15,7 @@ ROWS = [
     {"errors", "paths", "discover", "imports", "texts"},
     {"downloads", "machine", "provenance", "tables"},
     {"images", "weights", "records"},
-    {"faces", "features"},
+    {"faces", "features", "viewer"},
     {"imagesets", "restorers", "metrics", "profiling", "rating", "stats", "figures"},
     {"study"},
     {"experiments", "comparisons"},

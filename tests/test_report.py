@@ -286,7 +286,7 @@ def test_only_our_own_script_may_run(run, face):
     run.picture("portrait", face)
     run.write()
     text = (run.path / "report.html").read_text(encoding="utf-8")
-    script = re.search(r"<script>(.*?)</script>", text, re.DOTALL)[1]
+    script = re.search(r'<script type="module">(.*?)</script>', text, re.DOTALL)[1]
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     assert "default-src 'none'" in policy

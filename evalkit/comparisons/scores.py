@@ -138,7 +138,9 @@ def _of_scores(
         }
     frames[SCORES_SUBJECTS.name] = subjects
     frames[SCORES_MOS.name] = _with_claims(pd.concat(mos, names=["method", "kind"]))
-    frames[SCORES_PANEL.name] = _panel(scores, len(pairs), confidence, notes, say)
+    panel = _panel(scores, len(pairs), confidence, notes, say)
+    viewing = _viewing(answers)
+    frames[SCORES_PANEL.name] = pd.concat([panel, viewing]) if len(viewing) else panel
     return _tables(frames)
 
 
@@ -201,6 +203,21 @@ def _panel(
         )
         note = f"found by 4 of 5 such panels, among {n_pairs} comparisons"
         rows["smallest detectable difference"] = {"value": smallest, "note": note}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def _viewing(answers: Answers) -> pd.DataFrame:
+    """How large the pictures were seen: the share at 1:1, and the smallest scale."""
+    seen = answers.seen()
+    rows: dict[str, dict[str, Any]] = {}
+    if len(seen):
+        is_actual = (seen["least_scale"] == 1) & (seen["most_scale"] == 1)
+        note = f"of {len(seen)} answers that say how they were seen"
+        rows["seen at 1:1 only, share"] = {"value": is_actual.mean(), "note": note}
+        note = "pixels of the screen for one of the picture"
+        rows["smallest scale seen"] = {"value": seen["least_scale"].min(), "note": note}
+        for name, text in (("zoom_used", "zoomed"), ("source_opened", "source seen")):
+            rows[f"{text}, share"] = {"value": seen[name].mean()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
 

@@ -19,6 +19,7 @@ from pydantic import (
 from evalkit.errors import StudyError, TableError
 from evalkit.errors.schema import problems
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
+from evalkit.rating._seen import ScreenCheck, Seen, Sides
 from evalkit.rating._values import Attempt, Name, Seconds, Tags, check_value
 from evalkit.rating.store import PSEUDONYM, Store
 from evalkit.tables import TEXT, read_csv, write_csv
@@ -31,7 +32,15 @@ _COLUMNS: dict[str, sa.Column[Any]] = {
     if column.name not in ("answer", "secret", "expires_at", "shown_at")
 }
 
-_ADDED = ("server_seconds",)
+_ADDED = (
+    "agreed_at",
+    "may_publish",
+    "screen",
+    "content",
+    "server_seconds",
+    "sides",
+    "seen",
+)
 """Columns that files of older evalkits lack: null."""
 
 
@@ -75,6 +84,9 @@ class _Row(BaseModel):
     number: int = Field(ge=0, le=1_000_000)
     language: Literal["en", "zh"]
     state: Literal["welcome", "rate", "paused", "finished", "closed"]
+    agreed_at: _Time | None
+    may_publish: bool | None
+    screen: Json[ScreenCheck] | None
     item: Annotated[Name, Field(min_length=1)]
     position: int = Field(ge=0, le=1_000_000)
     kind: Literal["acr", "ab"]
@@ -90,6 +102,7 @@ class _Row(BaseModel):
     source_stimulus: _Stimulus
     width_px: int = Field(gt=0, le=1_000_000)
     height_px: int = Field(gt=0, le=1_000_000)
+    content: str | None
     is_current: bool
     attempt: Attempt
     value: str | None
@@ -98,6 +111,8 @@ class _Row(BaseModel):
     answered_at: _Time
     undone_at: _Time | None
     server_seconds: Seconds | None
+    sides: Json[Sides] | None
+    seen: Json[Seen] | None
 
     @model_validator(mode="after")
     def _check_value(self) -> Self:
@@ -160,5 +175,6 @@ def _read(path: Path) -> list[dict[str, Any]]:
         except ValidationError as error:
             reasons = "; ".join(problems(error, row, _Row))
             raise StudyError(f"{path}: row {number}: {reasons}") from error
-        checked.append({**valid.model_dump(), "tags": row["tags"]})
+        as_text = {name: row[name] for name in ("tags", "sides", "seen", "screen")}
+        checked.append({**valid.model_dump(), **as_text})
     return checked

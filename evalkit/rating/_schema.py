@@ -28,6 +28,9 @@ SUBJECTS = sa.Table(
     sa.Column("state", sa.String, nullable=False, default="welcome"),
     sa.Column("secret", sa.String, unique=True),  # of the link; never exported
     sa.Column("expires_at", sa.String),  # ISO 8601, UTC
+    sa.Column("agreed_at", sa.String),  # ISO 8601, UTC; null: was not asked
+    sa.Column("may_publish", sa.Boolean),  # their answers; null: was not asked
+    sa.Column("screen", sa.String),  # JSON, as `ScreenCheck`; null: was skipped
     sa.Column("shown_at", sa.String),  # of the present item; ISO 8601, UTC
 )
 
@@ -50,6 +53,7 @@ ITEMS = sa.Table(
     sa.Column("source_stimulus", sa.String, nullable=False),
     sa.Column("width_px", sa.Integer, nullable=False),
     sa.Column("height_px", sa.Integer, nullable=False),
+    sa.Column("content", sa.String),  # face, text, or empty: which reasons suit
     # false once the study shows another picture there, or none
     sa.Column("is_current", sa.Boolean, nullable=False, default=True),
     sa.UniqueConstraint("subject", "position"),
@@ -68,6 +72,8 @@ ANSWERS = sa.Table(
     sa.Column("undone_at", sa.String),
     # since its item was shown, by the server's clock; null where it kept no time
     sa.Column("server_seconds", sa.Float),
+    sa.Column("sides", sa.String),  # JSON: of a pair, which picture a tag is of
+    sa.Column("seen", sa.String),  # JSON, as `Seen`; null in answers of older pages
     sa.UniqueConstraint("item", "attempt"),
     sa.CheckConstraint(f"value IN ({_QUOTED})", "possible_value"),
     sa.CheckConstraint(f"seconds BETWEEN 0 AND {LONGEST_S}", "possible_seconds"),
@@ -155,7 +161,7 @@ UNANSWERED = (
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
     i.is_training, i.role, i.expected, i.position, a.tags, a.seconds,
-    a.server_seconds, a.answered_at
+    a.server_seconds, a.answered_at, a.sides, a.seen
     FROM answers a JOIN items i ON i.item = a.item
     WHERE a.undone_at IS NULL AND i.is_current"""
 

@@ -1,11 +1,12 @@
 """The answers of a panel, as statistics and judges take them."""
 
+import json
 from typing import NamedTuple
 
 import pandas as pd
 
-SCORE = ("subject", "source", "condition", "score", "tags")
-CHOICE = ("subject", "source", "winner", "loser", "tied")
+SCORE = ("subject", "source", "condition", "score", "tags", "seen")
+CHOICE = ("subject", "source", "winner", "loser", "tied", "seen")
 
 
 class Answers(NamedTuple):
@@ -27,3 +28,17 @@ class Answers(NamedTuple):
     choices: pd.DataFrame = pd.DataFrame(columns=CHOICE)
     checks: pd.DataFrame = pd.DataFrame(columns=("subject", "is_missed"))
     times: pd.DataFrame = pd.DataFrame(columns=("subject", "seconds"))
+
+    def seen(self) -> pd.DataFrame:
+        """How each answer that says so was seen; one row an answer.
+
+        Returns
+        -------
+        DataFrame
+            ``subject``, and as columns what `evalkit.rating.session.Seen` holds.
+
+        """
+        parts = [frame[["subject", "seen"]] for frame in (self.scores, self.choices)]
+        said = pd.concat([part.dropna() for part in parts], ignore_index=True)
+        ways = pd.DataFrame([json.loads(text) for text in said["seen"]])
+        return pd.concat([said[["subject"]], ways], axis=1)

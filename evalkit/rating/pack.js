@@ -106,7 +106,7 @@
   }
 
   function bytesOf(name) {
-    const [, encoded] = pictures[pack.names[name]].split(",");
+    const [, encoded] = pictures[pack.names[name][session.language]].split(",");
     return new DataView(Uint8Array.from(atob(encoded), (c) => c.charCodeAt(0)).buffer);
   }
 

@@ -22,6 +22,7 @@ from evalkit.rating._schema import ITEMS, PACKS
 from evalkit.rating.saved import FORMAT, seal_of
 from evalkit.rating.server import FILES, page_file
 from evalkit.rating.session import Session
+from evalkit.rating.stimuli import LANGUAGES
 from evalkit.rating.store import Store
 from evalkit.texts import texts_of
 
@@ -102,13 +103,14 @@ def _content(
     place: tuple[int, int],
     session: Session,
     items: Sequence[Mapping[str, Any]],
-    names: Mapping[str, str],
+    names: Mapping[str, Mapping[str, str]],
     pictures: Mapping[str, str],
 ) -> dict[str, Any]:
     """What the page's script is given; its pictures under names in order of showing."""
     part, parts = place
     shown = list(dict.fromkeys(a for item in items for a in _addresses(item)))
-    order = list(dict.fromkeys(names[a] for a in shown if a in names))
+    digests = [digest for a in shown if a in names for digest in names[a].values()]
+    order = list(dict.fromkeys(digests))
     numbers = {name: f"p{number}" for number, name in enumerate(order)}
     data = {n.removesuffix(".json"): n for n in FILES if n.endswith(".json")}
     shared = {key: json.loads(page_file(name)) for key, name in data.items()}
@@ -120,7 +122,11 @@ def _content(
         "parts": parts,
         "view": session.view() | {"item": None, "preload": [], "reveal": None},
         "items": [{**item, "given": None} for item in items],
-        "names": {a: numbers[names[a]] for a in shown if a in names},
+        "names": {
+            a: {language: numbers[digest] for language, digest in names[a].items()}
+            for a in shown
+            if a in names
+        },
         "pictures": {numbers[name]: pictures[name] for name in order},
         "labels": dict(texts_of("rating-pack")),
         "shared": {**shared, "labels": dict(texts_of("rating"))},
@@ -165,21 +171,24 @@ def _addresses(item: Mapping[str, Any]) -> list[str]:
 
 def _pictures(
     store: Store, session: Session, items: Sequence[Mapping[str, Any]]
-) -> tuple[dict[str, str], dict[str, str]]:
-    """A digest of the picture at every address, and the data: URI of every digest.
+) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
+    """By address and language a picture's digest; by digest its data: URI.
 
     All of a source have one encoding and one length, so that neither tells anything.
     """
     with store.read() as connection:
         query = sa.select(ITEMS.c.item, ITEMS.c.source)
         sources: dict[str, str] = dict(connection.execute(query).tuples().all())
-    names: dict[str, str] = {}
+    names: dict[str, dict[str, str]] = {}
     files: dict[str, dict[str, bytes]] = defaultdict(dict)
     for item in items:
         for address in _addresses(item):
-            picture = session.stimulus(address)
-            names[address] = hashlib.sha256(picture).hexdigest()
-            files[sources[item["id"]]][names[address]] = picture
+            names[address] = {}
+            for language in LANGUAGES:  # a trap says in each what to choose
+                picture = session.stimulus(address, language)
+                digest = hashlib.sha256(picture).hexdigest()
+                names[address][language] = digest
+                files[sources[item["id"]]][digest] = picture
     uris: dict[str, str] = {}
     for of_source in files.values():
         uris |= _encoded(of_source)
@@ -208,7 +217,7 @@ def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def _parts(
     items: Sequence[dict[str, Any]],
-    names: Mapping[str, str],
+    names: Mapping[str, Mapping[str, str]],
     pictures: Mapping[str, str],
     room: int,
 ) -> Iterator[list[dict[str, Any]]]:
@@ -216,7 +225,7 @@ def _parts(
     part: list[dict[str, Any]] = []
     held: set[str] = set()
     for item in items:
-        needed = {names[address] for address in _addresses(item)}
+        needed = {d for a in _addresses(item) for d in names[a].values()}
         if part and sum(len(pictures[name]) for name in held | needed) > room:
             yield part
             part, held = [], set()

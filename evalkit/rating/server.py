@@ -24,11 +24,13 @@ from evalkit.rating.owner import owner_page
 from evalkit.rating.session import Session
 from evalkit.rating.store import Store
 from evalkit.texts import Language, text, texts_of
+from evalkit.viewer import with_viewer
 
 FOLDER = Path(__file__).parent
 
 FILES = {
     "page.js": "text/javascript",
+    "messages.json": "application/json",
     "widget.js": "text/javascript",
     "widget.css": "text/css",
 }
@@ -202,13 +204,14 @@ def _event(session: Session, _: Params, body: bytes) -> Response:
 
 
 def _stimulus(session: Session, params: Params, _: bytes) -> Response:
-    png = session.stimulus(params["name"])
-    return Response(png, media_type="image/png", headers=HEADERS)
+    webp = session.stimulus(params["name"])
+    return Response(webp, media_type="image/webp", headers=HEADERS)
 
 
 def page_file(name: str) -> str:
-    """The text of one of the page's files."""
-    return (FOLDER / name).read_text(encoding="utf-8")
+    """The text of one of the page's files; the viewer is in that of the widget."""
+    content = (FOLDER / name).read_text(encoding="utf-8")
+    return with_viewer(content) if name == "widget.js" else content
 
 
 def _add_slash(_: Session, params: Params, __: bytes) -> Response:

@@ -26,9 +26,11 @@ from evalkit.rating._schema import (
     UNANSWERED,
     items_of,
 )
+from evalkit.rating._seen import ScreenCheck, Seen, Sides, Truth
 from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, as_of, now, seconds_since
+from evalkit.texts import Language
 
 N_PRELOADED = 2
 """Items whose stimuli are named in advance."""
@@ -41,6 +43,13 @@ item's."""
 LEAST_OTHERS = 3
 """With fewer, a mean and one's own scores tell those of another."""
 
+MESSAGES: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "messages.json").read_text(encoding="utf-8")
+)
+"""What the messages between the page and a session hold, for both of them: of each the
+names that are always there, and those that are sometimes; also the reasons that may be
+given for an answer, with the questions and the contents of pictures that they suit."""
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -50,10 +59,13 @@ class _Event(BaseModel):
 
 
 class Command(_Event):
-    """Anything but an answer."""
+    """Anything but an answer; a start says what the subject agreed to."""
 
     type: Literal["start", "pause", "resume", "undo", "finish", "reveal", "language"]
     language: Literal["en", "zh"] = "en"
+    has_agreed: Truth | None = None
+    may_publish: Truth | None = None
+    screen: ScreenCheck | None = None
 
 
 class Answer(_Event):
@@ -64,6 +76,8 @@ class Answer(_Event):
     attempt: Attempt
     value: Value
     tags: Tags = []
+    sides: Sides = {}
+    seen: Seen | None = None
     seconds: Annotated[Seconds, Field(strict=True)]
 
 
@@ -163,8 +177,10 @@ class Session:
                     raise StudyError("another item than that of its answer is due")
         return n_answers
 
-    def stimulus(self, address: str) -> bytes:
-        """The PNG of an address that a view has named, in the subject's language.
+    def stimulus(self, address: str, language: Language | None = None) -> bytes:
+        """The file of an address that a view has named, in the subject's language.
+
+        Or in another `language`, for a page that changes it without asking.
 
         Raises
         ------
@@ -182,7 +198,9 @@ class Session:
             with self._store.read() as connection:
                 row = connection.execute(query.where(is_mine)).first()
             if row and row[0]:
-                return stimulus_file(self._stimuli, *row).read_bytes()
+                name, of_subject = row
+                file = stimulus_file(self._stimuli, name, language or of_subject)
+                return file.read_bytes()
         raise UnknownNameError("stimulus", address, ["those that the view names"])
 
     def _apply(self, connection: sa.Connection, event: Command | Answer) -> None:
@@ -199,7 +217,7 @@ class Session:
             return
         allowed = {"welcome": "start", "paused": "resume"}.get(str(state))
         if event.type == allowed:
-            self._change(connection, state="rate", shown_at=now())
+            self._change(connection, state="rate", shown_at=now(), **_consent(event))
         elif state != "rate":
             return
         elif event.type == "pause":
@@ -214,7 +232,7 @@ class Session:
             _insert_answer(connection, rows[n_done]["kind"], event, shown_at)
             self._change(connection, shown_at=now())
 
-    def _change(self, connection: sa.Connection, **columns: str) -> None:
+    def _change(self, connection: sa.Connection, **columns: Any) -> None:
         is_this = SUBJECTS.c.subject == self._subject
         connection.execute(sa.update(SUBJECTS).where(is_this).values(columns))
 
@@ -233,6 +251,7 @@ class Session:
             "language": subject["language"],
             "question": question_of(connection),
             "progress": {"done": n_done, "total": len(rows)},
+            "kinds": list(dict.fromkeys(row["kind"] for row in rows)),
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
             "preload": [address for row in coming for address in _stimuli_of(row)],
             "can_undo": n_done > 0 and state in ("rate", "finished"),
@@ -285,12 +304,24 @@ def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, A
     return {
         "id": row["item"],
         "kind": row["kind"],
+        "content": row["content"],
         "is_training": row["is_training"],
         "stimuli": _stimuli_of(row),
         "source": row["item"] + "c",
         "width": row["width_px"],
         "height": row["height_px"],
         "given": {"value": value, "tags": json.loads(answer.tags)} if answer else None,
+    }
+
+
+def _consent(event: Command | Answer) -> dict[str, Any]:
+    """What a start says of the subject, as columns of `SUBJECTS`; else nothing."""
+    if not isinstance(event, Command) or event.type != "start":
+        return {}
+    return {
+        "agreed_at": now() if event.has_agreed else None,
+        "may_publish": event.may_publish,
+        "screen": event.screen and event.screen.model_dump_json(),
     }
 
 
@@ -312,5 +343,7 @@ def _insert_answer(
         "seconds": event.seconds,
         "answered_at": now(),
         "server_seconds": seconds_since(shown_at) if shown_at else None,
+        "sides": json.dumps(event.sides) if kind == "ab" else None,
+        "seen": event.seen and event.seen.model_dump_json(),
     }
     connection.execute(sa.insert(ANSWERS).values(row))

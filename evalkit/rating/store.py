@@ -306,6 +306,7 @@ def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
         "source_stimulus": stimuli[item.source, SOURCE].name,
         "width_px": left.width_px,
         "height_px": left.height_px,
+        "content": left.content,
     }
 
 

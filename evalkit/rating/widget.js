@@ -1,48 +1,72 @@
-// The rating screen: the same in a notebook (anywidget) and in the served page.
-// It knows pictures by opaque names only. `model` carries `labels` and messages:
-// out {id, ask: "view" | "handle" | "stimulus", event | name}, back {id, view} or
-// {id} with the bytes; {id, failed} is asked again, {id, gone} closes the screen.
+// The rating screen: the same in a notebook (anywidget) and in the served page, behind
+// the viewer's module, whose `mount` and `h` it uses. It knows pictures by opaque names
+// only. `model` carries `labels`, `messages` (messages.json: what the messages hold)
+// and questions: out {id, ask: "view" | "handle" | "stimulus", event | name}, back
+// {id, view} or {id} with the bytes; {id, bytes, total} says how far a picture has
+// come, {id, failed} is asked again, {id, gone} closes the screen.
 
-const PATIENCE_MS = 8000;
-const ZOOM_STEP = 1.25;
-const MOST_PX = 8; // screen pixels for one of the picture
+const PATIENCE_MS = 8000; // for events; a picture takes as long as it takes
+const GREY_MS = 300; // between two pictures
+const FRESH_MS = 500; // so long nothing counts that is pressed under a new picture
+const BREAK_MS = 600_000;
+const SMALL_PX = 480; // a picture that is reduced, and smaller than that, says little
+const LEAST_SCALE = 0.5;
 const TAG_KEYS = "qwertyuiop";
-const LANGUAGES = ["en", "zh"];
+const LANGUAGES = { en: "en", zh: "zh-Hans" };
+const DARK = [0, 4, 8, 12, 17, 23, 30]; // a ground and six squares, grey levels
+const BRIGHT = [255, 251, 247, 243, 238, 232, 225];
 
-const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+const isTouch = () => matchMedia("(pointer: coarse)").matches;
 
 function randomName() {
   const bytes = crypto.getRandomValues(new Uint8Array(16)); // also without https
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** `h("button.key", {onclick}, "text")`: an element with properties and children. */
-function h(name, properties = {}, ...children) {
-  const [tag, ...classes] = name.split(".");
-  const node = document.createElement(tag);
-  node.classList.add(...classes);
-  for (const [key, value] of Object.entries(properties)) {
-    if (key in node) node[key] = value;
-    else node.setAttribute(key, value);
-  }
-  node.append(...children.filter((child) => child !== null));
-  return node;
+/** A message to send: what `names` do not list, or what it lacks of them, is an error. */
+function checked(message, names) {
+  const allowed = [...names.always, ...names.sometimes];
+  const wrong = Object.keys(message).find((name) => !allowed.includes(name));
+  const lacking = names.always.find((name) => !(name in message));
+  if (wrong ?? lacking) throw new Error(`a message with ${wrong}, without ${lacking}`);
+  return message;
+}
+
+/** A message that came; to read what `names` do not list is an error. */
+function strict(message, names) {
+  const allowed = [...names.always, ...names.sometimes];
+  return new Proxy(message, {
+    get(target, name) {
+      if (allowed.includes(name)) return target[name];
+      throw new Error(`a message has no ${String(name)}`);
+    },
+  });
+}
+
+/** Numbers that depend on a text only: the same order whenever it is asked for. */
+function digest(text) {
+  return [...text].reduce((sum, c) => Math.imul(sum ^ c.codePointAt(), 16777619), 2 ** 31);
 }
 
 /** Questions to Python and their answers, asked again until there is one. */
 function createChannel(model, say, signal) {
   const pending = new Map();
+  let heardAt = -Infinity; // when bytes last came: while they do, there is a connection
   const receive = (reply, buffers) => pending.get(reply.id)?.({ ...reply, buffers });
   model.on("msg:custom", receive);
   signal.addEventListener("abort", () => model.off("msg:custom", receive));
 
-  async function once(question) {
+  async function once(question, progress) {
     const id = randomName();
     const answer = new Promise((resolve) => {
-      pending.set(id, resolve);
-      setTimeout(resolve, PATIENCE_MS, { failed: true });
+      pending.set(id, (reply) => {
+        heardAt = reply.failed ? heardAt : performance.now();
+        if (reply.total === undefined) resolve(reply);
+        else progress(reply.bytes, reply.total);
+      });
+      if (question.ask !== "stimulus") setTimeout(resolve, PATIENCE_MS, { failed: true });
     });
     model.send({ id, ...question });
     try {
@@ -52,10 +76,13 @@ function createChannel(model, say, signal) {
     }
   }
 
-  return async function ask(question) {
+  /** `isWanted` says whether anybody waits for it, who should hear of a failure. */
+  return async function ask(question, isWanted = () => true, progress = () => {}) {
     for (let pause = 250; !signal.aborted; pause = Math.min(2 * pause, 4000)) {
-      const reply = await once(question);
-      say(reply.failed ? "lost" : "");
+      const reply = await once(question, progress);
+      const isSilent = performance.now() - heardAt > PATIENCE_MS / 2;
+      if (!reply.failed) say("");
+      else if (isWanted() && isSilent) say("lost");
       if (!reply.failed) return reply;
       await wait(pause);
     }
@@ -63,230 +90,145 @@ function createChannel(model, say, signal) {
   };
 }
 
-/** Pictures by name, decoded ahead of time; a blob lives as long as its picture. */
-function createPictures(ask) {
+/** Pictures by name, loaded ahead of time; a blob lives as long as its picture. */
+function createPictures(ask, told) {
   const held = new Map();
+  const wanted = new Set();
 
   async function load(name) {
-    const { gone, buffers } = await ask({ ask: "stimulus", name });
-    if (gone || !held.has(name)) return null;
-    const url = URL.createObjectURL(new Blob(buffers, { type: "image/png" }));
-    const image = h("img", { alt: "", draggable: false, src: url });
+    const progress = (bytes, total) => {
+      Object.assign(held.get(name) ?? {}, { bytes, total });
+      if (wanted.has(name)) told([...wanted].map((each) => held.get(each)));
+    };
+    const isWanted = () => wanted.has(name);
+    const reply = await ask({ ask: "stimulus", name }, isWanted, progress);
+    if (reply.gone || !held.has(name)) return null;
+    const url = URL.createObjectURL(new Blob(reply.buffers, { type: "image/webp" }));
+    const image = h("img", { src: url });
     await image.decode();
-    return image;
+    return url;
+  }
+
+  function get(name) {
+    if (!held.has(name)) {
+      held.set(name, {});
+      held.get(name).loading = load(name);
+    }
+    return held.get(name).loading;
   }
 
   return {
-    get(name) {
-      if (!held.has(name)) held.set(name, load(name));
-      return held.get(name);
+    get,
+    /** Get some that somebody waits for. */
+    async need(names) {
+      names.forEach((name) => wanted.add(name));
+      const urls = await Promise.all(names.map(get));
+      names.forEach((name) => wanted.delete(name));
+      return urls;
     },
     keep(names) {
-      for (const [name, loading] of held) {
+      for (const [name, { loading }] of held) {
         if (names.includes(name)) continue;
         held.delete(name);
-        loading.then((image) => image && URL.revokeObjectURL(image.src));
+        loading.then((url) => url && URL.revokeObjectURL(url));
       }
     },
-  };
-}
-
-/** One picture or two, seen alike: one zoom and one place for all of them. */
-function createViewer(item, images, loadSource, t, changed) {
-  const state = {
-    mode: images.length > 1 ? "side" : "one", // or flip, split
-    front: 0,
-    source: false,
-    zoom: 1, // times the size that fits
-    x: 0.5, // what is in the middle, as a share of the picture
-    y: 0.5,
-    at: 0.5, // where the split is, as a share of the width
-  };
-  const names = images.length > 1 ? [t("left"), t("right")] : [""];
-  const panes = images.map((image) => h("div.pane", {}, image, h("span.name")));
-  const slider = h("input.slider", {
-    type: "range",
-    max: 1,
-    step: 0.005,
-    value: 0.5,
-    ariaLabel: t("split"),
-    oninput: () => set({ at: Number(slider.value) }),
-    onpointerup: () => node.focus(),
-  });
-  const label = t(`stage.${item.kind}`);
-  const node = h("div.stage", { tabIndex: 0, role: "group", ariaLabel: label });
-  node.dataset.loading = t("loading");
-  node.append(...panes, h("div.line"), slider);
-
-  function place(room, size, centre) {
-    if (size <= room) return (room - size) / 2;
-    return clamp(room / 2 - centre * size, room - size, 0);
-  }
-
-  function geometry() {
-    const { clientWidth: width, clientHeight: height } = panes[0];
-    const fit = Math.min(width / item.width, height / item.height);
-    const scale = fit * state.zoom;
-    const size = { x: item.width * scale, y: item.height * scale };
-    const left = Math.round(place(width, size.x, state.x));
-    const top = Math.round(place(height, size.y, state.y));
-    return { width, height, fit, scale, size, left, top };
-  }
-
-  function set(change) {
-    Object.assign(state, change);
-    Object.assign(node.dataset, { mode: state.mode, front: state.front });
-    node.classList.toggle("with-source", state.source);
-    node.style.setProperty("--at", state.at);
-    panes.forEach((pane, index) => {
-      const name = state.source ? t("source") : names[index];
-      pane.lastChild.textContent = state.mode === "side" && !state.source ? "" : name;
-    });
-    const { width, height, scale, size, left, top } = geometry();
-    if (!width) return;
-    state.x = (width / 2 - left) / size.x;
-    state.y = (height / 2 - top) / size.y;
-    for (const image of node.querySelectorAll("img")) {
-      image.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
-    }
-    changed(state, Math.round(100 * scale * devicePixelRatio));
-  }
-
-  function move(dx, dy) {
-    const { size } = geometry();
-    set({ x: state.x - dx / size.x, y: state.y - dy / size.y });
-  }
-
-  /** Zoom by a factor; what is at `point` of the window stays there. */
-  function zoom(factor, point) {
-    const before = geometry();
-    const boxes = panes.map((pane) => pane.getBoundingClientRect());
-    const box = boxes.find(({ right }) => point && point.clientX <= right) ?? boxes[0];
-    const px = point ? point.clientX - box.left : before.width / 2;
-    const py = point ? point.clientY - box.top : before.height / 2;
-    const most = Math.max(4, MOST_PX / before.fit);
-    const grown = clamp(state.zoom * factor, 1, most) / state.zoom;
-    const x = (px - before.left) / before.size.x;
-    const y = (py - before.top) / before.size.y;
-    set({
-      zoom: state.zoom * grown,
-      x: x + (before.width / 2 - px) / (before.size.x * grown),
-      y: y + (before.height / 2 - py) / (before.size.y * grown),
-    });
-  }
-
-  /** From the whole picture to actual pixels (or twice the size), and back. */
-  function toggleZoom(point) {
-    const actual = 1 / devicePixelRatio / geometry().fit;
-    zoom(state.zoom > 1 ? 0 : actual > 1.1 ? actual : 2, point);
-  }
-
-  const pointers = new Map();
-  node.onpointerdown = (event) => {
-    if (event.target === slider) return;
-    node.setPointerCapture(event.pointerId);
-    pointers.set(event.pointerId, event);
-  };
-  node.onpointermove = (event) => {
-    const before = pointers.get(event.pointerId);
-    if (!before) return;
-    pointers.set(event.pointerId, event);
-    const dx = event.clientX - before.clientX;
-    const dy = event.clientY - before.clientY;
-    move(dx / pointers.size, dy / pointers.size);
-    if (pointers.size !== 2) return;
-    const [a, b] = pointers.values();
-    const other = a === event ? b : a;
-    const length = (p) =>
-      Math.hypot(p.clientX - other.clientX, p.clientY - other.clientY);
-    const clientX = (a.clientX + b.clientX) / 2;
-    const clientY = (a.clientY + b.clientY) / 2;
-    zoom(length(event) / Math.max(1, length(before)), { clientX, clientY });
-  };
-  node.onpointerup = (event) => pointers.delete(event.pointerId);
-  node.onpointercancel = node.onpointerup;
-  node.ondblclick = (event) => event.target !== slider && toggleZoom(event);
-  const turn = (event) => {
-    if (!node.contains(node.getRootNode().activeElement)) return; // the page scrolls
-    event.preventDefault();
-    zoom(Math.exp(-0.002 * event.deltaY), event);
-  };
-  node.addEventListener("wheel", turn, { passive: false });
-  const resized = new ResizeObserver(() => set({}));
-  resized.observe(node);
-
-  return {
-    node,
-    set,
-    move,
-    zoom,
-    toggleZoom,
-    show: (mode) => set({ mode, source: false }),
-    async toggleSource() {
-      const source = await loadSource();
-      if (source && !node.querySelector(".source")) {
-        source.classList.add("source");
-        for (const pane of panes) pane.lastChild.before(source.cloneNode());
-      }
-      set({ source: Boolean(source) && !state.source });
-    },
-    flip() {
-      if (state.mode !== "flip") set({ mode: "flip", front: 0, source: false });
-      else set({ front: 1 - state.front, source: false });
-    },
-    close: () => resized.disconnect(),
   };
 }
 
 function render({ model, el }) {
   const labels = model.get("labels");
+  const messages = model.get("messages");
   const stopped = new AbortController();
   const { signal } = stopped;
   const news = h("p.news", { role: "status" });
   const alarm = h("p.alarm", { role: "alert" });
-  const root = h("div.evalkit-rating", { tabIndex: -1 }, news, alarm);
+  const notice = h("p.notice", { role: "status" });
+  const transit = h("div.transit", { role: "status" });
+  const root = h("div.evalkit-rating.waiting", { tabIndex: -1 }, news, alarm, notice, transit);
   root.dataset.lmSuppressShortcuts = "true"; // JupyterLab's own keys stay out
   el.replaceChildren(root);
 
-  let view = { language: "en", state: "", item: null };
+  const isChinese = navigator.language.startsWith("zh");
+  const language = isChinese ? "zh" : "en";
+  let view = { language, state: "", progress: { done: 0, total: 0 }, item: null };
+  let question = { kind: "quality", text: "" };
+  let maySource = false;
   let screen = h("div.screen");
   let viewer = null;
   let shortcuts = new Map();
-  let shown = { id: null, at: null, tags: new Set(), names: [] };
+  let shown = { id: null, at: null };
+  let restedAt = performance.now();
   let isBusy = false;
+  let isFirst = true;
 
   const t = (key, values = {}) =>
     labels[key][view.language].replace(/{(\w+)}/g, (_, name) => values[name]);
   const say = (key) => (alarm.textContent = key && t(key));
   const ask = createChannel(model, say, signal);
-  const pictures = createPictures(ask);
+  const pictures = createPictures(ask, tellTransit);
 
   // What the subject does
 
   async function tell(event) {
     if (isBusy) return;
     isBusy = true;
-    const inSight = { item: view.item?.id ?? "", ...event };
-    await show(await ask({ ask: "handle", event: inSight }));
-    isBusy = false;
+    const kind = event.type === "answer" ? "answer" : "command";
+    const inSight = checked({ item: view.item?.id ?? "", ...event }, messages[kind]);
+    try {
+      await show(await ask({ ask: "handle", event: inSight }));
+    } finally {
+      isBusy = false;
+    }
   }
 
+  const isFresh = () => shown.at === null || performance.now() - shown.at < FRESH_MS;
+
+  /** Keep the score, ask why; it goes to Python with the reasons. */
   function answer(value, pressed) {
-    if (isBusy || shown.at === null) return; // not painted yet
+    if (isBusy || isFresh()) return;
     pressed.classList.add("chosen");
-    const seconds = (performance.now() - shown.at) / 1000;
-    const attempt = randomName();
-    tell({ type: "answer", attempt, value, tags: [...shown.tags], seconds });
+    shown.value = value;
+    shown.seconds = (performance.now() - shown.at) / 1000;
+    if (value === null) goOn();
+    else put(whyStep());
   }
 
-  function toggleTag(tag, pressed) {
-    if (!shown.tags.delete(tag)) shown.tags.add(tag);
-    pressed.ariaPressed = String(shown.tags.has(tag));
+  function goOn() {
+    const { value, seconds, tags } = shown;
+    const sides = view.item.kind === "ab" ? Object.fromEntries(tags) : {};
+    const seen = checked({ ...shown.seen, ...windowNow() }, messages.seen);
+    const event = { attempt: randomName(), value, tags: [...tags.keys()], sides, seconds };
+    tell({ type: "answer", ...event, seen });
   }
 
-  function toggleFull() {
-    if (document.fullscreenElement) document.exitFullscreen();
-    else root.requestFullscreen();
+  const back = () => put(scaleStep());
+
+  const windowNow = () => ({
+    window_width_px: innerWidth,
+    window_height_px: innerHeight,
+    pixel_ratio: devicePixelRatio,
+    full_screen: shown.seen.full_screen || Boolean(document.fullscreenElement),
+  });
+
+  /** A reason, of one side of a pair or of both. */
+  function toggleTag(tag, side, pressed) {
+    const now = shown.tags.get(tag);
+    const other = { left: "right", right: "left" }[side];
+    const next = { [side]: null, both: other, [other]: "both" }[now];
+    if (next === null) shown.tags.delete(tag);
+    else shown.tags.set(tag, next ?? side);
+    pressed.ariaPressed = String(now !== side && now !== "both");
+    const on = screen.querySelector(".on").lastChild;
+    on.textContent = t(shown.tags.size ? "next" : "none");
+  }
+
+  async function toggleSource() {
+    const { isPeeking } = viewer.look();
+    const [src] = isPeeking ? [null] : await pictures.need([view.item.source]);
+    transit.replaceChildren();
+    if (src) shown.seen.source_opened = true;
+    viewer?.peek(src ? { src, label: t("source") } : null);
   }
 
   /** Begin in the middle of the scale, then go along it; Enter answers. */
@@ -299,22 +241,21 @@ function render({ model, el }) {
   function pressed(event) {
     event.stopPropagation();
     const { key, target } = event;
-    const onControl = target.matches("input, button:focus-visible");
+    const onControl = target.matches("button:focus-visible, summary, select, a");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (key === "Enter" && event.repeat) event.preventDefault(); // would press on
     else if (onControl && (key === " " || key === "Enter")) return;
-    if (target.matches("input") && /^(Arrow|Page|Home|End)/.test(key)) return;
-    const name = event.shiftKey && key.startsWith("Arrow") ? `Shift+${key}` : key;
-    const action = shortcuts.get(name) ?? shortcuts.get(name.toLowerCase());
-    if (!action) return;
+    if (target.matches("input") && key !== "Enter") return;
+    const action = shortcuts.get(key) ?? shortcuts.get(key.toLowerCase());
+    if (!action || (event.shiftKey && key.startsWith("Arrow"))) return viewer?.press(event);
     event.preventDefault();
-    if (!event.repeat || /[+=-]|^Shift/.test(name)) action();
+    if (!event.repeat) action();
   }
 
   root.addEventListener("keydown", pressed, { signal });
   root.addEventListener("click", ({ detail, target }) => {
     // after a mouse or a finger, the keys belong to the picture again
-    if (detail && target.closest("button")) viewer?.node.focus({ preventScroll: true });
+    if (detail && target.closest("button")) viewer?.stage.focus({ preventScroll: true });
   });
 
   // What the subject sees
@@ -324,7 +265,8 @@ function render({ model, el }) {
     const button = h(`button.${name}`, { type: "button", ...properties });
     if (cap) button.append(h("kbd", { ariaHidden: "true" }, cap));
     button.append(h("span", {}, label));
-    button.onclick = () => action(button);
+    // the second half of a double click was meant for what was there before
+    button.onclick = ({ detail }) => detail < 2 && action(button);
     button.setAttribute("aria-keyshortcuts", keys.join(" "));
     for (const key of keys) shortcuts.set(key, () => button.disabled || button.click());
     return button;
@@ -333,7 +275,7 @@ function render({ model, el }) {
   function header(...tools) {
     const { done, total } = view.progress;
     const text = t("progress", { done, total });
-    const other = LANGUAGES.find((language) => language !== view.language);
+    const [other] = Object.keys(LANGUAGES).filter((name) => name !== view.language);
     const turn = () => tell({ type: "language", language: other });
     return h(
       "header",
@@ -343,122 +285,155 @@ function render({ model, el }) {
       view.item?.is_training ? h("span.practice", {}, t("practice")) : null,
       h("span.gap"),
       ...tools,
-      command("tool", t("full"), "F", ["f"], toggleFull),
       h("button.tool", { type: "button", lang: other, onclick: turn }, t("language")),
     );
   }
 
-  function viewTools() {
-    const { kind, source } = view.item;
-    const group = (...tools) =>
-      h("div.group", { role: "group", ariaLabel: t("view") }, ...tools);
-    const look = (value, cap, keys, action) =>
-      command("tool", t(value), cap, keys, action, { value });
-    const modes = () => [
-      look("side", "B", ["b"], () => viewer.show("side")),
-      look("flip", "Space", [" "], () => viewer.flip()),
-      look("split", "X", ["x"], () => viewer.show("split")),
-    ];
-    const [cap, ...keys] = kind === "acr" ? ["Space", " ", "s"] : ["S", "s"];
-    return [
-      kind === "ab" ? group(...modes()) : null,
-      source ? look("source", cap, keys, () => viewer.toggleSource()) : null,
-      group(
-        zoomTool("−", "zoom.out", ["-", "_"], () => viewer.zoom(1 / ZOOM_STEP)),
-        zoomTool("100 %", "zoom.toggle", ["z"], () => viewer.toggleZoom()),
-        zoomTool("+", "zoom.in", ["+", "="], () => viewer.zoom(ZOOM_STEP)),
-      ),
-    ];
+  /** Take the place of the step that the foot of the screen shows. */
+  function put(step) {
+    screen.querySelector("footer").replaceChildren(...step);
+    if (!isTouch()) viewer.stage.focus({ preventScroll: true });
   }
 
-  function zoomTool(text, label, keys, action) {
-    const names = { ariaLabel: t(label), title: t(label), value: label };
-    return command("tool", text, "", keys, action, names);
-  }
-
-  function scale() {
-    const { kind, given } = view.item;
+  function scaleStep() {
+    const { kind } = view.item;
+    stepKeys();
+    shown.tags.clear();
+    delete shown.value;
     const score = (value, label, cap, ...keys) => {
-      const isGiven = given && given.value === value;
-      const name = `score${value === null ? ".unsure" : ""}${isGiven ? ".given" : ""}`;
+      const name = `score${value === null ? ".unsure" : ""}`;
       return command(name, label, cap, keys, (button) => answer(value, button));
     };
+    const wording = isBeside() ? "dcr" : "acr";
     const keys =
       kind === "acr"
-        ? [1, 2, 3, 4, 5].map((n) => score(n, t(`acr.${n}`), n, String(n)))
+        ? [1, 2, 3, 4, 5].map((n) => score(n, t(`${wording}.${n}`), n, String(n)))
         : [
             score("left", t("ab.left"), "←", "ArrowLeft", "1"),
             score("same", t("ab.same"), "↓", "ArrowDown", "2"),
             score("right", t("ab.right"), "→", "ArrowRight", "3"),
           ];
-    return [...keys, score(null, t("unsure"), "0", "0")];
+    if (kind === "acr") {
+      shortcuts.set("ArrowLeft", () => focusScale(-1));
+      shortcuts.set("ArrowRight", () => focusScale(1));
+    }
+    const text = question.text || t(`question.${kind}.${question.kind}`);
+    const aside = [score(null, t("unsure"), "0", "0"), undoKey()];
+    return [
+      h("p.question", {}, text),
+      h("div.scale", { role: "group", ariaLabel: text }, ...keys),
+      h("div.aside", {}, ...aside),
+    ];
   }
 
   function undoKey() {
-    const undo = () => tell({ type: "undo" });
+    const undo = () => (shown.at === null || !isFresh()) && tell({ type: "undo" });
     const isFixed = { disabled: !view.can_undo };
     return command("undo", t("undo"), "⌫", ["Backspace"], undo, isFixed);
   }
 
-  function tagKeys() {
-    const tags = Object.keys(labels).filter((key) => key.startsWith("tag."));
-    return tags.map((key, index) => {
-      const [tag, cap] = [key.slice("tag.".length), TAG_KEYS[index]];
-      const ariaPressed = String(shown.tags.has(tag));
-      const toggle = (button) => toggleTag(tag, button);
-      return command("tag", t(key), cap.toUpperCase(), [cap], toggle, { ariaPressed });
-    });
+  /** Forget the keys of the step before. */
+  function stepKeys() {
+    shortcuts = new Map(shown.shortcuts);
   }
 
-  function rateScreen(images) {
+  function reasons() {
+    const { id, content } = view.item;
+    const applies = ([, { content: of, questions }]) =>
+      (of === "any" || of === content) &&
+      (!questions || questions.includes(question.kind));
+    const all = Object.entries(messages.reasons).filter(applies);
+    return all.map(([tag]) => tag).sort((a, b) => digest(id + a) - digest(id + b));
+  }
+
+  function whyStep() {
+    stepKeys();
+    const { kind } = view.item;
+    const tags = reasons();
+    const key = (tag, index, side) => {
+      const cap = side === "right" ? "" : (TAG_KEYS[index] ?? "");
+      const toggle = (button) => toggleTag(tag, side, button);
+      const caps = cap ? [cap] : [];
+      const name = { ariaPressed: "false" };
+      return command("tag", t(`tag.${tag}`), cap.toUpperCase(), caps, toggle, name);
+    };
+    const row = (side) =>
+      h(
+        "div.tags",
+        { role: "group", ariaLabel: side === "both" ? t("why") : t(side) },
+        side === "both" ? null : h("span.hint", { ariaHidden: "true" }, t(side)),
+        ...tags.map((tag, index) => key(tag, index, side)),
+      );
+    const sides = kind === "ab" ? ["left", "right"] : ["both"];
+    return [
+      h("p.question", {}, t("why")),
+      h("div.reasons", {}, ...sides.map(row)),
+      h(
+        "div.aside",
+        {},
+        command("on", t("none"), "↵", ["Enter"], goOn),
+        command("undo", t("change"), "⌫", ["Backspace"], back),
+      ),
+    ];
+  }
+
+  /** Whether the source stands beside what is judged. */
+  const isBeside = () => ["fidelity", "identity"].includes(question.kind);
+
+  /** Note how the picture is seen, until it is scored. */
+  function track({ scale, isZoomed }) {
+    const { seen } = shown;
+    if ("value" in shown) return;
+    seen.zoom_used ||= isZoomed;
+    seen.scale = scale;
+    seen.least_scale = Math.min(seen.least_scale ?? scale, scale);
+    seen.most_scale = Math.max(seen.most_scale ?? scale, scale);
+    const { width } = view.item;
+    const isReduced = scale / devicePixelRatio < 1;
+    const isSmall = isReduced && (width * scale) / devicePixelRatio < SMALL_PX;
+    const percent = Math.round(100 * scale);
+    const isBad = isSmall || scale < LEAST_SCALE;
+    const text = isBad ? t("small", { percent }) : "";
+    if (notice.textContent !== text) notice.textContent = text;
+  }
+
+  function rateScreen(urls) {
     const { item } = view;
-    const loadSource = () => pictures.get(item.source);
-    viewer = createViewer(item, images, loadSource, t, (state, percent) => {
-      for (const tool of screen.querySelectorAll(".tool[value]")) {
-        const { value } = tool;
-        if (value === "zoom.toggle") tool.textContent = `${percent} %`;
-        else if (!value.startsWith("zoom")) {
-          tool.ariaPressed = String(value === (state.source ? "source" : state.mode));
-        }
-      }
+    const sides = item.kind === "ab" ? [t("left"), t("right")] : [t("rated")];
+    const names = isBeside() ? [t("source"), ...sides] : sides;
+    const place = h("div.viewer");
+    const tools = h("div.tools");
+    const labelled = urls.map((src, n) => ({
+      src,
+      label: names.length > 1 ? names[n] : "",
+      width: item.width,
+      height: item.height,
+    }));
+    const texts = Object.fromEntries(
+      ["view", "side", "flip", "split", "whole", "full", "actual"].map((key) => [
+        key,
+        t(key),
+      ]),
+    );
+    texts.zoomIn = t("zoom.in");
+    texts.zoomOut = t("zoom.out");
+    texts.stage = t(`stage.${item.kind}`);
+    viewer = mount(place, labelled, {
+      texts,
+      tools,
+      full: root,
+      sideNames: isBeside(),
+      keys: false,
+      changed: track,
     });
     const pause = () => tell({ type: "pause" });
-    for (const [key, dx, dy] of [
-      ["Left", 60, 0],
-      ["Right", -60, 0],
-      ["Up", 0, 60],
-      ["Down", 0, -60],
-    ]) {
-      shortcuts.set(`Shift+Arrow${key}`, () => viewer.move(dx, dy));
-    }
-    if (item.kind === "acr") {
-      shortcuts.set("ArrowLeft", () => focusScale(-1));
-      shortcuts.set("ArrowRight", () => focusScale(1));
-    }
-    const question = t(`question.${item.kind}`);
-    return h(
-      `div.screen.rate.${item.kind}`,
-      {},
-      header(...viewTools(), command("tool", t("pause"), "", [], pause)),
-      viewer.node,
-      h(
-        "footer",
-        {},
-        h(
-          "div.tags",
-          { role: "group", ariaLabel: t("tags") },
-          h("span.hint", { ariaHidden: "true" }, t("tags")),
-          ...tagKeys(),
-        ),
-        h(
-          "div.scale",
-          { role: "group", ariaLabel: question },
-          h("p.question", {}, question),
-          ...scale(),
-          undoKey(),
-        ),
-      ),
-    );
+    const canOpen = maySource && !isBeside();
+    const open = canOpen
+      ? command("tool", t("source"), "S", ["s"], () => toggleSource())
+      : null;
+    const bar = header(tools, ...(open ? [open] : []), command("tool", t("pause"), "", [], pause));
+    shown.shortcuts = new Map(shortcuts);
+    return h(`div.screen.rate.${item.kind}`, {}, bar, place, h("footer", {}, ...scaleStep()));
   }
 
   function card(title, texts, ...buttons) {
@@ -468,51 +443,107 @@ function render({ model, el }) {
   }
 
   const paragraph = (key, values) => h("p", {}, t(key, values));
+  const list = (keys) => h("ul", {}, ...keys.map((key) => h("li", {}, t(key))));
   const main = (key, event) =>
     command("main", t(key), "↵", ["Enter"], () => tell({ type: event }));
 
+  function welcome() {
+    const { kinds, progress } = view;
+    const agreed = h("input", { type: "checkbox", name: "agree" });
+    const publish = h("input", { type: "checkbox", name: "publish" });
+    const box = (input, key) => h("label.check", {}, input, h("span", {}, t(key)));
+    const begin = () => draw([], checkScreen(agreed.checked, publish.checked));
+    const start = command("main", t("start"), "↵", ["Enter"], begin, { disabled: true });
+    agreed.onchange = () => (start.disabled = !agreed.checked);
+    const minutes = Math.max(1, Math.ceil((progress.total * 10) / 60));
+    const isSmall = Math.min(window.screen.width, window.screen.height) < SMALL_PX;
+    const tasks = kinds.map((kind) => `welcome.${kind}`);
+    return card(
+      t("title"),
+      [
+        isSmall ? h("p.warning", {}, t("welcome.small")) : "",
+        paragraph(kinds.includes("ab") ? "welcome.blind" : "welcome.single", progress),
+        list([...tasks, "welcome.why", isTouch() ? "welcome.touch" : "welcome.look"]),
+        h("h3", {}, t("welcome.screen")),
+        paragraph("welcome.conditions"),
+        h("h3", {}, t("welcome.consent")),
+        paragraph("welcome.who", { minutes }),
+        paragraph("welcome.saved"),
+        paragraph("welcome.delete"),
+        box(agreed, "agree"),
+        box(publish, "publish"),
+      ],
+      start,
+    );
+  }
+
+  /** How many squares are seen on black and on white; it may be skipped. */
+  function checkScreen(hasAgreed, mayPublish) {
+    const begin = (seenSteps) => {
+      restedAt = performance.now();
+      tell({ type: "start", has_agreed: hasAgreed, may_publish: mayPublish, screen: seenSteps });
+    };
+    const strip = ([ground, ...levels]) => {
+      const grey = (level) => `background: rgb(${level} ${level} ${level})`;
+      const squares = levels.map((level) => h("i", { style: grey(level) }));
+      return h("div.strip", { style: grey(ground), ariaHidden: "true" }, ...squares);
+    };
+    const count = (key) => {
+      const options = [0, 1, 2, 3, 4, 5, 6].map((n) => new Option(n, n));
+      const select = h("select", {}, ...options);
+      return [h("label.count-of", {}, h("span", {}, t(key)), select), select];
+    };
+    const [dark, darkSteps] = count("check.dark");
+    const [bright, brightSteps] = count("check.bright");
+    const done = () =>
+      begin(
+        checked(
+          {
+            dark_steps: Number(darkSteps.value),
+            bright_steps: Number(brightSteps.value),
+            width_px: window.screen.width,
+            height_px: window.screen.height,
+          },
+          messages.screen,
+        ),
+      );
+    shortcuts = new Map();
+    return card(
+      t("check"),
+      [paragraph("check.text"), strip(DARK), dark, strip(BRIGHT), bright],
+      command("main", t("start.pictures"), "↵", ["Enter"], done),
+      command("skip", t("skip"), "", [], () => begin(null)),
+    );
+  }
+
   /** Means of scores; of pairs, of which none are published, the share won. */
   function revealTable(kind, rows) {
-    const shown = (value) => {
+    const written = (value) => {
       if (value === null || typeof value === "string") return value ?? "–";
       return kind === "acr" ? value.toFixed(1) : `${Math.round(100 * value)} %`;
     };
-    const columns = ["yours", "panel", ...(kind === "acr" ? ["published"] : [])];
+    const columns = ["own", "panel", ...(kind === "acr" ? ["published"] : [])];
     const names = columns.map((column) => t(`reveal.${column}`));
     const line = (tag, cells) => h("tr", {}, ...cells.map((text) => h(tag, {}, text)));
     const lines = rows.map((row) =>
-      line("td", [row.condition, ...columns.map((column) => shown(row[column]))]),
+      line("td", [row.condition, ...columns.map((column) => written(row[column]))]),
     );
     return h("table", {}, line("th", [t(`reveal.${kind}`), ...names]), ...lines);
   }
 
   function revealTables() {
-    const ofKind = (kind) => view.reveal.rows.filter((row) => row.kind === kind);
+    const rows = view.reveal.rows.map((row) => strict(row, messages.row));
+    const ofKind = (kind) => rows.filter((row) => row.kind === kind);
     const kinds = ["acr", "ab"].filter((kind) => ofKind(kind).length);
     return kinds.map((kind) => revealTable(kind, ofKind(kind)));
   }
 
-  const points = ["acr", "ab", "why", "look", "saved"];
   const screens = {
     rate: rateScreen,
-    welcome: () =>
-      card(
-        t("title"),
-        [
-          paragraph("welcome.blind", view.progress),
-          h("ul", {}, ...points.map((key) => h("li", {}, t(`welcome.${key}`)))),
-        ],
-        main("start", "start"),
-      ),
-    paused: () =>
-      card(t("paused"), [paragraph("paused.text")], main("resume", "resume")),
+    welcome,
+    paused: () => card(t("paused"), [paragraph("paused.text")], main("resume", "resume")),
     finished: () =>
-      card(
-        t("finished"),
-        [paragraph("finished.text")],
-        main("finish", "finish"),
-        undoKey(),
-      ),
+      card(t("finished"), [paragraph("finished.text")], main("finish", "finish"), undoKey()),
     closed: () =>
       view.reveal
         ? card(t("revealed"), [paragraph("revealed.text"), ...revealTables()])
@@ -520,45 +551,107 @@ function render({ model, el }) {
     gone: () => card(t("closed"), [paragraph("closed.text")]),
   };
 
+  function tellTransit(loadings) {
+    const known = loadings.filter((one) => one?.total);
+    const sum = (name) => known.reduce((all, one) => all + one[name], 0);
+    const [bytes, total] = [sum("bytes"), sum("total")];
+    const kb = (n) => Math.round(n / 1000);
+    const percent = total ? Math.floor((100 * bytes) / total) : 0;
+    const values = { bytes: kb(bytes), total: kb(total), percent };
+    transit.replaceChildren(
+      h("span", {}, total ? t("transit", values) : t("loading")),
+      total ? h("progress", { value: bytes, max: total, ariaLabel: t("loading") }) : "",
+    );
+  }
+
   /** Show a view once its pictures are decoded; time runs from their first frame. */
   async function show(reply) {
-    const next = reply.gone ? { ...view, state: "gone", item: null } : reply.view;
-    const { item } = next;
-    const names = item?.stimuli ?? [];
-    root.classList.add("waiting");
-    pictures.keep([...shown.names, ...names, item?.source, ...(next.preload ?? [])]);
-    const images = await Promise.all(names.map((name) => pictures.get(name)));
-    if (signal.aborted) return;
-    if (images.includes(null)) return void show({ gone: true });
-    const isNew = item?.id !== shown.id;
-    if (isNew) {
-      const tags = new Set(item?.given?.tags ?? []);
-      shown = { id: item?.id ?? null, at: null, tags, names };
+    const next = reply.gone
+      ? { language: view.language, state: "gone", progress: view.progress, item: null }
+      : strict(reply.view, messages.view);
+    const item = next.item && strict(next.item, messages.item);
+    if (next.question) question = next.question;
+    maySource = next.may_open_source ?? maySource;
+    if (isFirst && next.state === "welcome" && isChinese && next.language === "en") {
+      isFirst = false;
+      return void tell({ type: "language", language: "zh" });
     }
-    view = next;
-    draw(images);
+    isFirst = false;
+    const names = item ? [...(isBeside() ? [item.source] : []), ...item.stimuli] : [];
+    const isNew = item?.id !== shown.id;
+    const grey = isNew && item && shown.id ? wait(GREY_MS) : null;
+    if (isNew) root.classList.add("waiting");
+    if (isNew) root.classList.remove("fresh");
+    const late = setTimeout(tellTransit, 2 * GREY_MS, []);
+    pictures.keep([...(shown.names ?? []), ...names, item?.source, ...(next.preload ?? [])]);
+    const urls = await pictures.need(names);
+    clearTimeout(late);
+    await grey;
+    transit.replaceChildren();
+    if (signal.aborted) return;
+    if (urls.includes(null)) return void show({ gone: true });
+    view = next.state === "gone" ? next : strict({ ...reply.view, item }, messages.view);
+    if (isNew) {
+      const seen = { zoom_used: false, source_opened: isBeside(), full_screen: false };
+      shown = { id: item?.id ?? null, at: null, tags: new Map(), names, seen };
+    }
+    const isTired = item && performance.now() - restedAt > BREAK_MS;
+    draw(urls, isTired ? rest(urls) : null);
+    if (viewer) await viewer.ready;
     const at = await frame();
     root.classList.remove("waiting");
-    if (isNew) shown.at = at;
+    if (isNew && viewer) begin(at);
     ahead(next);
   }
 
-  function draw(images) {
+  function begin(at) {
+    const begun = Object.assign(shown, { at });
+    root.classList.add("fresh");
+    setTimeout(() => begun === shown && root.classList.remove("fresh"), FRESH_MS);
+  }
+
+  /** After ten minutes: a word between two pictures, before the next is shown. */
+  function rest(urls) {
+    shortcuts = new Map();
+    const goOnRating = async () => {
+      restedAt = performance.now();
+      draw(urls);
+      await viewer.ready;
+      begin(await frame());
+    };
+    const leave = () => {
+      restedAt = performance.now();
+      tell({ type: "pause" });
+    };
+    return card(
+      t("break"),
+      [paragraph("break.text", view.progress)],
+      command("main", t("break.take"), "↵", ["Enter"], leave),
+      command("skip", t("resume"), "", [], goOnRating),
+    );
+  }
+
+  function draw(urls, special = null) {
     const focused = root.getRootNode().activeElement ?? document.body;
     const takesKeys = focused === document.body || root.contains(focused);
     viewer?.close();
     viewer = null;
-    shortcuts = new Map();
-    root.lang = view.language === "zh" ? "zh-Hans" : "en";
+    notice.textContent = "";
+    if (!special) shortcuts = new Map();
+    root.lang = LANGUAGES[view.language];
+    if (model.get("page")) {
+      document.documentElement.lang = root.lang;
+      document.title = t("page");
+    }
+    const next = special ?? screens[view.state](urls);
     screen.remove();
-    screen = screens[view.state](images);
+    screen = next;
     root.append(screen);
-    viewer?.set({});
     const progress = t("progress", view.progress);
     const practice = view.item?.is_training ? `. ${t("practice")}` : "";
     news.textContent = progress + practice;
     if (takesKeys) {
-      const first = viewer?.node ?? screen.querySelector(".main") ?? root;
+      const first = viewer?.stage ?? screen.querySelector("[name=agree], .main") ?? root;
       first.focus({ preventScroll: true });
       root.scrollIntoView({ block: "nearest" });
     }
@@ -566,13 +659,14 @@ function render({ model, el }) {
 
   /** Load what comes next, one after the other, until something newer is shown. */
   async function ahead(next) {
-    const source = next.item?.source;
-    for (const name of [...(next.preload ?? []), ...(source ? [source] : [])]) {
-      if (next !== view || signal.aborted) return;
+    const source = maySource && next.item ? [next.item.source] : [];
+    for (const name of [...(next.preload ?? []), ...source]) {
+      if (signal.aborted || next.item?.id !== view.item?.id) return;
       await pictures.get(name);
     }
   }
 
+  transit.append(h("span", {}, t("loading")));
   ask({ ask: "view" }).then(show);
 
   return () => {

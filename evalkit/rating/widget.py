@@ -7,8 +7,9 @@ import anywidget
 import traitlets
 
 from evalkit.errors import UnknownNameError
-from evalkit.rating.session import Session
+from evalkit.rating.session import MESSAGES, Session
 from evalkit.texts import texts_of
+from evalkit.viewer import with_viewer
 
 FOLDER = Path(__file__).parent
 
@@ -17,15 +18,17 @@ class RatingWidget(anywidget.AnyWidget):
     """Shows a session in a notebook and hands its answers on.
 
     The browser gets pixels, opaque names and a counter. Neither they nor the synced
-    state, which is the page's code and its labels, tell a condition or a source.
+    state, which is the page's code, its labels and what its messages hold, tell a
+    condition or a source.
     """
 
-    _esm = FOLDER / "widget.js"
+    _esm = with_viewer((FOLDER / "widget.js").read_text(encoding="utf-8"))
     _css = FOLDER / "widget.css"
     labels = traitlets.Dict().tag(sync=True)
+    messages = traitlets.Dict().tag(sync=True)
 
     def __init__(self, session: Session) -> None:
-        super().__init__(labels=texts_of("rating"))
+        super().__init__(labels=texts_of("rating"), messages=MESSAGES)
         self._session = session
         self.on_msg(self._reply)
 

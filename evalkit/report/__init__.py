@@ -26,6 +26,7 @@ from evalkit.report._tables import (
 from evalkit.report._views import show
 from evalkit.study.answer_lines import MOST_CAUTIONS
 from evalkit.tables import ANSWER
+from evalkit.viewer import with_viewer
 
 __all__ = ["MAX_BYTES", "answer", "write_report"]
 
@@ -100,7 +101,7 @@ class _Page:
             lstrip_blocks=True,
         )
         environment.filters["breakable"] = _breakable
-        script = (_FOLDER / "page.js").read_text(encoding="utf-8")
+        script = with_viewer((_FOLDER / "page.js").read_text(encoding="utf-8"))
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         self._template = environment.get_template("page.html.jinja")
         self._content: dict[str, Any] = {

@@ -1,13 +1,14 @@
-// Two small helps, both usable by keyboard; the page is whole without them.
+// Two small helps, both usable by keyboard; the page is whole without them. It stands
+// behind the viewer's module.
 
-// One picture over another, with a line between them that a slider moves.
+// Any two pictures of a section in the viewer, one over the other at first.
 for (const compare of document.querySelectorAll(".compare")) {
   const section = compare.closest(".picture");
   const views = [...section.querySelectorAll(".view")].filter((v) => v.querySelector("img"));
   if (views.length < 2) continue;
   const [left, right, part] = compare.querySelectorAll("select");
-  const [under, over] = compare.querySelectorAll(".stage img");
-  const stage = compare.querySelector(".stage");
+  const place = compare.querySelector(".viewer");
+  let viewer = null;
 
   views.forEach((view, index) => {
     for (const select of [left, right]) select.add(new Option(view.dataset.name, index));
@@ -15,18 +16,27 @@ for (const compare of document.querySelectorAll(".compare")) {
   left.value = 0;
   right.value = views.length - 1;
 
-  function show() {
-    stage.style.setProperty("--stage", `var(--${part.value})`);
-    for (const [image, select] of [[over, left], [under, right]]) {
-      const view = views[select.value];
-      const shown = view.querySelector(`img.${part.value}`) ?? view.querySelector("img");
-      image.src = shown.src;
-      image.alt = shown.alt;
-    }
+  async function show() {
+    if (!compare.open) return;
+    const images = [left, right].map(({ value }) => {
+      const view = views[value];
+      return view.querySelector(`img.${part.value}`) ?? view.querySelector("img");
+    });
+    await Promise.all(images.map((image) => image.decode()));
+    const pictures = images.map((image, index) => ({
+      src: image.src,
+      alt: image.alt,
+      label: views[[left, right][index].value].dataset.name,
+      width: image.naturalWidth,
+      height: image.naturalHeight,
+    }));
+    const mode = viewer?.look().mode ?? "split";
+    viewer?.close();
+    viewer = mount(place, pictures);
+    viewer.show(mode);
+    viewer.whole();
   }
-  const slider = compare.querySelector(".slider");
-  slider.addEventListener("input", () => stage.style.setProperty("--at", `${slider.value}%`));
-  compare.addEventListener("change", show);
+  compare.addEventListener("change", (event) => event.target.matches("select") && show());
   compare.addEventListener("toggle", show);
   compare.hidden = false;
 }

@@ -32,6 +32,13 @@ ANCHOR = "bicubic"
 OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen")
 """Keys of ``plan.json`` that one of an older evalkit lacks."""
 
+CONTENTS = {
+    **dict.fromkeys(["portrait", "group", "aligned-face", "mixed"], "face"),
+    "gpen-official": "face",
+    "text": "text",
+}
+"""What a source shows that a score may be given for, by its kind of picture."""
+
 
 def ratings_digest(run: Run) -> str:
     """Changes whenever a score that counts does; empty where nothing is planned."""
@@ -182,6 +189,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     ]
     columns = ["source", "condition", "role", "weights_kind", "path", "picture"]
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
+    outputs["content"] = outputs["source"].map(images["kind"].map(CONTENTS)).fillna("")
     for side in ("width_px", "height_px"):
         outputs[side] = outputs["source"].map(images[side]).astype(int)
     outputs["kind"] = outputs["source"].map(images["kind"])

@@ -1,11 +1,11 @@
 """A planned session with names that must not leak, a served page, and a browser."""
 
 import contextlib
-import io
 import itertools
 import secrets
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -32,6 +32,8 @@ CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
 ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
 SEED = 11
+READY = ".evalkit-rating:not(.waiting):not(.fresh)"
+"""The screen once what is pressed counts."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Rated:
         files = self.folder / "stimuli"
         return {
             source: {
-                (files / f"{name}.png").stat().st_size
+                (files / f"{name}.webp").stat().st_size
                 for name in pd.unique(rows[columns].to_numpy().ravel())
                 if isinstance(name, str)
             }
@@ -173,6 +175,7 @@ class Witness:
         finish = self.page.get_by_role("button", name="Hand in my answers")
         for number in itertools.count():
             self.look()
+            self.page.wait_for_selector(READY)
             if finish.count():
                 return number
             is_pair = self.page.locator(".screen.ab").count()
@@ -187,10 +190,12 @@ class Witness:
         assert [word for word in rated.secrets if word in seen] == []
         lengths = rated.lengths()
         assert {len(found) for found in lengths.values()} == {1}
-        received = {len(png) for png in self.pictures.values()}
+        received = {len(webp) for webp in self.pictures.values()}
         assert received == set().union(*lengths.values())
-        for png in self.pictures.values():
-            assert Image.open(io.BytesIO(png)).info == {}
+        for webp in self.pictures.values():
+            riff, size, form, chunk = struct.unpack("<4sI4s4s", webp[:16])
+            assert (riff, form, chunk) == (b"RIFF", b"WEBP", b"VP8L")  # and no other
+            assert not webp[8 + size :].strip(b"\0")
 
     def _request(self, request) -> None:
         self.texts.append(f"{request.url} {request.headers} {request.post_data}")
@@ -203,7 +208,7 @@ class Witness:
         if isinstance(content, str):
             self.texts.append(content)
             return
-        before, signature, picture = content.partition(b"\x89PNG\r\n")
+        before, signature, picture = content.partition(b"RIFF")
         self.texts.append(before.decode(errors="replace"))
         if signature:
             name = origin if origin != "received" else f"frame {len(self.pictures)}"
@@ -276,19 +281,59 @@ def server(planned) -> Iterator[Server]:
 
 
 @pytest.fixture
+def serve_folder() -> Iterator[Callable[[Path], Server]]:
+    """``serve_folder(folder)``: a server of another store, until the test ends."""
+    started = []
+
+    def serve(folder: Path) -> Server:
+        started.append(Server(folder))
+        return started[-1]
+
+    yield serve
+    for server in started:
+        server.kill()
+
+
+@pytest.fixture
 def address(rated, server) -> str:
     """The secret address of subject s01's session."""
     secret = rated.store.link("s01", days=1)
     return f"http://127.0.0.1:{server.port}/r/{secret}/"
 
 
+def begin(page) -> None:
+    """From the first screen to the first picture, without the check of the screen."""
+    page.get_by_role("checkbox", name="I have read this").check()
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.get_by_role("button", name="Skip").click()
+    page.wait_for_selector(".stage")
+    page.wait_for_selector(READY)
+
+
+@pytest.fixture(name="begin")
+def begin_fixture() -> Callable:
+    return begin
+
+
+@pytest.fixture
+def ready(page) -> Callable[[], object]:
+    """``ready()``: wait until a picture is shown for so long that an answer counts."""
+    return lambda: page.wait_for_selector(READY)
+
+
 @pytest.fixture
 def press(page):
-    """``press(key)``: answer by a key, and wait until something else is shown."""
+    """``press(key)``: answer by a key, and wait until something else is shown.
+
+    An answer is given without a reason, by Enter, where one is asked for.
+    """
 
     def answer(key: str) -> None:
+        page.wait_for_selector(READY)
         before = page.locator(".count").inner_text()
         page.keyboard.press(key)
+        if page.locator(".reasons").count():
+            page.keyboard.press("Enter")
         changed = "before => document.querySelector('.count').textContent !== before"
         page.wait_for_function(changed, arg=before)
         page.wait_for_selector(".evalkit-rating:not(.waiting)")

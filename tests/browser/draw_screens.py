@@ -25,6 +25,7 @@ from evalkit.study import open_run
 from evalkit.study.rating import rated_outputs
 
 PORT = 8768
+READY = ".evalkit-rating:not(.waiting):not(.fresh) .stage"
 PLAIN, SHARP = "lanczos", "realesrgan-x4plus"
 N_BEFORE, N_AFTER = 11, 9
 """Items that are not shown, so that the progress is somewhere."""
@@ -79,7 +80,7 @@ def main(run: str, folder: Path) -> None:
         )
         page = browser.new_page(viewport={"width": 1280, "height": 720})
         page.goto(address)
-        page.wait_for_selector(".evalkit-rating:not(.waiting) .stage")
+        page.wait_for_selector(READY)
 
         def draw(name: str, *keys: str) -> None:
             for key in keys:
@@ -88,17 +89,21 @@ def main(run: str, folder: Path) -> None:
             page.wait_for_timeout(600)
             page.screenshot(path=folder / f"{name}.png")
 
-        draw("acr", "q")
+        draw("acr")
         tablet = browser.new_context(
             viewport={"width": 1024, "height": 768}, has_touch=True, is_mobile=True
         ).new_page()
         tablet.goto(address)
-        tablet.wait_for_selector(".evalkit-rating:not(.waiting) .stage")
+        tablet.wait_for_selector(READY)
         tablet.screenshot(path=folder / "tablet.png")
-        draw("ab", "4")
+        for key in ("4", "Enter"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(1500)
+        draw("ab")
         draw("split", "x")
-        page.keyboard.press("ArrowRight")
-        page.wait_for_timeout(600)
+        for key in ("ArrowRight", "Enter"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(1500)
         box = page.locator(".pane").first.bounding_box() or {}
         page.mouse.move(box["x"] + 0.43 * box["width"], box["y"] + 0.2 * box["height"])
         page.mouse.wheel(0, -500)
@@ -106,10 +111,12 @@ def main(run: str, folder: Path) -> None:
         page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.45 * box["height"])
         page.mouse.up()
         draw("zoomed")
-        page.keyboard.press("ArrowLeft")
-        page.wait_for_timeout(600)
+        for key in ("ArrowLeft", "Enter"):
+            page.keyboard.press(key)
+            page.wait_for_timeout(1500)
         page.get_by_role("button", name="中文").click()
-        draw("chinese", "i")
+        page.wait_for_timeout(600)
+        draw("chinese", "ArrowRight", "w")
         page.get_by_role("button", name="English").click()
         page.wait_for_timeout(400)
         store = Store(Path(temporary) / "ratings.sqlite")

@@ -18,16 +18,14 @@ def file(rated, tmp_path):
 
 
 @pytest.fixture
-def start(page, file):
+def start(page, file, begin):
     """``start()``: open the file and show the first picture."""
 
-    def begin():
+    def open_file():
         page.goto(file.as_uri())
-        page.get_by_role("button", name="Start").click()
-        page.wait_for_selector(".stage")
-        page.wait_for_selector(".evalkit-rating:not(.waiting)")
+        begin(page)
 
-    return begin
+    return open_file
 
 
 def save(page, name: str, folder):
@@ -86,8 +84,9 @@ def test_the_file_names_no_condition_no_source_and_no_file(file, rated):
     lengths = {}
     for item in pack["items"]:
         for address in (*item["stimuli"], item["source"]):
-            uri = pack["pictures"][pack["names"][address]]
-            lengths.setdefault((item["width"], item["height"]), set()).add(len(uri))
+            for name in pack["names"][address].values():
+                uri = pack["pictures"][name]
+                lengths.setdefault((item["width"], item["height"]), set()).add(len(uri))
     assert len(lengths) == 1  # the sources of this session have one size
     assert len(*lengths.values()) <= 3  # one length a source
 
@@ -136,23 +135,23 @@ def test_a_tab_that_was_left_behind_goes_on_where_the_other_is(
     second = page.context.new_page()
     second.goto(file.as_uri())
     second.wait_for_selector(".stage")
-    second.wait_for_selector(".evalkit-rating:not(.waiting)")
+    second.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh)")
     second.keyboard.press("4")
+    second.keyboard.press("Enter")
     second.locator(".count", has_text="2 /").wait_for()
     page.bring_to_front()
     press("5")  # of an item that has an answer: is not taken, and the page moves on
     assert page.locator(".count").inner_text().startswith("2 /")
 
 
-def test_a_browser_that_keeps_nothing_says_so(page, file, press):
+def test_a_browser_that_keeps_nothing_says_so(page, file, press, begin):
     page.add_init_script(
         """Object.defineProperty(window, "localStorage", {
           get() { throw new DOMException("refused", "SecurityError"); } });"""
     )
     page.goto(file.as_uri())
     page.get_by_role("alert").get_by_text("keeps nothing").wait_for()
-    page.get_by_role("button", name="Start").click()
-    page.wait_for_selector(".evalkit-rating:not(.waiting) .stage")
+    begin(page)
     press("3")
     assert page.locator(".count").inner_text().startswith("1 /")
 

@@ -57,6 +57,7 @@ def rate(page, chance: random.Random) -> NoReturn:
         if done == total:
             keys = ["Backspace"]
         page.keyboard.press(chance.choice(keys))  # of pairs: left, same, right
+        page.keyboard.press("Enter")  # without a reason
         page.wait_for_timeout(chance.uniform(0, 60))
 
 
@@ -91,7 +92,7 @@ def test_a_browser_killed_at_random_points(
             browser.page.goto(address)
         shown = first.value.json()["item"]
         assert (shown and shown["id"]) == present_item(rated)
-        killer = threading.Timer(chance.uniform(0.3, 1.5), browser.kill)
+        killer = threading.Timer(chance.uniform(1, 4), browser.kill)
         killer.start()
         with pytest.raises(Error):  # the browser is gone
             rate(browser.page, chance)

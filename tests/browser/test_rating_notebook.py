@@ -74,21 +74,22 @@ def kernel_of(process) -> psutil.Process:
 
 
 def test_nothing_leaks_and_a_killed_kernel_loses_nothing(
-    page, jupyter, witness, press, rated
+    page, jupyter, witness, press, rated, begin, ready
 ):
     process, address = jupyter
     page.goto(address)
     page.set_default_timeout(60_000)
     run_cell(page)
-    page.get_by_role("button", name="Start", exact=True).click()
-    page.wait_for_selector(".stage")
+    begin(page)
     page.keyboard.press("1")  # of JupyterLab: make this cell a heading
+    page.keyboard.press("Enter")
     page.locator(".count", has_text="1 /").wait_for()
     press("4")
-    page.keyboard.press("q")
     press("5")
+    ready()
     kernel_of(process).kill()
     page.keyboard.press("2")  # into the void: nobody acknowledges it
+    page.keyboard.press("Enter")
     page.get_by_role("alert").get_by_text("No connection").wait_for()
     for button in page.locator(".jp-Dialog button:has-text('Ok')").all():
         button.click()

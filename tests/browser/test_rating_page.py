@@ -1,22 +1,21 @@
 """The served page, driven in Chromium as a subject drives it."""
 
+import json
 import time
 
 import pytest
 
 
 @pytest.fixture
-def start(page, address):
+def start(page, address, begin):
     """``start()``: open the page and show the first picture."""
 
-    def begin():
+    def open_page():
         page.goto(address)
-        page.get_by_role("button", name="Start").click()
-        page.wait_for_selector(".stage")
-        page.wait_for_selector(".evalkit-rating:not(.waiting)")
+        begin(page)
         return page
 
-    return begin
+    return open_page
 
 
 @pytest.fixture
@@ -50,8 +49,6 @@ def transforms(page) -> set[str]:
 
 def test_nothing_leaks_in_a_whole_session(page, start, press, witness, rated):
     start()
-    page.keyboard.press("Space")
-    page.wait_for_selector(".with-source")
     page.keyboard.press("+")
     press("2")
     press("Backspace")
@@ -68,26 +65,31 @@ def test_nothing_leaks_in_a_whole_session(page, start, press, witness, rated):
     assert len(rated.store.scores()) + len(rated.store.choices()) == n_answers > 20
 
 
-def test_keys_score_undo_tag_and_pass(start, press, page, rated):
+def test_keys_score_undo_give_reasons_and_pass(start, press, page, rated, ready):
     start()
-    page.keyboard.press("w")
+    page.keyboard.press("5")
     page.get_by_role("button", name="colour off").click()
-    press("5")
+    first = page.locator(".tag").first.inner_text().partition("\n")[2]
+    page.keyboard.press("q")
+    page.get_by_role("button", name="Next", exact=True).click()
+    page.locator(".count", has_text="1 /").wait_for()
     press("Backspace")
-    assert page.locator(".given").inner_text().endswith("Excellent")
-    assert page.locator(".tag[aria-pressed=true]").all_inner_texts() == [
-        "W\nwax figure",
-        "T\ncolour off",
-    ]
+    assert page.locator(".chosen, .given").count() == 0  # what was said is not shown
     press("4")
     press("0")
+    ready()
     page.keyboard.press("ArrowLeft")  # to the middle of the scale
     page.keyboard.press("ArrowLeft")
     press("Enter")
     scores = rated.store.scores()
     assert scores["score"].fillna(-1).tolist() == [4, -1, 2]
-    assert scores["tags"][0] == '["wax-figure", "colour-off"]'
+    assert list(scores["tags"]) == ["[]"] * 3
     assert scores["seconds"].between(0, 60).all()
+    with rated.store.read() as connection:
+        undone = connection.exec_driver_sql(
+            "SELECT tags FROM answers WHERE undone_at IS NOT NULL"
+        ).scalar()
+    assert json.loads(undone) == ["colour-off", first.replace(" ", "-")]
 
 
 def test_arrows_choose_of_a_pair(start_pairs, press, page, rated):
@@ -114,13 +116,15 @@ def test_both_pictures_zoom_and_move_together(start_pairs, page):
     moved = transforms(page)
     assert len(whole) == len(zoomed) == len(moved) == 1
     assert len(whole | zoomed | moved) == 3
+    page.keyboard.press("v")  # the whole, which at first was at 1:1
     page.keyboard.press("z")
     assert transforms(page) == whole
 
 
 def test_what_is_under_the_pointer_stays_there_when_it_zooms(start, page):
     start()
-    page.keyboard.press("z")
+    for _ in range(6):
+        page.keyboard.press("+")
     box = page.locator(".pane img").bounding_box()
     stage = page.locator(".stage").bounding_box()
     x, y = stage["x"] + stage["width"] * 0.6, stage["y"] + stage["height"] * 0.4
@@ -172,16 +176,14 @@ def test_the_split_follows_its_slider(start_pairs, page):
     assert page.locator(".screen.ab").count() == 1  # the arrow was the slider's
 
 
-def test_a_tablet_taps_and_pinches(chromium, need, address, rated):
+def test_a_tablet_taps_and_pinches(chromium, need, address, rated, begin):
     need(chromium, "install chromium to test the rating page as a subject sees it")
     context = chromium.new_context(
         viewport={"width": 1024, "height": 768}, has_touch=True, is_mobile=True
     )
     page = context.new_page()
     page.goto(address)
-    page.get_by_role("button", name="Start").tap()
-    page.wait_for_selector(".stage")
-    page.wait_for_selector(".evalkit-rating:not(.waiting)")
+    begin(page)
     wide = page.evaluate("document.documentElement.scrollWidth")
     before = page.locator(".pane img").bounding_box()
     touch = context.new_cdp_session(page)
@@ -195,7 +197,9 @@ def test_a_tablet_taps_and_pinches(chromium, need, address, rated):
     after = page.locator(".pane img").bounding_box()
     assert after["width"] / before["width"] == pytest.approx(3, rel=0.02)
     page.wait_for_timeout(400)  # fingers are slower than this program
+    assert page.locator(".scale kbd:visible").all_inner_texts() == [*"12345"]
     page.get_by_role("button", name="Good").tap()
+    page.get_by_role("button", name="No particular reason").tap()
     page.locator(".count", has_text="1 /").wait_for()
     assert rated.store.scores()["score"].tolist() == [4]
     assert wide == 1024
@@ -216,17 +220,20 @@ def test_a_key_that_is_held_down_answers_once(start, page, rated):
     start()
     for _ in range(3):
         page.keyboard.down("4")  # again without up: a repeat
+    page.keyboard.press("Enter")
     page.locator(".count", has_text="1 /").wait_for()
     page.keyboard.up("4")
     assert len(rated.store.scores()) == 1
 
 
-def test_two_languages_from_one_table(start, page):
+def test_two_languages_from_one_table(start, page, ready):
     start()
     page.get_by_role("button", name="中文").click()
     page.get_by_role("button", name="优").wait_for()
     assert page.locator(".evalkit-rating").get_attribute("lang") == "zh-Hans"
     page.reload()
+    ready()
+    page.keyboard.press("3")
     page.get_by_role("button", name="塑料感").wait_for()
     text = page.locator(".evalkit-rating").inner_text().replace("English", "")
     keys = page.locator("kbd").all_inner_texts()
@@ -288,6 +295,7 @@ def test_it_cleans_up_after_itself(page, address):
 CLEAN_UP = """async () => {
   const { default: widget } = await import("./widget.js");
   const labels = await (await fetch("labels.json")).json();
+  const messages = await (await fetch("messages.json")).json();
   const canvas = new OffscreenCanvas(8, 8);
   canvas.getContext("2d").fillRect(0, 0, 8, 8);
   const png = new DataView(await (await canvas.convertToBlob()).arrayBuffer());
@@ -295,13 +303,13 @@ CLEAN_UP = """async () => {
   const [create, revoke] = [URL.createObjectURL, URL.revokeObjectURL];
   URL.createObjectURL = (blob) => (urls.add(create.call(URL, blob)), [...urls].at(-1));
   URL.revokeObjectURL = (url) => (urls.delete(url), revoke.call(URL, url));
-  const item = { id: "0", kind: "ab", is_training: false, stimuli: ["1a", "1b"],
-    source: "1c", width: 8, height: 8, given: null };
+  const item = { id: "0", kind: "ab", content: null, is_training: false,
+    stimuli: ["1a", "1b"], source: "1c", width: 8, height: 8, given: null };
   const view = { state: "rate", language: "en", progress: { done: 0, total: 1 }, item,
-    preload: ["2a"], can_undo: false, reveal: null };
+    kinds: ["ab"], preload: ["2a"], can_undo: false, reveal: null };
   let sent = 0;
   const model = {
-    get: () => labels,
+    get: (name) => ({ labels, messages })[name],
     on: (_, handler) => handlers.add(handler),
     off: (_, handler) => handlers.delete(handler),
     send({ id, ask }) {
@@ -318,7 +326,7 @@ CLEAN_UP = """async () => {
   await new Promise((resolve) => setTimeout(resolve, 50));
   const before = sent;
   el.querySelector(".scale button").click();
-  el.querySelector(".stage").dispatchEvent(
+  el.querySelector(".evalkit-rating").dispatchEvent(
     new KeyboardEvent("keydown", { key: "ArrowLeft", bubbles: true }));
   return { handlers: handlers.size, urls: urls.size, sent: sent - before };
 }"""
@@ -328,6 +336,7 @@ def test_an_answer_waits_for_the_connection(start, page, server, press, rated):
     start()
     server.kill()
     page.keyboard.press("4")
+    page.keyboard.press("Enter")
     alarm = page.get_by_role("alert")
     alarm.get_by_text("No connection").wait_for()
     page.keyboard.press("2")  # is not taken: there is one on its way
@@ -337,11 +346,13 @@ def test_an_answer_waits_for_the_connection(start, page, server, press, rated):
     alarm.wait_for(state="hidden")
 
 
-def test_the_next_picture_is_there_soon_after_the_key(start, press):
+def test_the_next_picture_is_there_soon_after_the_key(start, press, page, ready):
     start()
     waits = []
     for _ in range(11):
+        ready()
         began = time.perf_counter()
         press("3")
         waits.append(time.perf_counter() - began)
-    assert sorted(waits)[5] < 0.75  # benchmarks/rating_latency.py measures
+    # of which 0.3 s are grey; benchmarks/rating_latency.py measures
+    assert sorted(waits)[5] < 1.05

@@ -168,16 +168,37 @@ def test_two_pictures_are_compared_by_keyboard(open_page):
     page = open_page(LAPTOP)
     compare = page.locator(".compare").first
     compare.locator("summary").press("Enter")
-    over, under = compare.locator(".over"), compare.locator(".under")
-    over.and_(page.get_by_alt_text("portrait, the source", exact=True)).wait_for()
+    over, under = compare.locator(".over img"), compare.locator(".under img")
+    over.and_(compare.get_by_alt_text("portrait, the source", exact=True)).wait_for()
     assert under.get_attribute("alt") == f"portrait, restored by {CONDITIONS[-1]}"
     compare.locator(".slider").press("ArrowRight")
     stage = compare.locator(".stage")
-    assert stage.evaluate("s => s.style.getPropertyValue('--at')") == "51%"
+    assert stage.evaluate("s => s.style.getPropertyValue('--at')") == "0.505"
     compare.locator("select").nth(2).select_option("detail")
-    assert over.get_attribute("alt") == "portrait, the source: the detail"
+    detail = "portrait, the source: the detail"
+    over.and_(compare.get_by_alt_text(detail, exact=True)).wait_for()
     assert over.evaluate("i => i.decode().then(() => i.naturalWidth)") > 0
+    stage.press(" ")
+    assert stage.get_attribute("data-mode") == "flip"
+    stage.press("b")
+    assert stage.get_attribute("data-mode") == "side"
     assert page.wrong == []
+
+
+def test_the_split_is_dragged_on_the_picture(open_page):
+    page = open_page(LAPTOP)
+    compare = page.locator(".compare").first
+    compare.locator("summary").click()
+    line = compare.locator(".line")
+    line.wait_for()
+    line.scroll_into_view_if_needed()
+    box = line.bounding_box()
+    x, y = box["x"] + 1, box["y"] + box["height"] / 3
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + 150, y, steps=3)
+    page.mouse.up()
+    assert line.bounding_box()["x"] == pytest.approx(box["x"] + 150, abs=2)
 
 
 def test_claims_are_filtered(open_page):

@@ -251,3 +251,17 @@ def test_nothing_left_is_nothing_to_pack(store, packed, saved):
     import_session(store, saved(pack, answers_to(pack["items"])))
     with pytest.raises(StudyError, match="something left to rate"):
         packed()
+
+
+def test_a_trap_says_what_to_choose_in_either_language(store, packed):
+    (pack,) = packed()
+    with store.read() as connection:
+        rows = connection.exec_driver_sql("SELECT item FROM items WHERE role = 'trap'")
+        traps = {row[0] for row in rows}
+    both = {address: {*names.values()} for address, names in pack["names"].items()}
+    of_traps = {address for address in both if address[:-1] in traps}
+    told_apart = {address for address in both if len(both[address]) == 2}
+    assert told_apart <= of_traps
+    assert {address[:-1] for address in told_apart} >= {
+        item["id"] for item in pack["items"] if item["id"] in traps
+    }

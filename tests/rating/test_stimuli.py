@@ -1,13 +1,13 @@
 """Stimuli tell nothing: one size, one length, no metadata, no name, no random noise."""
 
 import struct
-import zlib
 from io import BytesIO
 
 import numpy as np
 import pytest
 from fontTools.ttLib import TTFont
 from PIL import Image, PngImagePlugin
+from skimage import data
 
 from evalkit.errors import StudyError
 from evalkit.paths import data_file
@@ -28,22 +28,18 @@ from evalkit.rating.stimuli import (
     trap_words,
 )
 
-PNG = b"\x89PNG\r\n\x1a\n"
 
-
-def chunks(png: bytes) -> list[bytes]:
-    """The chunk types of a PNG, as its specification lays them out, up to IEND."""
-    assert png.startswith(PNG)
-    place, found = len(PNG), []
-    while not found or found[-1] != b"IEND":
-        length, kind = struct.unpack(">I4s", png[place : place + 8])
-        content = png[place + 4 : place + 8 + length]
-        (check,) = struct.unpack(">I", png[place + 8 + length : place + 12 + length])
-        assert zlib.crc32(content) == check
-        found.append(kind)
-        place += 12 + length
-    assert not png[place:].strip(b"\0")
-    return found
+def chunks(webp: bytes) -> list[bytes]:
+    """The chunk types of a WebP file, as its container's specification has them."""
+    riff, length, kind = struct.unpack("<4sI4s", webp[:12])
+    assert (riff, kind) == (b"RIFF", b"WEBP")
+    place, types = 12, []
+    while place < 8 + length:
+        kind, size = struct.unpack("<4sI", webp[place : place + 8])
+        types.append(kind)
+        place += 8 + size + size % 2
+    assert not webp[place:].strip(b"\0")
+    return types
 
 
 @pytest.fixture
@@ -52,9 +48,9 @@ def written(outputs, tmp_path):
     stimuli = name_stimuli(outputs, 7)
     write_stimuli(items, outputs, stimuli, tmp_path)
     return {
-        cell: (tmp_path / f"{stimulus.name}.png").read_bytes()
+        cell: (tmp_path / f"{stimulus.name}.webp").read_bytes()
         for cell, stimulus in stimuli.items()
-        if (tmp_path / f"{stimulus.name}.png").is_file()
+        if (tmp_path / f"{stimulus.name}.webp").is_file()
     }
 
 
@@ -83,7 +79,7 @@ def test_a_trap_is_there_in_every_language_as_long_as_all_of_its_source(
     name = stimuli[source, "trap-2"].name
     trap, other = (stimulus_file(tmp_path, name, language) for language in LANGUAGES)
     assert trap.read_bytes() != other.read_bytes()
-    assert chunks(other.read_bytes()) == [b"IHDR", b"IDAT", b"IEND"]
+    assert chunks(other.read_bytes()) == [b"VP8L"]
     anchor = stimuli[source, "bicubic"].name
     assert len({stimulus_file(tmp_path, anchor, n) for n in LANGUAGES}) == 1
 
@@ -138,10 +134,24 @@ def test_the_words_of_a_trap_are_within_the_picture(
     assert not np.concatenate(edges).any()
 
 
-def test_they_are_png_without_metadata(written):
-    for png in written.values():
-        assert set(chunks(png)) == {b"IHDR", b"IDAT", b"IEND"}
-        assert Image.open(BytesIO(png)).info == {}
+def test_they_are_webp_without_loss_and_without_metadata(written):
+    for webp in written.values():
+        assert chunks(webp) == [b"VP8L"]
+
+
+def test_they_take_fewer_bytes_than_a_png(outputs, tmp_path):
+    large = Image.fromarray(data.astronaut()).resize((1024, 1024))
+    large.save(tmp_path / "large.png")
+    size = {"width_px": 1024, "height_px": 1024, "path": str(tmp_path / "large.png")}
+    row = outputs[outputs["condition"] == "source"].iloc[[0]].assign(**size)
+    stimuli = name_stimuli(row, 7)
+    item = Item(kind="acr", role="system", source=row["source"].iloc[0], left="source")
+    write_stimuli([item], row, stimuli, tmp_path / "stimuli")
+    (path,) = (tmp_path / "stimuli").iterdir()
+    shown = Image.open(path)
+    file = BytesIO()
+    shown.save(file, "PNG")
+    assert path.stat().st_size < 0.8 * len(file.getvalue())
 
 
 def test_metadata_of_an_output_does_not_come_along(outputs, tmp_path):
@@ -186,9 +196,9 @@ def test_a_condition_that_comes_later_changes_no_picture(outputs, tmp_path):
         np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / name)), picture)
     test_all_of_a_source_have_one_size_and_one_length(
         {
-            cell: (tmp_path / f"{stimulus.name}.png").read_bytes()
+            cell: (tmp_path / f"{stimulus.name}.webp").read_bytes()
             for cell, stimulus in name_stimuli(outputs, 7).items()
-            if (tmp_path / f"{stimulus.name}.png").is_file()
+            if (tmp_path / f"{stimulus.name}.webp").is_file()
         },
         outputs,
     )
@@ -235,5 +245,5 @@ def test_grey_transparent_and_16_bit_outputs_are_shown_in_8_bit_colour(
     stimuli = name_stimuli(told, 7)
     write_stimuli([item], told, stimuli, tmp_path / "stimuli")
     name = stimuli[row["source"], "soft-x2"].name
-    shown = Image.open(tmp_path / "stimuli" / f"{name}.png")
+    shown = Image.open(tmp_path / "stimuli" / f"{name}.webp")
     assert (shown.mode, shown.getextrema()) == ("RGB", ((128, 128),) * 3)

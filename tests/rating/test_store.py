@@ -378,10 +378,30 @@ def test_a_secret_is_drawn_once_and_a_plan_frozen_once(database, panel, rate):
     assert asked == {"kind": "own", "text": "How sharp is it?"}
 
 
+def test_a_store_without_the_columns_that_came_later_gets_them(
+    store, database, panel, rate
+):
+    rate(Session(store, "s01", panel(store)), 2)
+    later = {"answers": ["seen", "sides"], "subjects": ["may_publish"]}
+    scores = store.scores()
+    with store.write() as connection:
+        for view in ("scores", "choices"):
+            connection.exec_driver_sql(f"DROP VIEW {view}")
+        for table, columns in later.items():
+            for column in columns:
+                connection.exec_driver_sql(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.exec_driver_sql(
+            "CREATE VIEW scores AS SELECT item FROM answers"  # as an older evalkit's
+        )
+    pd.testing.assert_frame_equal(database().scores(), scores)
+
+
 def test_tables_of_another_form_are_refused_at_once(tmp_path):
     with sqlite3.connect(tmp_path / "a.sqlite") as connection:
         connection.execute("CREATE TABLE subjects (subject TEXT PRIMARY KEY)")
-    with pytest.raises(RatingsError, match="expected a table subjects with expires_at"):
+    with pytest.raises(
+        RatingsError, match="expected a table subjects with agreed_at, ex"
+    ):
         Store(tmp_path / "a.sqlite")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import evalkit.rating.widget
 from evalkit.rating import Session, Store
+from evalkit.rating.session import MESSAGES
 from evalkit.rating.widget import RatingWidget
 from evalkit.texts import texts_of
 
@@ -50,6 +51,7 @@ def test_the_synced_state_is_code_and_labels_only(session):
     state = widget.get_state()
     told = {name: value for name, value in state.items() if not name.startswith("_")}
     assert told.pop("labels") == LABELS
+    assert told.pop("messages") == MESSAGES
     assert set(told) == {"layout", "tabbable", "tooltip"}
     text = repr(state) + repr(widget) + repr(widget._repr_mimebundle_())
     assert not any(
