@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from evalkit.rating import Item, Store, name_stimuli, write_stimuli
-from evalkit.rating.session import MESSAGES, Seen
+from evalkit.rating._seen import Seen
+from evalkit.rating.session import MESSAGES
 
 LARGE = 1024, 768
 
