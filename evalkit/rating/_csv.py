@@ -18,16 +18,9 @@ from pydantic import (
 
 from evalkit.errors import StudyError, TableError
 from evalkit.errors.schema import problems
+from evalkit.rating._messages import ScreenCheck, Seen, Sides
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
-from evalkit.rating.session import (
-    VALUES,
-    Attempt,
-    ScreenCheck,
-    Seconds,
-    Seen,
-    Sides,
-    Tags,
-)
+from evalkit.rating.session import VALUES, Attempt, Seconds, Tags
 from evalkit.rating.store import PSEUDONYM, Store
 from evalkit.tables import TEXT, read_csv, write_csv
 

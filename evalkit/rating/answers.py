@@ -31,7 +31,7 @@ class Answers(NamedTuple):
         Returns
         -------
         DataFrame
-            ``subject``, and as columns what `evalkit.rating.session.Seen` holds.
+            ``subject``, and as columns what `evalkit.rating._messages.Seen` holds.
 
         """
         parts = [frame[["subject", "seen"]] for frame in (self.scores, self.choices)]

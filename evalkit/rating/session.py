@@ -17,6 +17,7 @@ from pydantic import (
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
+from evalkit.rating._messages import ScreenCheck, Seen, Sides, Truth
 from evalkit.rating._schema import ANSWERS, ITEMS, REVEAL, SUBJECTS, items_of
 from evalkit.rating.stimuli import SUFFIX
 from evalkit.rating.store import Store, now, seconds_since
@@ -29,13 +30,6 @@ SIDES = {"a": "left_stimulus", "b": "right_stimulus", "c": "source_stimulus"}
 item's."""
 
 
-MESSAGES: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "messages.json").read_text(encoding="utf-8")
-)
-"""What the messages between the page and a session hold, for both of them: of each the
-names that are always there, and those that are sometimes; also the reasons that may be
-given for an answer, with the questions and the contents of pictures that they suit."""
-
 LONGEST_S = 30 * 24 * 3600.0
 """More than anyone looks at a stimulus, a tab left open for a month included."""
 
@@ -47,67 +41,11 @@ def _no_other_number(value: Any) -> Any:
     return value
 
 
-def _no_truth(value: Any) -> Any:
-    """Return the value; pydantic takes true for 1, and a word for its number."""
-    if isinstance(value, bool | str):
-        raise ValueError("must be a number")
-    return value
-
-
 class _Event(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     # what was in sight, "" for no item; an event that comes late, or twice, has another
     item: str | None = None
-
-
-Px: TypeAlias = Annotated[int, Field(ge=0, le=100_000, strict=True)]
-Steps: TypeAlias = Annotated[int, Field(ge=0, le=6, strict=True)]
-Scale: TypeAlias = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
-Truth: TypeAlias = Annotated[bool, Field(strict=True)]
-
-
-class ScreenCheck(BaseModel):
-    """How many of six steps near black and near white a screen shows, and its size.
-
-    The size is in CSS pixels.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    dark_steps: Steps
-    bright_steps: Steps
-    width_px: Px
-    height_px: Px
-
-
-class Seen(BaseModel):
-    """How the pictures of an item were seen before it was answered.
-
-    Attributes
-    ----------
-    window_width_px, window_height_px
-        CSS pixels.
-    pixel_ratio
-        Pixels of the screen for a CSS pixel.
-    scale, least_scale, most_scale
-        Pixels of the screen for one of the picture: at the answer, and its range.
-    zoom_used, source_opened, full_screen
-        At any time before the answer.
-
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    window_width_px: Px
-    window_height_px: Px
-    pixel_ratio: Annotated[Scale, BeforeValidator(_no_truth)]
-    scale: Annotated[Scale, BeforeValidator(_no_truth)]
-    least_scale: Annotated[Scale, BeforeValidator(_no_truth)]
-    most_scale: Annotated[Scale, BeforeValidator(_no_truth)]
-    zoom_used: Truth
-    source_opened: Truth
-    full_screen: Truth
 
 
 class Command(_Event):
@@ -127,7 +65,6 @@ Attempt: TypeAlias = Annotated[str, Field(pattern=r"^[!-~]{1,64}$")]
 Tags: TypeAlias = Annotated[
     list[Annotated[str, Field(pattern=r"^[a-z-]{1,40}$")]], Field(max_length=30)
 ]
-Sides: TypeAlias = dict[str, Literal["left", "right", "both"]]
 Seconds: TypeAlias = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 
 
