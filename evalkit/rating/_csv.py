@@ -18,8 +18,8 @@ from pydantic import (
 
 from evalkit.errors import StudyError, TableError
 from evalkit.errors.schema import problems
+from evalkit.rating._messages import ScreenCheck, Seen, Sides
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
-from evalkit.rating._seen import ScreenCheck, Seen, Sides
 from evalkit.rating._values import Attempt, Name, Seconds, Tags, check_value
 from evalkit.rating.store import PSEUDONYM, Store
 from evalkit.tables import TEXT, read_csv, write_csv

@@ -35,7 +35,7 @@ class Answers(NamedTuple):
         Returns
         -------
         DataFrame
-            ``subject``, and as columns what `evalkit.rating._seen.Seen` holds.
+            ``subject``, and as columns what `evalkit.rating._messages.Seen` holds.
 
         """
         parts = [frame[["subject", "seen"]] for frame in (self.scores, self.choices)]

@@ -18,6 +18,7 @@ from pydantic import (
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
 from evalkit.rating._frozen import question_of
+from evalkit.rating._messages import ScreenCheck, Seen, Sides, Truth
 from evalkit.rating._schema import (
     ANSWERS,
     ITEMS,
@@ -26,7 +27,6 @@ from evalkit.rating._schema import (
     UNANSWERED,
     items_of,
 )
-from evalkit.rating._seen import ScreenCheck, Seen, Sides, Truth
 from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, as_of, now, seconds_since
@@ -42,13 +42,6 @@ item's."""
 
 LEAST_OTHERS = 3
 """With fewer, a mean and one's own scores tell those of another."""
-
-MESSAGES: dict[str, dict[str, Any]] = json.loads(
-    (Path(__file__).parent / "messages.json").read_text(encoding="utf-8")
-)
-"""What the messages between the page and a session hold, for both of them: of each the
-names that are always there, and those that are sometimes; also the reasons that may be
-given for an answer, with the questions and the contents of pictures that they suit."""
 
 
 class _Event(BaseModel):

@@ -7,7 +7,8 @@ import anywidget
 import traitlets
 
 from evalkit.errors import UnknownNameError
-from evalkit.rating.session import MESSAGES, Session
+from evalkit.rating._messages import MESSAGES
+from evalkit.rating.session import Session
 from evalkit.texts import texts_of
 from evalkit.viewer import with_viewer
 

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 from evalkit.rating import Item, Store, name_stimuli, write_stimuli
-from evalkit.rating._seen import Seen
-from evalkit.rating.session import MESSAGES
+from evalkit.rating._messages import MESSAGES, Seen
 
 LARGE = 1024, 768
 

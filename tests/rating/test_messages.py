@@ -10,8 +10,8 @@ import evalkit.rating
 from evalkit.comparisons.scores import _viewing
 from evalkit.errors import StudyError
 from evalkit.rating import Session
-from evalkit.rating._seen import ScreenCheck, Seen
-from evalkit.rating.session import MESSAGES, Answer, Command
+from evalkit.rating._messages import MESSAGES, ScreenCheck, Seen
+from evalkit.rating.session import Answer, Command
 from evalkit.texts import texts_of
 
 MODELS = {"answer": Answer, "command": Command, "seen": Seen, "screen": ScreenCheck}

@@ -7,7 +7,7 @@ import pytest
 
 import evalkit.rating.widget
 from evalkit.rating import Session, Store
-from evalkit.rating.session import MESSAGES
+from evalkit.rating._messages import MESSAGES
 from evalkit.rating.widget import RatingWidget
 from evalkit.texts import texts_of
 

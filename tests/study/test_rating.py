@@ -83,7 +83,7 @@ def test_a_plan_has_every_output_the_anchor_and_what_is_asked_for(run):
     # training of 3, then 3 sources under 3 conditions and 1 repeat, 2 golds, a trap
     assert list(progress["items"]) == [3 + 9 + 1 + 3] * 2
     files = {path.suffix for path in (run.path / "rating" / "stimuli").iterdir()}
-    assert files == {".png"}
+    assert files == {".webp"}
 
 
 def test_references_are_hidden_among_the_outputs(tmp_path):

@@ -1,11 +1,17 @@
-"""How an answer was seen, and on what screen, as the page says it."""
+"""What the page and a session tell each other, beyond values of answers."""
 
+import json
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Sides: TypeAlias = dict[str, Literal["left", "right", "both"]]
-"""Of a pair, the picture that each tag is of."""
+MESSAGES: dict[str, dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "messages.json").read_text(encoding="utf-8")
+)
+"""What the messages between the page and a session hold, for both of them: of each the
+names that are always there, and those that are sometimes; also the reasons that may be
+given for an answer, with the questions and the contents of pictures that they suit."""
 
 
 def _no_truth(value: Any) -> Any:
@@ -15,6 +21,7 @@ def _no_truth(value: Any) -> Any:
     return value
 
 
+Sides: TypeAlias = dict[str, Literal["left", "right", "both"]]
 Px: TypeAlias = Annotated[int, Field(ge=0, le=100_000, strict=True)]
 Steps: TypeAlias = Annotated[int, Field(ge=0, le=6, strict=True)]
 Scale: TypeAlias = Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)]
