@@ -3,6 +3,7 @@
 import errno
 import logging
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -143,7 +144,8 @@ def _damage_is_said(path: Path) -> Iterator[None]:
     """
     with _ONE_AT_A_TIME, _missing_is_said(path), warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata
-        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        # a number: who writes letters in another thread reads it twice, as one
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, sys.maxsize
         try:
             yield
         except ImageError:

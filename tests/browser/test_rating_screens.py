@@ -215,15 +215,29 @@ def test_a_keyboard_alone_is_enough(open_at, rated):
     assert len(json.loads(scores["tags"][0])) == 1
 
 
+AT_ONCE = """() => {
+  window.pressedAtOnce = new Promise(done => {
+    const look = () => {
+      const root = document.querySelector(".fresh");
+      const count = document.querySelector(".count")?.innerText ?? "";
+      if (!root || !count.includes("1 /")) return setTimeout(look, 5);
+      root.dispatchEvent(new KeyboardEvent("keydown", { key: "2", bubbles: true }));
+      [...root.querySelectorAll("button")].find(b => /Bad/.test(b.innerText)).click();
+      done(root.classList.contains("fresh"));
+    };
+    look();
+  });
+}"""
+"""A key and a click in the moment in which the next picture is shown."""
+
+
 def test_nothing_counts_in_the_first_half_second(open_at, rated, begin):
     page = open_at(1280, 720)
     begin(page)
+    page.evaluate(AT_ONCE)
     page.keyboard.press("4")
     page.keyboard.press("Enter")
-    page.locator(".count", has_text="1 /").wait_for()
-    page.wait_for_selector(".fresh")
-    page.keyboard.press("2")
-    page.get_by_role("button", name="Bad").click()
+    assert page.evaluate("() => window.pressedAtOnce")
     assert page.locator(".reasons").count() == 0
     page.wait_for_selector(".evalkit-rating:not(.fresh)")
     assert rated.store.scores()["score"].tolist() == [4]
