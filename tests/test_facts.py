@@ -24,7 +24,6 @@ ALLOWED = {
     "restorers/outputs.py": "files that others made are joined to sources by name",
     "records/old.py": "names in records of versions that had no columns for it",
     "study/parameters.py": "the source of a notebook's cell",
-    "study/rating.py": "the family of a restorer that settings_of has read",
     "figures/_style.py": "where a line may break",
     "report/__init__.py": "where a line may break",
     "study/config.py": "a mapping in study.yaml is a condition, too",

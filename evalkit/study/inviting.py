@@ -319,7 +319,8 @@ def _server_file(run: Run) -> Path:
 
 def _write_server(run: Run, root: str) -> None:
     file = _server_file(run)
-    file.write_text(json.dumps({"root": root, "process": os.getpid()}), "utf-8")
+    content = json.dumps({"root": root, "process": os.getpid()})
+    file.write_text(content, encoding="utf-8")
 
 
 def _served_root(run: Run) -> str:

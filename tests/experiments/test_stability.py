@@ -84,6 +84,7 @@ def test_a_series_goes_on_where_it_ended(run, album):
 
 def test_a_broken_picture_fails_in_every_run(run, album):
     (album / "cup.png").write_bytes(b"no picture")
+    (album / "face.png").unlink()  # which would be measured in its place
     measure_stability(run, "lanczos", run.images(str(album)), n_runs=2)
     row = summarise_stability(run).iloc[0]
     assert json.loads(row["outcomes"]) == {"error": 2}

@@ -127,6 +127,7 @@ def test_every_experiment_is_named_in_the_notebook_that_offers_them():
 
 def test_a_failed_value_is_a_row_with_its_reason(run, album):
     (album / "cup.png").write_bytes(b"no picture")
+    (album / "face.png").unlink()  # which would be measured in its place
     measure_experiment(run, "batch", "lanczos", run.images(str(album)), values=[2])
     (row,) = summarise_experiments(run).to_dict("records")
     assert (row["n_runs"], row["n_failed"]) == (0, 1)

@@ -1,5 +1,6 @@
 """Inviting: who reaches the server, who has come how far, links that end."""
 
+import contextlib
 import re
 import shutil
 import signal
@@ -52,7 +53,11 @@ class Served:
         self.run = run
         command = [sys.executable, "-m", "evalkit.cli", "rate", str(run.path)]
         self.process = subprocess.Popen(
-            [*command, "--port", "0", *options], stdout=subprocess.PIPE, text=True
+            [*command, "--port", "0", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            # a program that a shell has put behind ignores Ctrl-C, and hands that on
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self.lines: list[str] = []
         for line in self.process.stdout:
@@ -67,8 +72,12 @@ class Served:
         return "\n".join(self.lines)
 
     def end(self) -> None:
-        self.process.send_signal(signal.SIGINT)
-        self.process.wait(20)
+        for _ in range(6):  # one that comes while the server starts may go under
+            self.process.send_signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
+                break
+        assert self.process.poll() is not None
         self.process.stdout.close()
 
 
