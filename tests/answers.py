@@ -1,5 +1,7 @@
 """Answers in a ratings store, as sessions would have left them."""
 
+import uuid
+
 import pandas as pd
 import sqlalchemy as sa
 
@@ -56,3 +58,14 @@ def choices(frame: pd.DataFrame) -> pd.DataFrame:
     value = frame["tied"].map({0: "left", 1: "same"})
     frame = frame.assign(kind="ab", value=value, **told)
     return frame.rename(columns={"winner": "left", "loser": "right"})
+
+
+def answer(view, value):
+    """The event of an answer to the item that a view shows."""
+    return {
+        "type": "answer",
+        "item": view["item"]["id"],
+        "attempt": uuid.uuid4().hex,
+        "value": value,
+        "seconds": 1.0,
+    }

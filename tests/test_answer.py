@@ -255,6 +255,7 @@ def verdicts(run: Builder, **by_claim: str) -> None:
             "setting": claim.setting,
             "quantity": claim.quantity,
             "claimed": str(claim.claimed),
+            "unit": claim.unit,
             "kind": claim.kind,
             "verdict": by_claim.get(claim.id, "not yet tested"),
         }
@@ -280,7 +281,7 @@ def test_what_is_said_of_the_article_and_its_advice(run, face):
     (sentence,) = said(run, "claims")
     assert "Of the 80 claims of 张小明's article: 77 not yet tested, 1 " in sentence
     assert "Contradicted: D5 (default precision)." in sentence
-    assert "4.8 GiB for peak memory of realesrgan-x4plus (G10) is too low" in sentence
+    assert "4.8 GB for peak memory of realesrgan-x4plus (G10) is too low" in sentence
     assert "at least 6.06 GiB" in sentence
     assert "gpen for identity card or passport photo (R1), reproduced" in sentence
 
@@ -431,6 +432,19 @@ def test_what_settles_most_stands_first_with_a_command_that_there_is(run, face):
         if program == "evalkit":
             result = CliRunner().invoke(app, [*words, "--help"])
             assert result.exit_code == 0, row["command"]
+
+
+def test_with_weights_people_and_a_gpu_other_pictures_and_experiments_are_next(
+    run, face
+):
+    rated(run, face)
+    simulated(run, better=GPEN)
+    machine = ENVIRONMENT["machine"] | {"gpus": [{"name": "G", "memory_mib": 1e5}]}
+    (run.path / "environment.json").write_text(
+        json.dumps(ENVIRONMENT | {"machine": machine}), encoding="utf-8"
+    )
+    rules = [row["rule"] for row in answer(run.path).of("next")]
+    assert rules == ["set", "experiments", "album"]
 
 
 def test_three_cautions_are_shown_and_the_others_folded(run, face):

@@ -151,6 +151,13 @@ def steps(folder: RunFolder, language: Language) -> Sentences:
         yield Sentence("people", words, (), f"evalkit rate {folder.name}")
     if folder.gpus == []:
         yield Sentence("gpu", text("answer.next.gpu", language), (), again)
+    images, asked = folder.study.get("images"), folder.study.get("experiments")
+    if folder.shows_claims and images not in (None, "article"):
+        words = text("answer.next.set", language)
+        yield Sentence("set", words, (), "make study IMAGES=article")
+    if folder.gpus and not asked:
+        words = text("answer.next.experiments", language)
+        yield Sentence("experiments", words, (), again)
     if not folder.is_album:
         command = "make study IMAGES=~/Pictures/album"
         yield Sentence("album", text("answer.next.album", language), (), command)

@@ -23,11 +23,12 @@ def wrong(
         yield text("answer.claims.wrong", language, wrong=in_list(names, language))
     floors = floors.dropna(subset=["value", "floor"])
     impossible = floors[(floors["figure"] != "measured") & floors["is_below"]]
-    for row in impossible.to_dict("records"):
+    told = verdicts.set_index("claim")[["claimed", "unit"]]
+    for row in impossible[impossible["figure"].isin(told.index)].to_dict("records"):
         scale, unit = (1024, "GiB") if row["unit"] == "MiB" else (1, row["unit"])
-        values = {name: number(row[name] / scale, unit) for name in ("value", "floor")}
-        values |= {name: row[name] for name in ("restorer", "quantity")}
-        values["claim"] = row["figure"]
+        values = {name: row[name] for name in ("restorer", "quantity")}
+        values["value"] = " ".join(told.loc[row["figure"]].dropna())  # in its own words
+        values |= {"claim": row["figure"], "floor": number(row["floor"] / scale, unit)}
         yield text("answer.claims.impossible", language, **values)
 
 

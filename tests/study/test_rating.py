@@ -7,11 +7,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import uuid
 
 import httpx
 import pandas as pd
 import pytest
+from answers import answer
 from skimage import data
 
 from evalkit.comparisons import analyse_scores
@@ -58,16 +58,6 @@ def made(tmp_path_factory):
 def run(made, tmp_path):
     """A copy of it."""
     return open_run(str(shutil.copytree(made.path, tmp_path / "run")))
-
-
-def answer(view, value):
-    return {
-        "type": "answer",
-        "item": view["item"]["id"],
-        "attempt": uuid.uuid4().hex,
-        "value": value,
-        "seconds": 1.0,
-    }
 
 
 def test_a_plan_has_every_output_the_anchor_and_what_is_asked_for(run):
