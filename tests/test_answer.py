@@ -332,7 +332,7 @@ def test_of_an_album_it_says_what_is_in_it_and_what_suits_what(run, face):
     (of_x4,) = [s for s in told if s.startswith(f"{X4} suits ")]
     assert "letter (text, which a face model does not read)" in of_x4
     assert "cat (no face in it, and GPEN changes faces only)" in of_x4
-    assert "about 10 s for them here, 6 s at most for one, and up to 2 GiB." in of_x4
+    assert "took 10 s for them here, 6 s at most for one, and up to 2 GiB." in of_x4
     (of_family,) = [s for s in told if s.startswith("hybrid suits family (faces, and ")]
     assert of_family.endswith("has no picture by it, so its cost here is not known.")
 

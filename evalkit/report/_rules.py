@@ -157,26 +157,26 @@ def routes(folder: RunFolder, language: Language) -> Sentences:
             for rule, rows in group.groupby("rule", sort=False)
         ]
         values = {"restorer": restorer, "reasons": in_clauses(reasons, language)}
-        runs = [
-            record
-            for (name, source), record in folder.outputs.items()
-            if folder.restorer_of.get(name) == restorer
-            and record["output"]
-            and source in set(group["source"])
-        ]
-        sources = {record["source"] for record in runs}
-        if sources == {*group["source"]} and all(r["peak_rss_mib"] for r in runs):
-            slowest = max(r["wall_time_s"] for r in runs)
-            peak_mib = max(
-                r["cuda_reserved_peak_mib"] or r["peak_rss_mib"] for r in runs
-            )
-            total = sum(r["wall_time_s"] for r in runs) / len(runs) * len(sources)
-            values |= {"time": number(total, "s"), "slowest": number(slowest, "s")}
-            values["memory"] = number(peak_mib / 1024, "GiB")
+        if runs := _runs(folder, restorer, group["source"].tolist()):
+            times = [run["wall_time_s"] for run in runs]
+            peak_mib = max(run[GPU_MIB] or run["peak_rss_mib"] for run in runs)
+            values |= {"time": number(sum(times), "s")}
+            values |= {"slowest": number(max(times), "s")}
+            values |= {"memory": number(peak_mib / 1024, "GiB")}
             words = text("answer.route", language, **values)
         else:
             words = text("answer.route.unseen", language, **values)
         yield Sentence("routes", words, ("looks", "records"))
+
+
+def _runs(folder: RunFolder, restorer: str, sources: list[str]) -> list[dict[str, Any]]:
+    """The runs of the restorer's first condition that made all of these pictures."""
+    for condition in folder.conditions:
+        runs = [folder.outputs.get((condition, source), {}) for source in sources]
+        is_it = folder.restorer_of.get(condition) == restorer
+        if is_it and all(run.get("output") and run["peak_rss_mib"] for run in runs):
+            return runs
+    return []
 
 
 def faces(folder: RunFolder, language: Language) -> Sentences:
