@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import chi2, norm, qmc, t
+from scipy.special import ndtr
+from scipy.stats import chi2, qmc, t
 
 from evalkit.errors import SettingError
 from evalkit.stats._mos import paired_differences
@@ -117,11 +118,11 @@ def power(
             "expected a finite difference and at least 1 comparison, got "
             f"{difference!r} and {n_comparisons!r}"
         )
-    variances = _variances(spread or Spread(), n_subjects, n_sources)
-    deviation = _deviation(spread or Spread(), n_subjects, n_sources)
-    reach = t.isf(low / n_comparisons, variances.freedom) * variances.total**0.5
-    beyond = norm.sf((reach - difference) / deviation)
-    below = norm.cdf((-reach - difference) / deviation)
+    spread = spread or Spread()
+    reach = _reaches(spread, n_subjects, n_sources, low / n_comparisons)
+    deviation = _deviation(spread, n_subjects, n_sources)
+    beyond = ndtr((difference - reach) / deviation)
+    below = ndtr((-reach - difference) / deviation)
     return float(np.mean(beyond + below))
 
 
@@ -181,6 +182,14 @@ def _deviation(spread: Spread, n_subjects: int, n_sources: int) -> float:
 
 
 @lru_cache
+def _reaches(
+    spread: Spread, n_subjects: int, n_sources: int, tail: float
+) -> NDArray[np.float64]:
+    """The difference from which each of `N_PANELS` panels finds one."""
+    variances = _variances(spread, n_subjects, n_sources)
+    return np.asarray(t.isf(tail, variances.freedom) * variances.total**0.5)
+
+
 def _variances(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
     """What `N_PANELS` panels would find the variance of the mean difference to be.
 
