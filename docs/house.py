@@ -51,20 +51,20 @@ PROCESSES = (
         "Linux kills it when evalkit ends (PDEATHSIG)",
     ),
     (
-        "job",
+        "step",
         "study/notebooks.py",
         "runs one notebook by papermill, with checked parameters, and keeps the "
         "executed copy",
-        "snakemake, by a shell that it replaces (exec)",
-        "Linux kills it when snakemake ends (PDEATHSIG)",
+        "snakemake, by a job that lets the study fork it (study/job.py)",
+        "its job ends, or the server that it is forked from",
     ),
     (
         "Jupyter kernel",
         "notebooks/, study/runner.py",
         "runs the cells; finds which cells of the study are missing, and writes their "
         "records",
-        "papermill, in the job",
-        "ipykernel asks each second for its parent, and ends without one",
+        "the step, by a fork before it does anything else",
+        "Linux kills it when the step ends (PDEATHSIG)",
     ),
     (
         "fork server",
@@ -85,9 +85,10 @@ PROCESSES = (
 """Name, where its code is, what it does, who starts it, what it ends with."""
 
 BESIDE = (
-    "Beside a worker: the monitor (profiling/_sampler.py), which samples its memory "
-    "and the GPU and dies with it; and, under ncnn, the program that does the work "
-    "(restorers/ncnn/), which is ended with it."
+    "Beside the steps: the server that they are forked from (study/forked.py), which "
+    "has imported what all need. Beside a worker: the monitor (profiling/_sampler.py), "
+    "which samples its memory and the GPU and dies with it; and, under ncnn, the "
+    "program that does the work (restorers/ncnn/), which is ended with it."
 )
 
 
@@ -173,7 +174,7 @@ def _lines(x, y, text, n_letters):
 
 def processes_svg():
     """From `make study` to a restored pixel: who starts whom, what ends with whom."""
-    width, height = 1000, STEP_PX * len(PROCESSES) + 80
+    width, height = 1000, STEP_PX * len(PROCESSES) + 100
     parts = [HEAD.format(width, height, "From make study to a restored pixel")]
     columns = ((250, "does"), (545, "started by"), (775, "ends by"))
     parts += [_text(x, 24, name, 'font-weight="bold"') for x, name in columns]
@@ -191,7 +192,7 @@ def processes_svg():
             )
         for (x, _), text, n_letters in zip(columns, facts, (42, 32, 32), strict=True):
             parts += _lines(x, y + 16, text, n_letters)
-    parts += _lines(12, height - 44, BESIDE, 145)
+    parts += _lines(12, height - 54, BESIDE, 145)
     return "\n".join([*parts, "</svg>\n"])
 
 

@@ -37,6 +37,11 @@ every_recipe = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def _compiled_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "compiled"))
+
+
 @pytest.fixture
 def copy(tmp_path) -> Path:
     """The project, without what only a run or a build leaves there."""
@@ -59,7 +64,6 @@ def follow(copy: Path, monkeypatch, command: str, *paths: Path) -> str:
     """What a command of the page prints, in the copy."""
     path = os.pathsep.join(map(str, (copy, *paths)))
     monkeypatch.setenv("PYTHONPATH", path)
-    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     program, *arguments = shlex.split(command)
     program = str(BIN / Path(program).name)
     if arguments[:2] == ["-m", "pytest"]:

@@ -88,12 +88,16 @@ class Worker:
         if report := os.read(self._status, 65536):
             self.facts = json.loads(report)
 
+    def stop(self) -> None:
+        """Let the server kill it, if it runs."""
+        self._server.send(_server.STOP, self._number)
+
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self.facts is None:
-            self._server.send(_server.STOP, self._number)
+            self.stop()
             select.select([self._status], [], [], STOP_S)
         self._close()
 

@@ -23,6 +23,7 @@ from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers.engines.torch import pick_device
+from evalkit.study import job
 from evalkit.study.again import (
     executed_notebooks,
     failed,
@@ -39,6 +40,7 @@ from evalkit.study.config import (
     write_study,
 )
 from evalkit.study.experiment import by_notebook
+from evalkit.study.forked import steps_socket
 from evalkit.study.notebooks import FIRST_STEP, point_latest
 from evalkit.study.progress import FILE, LOG, MESSAGES, follow
 from evalkit.study.rating import rating_notes, ratings_digest
@@ -260,7 +262,7 @@ def _snakemake(
         retried = pd.concat([retried, failed(run, started_at)])
     n_before = len(run.records.cells())
     config = {
-        "run_notebook": [sys.executable, "-m", "evalkit.study.notebooks"],
+        "run_notebook": [sys.executable, "-I", "-S", job.__file__],
         "conditions": {step_name(name): name for name in study.conditions},
         "images": study.images,
         "repeats": study.repeats,
@@ -303,10 +305,11 @@ def _snakemake(
         variables["EVALKIT_PDF"] = "1"
     with (
         (run.path / LOG).open("wb") as log,
+        steps_socket() as steps,
         subprocess.Popen(
             command,
             cwd=run.path,
-            env={**os.environ, **variables},
+            env={**os.environ, **variables, **(steps.variables if steps else {})},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -314,6 +317,8 @@ def _snakemake(
             process_group=0,  # Ctrl-C is for this process, and the others end with it
         ) as process,
     ):
+        if steps:
+            steps.start()
         try:
             follow(process, run.path, say)
         except BaseException:

@@ -41,8 +41,12 @@ STEP_OF = ("condition", "network")
 """The parameters that tell apart the steps of one notebook."""
 
 
-def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
+def run_notebook(
+    name: str, output: Path, parameters: dict[str, Any], **engine: Any
+) -> None:
     """Execute a notebook by papermill, refusing what it does not declare.
+
+    `engine` goes to nbclient's client, as ``kernel_manager_class``.
 
     Raises
     ------
@@ -68,6 +72,7 @@ def run_notebook(name: str, output: Path, parameters: dict[str, Any]) -> None:
                 kernel_name="python3",
                 config=KERNELS,
                 progress_bar=False,
+                **engine,
             )
         except papermill.PapermillExecutionError as error:
             if error.ename == "KeyboardInterrupt":
@@ -87,7 +92,9 @@ def point_latest(run_dir: Path) -> None:
     temporary.replace(run_dir.with_name("latest"))
 
 
-def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
+def run_step(
+    name: str, output: Path, parameters: dict[str, Any], **engine: Any
+) -> None:
     """Run a notebook and tell its progress; see `evalkit.study.progress`."""
     values = (str(parameters[key]) for key in STEP_OF if key in parameters)
     os.environ[STEP] = " ".join([name, *values])
@@ -97,7 +104,7 @@ def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
         os.environ.setdefault("OPENCV_FOR_THREADS_NUM", threads)
     tell(begins=True)
     try:
-        run_notebook(name, output, parameters)
+        run_notebook(name, output, parameters, **engine)
     except Exception as error:
         is_ours = isinstance(error, EvalkitError)
         tell(error=str(error) if is_ours else f"{name} stopped: {error!r}")
@@ -107,12 +114,24 @@ def run_step(name: str, output: Path, parameters: dict[str, Any]) -> None:
     tell(ends=True)
 
 
+def without_grammars() -> None:
+    """Keep from papermill what it imports and no notebook of a study has.
+
+    By way of jsonschema that is a grammar of addresses, for 0.8 s in every step, and
+    pyarrow, for Hadoop's files, 0.2 s; both packages go on without.
+    """
+    sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
+
+
+def main(arguments: list[str], **engine: Any) -> None:
+    """Be the program of a step: its name, its output and its parameters as JSON."""
+    name, output, parameters = arguments
+    with errors_in_a_line():
+        run_step(name, Path(output).resolve(), json.loads(parameters), **engine)
+
+
 if __name__ == "__main__":
     die_with_parent()
     atexit.register(gc.freeze)  # as in `evalkit.cli.main`
-    # papermill imports jsonschema, which builds a grammar of addresses for 0.8 s in
-    # every step, and pyarrow, for Hadoop's files, 0.2 s; notebooks have neither, and
-    # both go on without
-    sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
-    with errors_in_a_line():
-        run_step(sys.argv[1], Path(sys.argv[2]).resolve(), json.loads(sys.argv[3]))
+    without_grammars()
+    main(sys.argv[1:])
