@@ -8,10 +8,10 @@ import json
 import os
 import socket
 import sys
+from contextlib import suppress
 
 VARIABLE = "EVALKIT_STEPS"
 """Names the socket of the study that forks steps; see `evalkit.study.forked`."""
-
 
 ALONE = b"\2"
 """In place of an exit status: the study cannot fork steps."""
@@ -25,9 +25,11 @@ def _ask(study: socket.socket) -> bytes:
         return ALONE
     request = [sys.argv[1:], dict(os.environ), os.getcwd()]  # noqa: PTH109
     data = json.dumps(request).encode()
-    socket.send_fds(study, [len(data).to_bytes(8)], [2])
-    study.sendall(data)
-    return study.recv(1)
+    with suppress(ConnectionError):
+        socket.send_fds(study, [len(data).to_bytes(8)], [2])
+        study.sendall(data)
+        return study.recv(1)
+    return b""
 
 
 if __name__ == "__main__":

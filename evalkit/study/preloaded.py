@@ -24,12 +24,13 @@ from evalkit.study.experiment import experiments
 from evalkit.study.notebooks import main, without_grammars
 
 NEEDED = (
-    *("ipykernel.kernelapp", "ipykernel.zmqshell", "matplotlib_inline.backend_inline"),
-    *("pandas", "matplotlib.pyplot", "jinja2", "tabulate", "sqlalchemy"),
+    *("ipykernel.zmqshell", "pandas", "jinja2", "tabulate", "sqlalchemy"),
+    *("matplotlib.font_manager", "matplotlib.backends.backend_agg"),
     *("evalkit.figures", "evalkit.figures._pictures", "evalkit.report"),
     *("evalkit.study.steps", "evalkit.study.worker", "evalkit.rating.store"),
 )
-"""What most notebooks import; torch and scipy, which few do, each imports itself."""
+"""What most notebooks import; torch and scipy, which few do, each imports itself, and
+so it does pyplot, which looks for a notebook when it is imported."""
 
 with without_collector():
     without_grammars()
@@ -37,6 +38,8 @@ with without_collector():
 
     del sys.modules["pyarrow"]  # which records are written with
     import cv2
+    import matplotlib as mpl
+    from ipykernel import kernelapp
     from jupyter_client.manager import AsyncKernelManager
     from jupyter_client.provisioning.local_provisioner import LocalProvisioner
     from threadpoolctl import threadpool_limits
@@ -48,6 +51,8 @@ with without_collector():
     code_digest(["evalkit.restorers.auto", "evalkit.restorers.hybrid"])
 
 POLL_S = 0.01
+INLINE = "module://matplotlib_inline.backend_inline"
+"""The backend of a kernel's figures, as ipykernel has it."""
 
 
 def run_forked(_emit: Callable[[Any], None], *, arguments: list[str]) -> None:
@@ -60,7 +65,12 @@ def run_forked(_emit: Callable[[Any], None], *, arguments: list[str]) -> None:
 
     """
     sys.argv[1:] = arguments  # for whoever reports a fault
-    kernel = Kernel()  # before this process has a thread or a socket of a notebook
+    # before this process has a thread or a socket of a notebook
+    main(arguments, kernel_manager_class=manager_of(Kernel()))
+
+
+def manager_of(kernel: "Kernel") -> type[AsyncKernelManager]:
+    """A class of managers, as nbclient takes one, that starts no kernel but this."""
 
     class Provisioner(LocalProvisioner):
         async def launch_kernel(self, cmd: list[str], **given: Any) -> Any:
@@ -74,7 +84,7 @@ def run_forked(_emit: Callable[[Any], None], *, arguments: list[str]) -> None:
             super().__init__(**given)
             self.provisioner = Provisioner(parent=self, kernel_spec=self.kernel_spec)
 
-    main(arguments, kernel_manager_class=Manager)
+    return Manager
 
 
 class Kernel:
@@ -128,7 +138,8 @@ def _be_kernel(orders: int, step: int) -> NoReturn:
         os.environ.update(environ)
         os.chdir(folder)
         _limit_threads(int(environ.get("OMP_NUM_THREADS", 0)))
-        kernelapp = import_module("ipykernel.kernelapp")
+        # which matplotlib takes from the variable that the kernel sets, when imported
+        mpl.rcParams["backend"] = environ.get("MPLBACKEND", INLINE)
         options = command[command.index("-f") :]
         kernelapp.launch_new_instance([*options, f"--IPKernelApp.parent_handle={step}"])
     finally:

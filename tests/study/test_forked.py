@@ -121,3 +121,38 @@ def test_what_is_loaded_already_keeps_to_the_steps_threads():
     environ = {**os.environ, "OMP_NUM_THREADS": "2"}
     command = [sys.executable, "-c", program]
     assert subprocess.check_output(command, env=environ, text=True).split() == ["1"] * 2
+
+
+KERNEL = """
+import sys
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+from evalkit.study import preloaded
+
+kernel = {"kernel_manager_class": preloaded.manager_of(preloaded.Kernel())}
+codes = [
+    "import matplotlib.pyplot as plt; plt.plot([1, 2]);",
+    "figure = plt.figure(); plt.plot([1]); plt.close(); figure",
+    "from evalkit.figures import contact_sheet; import numpy as np\\n"
+    "contact_sheet({'a': np.zeros((9, 9, 3), 'uint8')})",
+    "import pandas; pandas.DataFrame({'a': [1]})",
+    "import warnings; warnings.warn('beware')",
+    "import os; print(os.getcwd())",
+]
+notebook = new_notebook(cells=[new_code_cell(code) for code in codes])
+NotebookClient(notebook, **(kernel if sys.argv[1:] else {})).execute()
+for cell in notebook.cells:
+    for output in cell.outputs:
+        shown = sorted(output.get("data", [])) or output["text"].split("py:")[-1]
+        print(output["output_type"], shown)
+"""
+
+
+def test_a_forked_kernel_shows_what_a_fresh_one_shows(tmp_path):
+    command = [sys.executable, "-c", KERNEL]
+    fresh, forked_one = (
+        subprocess.check_output([*command, *more], cwd=tmp_path, text=True)
+        for more in ([], ["forked"])
+    )
+    assert fresh.count("image/png") == 3
+    assert forked_one == fresh
