@@ -6,6 +6,8 @@ import json
 import os
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,22 @@ STEP_OF = ("condition", "network")
 """The parameters that tell apart the steps of one notebook."""
 
 
+@contextmanager
+def without_grammars() -> Iterator[None]:
+    """Import papermill without what no notebook of a study needs.
+
+    By way of jsonschema that is a grammar of addresses, for 0.8 s in every step, and
+    pyarrow, for Hadoop's files, 0.2 s; both go on without. Here they are as before.
+    """
+    hidden = {"rfc3987_syntax", "pyarrow"} - {*sys.modules}
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
 def run_notebook(
     name: str, output: Path, parameters: dict[str, Any], **engine: Any
 ) -> None:
@@ -57,7 +75,7 @@ def run_notebook(
         Ctrl-C reached the kernel, too.
 
     """
-    with without_collector():
+    with without_collector(), without_grammars():
         import papermill
 
     check_parameters(name, parameters)
@@ -114,15 +132,6 @@ def run_step(
     tell(ends=True)
 
 
-def without_grammars() -> None:
-    """Keep from papermill what it imports and no notebook of a study has.
-
-    By way of jsonschema that is a grammar of addresses, for 0.8 s in every step, and
-    pyarrow, for Hadoop's files, 0.2 s; both packages go on without.
-    """
-    sys.modules["rfc3987_syntax"] = sys.modules["pyarrow"] = None  # type: ignore[assignment]
-
-
 def main(arguments: list[str], **engine: Any) -> None:
     """Be the program of a step: its name, its output and its parameters as JSON."""
     name, output, parameters = arguments
@@ -133,5 +142,4 @@ def main(arguments: list[str], **engine: Any) -> None:
 if __name__ == "__main__":
     die_with_parent()
     atexit.register(gc.freeze)  # as in `evalkit.cli.main`
-    without_grammars()
     main(sys.argv[1:])

@@ -33,10 +33,8 @@ NEEDED = (
 so it does pyplot, which looks for a notebook when it is imported."""
 
 with without_collector():
-    without_grammars()
-    import papermill  # noqa: F401
-
-    del sys.modules["pyarrow"]  # which records are written with
+    with without_grammars():
+        import papermill  # noqa: F401
     import cv2
     import matplotlib as mpl
     from ipykernel import kernelapp
