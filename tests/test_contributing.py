@@ -27,7 +27,7 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COPIED = ("benchmarks", "data", "docs", "evalkit", "notebooks", "tests")
 BIN = Path(sys.executable).parent
 
-SLOW = ("An experiment", "A notebook", "A statistic")
+SLOW = ("An experiment", "A metric", "A notebook", "A statistic", "An image set")
 every_recipe = pytest.mark.parametrize(
     "recipe",
     [

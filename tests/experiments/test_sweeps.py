@@ -134,6 +134,7 @@ def test_a_failed_value_is_a_row_with_its_reason(run, album):
     assert "cup.png" in row["failure"]
 
 
+@pytest.mark.slow
 def test_memory_over_time_has_the_stages(run, album):
     samples = trace_memory(run, ANIME, run.images(str(album)))
     assert samples["time_s"].is_monotonic_increasing

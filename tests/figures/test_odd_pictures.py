@@ -148,6 +148,7 @@ def test_the_crop_of_a_huge_picture_lies_on_its_detail():
     assert abs(crop.y - 1000) <= 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "dtype"), [((9000, 12000), np.uint8), ((4000, 6000, 4), np.uint16)]
 )

@@ -15,7 +15,7 @@ from evalkit.study.experiment import asked_for, by_notebook
 PAPERMILL = [sys.executable, "-m", "papermill", "--no-progress-bar"]
 OF_30_COST = by_notebook(asked_for(), 1)["30_cost"]["experiments"]
 SLOW = {"20_restore", "30_cost", "40_stability", "50_backends"}
-SLOW |= {"10_images", "60_compare", "70_rate"}
+SLOW |= {"10_images", "60_compare", "70_rate", "80_scores", "90_verdict"}
 NOTEBOOKS = [
     pytest.param(path, id=path.stem, marks=[pytest.mark.slow] * (path.stem in SLOW))
     for path in sorted((SHIPPED / "notebooks").glob("*.ipynb"))

@@ -289,6 +289,7 @@ def test_a_monitor_that_is_killed_leaves_its_columns_unknown():
     assert good["peak_rss_mib"] > 10
 
 
+@pytest.mark.slow
 def test_a_monitor_that_hangs_is_waited_for_for_two_seconds():
     with Monitor() as watch:
         watch._process.send_signal(signal.SIGSTOP)

@@ -170,6 +170,7 @@ def test_another_file_is_told_as_such(store, tmp_path, content):
         import_session(store, path)
 
 
+@pytest.mark.slow
 def test_two_copies_that_were_both_answered_are_not_mixed(store, packed, saved):
     (pack,) = packed()
     import_session(store, saved(pack, answers_to(pack["items"][:3])))
@@ -178,6 +179,7 @@ def test_two_copies_that_were_both_answered_are_not_mixed(store, packed, saved):
     assert list(store.scores()["score"]) == [3, 3, 3]
 
 
+@pytest.mark.slow
 def test_a_link_that_was_used_as_well_is_told(store, session, packed, saved, answer):
     (pack,) = packed()
     view = session.handle({"type": "start"})
@@ -198,6 +200,7 @@ def test_what_is_left_of_a_session_is_packed(store, session, packed, saved, answ
     assert store.progress().loc["s01", "answered"] == total
 
 
+@pytest.mark.slow
 def test_parts_are_small_hold_all_and_come_back_in_their_order(
     store, session, packed, saved, monkeypatch, tmp_path
 ):
@@ -221,6 +224,7 @@ def test_parts_are_small_hold_all_and_come_back_in_their_order(
     assert store.progress().loc["s01", "answered"] == n
 
 
+@pytest.mark.slow
 def test_one_item_that_is_too_large_is_told(packed, monkeypatch):
     packed()
     monkeypatch.setattr(pack, "LARGEST_BYTES", 100_000)
@@ -228,6 +232,7 @@ def test_one_item_that_is_too_large_is_told(packed, monkeypatch):
         packed()
 
 
+@pytest.mark.slow
 def test_a_pack_that_was_given_away_keeps_its_order(store, session, packed, outputs):
     (before,) = packed()
     stimuli = name_stimuli(outputs, SEED)

@@ -275,6 +275,7 @@ def test_a_connection_without_a_whole_head_is_closed(impatient, head):
         assert client.recv(99) == b""
 
 
+@pytest.mark.slow
 def test_half_a_head_after_an_answer_is_closed_too(impatient):
     with socket.create_connection(("127.0.0.1", impatient), 20) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET / HT")

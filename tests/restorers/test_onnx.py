@@ -88,6 +88,7 @@ def test_gpens_generator_is_pytorchs_for_any_number_of_faces():
     np.testing.assert_allclose(engine(faces.numpy()), expected, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_gpen_on_onnx_restores_what_gpen_restores(astronaut):
     told = {"device": "cpu", "precision": "fp32", "weights": "random"}
     face = astronaut[60:188, 160:288]

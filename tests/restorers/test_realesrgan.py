@@ -214,6 +214,7 @@ def test_a_mended_reader_of_weights_reaches_the_picture(reader, face, monkeypatc
     assert levels_off(after, before) > 1
 
 
+@pytest.mark.slow
 def test_bf16_is_within_50_db_of_fp32(astronaut, need):
     need(cpu_has("bf16"), "run this on a CPU with avx512_bf16 or amx_bf16 units")
     image = astronaut[100:164, 180:244]
@@ -223,6 +224,7 @@ def test_bf16_is_within_50_db_of_fp32(astronaut, need):
         assert psnr_db(output, expected) >= 50
 
 
+@pytest.mark.slow
 def test_the_tiles_of_the_large_network_show_no_seam(astronaut):
     image = astronaut[60:100, 60:380]  # the astronaut's flag and shuttle, cut in two
     whole = in_fp32("realesrgan-x4plus-anime", tile=0).restore(image).image
@@ -500,6 +502,7 @@ except OutOfMemoryError as error:
 """
 
 
+@pytest.mark.slow
 @RUNNERS
 def test_a_process_with_little_memory_gets_smaller_tiles_or_our_error(runner):
     told = subprocess.check_output(

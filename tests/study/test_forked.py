@@ -148,6 +148,7 @@ for cell in notebook.cells:
 """
 
 
+@pytest.mark.slow
 def test_a_forked_kernel_shows_what_a_fresh_one_shows(tmp_path):
     command = [sys.executable, "-c", KERNEL]
     fresh, forked_one = (

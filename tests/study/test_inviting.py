@@ -124,6 +124,7 @@ def subjects(run) -> list[str]:
     return list(ratings_store(run).subjects())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["127.0.0.1", "[::1]"])
 def test_on_all_addresses_both_kinds_are_served(run, served, name):
     server = served("--host", "::")
@@ -147,6 +148,7 @@ def test_it_says_who_reaches_it_and_who_reads_along():
     assert "Not encrypted" in inviting._remarks(here, "http://rate.example")[1]
 
 
+@pytest.mark.slow
 def test_behind_a_proxy_links_have_its_address_with_its_path_or_without(served):
     server = served("--public-url", "https://rate.example/panel/")
     secret = server.links["s01"].removeprefix("https://rate.example/panel/r/")
@@ -173,6 +175,7 @@ def certificate(tmp_path_factory):
     return files
 
 
+@pytest.mark.slow
 def test_it_speaks_https_with_a_certificate_of_ones_own(run, served, certificate):
     server = served("--host", "localhost", "--https", *map(str, certificate))
     assert server.links["s01"].startswith("https://localhost:")
@@ -237,6 +240,7 @@ def test_a_run_is_served_once(run, served):
         serve_rating(run, port=0)
 
 
+@pytest.mark.slow
 def test_a_server_that_was_killed_is_no_server(run, served, command):
     server = served()
     server.process.kill()
@@ -297,6 +301,7 @@ def test_the_owners_page_shows_how_far_each_is_and_no_score(run, served):
     assert CLIENT.get(wrong).status_code == 404
 
 
+@pytest.mark.slow
 def test_the_owners_address_stays_the_same(run, served):
     first = served()
     first.end()
@@ -319,6 +324,7 @@ def test_a_link_that_is_revoked_dies_at_once_and_the_answers_stay(run, served, c
     assert CLIENT.get(f"{link}view").json()["progress"]["done"] == 2
 
 
+@pytest.mark.slow
 def test_a_revoked_link_is_not_renewed_by_the_next_start(run, served, command):
     command(run.path, "--revoke", "s01")
     server = served()
@@ -366,6 +372,7 @@ def read_code(picture: np.ndarray) -> str:
     return cv2.QRCodeDetectorAruco().detectAndDecode(picture)[0]
 
 
+@pytest.mark.slow
 def test_the_command_packs_a_session_and_takes_its_answers(run, command, tmp_path):
     status, lines, _ = command(run.path, "--pack", "s03", "--out", tmp_path / "out")
     assert status == 0

@@ -136,6 +136,7 @@ def test_a_plan_says_what_it_lacks(run):
     assert len(said) == 3
 
 
+@pytest.mark.slow
 def test_the_plan_is_tabled_for_panels_of_other_sizes(run):
     with pytest.raises(StudyError, match="expected a plan"):
         plan_table(run)
@@ -284,6 +285,7 @@ def test_the_command_serves_a_link_to_each_subject_on_this_machine_only(run):
         assert server.wait(10) in (0, 130, -signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_the_commands_export_import_and_delete(run, tmp_path):
     plan_rating(run, CONDITIONS)
     session = rate(run, "s01")._session

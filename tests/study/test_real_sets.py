@@ -66,6 +66,7 @@ def run(tmp_path):
     return open_run(str(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_gpen_makes_pictures_where_its_weights_can_be_had(
     stand_in, run, tmp_path, monkeypatch
 ):

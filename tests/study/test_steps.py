@@ -128,6 +128,7 @@ def test_a_file_that_is_no_picture_is_not_the_one_that_is_timed(run, album, said
     assert choose(broken, 1, seed=0)["source"].tolist() == ["a first"]
 
 
+@pytest.mark.slow
 def test_gpen_is_measured_with_random_weights_and_marked(run, album, said):
     images = run.images(str(album))
     measure_cost(run, "gpen-256", images, repeats=1, say=said.append)
@@ -167,6 +168,7 @@ def test_a_crash_after_an_interruption_stands_behind_what_was_there(
     assert list(records["run"]) == [1, 1, 2, 3]
 
 
+@pytest.mark.slow
 def test_the_sources_order_is_shuffled_by_the_seed(run, album):
     for number in range(6):
         write_image(album / f"{number}.png", np.full((4, 4), number, np.uint8))
@@ -183,6 +185,7 @@ def test_the_sources_order_is_shuffled_by_the_seed(run, album):
     assert sorted(orders[0]) == sorted(orders[1])
 
 
+@pytest.mark.slow
 def test_metrics_are_of_the_references_size(run, said):
     images = run.images("quick").iloc[[5, 3]]
     restore(run, "lanczos@scale=2", images, say=said.append)
