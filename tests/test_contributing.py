@@ -27,7 +27,7 @@ CONSOLE = re.compile(r"^```console\n(.*?)^```", re.DOTALL | re.MULTILINE)
 COPIED = ("benchmarks", "data", "docs", "evalkit", "notebooks", "tests")
 BIN = Path(sys.executable).parent
 
-SLOW = ("An experiment", "A metric", "A notebook", "A statistic", "An image set")
+SLOW = ("An experiment", "A notebook", "A statistic")
 every_recipe = pytest.mark.parametrize(
     "recipe",
     [
@@ -35,11 +35,6 @@ every_recipe = pytest.mark.parametrize(
         for title, text in RECIPES.items()
     ],
 )
-
-
-@pytest.fixture(autouse=True)
-def _compiled_elsewhere(tmp_path, monkeypatch):
-    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path / "compiled"))
 
 
 @pytest.fixture
