@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
-from io import FileIO
 from pathlib import Path
 from subprocess import Popen
 from typing import Any, NoReturn, cast
@@ -102,7 +101,7 @@ class Kernel:
 
     def launch(self, command: list[str], environ: dict[str, str]) -> None:
         """Let it run the command of a kernel in the folder where this process is."""
-        with FileIO(self._orders, "w") as orders:
+        with os.fdopen(self._orders, "wb") as orders:
             pickle.dump((command, environ, str(Path.cwd())), orders)
 
     def poll(self) -> int | None:
@@ -130,7 +129,7 @@ def _be_kernel(orders: int, step: int) -> NoReturn:
         os.setsid()
         die_with_parent(step)
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with FileIO(orders) as stream:
+        with os.fdopen(orders, "rb") as stream:
             command, environ, folder = pickle.load(stream)
         os.environ.clear()
         os.environ.update(environ)

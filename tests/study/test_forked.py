@@ -53,7 +53,8 @@ def wait_until(is_true):
 
 
 def test_its_notebook_is_executed_in_a_kernel_of_its_own(steps, start_job, tmp_path):
-    first = start_job(steps.variables)
+    # more than a pipe holds
+    first = start_job({**steps.variables, "LONG": "x" * 120_000})
     assert first.communicate()[1] == ""
     assert first.returncode == 0
     text = (tmp_path / "run" / "notebooks" / f"{STEP}.ipynb").read_text("utf-8")
