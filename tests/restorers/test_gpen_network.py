@@ -7,6 +7,7 @@ from _plain_gpen import PlainGenerator
 
 from evalkit.errors import SettingError, WeightsError
 from evalkit.restorers.gpen import load_generator, random_generator
+from evalkit.restorers.gpen.layers import Folding, fold
 from evalkit.restorers.gpen.network import FullGenerator
 
 RELEASED = {  # size: constructor, tensors, values
@@ -146,6 +147,28 @@ def test_it_can_be_moved_to_the_layout_that_gpus_prefer(small):
         moved = random_generator(256).to(memory_format=torch.channels_last)
         output = moved(faces.to(memory_format=torch.channels_last))
     assert (output - expected).abs().max() < 1e-4
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_folded_network_gives_the_same_to_the_last_bit(dtype):
+    faces = noise(2, 256).to(dtype)
+    network = random_generator(256, seed=2).to(dtype)
+    with torch.inference_mode():
+        expected = network(faces)
+        fold(network)
+        output = network(faces)
+    assert torch.equal(output, expected)
+
+
+def test_a_folded_network_keeps_what_it_made_of_its_parameters_in_their_place():
+    network = random_generator(256)
+    layers = [layer for layer in network.modules() if isinstance(layer, Folding)]
+    fold(network)
+    assert layers
+    for layer in layers:
+        for name in layer.constants:
+            assert getattr(layer, name)() is getattr(layer, name)()
+        assert not list(layer.parameters(recurse=False))
 
 
 @pytest.mark.slow

@@ -286,6 +286,16 @@ def test_the_network_waits_until_its_weights_are_laid_out(cuda):
     ]
 
 
+def test_a_network_may_keep_its_maps_channel_by_channel_and_is_prepared_in_place(cuda):
+    prepare = lambda _: cuda.append("prepared")  # noqa: E731
+    TorchEngine(Weights(cuda), "cuda:0", "fp16", layout="nchw", prepare=prepare)
+    assert cuda[-3:] == [
+        "weights to cuda:0, torch.float16, torch.contiguous_format",
+        "prepared",
+        "network waits for that of cuda:0",
+    ]
+
+
 @pytest.mark.parametrize("name", ["Stream", "empty_cache"])
 def test_no_room_for_streams_or_a_context_is_our_error(name, cuda, monkeypatch):
     def starved(*_):

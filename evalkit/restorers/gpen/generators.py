@@ -135,13 +135,16 @@ def engine_for(
 
     from evalkit.restorers.engines.openvino import engine_on_cpu
     from evalkit.restorers.engines.torch import TorchEngine
+    from evalkit.restorers.gpen.layers import fold
 
     chance = torch.Generator().manual_seed(RANDOM_SEED)
     example = torch.rand(1, 3, side, side, generator=chance) * 2 - 1
     if make_engine:
         return make_engine(module, example, precision)
-    if settings["device"] != "cpu" or settings["runner"] == "upstream":
-        if settings["runner"] == "upstream":
-            precision = single_precision(settings) or precision
-        return TorchEngine(module, settings["device"], precision), []
+    if settings["runner"] == "upstream":
+        precision = single_precision(settings) or precision
+        return TorchEngine(module, settings["device"], precision, layout="nchw"), []
+    if settings["device"] != "cpu":
+        place = settings["device"], precision
+        return TorchEngine(module, *place, layout="nchw", prepare=fold), []
     return engine_on_cpu(module, example, precision=precision)

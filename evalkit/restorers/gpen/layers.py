@@ -4,7 +4,7 @@ A modulated convolution scales its input and its output and shares its weights a
 the faces of a batch; FIR resampling is a depthwise (transposed) convolution; bias,
 demodulation and gain are one multiplication and addition. Nothing in a `forward`
 depends on values or on the batch size, so the network can be traced, exported and
-converted.
+converted. What depends on parameters alone can be made once, see `fold`.
 
 References
 ----------
@@ -14,7 +14,8 @@ arXiv:1912.04958.
 """
 
 import math
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -33,11 +34,34 @@ def binomial_kernel(gain: float) -> Tensor:
     return taps[:, None] * taps * (gain / 64)
 
 
-class Fir(nn.Module):
+class Folding(nn.Module):
+    """A layer that makes the tensors of `constants` of its parameters at each call.
+
+    Once folded it has them in place of its parameters, on that device and in that
+    precision.
+    """
+
+    constants: ClassVar[tuple[str, ...]]
+
+    def fold(self) -> None:
+        """Make them once; the layer's output is the same, bit for bit."""
+        for name in self.constants:
+            setattr(self, name, partial(_kept, getattr(self, name)()))
+        for name in dict(self.named_parameters(recurse=False)):
+            delattr(self, name)  # or the memory would hold both
+
+
+def _kept(value: Any) -> Any:
+    return value
+
+
+class Fir(Folding):
     """The binomial filter [1 3 3 1] in both directions, each channel by itself.
 
     `gain` is the sum of the taps: 1, or 4 after zeros were put between the pixels.
     """
+
+    constants = ("taps",)
 
     def __init__(self, n_channels: int, gain: float = 1, padding: int = 0) -> None:
         super().__init__()
@@ -50,8 +74,11 @@ class Fir(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Filter ``(N, C, H, W)``; each side grows by twice the padding, less 3."""
         n = self.n_channels
-        kernel = self.kernel.flip(0, 1).expand(n, 1, 4, 4)
-        return F.conv2d(x, kernel, padding=self.padding, groups=n)
+        return F.conv2d(x, self.taps(), padding=self.padding, groups=n)
+
+    def taps(self) -> Tensor:
+        """Of each channel, ``(C, 1, 4, 4)``."""
+        return self.kernel.flip(0, 1).expand(self.n_channels, 1, 4, 4).contiguous()
 
 
 class FirUpsample(Fir):
@@ -63,12 +90,17 @@ class FirUpsample(Fir):
     def forward(self, x: Tensor) -> Tensor:
         """Return ``(N, C, 2H, 2W)``."""
         n = self.n_channels
-        kernel = self.kernel.expand(n, 1, 4, 4)
-        return F.conv_transpose2d(x, kernel, stride=2, padding=1, groups=n)
+        return F.conv_transpose2d(x, self.taps(), stride=2, padding=1, groups=n)
+
+    def taps(self) -> Tensor:
+        """See `Fir.taps`; a transposed convolution flips by itself."""
+        return self.kernel.expand(self.n_channels, 1, 4, 4).contiguous()
 
 
-class Activation(nn.Module):
+class Activation(Folding):
     """Bias, leaky ReLU and its gain, in that order."""
+
+    constants = ("shift",)
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
@@ -76,16 +108,21 @@ class Activation(nn.Module):
 
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         """Activate ``(N, C, H, W)``, first multiplied by `scale`, ``(N, C, 1, 1)``."""
-        bias = self.bias[:, None, None] * GAIN
         if scale is None:
-            x = torch.add(bias, x, alpha=GAIN)
+            x = torch.add(self.shift(), x, alpha=GAIN)
         else:
-            x = torch.addcmul(bias, x, scale, value=GAIN)
+            x = torch.addcmul(self.shift(), x, scale, value=GAIN)
         return F.leaky_relu(x, SLOPE, inplace=True)
 
+    def shift(self) -> Tensor:
+        """The bias times the gain, ``(C, 1, 1)``."""
+        return self.bias[:, None, None] * GAIN
 
-class ScaledConv2d(nn.Module):
+
+class ScaledConv2d(Folding):
     """A convolution whose scale is kept apart from its tensor; without a bias."""
+
+    constants = ("filters",)
 
     def __init__(self, n_in: int, n_out: int, side: int, stride: int) -> None:
         super().__init__()
@@ -95,7 +132,11 @@ class ScaledConv2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve ``(N, n_in, H, W)``, without padding."""
-        return F.conv2d(x, self.weight * self.scale, stride=self.stride)
+        return F.conv2d(x, self.filters(), stride=self.stride)
+
+    def filters(self) -> Tensor:
+        """The weights, scaled, ``(n_out, n_in, side, side)``."""
+        return self.weight * self.scale
 
 
 def encoder_layer(n_in: int, n_out: int) -> nn.Sequential:
@@ -104,12 +145,14 @@ def encoder_layer(n_in: int, n_out: int) -> nn.Sequential:
     return nn.Sequential(Fir(n_in, padding=2), conv, Activation(n_out))
 
 
-class ScaledLinear(nn.Module):
+class ScaledLinear(Folding):
     """A linear layer in float32, whatever the precision of its tensors.
 
     Styles are few and steer whole feature maps, so their rounding would show. Weights
     are stored divided by `rate`, the learning-rate multiplier.
     """
+
+    constants = ("matrix", "shift")
 
     def __init__(
         self,
@@ -129,10 +172,16 @@ class ScaledLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(N, n_in)`` to ``(N, n_out)``, float32."""
-        x = F.linear(
-            x.float(), self.weight.float() * self.scale, self.bias.float() * self.rate
-        )
+        x = F.linear(x.float(), self.matrix(), self.shift())
         return F.leaky_relu(x, SLOPE) * GAIN if self.activate else x
+
+    def matrix(self) -> Tensor:
+        """The weights, scaled, ``(n_out, n_in)``, float32."""
+        return self.weight.float() * self.scale
+
+    def shift(self) -> Tensor:
+        """The bias, scaled, ``(n_out,)``, float32."""
+        return self.bias.float() * self.rate
 
 
 class PixelNorm(nn.Module):
@@ -143,11 +192,13 @@ class PixelNorm(nn.Module):
         return x * torch.rsqrt(x.square().mean(dim=1, keepdim=True) + EPSILON)
 
 
-class ModulatedConv2d(nn.Module):
+class ModulatedConv2d(Folding):
     """A convolution whose input channels are scaled by the style code.
 
     To upsample it is transposed with stride 2, then filtered: the sides double.
     """
+
+    constants = ("filters", "energy")
 
     def __init__(
         self, n_in: int, n_out: int, side: int, *, upsample: bool = False
@@ -170,10 +221,17 @@ class ModulatedConv2d(nn.Module):
         """Convolve ``(N, n_in, H, W)`` or ``(1, n_in, H, W)``; not demodulated."""
         x = x * as_map(style).to(x.dtype)
         if self.upsample:
-            weight = self.weight.transpose(0, 1)
-            filtered: Tensor = self.blur(F.conv_transpose2d(x, weight, stride=2))
+            filtered: Tensor = self.blur(
+                F.conv_transpose2d(x, self.filters(), stride=2)
+            )
             return filtered
-        return F.conv2d(x, self.weight, padding=self.side // 2)
+        return F.conv2d(x, self.filters(), padding=self.side // 2)
+
+    def filters(self) -> Tensor:
+        """The weights as the convolution takes them; transposed, ``(n_in, n_out)``."""
+        if self.upsample:
+            return self.weight.transpose(0, 1).contiguous()
+        return self.weight
 
     def style(self, latent: Tensor) -> Tensor:
         """What the input is multiplied by, ``(N, n_in)``, float32."""
@@ -182,8 +240,18 @@ class ModulatedConv2d(nn.Module):
 
     def demodulation(self, style: Tensor) -> Tensor:
         """What brings the output to unit variance, ``(N, n_out)``, float32."""
-        energy = self.weight.float().square().sum((2, 3))
-        return torch.rsqrt(F.linear(style.square(), energy) + EPSILON)
+        return torch.rsqrt(F.linear(style.square(), self.energy()) + EPSILON)
+
+    def energy(self) -> Tensor:
+        """Of each filter, ``(n_out, n_in)``, float32."""
+        return self.weight.float().square().sum((2, 3))
+
+
+def fold(network: nn.Module) -> None:
+    """Make once what the layers of a network make of their parameters at each call."""
+    for layer in network.modules():
+        if isinstance(layer, Folding):
+            layer.fold()
 
 
 def as_map(values: Tensor) -> Tensor:
