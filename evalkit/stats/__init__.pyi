@@ -24,4 +24,5 @@ from ._power import (
     spread_of as spread_of,
 )
 from ._screening import Screening as Screening, screen as screen
+from ._sequential import LOOKS as LOOKS, sequential_look as sequential_look
 from .bootstrap import median_interval as median_interval

@@ -21,6 +21,9 @@ __all__: list[str] = []
 POOLED = 0.2
 """Level of the test below which a part of a variance counts."""
 
+LEAST_CLUSTERS = 3
+"""Subjects, and sources, below which nothing is said of others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variance:
@@ -82,6 +85,13 @@ class Variance:
         With one source, the statement is about this source only.
         """
         return np.maximum(self._estimate, self.least) if self.n_subjects > 1 else np.nan
+
+    @property
+    def widest(self) -> Any:
+        """The statistic's variance with every part counted, whether it stands out."""
+        larger = np.maximum(self.subject, self.source)
+        both = np.maximum(larger, self.subject + self.source - self.residual)
+        return np.maximum(both, self.least)
 
     @property
     def freedom(self) -> Any:
