@@ -47,7 +47,7 @@ def main(n_panels=1_000):
             if apart:
                 row["finds 0.8, %"] = min(shares)
                 early = [frame["look"] < LOOKS for frame in of_orders]
-                row["of them early, %"] = 100 * np.mean(early)
+                row["stops early, %"] = 100 * np.mean(early)
             else:
                 row["error, %"] = max(shares)
         rows.append(row)

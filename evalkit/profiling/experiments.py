@@ -14,6 +14,14 @@ from numpy.typing import ArrayLike
 WINDOW, TOLERANCE = 3, 0.05
 """A run is warm when so many times in a row lie within this share of their median."""
 
+FEW_REPEATS = 15
+"""Below it a fifth of the repeats is too few runs to tell when times are stable: one
+run is cold, and no warm-up is claimed."""
+
+REPEATS, SLOW_REPEATS, SLOW_S = 7, 3, 5.0
+"""Timed runs of a cell, where nothing else is asked for: the first number, of which the
+interval of a median has a coverage of 98.4 %; the second where a run takes so long."""
+
 
 class Interval(NamedTuple):
     """An estimate with its interval."""
@@ -30,6 +38,24 @@ def is_warm(times_s: Sequence[float]) -> bool:
         return False
     middle = np.median(last)
     return bool((np.abs(last - middle) <= TOLERANCE * middle).all())
+
+
+def most_cold(n_warm: int | None) -> int:
+    """How many runs after the first may be cold, where so many warm ones are wanted."""
+    return n_warm // 5 if n_warm and n_warm >= FEW_REPEATS else 0
+
+
+def n_repeats(times_s: Sequence[float], asked_for: int | None) -> int:
+    """How many warm runs a cell is to have, by the times of those that it has.
+
+    As many as are asked for; if none are, `REPEATS`, or `SLOW_REPEATS` where the median
+    of the first so many is `SLOW_S` or more.
+    """
+    if asked_for is not None:
+        return asked_for
+    first = times_s[:SLOW_REPEATS]
+    is_slow = len(first) == SLOW_REPEATS and float(np.median(first)) >= SLOW_S
+    return SLOW_REPEATS if is_slow else REPEATS
 
 
 def highest_percentile(n: int, confidence: float = 0.99) -> float | None:

@@ -25,4 +25,7 @@ from ._power import (
 )
 from ._screening import Screening as Screening, screen as screen
 from ._sequential import LOOKS as LOOKS, sequential_look as sequential_look
-from .bootstrap import median_interval as median_interval
+from .bootstrap import (
+    median_coverage as median_coverage,
+    median_interval as median_interval,
+)

@@ -20,7 +20,7 @@ from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.budget import limit_memory
 from evalkit.profiling.clock import torch_flags
 from evalkit.profiling.concurrency import pass_barrier
-from evalkit.profiling.experiments import is_warm
+from evalkit.profiling.experiments import is_warm, n_repeats
 from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
 from evalkit.profiling.monitor import Monitor, stage_spans
 from evalkit.profiling.nvml import device_index
@@ -54,6 +54,7 @@ def series_cell(
     sha256: str | None = None,
     runs: Sequence[int] = (),
     max_warm_up: int = 0,
+    may_be_slow: bool = False,
     batch: int = 1,
     rotating: bool = False,
     traced: bool = False,
@@ -84,6 +85,9 @@ def series_cell(
         In place of `n_warm`: their numbers, cold ones included.
     max_warm_up
         Cold runs after the first.
+    may_be_slow
+        End earlier where a run takes long: see
+        `evalkit.profiling.experiments.n_repeats`.
     batch
         How many copies of the picture each run restores, from files to files.
     rotating
@@ -111,8 +115,11 @@ def series_cell(
         restore = copies.restore if batch > 1 else restorer.restore
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
+        warm_s: list[float] = []
         before: list[tuple[float, float]] = []  # warm runs, begin and end
         while run := _next_run(times_s, n_warm, runs, max_warm_up):
+            if may_be_slow and len(warm_s) >= n_repeats(warm_s, None):
+                break
             number, phase = run
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
@@ -123,6 +130,7 @@ def series_cell(
             stages += stage_spans(begin, record)
             if phase == "warm":
                 before.append((begin, begin + record["wall_time_s"]))
+                warm_s.append(record["wall_time_s"])
             columns = {"run": number, "phase": phase, "tf32": tf32}
             record["notes"] += copies.notes()
             if not times_s[1:]:
