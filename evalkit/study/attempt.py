@@ -102,9 +102,8 @@ def attempt(
             staged.unlink(missing_ok=True)
     if ended["outcome"] != "ok":
         # after what an interrupted attempt may have left already
-        is_begun = bool(runs) or len(cell) > 0
-        failed = {"run": 1 + max(times_s, default=0)}
-        failed["phase"] = "warm" if is_begun else "cold"
+        phase = "warm" if runs or len(cell) else "cold"
+        failed = {"run": 1 + max(times_s, default=0), "phase": phase}
         keep(what.run, {**facts, **ended, **failed, "output": None})
     return in_short(ended)
 

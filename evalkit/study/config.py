@@ -256,7 +256,7 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     claims = study.claims
     if claims == "auto":
         claims = chosen in imagesets()
-    resolved = {"name": name, "images": chosen, "repeats": repeats}
+    resolved: dict[str, Any] = {"name": name, "images": chosen, "repeats": repeats}
     resolved |= {"experiments": experiments, "claims": claims}
     return study.model_copy(update=resolved)
 

@@ -4,6 +4,7 @@ import pytest
 
 from evalkit.errors import SettingError, TableError
 from evalkit.stats import LOOKS, sequential_look
+from evalkit.stats._sequential import FIRST_Z
 
 
 def every(n_subjects, n_sources, *, wins=1.0, tied=False, seed=0):
@@ -53,9 +54,16 @@ def test_choices_between_looks_do_not_count():
 def test_the_last_look_is_at_nearly_the_whole_level():
     row = sequential_look(every(12, 12, wins=0.5), 144).loc[("a", "b")]
     assert row["look"] == LOOKS
-    # O'Brien & Fleming's nominal level at the last of 4 looks
-    assert row["level"] == pytest.approx(0.0430, abs=1e-4)
+    assert row["level"] == pytest.approx(0.0346, abs=1e-4)
     assert row["low"] < row["share"] < row["high"]
+
+
+def test_without_clusters_four_looks_err_in_4_of_100_panels():
+    steps = np.random.default_rng(0).normal(size=(400_000, LOOKS))
+    looks = np.arange(1, LOOKS + 1)
+    z = steps.cumsum(axis=1) / looks**0.5
+    errs = (np.abs(z) > FIRST_Z / looks**0.5).any(axis=1)
+    assert errs.mean() == pytest.approx(0.04, abs=0.001)
 
 
 def test_two_people_or_ties_alone_decide_nothing():
