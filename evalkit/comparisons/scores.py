@@ -178,8 +178,12 @@ def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
 
 def _with_coverage(frame: pd.DataFrame, statistic: str) -> pd.DataFrame:
     """Add how often such intervals hold the truth at each row's size of a panel."""
-    sizes = frame[["n_subjects", "n_sources"]].to_numpy(int)
-    coverage = [stats.simulated_coverage(*size, statistic) for size in sizes.tolist()]
+    coverage = [
+        stats.simulated_coverage(int(n_subjects), int(n_sources), statistic)
+        for n_subjects, n_sources in zip(
+            frame["n_subjects"], frame["n_sources"], strict=True
+        )
+    ]
     return frame.assign(coverage=coverage)
 
 
