@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evalkit.rating.answers import Answers
-from evalkit.stats import simulated_coverage
 from evalkit.study.run_folder import SQLITE, Run
 from evalkit.tables import INTERRUPTED, Table
 
@@ -111,6 +110,8 @@ def of_panel(verdict: Verdict, n_subjects: int, n_sources: int) -> tuple[Verdict
     """The verdict, where the panel is large enough; else open, and a sentence why."""
     if n_subjects < LEAST_SUBJECTS or n_sources < LEAST_SOURCES:
         return Verdict.INCONCLUSIVE, f" {LEAST_PANEL}"
+    from evalkit.stats import simulated_coverage  # with scipy, for those who rated
+
     coverage = simulated_coverage(n_subjects, n_sources)
     if coverage >= LEAST_COVERAGE:
         return verdict, ""

@@ -61,6 +61,28 @@ def n_repeats(times_s: Sequence[float], asked_for: int | None) -> int:
     return SLOW_REPEATS if is_slow else REPEATS
 
 
+def next_run(
+    times_s: Sequence[float],
+    n_warm: int,
+    runs: Sequence[int],
+    max_warm_up: int,
+    asked_for: int | None,
+) -> tuple[int, str] | None:
+    """Number and phase of the run after those of `times_s`; None at the end.
+
+    See `evalkit.study.worker.series_cell`; `asked_for` as in `n_repeats`.
+    """
+    n_done = len(times_s)
+    ends = (n for n in range(1, n_done + 1) if n > max_warm_up or is_warm(times_s[:n]))
+    n_cold = next(ends, n_done + 1)
+    phase = "cold" if n_done < n_cold else "warm"
+    if runs:
+        return (runs[n_done], phase) if n_done < len(runs) else None
+    number = n_done + 1 if phase == "cold" else n_done + 1 - n_cold
+    n_all = n_cold + min(n_warm, n_repeats(times_s[n_cold:], asked_for))
+    return (number, phase) if n_done < n_all else None
+
+
 def highest_percentile(n: int, confidence: float = 0.99) -> float | None:
     """The highest percentile that `n` runs support, in per cent; None under 2 runs.
 

@@ -14,8 +14,6 @@ from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import cautions
 from evalkit.report._text import Sentence, Sentences, counted, in_sentences
 from evalkit.study.answer_lines import answer_lines
-from evalkit.study.panel_size import planned_difference
-from evalkit.study.rating import is_planned
 from evalkit.tables import ANSWER
 from evalkit.texts import Language, text
 
@@ -25,6 +23,10 @@ MOST, MOST_STEPS = 6, 3
 
 def detectable(folder: RunFolder, language: Language) -> Sentences:
     """How small a difference the panel that is planned would find."""
+    # a plan needs the store of ratings
+    from evalkit.study.panel_size import planned_difference
+    from evalkit.study.rating import is_planned
+
     if is_planned(folder):
         yield Sentence("detectable", planned_difference(folder, language), ())
 

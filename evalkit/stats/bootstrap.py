@@ -4,7 +4,6 @@ from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtr
 
 from evalkit.errors import SettingError, TableError
 from evalkit.stats._codes import Numbers
@@ -50,7 +49,7 @@ def median_coverage(n: int, confidence: float = 0.95) -> float | None:
 
     """
     n_outside = _n_outside(n, confidence)
-    return None if n_outside < 0 else 1 - 2 * float(bdtr(n_outside, n, 0.5))
+    return None if n_outside < 0 else 1 - 2 * float(_tail(n)[n_outside])
 
 
 def _n_outside(n: int, confidence: float) -> int:
@@ -58,7 +57,15 @@ def _n_outside(n: int, confidence: float) -> int:
     low, _ = tails(confidence)
     if not n:
         return -1
-    return int(np.searchsorted(bdtr(np.arange(n), n, 0.5), low, side="right")) - 1
+    return int(np.searchsorted(_tail(n), low, side="right")) - 1
+
+
+def _tail(n: int) -> Numbers:
+    """The chances that at most 0, 1, ... of `n` values lie below the median."""
+    # experiments, which are found by their import, need no scipy
+    from scipy.special import bdtr
+
+    return np.asarray(bdtr(np.arange(n), n, 0.5))
 
 
 def tails(confidence: float) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.budget import limit_memory
 from evalkit.profiling.clock import torch_flags
 from evalkit.profiling.concurrency import pass_barrier
-from evalkit.profiling.experiments import is_warm, n_repeats
+from evalkit.profiling.experiments import next_run
 from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
 from evalkit.profiling.monitor import Monitor, stage_spans
 from evalkit.profiling.nvml import device_index
@@ -86,8 +86,7 @@ def series_cell(
     max_warm_up
         Cold runs after the first.
     may_be_slow
-        End earlier where a run takes long: see
-        `evalkit.profiling.experiments.n_repeats`.
+        Fewer of them where they take long: `evalkit.profiling.experiments.n_repeats`.
     batch
         How many copies of the picture each run restores, from files to files.
     rotating
@@ -115,11 +114,9 @@ def series_cell(
         restore = copies.restore if batch > 1 else restorer.restore
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
-        warm_s: list[float] = []
         before: list[tuple[float, float]] = []  # warm runs, begin and end
-        while run := _next_run(times_s, n_warm, runs, max_warm_up):
-            if may_be_slow and len(warm_s) >= n_repeats(warm_s, None):
-                break
+        asked_for = None if may_be_slow else n_warm
+        while run := next_run(times_s, n_warm, runs, max_warm_up, asked_for):
             number, phase = run
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
@@ -130,7 +127,6 @@ def series_cell(
             stages += stage_spans(begin, record)
             if phase == "warm":
                 before.append((begin, begin + record["wall_time_s"]))
-                warm_s.append(record["wall_time_s"])
             columns = {"run": number, "phase": phase, "tf32": tf32}
             record["notes"] += copies.notes()
             if not times_s[1:]:
@@ -305,20 +301,6 @@ def measure(
         "peak_rss_mib": max(size for size in sizes if size is not None),
         "notes": restored.notes + meters["notes"],
     }
-
-
-def _next_run(
-    times_s: Sequence[float], n_warm: int, runs: Sequence[int], max_warm_up: int
-) -> tuple[int, str] | None:
-    """Number and phase of the run after those of `times_s`; None at the end."""
-    n_done = len(times_s)
-    ends = (n for n in range(1, n_done + 1) if n > max_warm_up or is_warm(times_s[:n]))
-    n_cold = next(ends, n_done + 1)
-    phase = "cold" if n_done < n_cold else "warm"
-    if runs:
-        return (runs[n_done], phase) if n_done < len(runs) else None
-    number = n_done + 1 if phase == "cold" else n_done + 1 - n_cold
-    return (number, phase) if n_done < n_cold + n_warm else None
 
 
 class _Copies:
