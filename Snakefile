@@ -263,7 +263,7 @@ def parameters_of(name):
     offered = {
         "images": config["images"],
         "conditions": list(CONDITIONS.values()),
-        "repeats": config["repeats"],
+        "repeats": config["repeats"] or 3,  # 0 is for notebooks that time cells
         "seed": config["seed"],
     }
     declared = declared_parameters(name)

@@ -138,6 +138,14 @@ def test_what_each_costs_file_to_file_and_a_megapixel(run, face):
     ]
 
 
+def test_of_few_runs_the_range_is_told_and_called_so(run, face):
+    run.picture("portrait", face)
+    times = {"wall_time_s": 0.5, "wall_time_min_s": 0.4, "wall_time_max_s": 0.9}
+    costs(run, lanczos={"restorer": "lanczos"} | times)
+    run.write(["lanczos"])
+    assert "lanczos 0.5 s (range 0.4 to 0.9 of 3 runs)" in said(run, "cost")[0]
+
+
 def test_what_another_machine_cost_is_not_told_of_this_one(run, face):
     run.picture("portrait", face)
     costs(run, lanczos=TIMES["lanczos"])

@@ -98,6 +98,9 @@ def all_of(verdicts: Iterable[Verdict]) -> Verdict:
 LEAST_SUBJECTS, LEAST_SOURCES = 3, 3
 """The least panel whose scores decide a claim."""
 
+LEAST_COVERAGE = 0.93
+"""Of intervals that are said to hold the truth in 95 %: see `simulated_coverage`."""
+
 LEAST_PANEL = (
     f"A verdict takes {LEAST_SUBJECTS} subjects and {LEAST_SOURCES} pictures at least."
 )
@@ -105,9 +108,17 @@ LEAST_PANEL = (
 
 def of_panel(verdict: Verdict, n_subjects: int, n_sources: int) -> tuple[Verdict, str]:
     """The verdict, where the panel is large enough; else open, and a sentence why."""
-    if n_subjects >= LEAST_SUBJECTS and n_sources >= LEAST_SOURCES:
+    if n_subjects < LEAST_SUBJECTS or n_sources < LEAST_SOURCES:
+        return Verdict.INCONCLUSIVE, f" {LEAST_PANEL}"
+    from evalkit.stats import simulated_coverage  # with scipy, for those who rated
+
+    coverage = simulated_coverage(n_subjects, n_sources)
+    if coverage >= LEAST_COVERAGE:
         return verdict, ""
-    return Verdict.INCONCLUSIVE, f" {LEAST_PANEL}"
+    return Verdict.INCONCLUSIVE, (
+        f" The intervals of {n_subjects} subjects and {n_sources} pictures hold the "
+        f"truth in {coverage:.1%} only, and a verdict takes {LEAST_COVERAGE:.0%}."
+    )
 
 
 class Evidence(Run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # `stats` imports scipy when it is first used
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,8 +139,15 @@ def _of_scores(
         }
     frames[SCORES_SUBJECTS.name] = subjects
     frames[SCORES_MOS.name] = _with_claims(pd.concat(mos, names=["method", "kind"]))
+    for name, statistic in (
+        (SCORES_MOS.name, "mos"),
+        (SCORES_PAIRS.name, "difference"),
+        (SCORES_KINDS.name, "difference"),
+    ):
+        if name in frames:
+            frames[name] = _with_coverage(frames[name], statistic)
     panel = _panel(scores, len(pairs), confidence, notes, say)
-    viewing = _viewing(answers)
+    viewing = pd.concat([_viewing(answers), _of_scale(answers, confidence)])
     frames[SCORES_PANEL.name] = pd.concat([panel, viewing]) if len(viewing) else panel
     return _tables(frames)
 
@@ -166,6 +174,17 @@ def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
         for subject in frame.index
     }
     return frame.assign(rejected_by=pd.Series(rejecting).replace("", None))
+
+
+def _with_coverage(frame: pd.DataFrame, statistic: str) -> pd.DataFrame:
+    """Add how often such intervals hold the truth at each row's size of a panel."""
+    coverage = [
+        stats.simulated_coverage(int(n_subjects), int(n_sources), statistic)
+        for n_subjects, n_sources in zip(
+            frame["n_subjects"], frame["n_sources"], strict=True
+        )
+    ]
+    return frame.assign(coverage=coverage)
 
 
 def _with_claims(mos: pd.DataFrame) -> pd.DataFrame:
@@ -219,6 +238,23 @@ def _viewing(answers: Answers) -> pd.DataFrame:
         for name, text in (("zoom_used", "zoomed"), ("source_opened", "source seen")):
             rows[f"{text}, share"] = {"value": seen[name].mean()}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+
+
+def _of_scale(answers: Answers, confidence: float) -> pd.DataFrame:
+    """What the scale of the pictures did to their scores, if it differed."""
+    scores = answers.scores.dropna(subset=["score", "seen"])
+    scale = [json.loads(text)["least_scale"] for text in scores["seen"]]
+    if not any(scale):
+        return pd.DataFrame()
+    scores = scores.astype({"score": float}).assign(scale=scale)
+    found = stats.scale_effect(scores, confidence=confidence)
+    if pd.isna(found["effect"]):
+        return pd.DataFrame()
+    note = "points for each doubling of the scale, on the same stimulus; "
+    note += f"{found['share_at_1']:.0%} of {found['n_scores']:g} scores at 1:1"
+    row = {"value": found["effect"], "low": found["low"], "high": found["high"]}
+    index = pd.Index(["effect of scale"], name="quantity")
+    return pd.DataFrame([row | {"note": note}], index)
 
 
 def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:

@@ -23,15 +23,15 @@ def measure_experiment(
     images: pd.DataFrame,
     *,
     values: Sequence[Any] = (),
-    repeats: int = 3,
+    repeats: int = 0,
     n_sources: int = 1,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
     """Measure one condition in one experiment, at each of its values.
 
-    A sweep varies one thing and times each value: cold, until stable, then `repeats`
-    times. A value that the restorer or this machine does not have is said and left out.
+    A sweep varies one thing and times each value as `measure_cost` does. A value
+    that the restorer or this machine does not have is said and left out.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ import pandas as pd
 
 from evalkit import figures
 from evalkit.errors import SettingError, UnknownNameError, WeightsError
-from evalkit.experiments.cost import cost_of
+from evalkit.experiments.cost import cost_of, repeated
 from evalkit.profiling.experiments import highest_percentile, percentile_bound
 from evalkit.restorers import condition_name, parse_condition, plan_restorer
 from evalkit.study.experiment import Draw, Experiment, Measure, Sampling, of_records
@@ -45,6 +45,7 @@ def _measurement(
     entry: "Sweep", run: Run, condition: str, value: Any, repeats: int
 ) -> Measurement:
     """What is measured at one value; an error if the restorer does not have it."""
+    how = repeated(repeats)
     experiment, *beside = entry.names
     settings = parse_condition(condition)
     if entry.setting:
@@ -58,8 +59,9 @@ def _measurement(
         condition,
         experiment,
         None if recorded is None else str(recorded),
-        n_warm=repeats,
-        arguments={"max_warm_up": repeats // 5, **entry.arguments(value)},
+        n_warm=how["n_warm"],
+        n_processes=how["n_processes"],
+        arguments=how["arguments"] | entry.arguments(value),
         beside=tuple(beside),
         keeps_outputs=entry.keeps_outputs and plan.weights_kind != "random",
     )

@@ -11,7 +11,7 @@ import pandas as pd
 from evalkit import figures
 from evalkit.errors import EvalkitError
 from evalkit.experiments._sources import made_source, resized
-from evalkit.experiments.cost import times_of
+from evalkit.experiments.cost import repeated, times_of
 from evalkit.images import read_image
 from evalkit.metrics.psnr import psnr
 from evalkit.restorers import (
@@ -69,7 +69,7 @@ def compare_backends(
     device: str = "auto",
     tile: int = 200,
     longest_px: int = 96,
-    repeats: int = 3,
+    repeats: int = 0,
     seed: int = 0,
     say: Say = print,
 ) -> pd.DataFrame:
@@ -77,7 +77,8 @@ def compare_backends(
 
     Each back end first restores the picture untimed, which also exports the network
     where that is needed. Those whose output is PyTorch's in fp32 (`GATE_DB`) are then
-    timed, a process each, in a shuffled order: cold, and `repeats` warm runs.
+    timed in processes of their own, in a shuffled order, as
+    `evalkit.experiments.measure_cost` does.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def compare_backends(
     longest_px
         The picture's longer side is first brought to this size; 0 for its own.
     repeats, seed
-        The number of warm runs; the seed of the order.
+        Warm runs, 0 as in `evalkit.experiments.measure_cost`; the seed of the order.
     say
         Gets one line for every cell.
 
@@ -157,13 +158,13 @@ def compute(
     condition: str,
     images: pd.DataFrame,
     say: Say,
-    n_warm: int = 0,
+    repeats: int = 0,
     *,
     is_gate: bool = False,
 ) -> pd.DataFrame:
     """Records of ``backend-gate`` or ``backend``; see `Measurement`."""
-    name = NAMES[not is_gate]
-    what = Measurement(run, condition, name, n_warm=n_warm, keeps_outputs=is_gate)
+    name, how = NAMES[not is_gate], {} if is_gate else repeated(repeats)
+    what = Measurement(run, condition, name, **how, keeps_outputs=is_gate)
     return runner.compute(what, images, say)
 
 
@@ -287,6 +288,10 @@ def _set_against(rows: list[Row]) -> None:
         if peer := equal_peer or peers.get((row["reference"], "fp32")):
             row["against"] = f"{peer['condition']} of {peer['source']}"
             row["speed_up"] = peer["wall_time_s"] / row["wall_time_s"]
+            if row["wall_time_low_s"] and peer["wall_time_low_s"]:
+                low = peer["wall_time_low_s"] / row["wall_time_high_s"]
+                high = peer["wall_time_high_s"] / row["wall_time_low_s"]
+                row |= {"speed_up_low": low, "speed_up_high": high}
             saved = 1 - row["memory_mib"] / peer["memory_mib"]
             row["memory_saved_percent"] = 100 * saved
 

@@ -11,6 +11,7 @@ import pandas as pd
 from evalkit import figures
 from evalkit.profiling.budget import total_mib
 from evalkit.profiling.concurrency import run_together
+from evalkit.profiling.experiments import REPEATS
 from evalkit.provenance import machine
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study.attempt import attempt, in_short
@@ -38,7 +39,7 @@ def measure_concurrency(
     images: pd.DataFrame,
     *,
     instances: Sequence[int] = INSTANCES,
-    repeats: int = 5,
+    repeats: int = 0,
     n_sources: int = 1,
     seed: int = 0,
     say: Callable[[str], None] = print,
@@ -58,7 +59,7 @@ def measure_concurrency(
     instances
         How many run at once, each number in turn.
     repeats
-        Warm runs of each instance.
+        Warm runs of each instance; 0 for 7.
     n_sources
         The first sources of the table; 0 for all.
     seed
@@ -78,7 +79,7 @@ def measure_concurrency(
             condition,
             "concurrency",
             str(n),
-            n_warm=repeats,
+            n_warm=repeats or REPEATS,
             function=GATED,
         )
         parts.append(compute(what, chosen, say, _run_group))
@@ -118,9 +119,11 @@ def _run_group(
 def summarise_concurrency(run: Run) -> pd.DataFrame:
     """Throughput, latency and memory of each number of instances.
 
-    Throughput counts the warm pictures of all instances from the start of the first to
-    the end of the last. Memory is what NVML saw the device lose; without a GPU it is
-    the sum of the peak resident sets.
+    Throughput is the sum of each instance's own, from the start of its first warm
+    picture to the end of its last, so that one which is done early does not count as
+    idle. The interval of its ratio to that of one instance is what those of the median
+    latencies allow; null below 6 runs. Memory is what NVML saw the device lose;
+    without a GPU it is the sum of the peak resident sets.
 
     Returns
     -------
@@ -139,9 +142,12 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
             row["memory_total_mib"] = total_mib(setting.get("device", "cpu"))
         rows.append(row | _together(cell, n))
     frame = CONCURRENCY.frame(rows).sort_values([*CELL, "n_instances"])
-    single = frame[frame["n_instances"] == 1].set_index(CELL)["throughput_per_s"]
-    alone = single.reindex(pd.MultiIndex.from_frame(frame[CELL])).to_numpy()
-    frame["speedup"] = frame["throughput_per_s"] / alone
+    single = frame[frame["n_instances"] == 1].set_index(CELL)
+    alone = single.reindex(pd.MultiIndex.from_frame(frame[CELL])).set_index(frame.index)
+    frame["speedup"] = frame["throughput_per_s"] / alone["throughput_per_s"]
+    for side, other in (("low", "high"), ("high", "low")):
+        alone_s = alone[f"latency_{side}_s"] * frame["n_ok"]
+        frame[f"speedup_{side}"] = alone_s / frame[f"latency_{other}_s"]
     run.write(CONCURRENCY, frame)
     return frame.reset_index(drop=True)
 
@@ -173,8 +179,9 @@ def _together(cell: pd.DataFrame, n: int) -> dict[str, Any]:
     if len(warm):
         starts = warm["started_at"].map(datetime.fromisoformat)
         ends = starts + pd.to_timedelta(latencies, unit="s")
-        passed_s = (ends.max() - starts.min()).total_seconds()
-        columns["throughput_per_s"] = len(warm) / passed_s
+        passed = ends.groupby(instance).max() - starts.groupby(instance).min()
+        rates = warm.groupby("instance").size() / passed.dt.total_seconds()
+        columns["throughput_per_s"] = rates.sum()
     return columns
 
 

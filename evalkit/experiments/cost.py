@@ -10,7 +10,8 @@ import pandas as pd
 from evalkit import figures
 from evalkit.experiments._floors import Rates
 from evalkit.experiments._stages import median_stages, restore_time_s
-from evalkit.stats.bootstrap import median_interval
+from evalkit.profiling.experiments import most_cold
+from evalkit.stats.bootstrap import median_coverage, median_interval
 from evalkit.study.experiment import Experiment
 from evalkit.study.groups import arithmetic, choose, condition_facts
 from evalkit.study.measurement import Measurement
@@ -25,14 +26,16 @@ def measure_cost(
     images: pd.DataFrame,
     *,
     n_sources: int = 1,
-    repeats: int = 3,
+    repeats: int = 0,
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
-    """Time one condition: cold runs and warm runs of each source, in one process.
+    """Time one condition: cold runs and warm runs of each source, in fresh processes.
 
     The device's rates, if they are not known, are measured then for `summarise_floors`.
-    Runs are cold until times are stable, at most a fifth of `repeats` after the first.
+    From 6 repeats on two processes share them. Each begins with a cold run; from 15
+    repeats on its runs are cold until times are stable, at most a fifth of `repeats`
+    after the first.
 
     Parameters
     ----------
@@ -43,7 +46,7 @@ def measure_cost(
     n_sources
         The first sources of the table; 0 for all.
     repeats
-        Warm runs of each source.
+        Warm runs of each source; 0 for 7, or 3 of a source that takes 5 s or more.
     seed
         The seed of the order of the sources, which ``started_at`` keeps.
 
@@ -53,8 +56,7 @@ def measure_cost(
         As in `restore`, one row a run.
 
     """
-    warm_up = {"max_warm_up": repeats // 5}
-    what = Measurement(run, condition, "cost", n_warm=repeats, arguments=warm_up)
+    what = Measurement(run, condition, "cost", **repeated(repeats))
     records = compute(what, choose(images, n_sources, seed), say)
     if precision := what.plan.resolved.get("precision"):
         kind = arithmetic(precision, records)
@@ -66,17 +68,14 @@ def measure_cost(
 def summarise_cost(run: Run) -> pd.DataFrame:
     """Make the cost table of all cost records of the pictures at hand.
 
-    The median of the warm runs stands with the percentile bootstrap interval of
-    that median (confidence 0.95, 2,000 resamples); with fewer than 2 runs it is null.
+    The median of the warm runs stands with its order-statistic interval, whose true
+    coverage ``wall_time_spread`` says; below 6 runs it has none, and the spread is the
+    range. Memory is the largest of all processes.
 
     Returns
     -------
     DataFrame
         Table `evalkit.tables.COST`, also written to the run's tables.
-
-    References
-    ----------
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
 
     """
     images = run.read(IMAGES).set_index("source")
@@ -98,6 +97,7 @@ def cost_of(cell: pd.DataFrame, quality_sha256: str | None) -> dict[str, Any]:
     return {
         **condition_facts(cell),
         "n_runs": int((ok["phase"] == "warm").sum()),
+        "n_processes": int(ok["load_time_s"].notna().sum()),
         "n_failed": len(cell) - len(ok),
         **times_of(ok),
         "stages_s": median_stages(ok[ok["phase"] == "warm"]),
@@ -135,8 +135,28 @@ def times_of(ok: pd.DataFrame) -> dict[str, float | None]:
         "wall_time_s": float(np.median(times)) if len(times) else None,
         "wall_time_low_s": low,
         "wall_time_high_s": high,
+        "wall_time_min_s": warm["wall_time_s"].min(),
+        "wall_time_max_s": warm["wall_time_s"].max(),
+        "wall_time_spread": spread_in_words(len(times)),
         "restore_time_s": restore_time_s(warm),
     }
+
+
+def spread_in_words(n: int) -> str | None:
+    """What the spread beside a median of `n` runs is; null where there is none."""
+    if n < 2:
+        return None
+    coverage = median_coverage(n)
+    if coverage is None:
+        return f"range of {n} runs"
+    return f"interval of the median, coverage {100 * coverage:.1f} %"
+
+
+def repeated(repeats: int) -> dict[str, Any]:
+    """How `Measurement` repeats the runs of a cell; 0 for the number of the default."""
+    n_warm = repeats or None
+    arguments = {"max_warm_up": most_cold(n_warm)}
+    return {"n_warm": n_warm, "n_processes": 2, "arguments": arguments}
 
 
 def _first(column: pd.Series) -> float | None:

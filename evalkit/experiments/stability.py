@@ -7,7 +7,13 @@ from typing import Any
 import pandas as pd
 
 from evalkit import figures
-from evalkit.profiling.experiments import Interval, failure_rate, slope
+from evalkit.profiling.experiments import (
+    SLOW_REPEATS,
+    Interval,
+    failure_rate,
+    most_cold,
+    slope,
+)
 from evalkit.records import SERIES
 from evalkit.study.attempt import in_short, keep_new, start
 from evalkit.study.experiment import Experiment
@@ -62,7 +68,11 @@ def measure_stability(
         Records of this series, one row a run (`evalkit.tables.RECORDS`).
 
     """
-    arguments = {"batch": batch, "max_warm_up": n_runs // 5, "timeout_s": timeout_s}
+    arguments = {
+        "batch": batch,
+        "max_warm_up": most_cold(n_runs),
+        "timeout_s": timeout_s,
+    }
     what = Measurement(
         run,
         condition,
@@ -199,7 +209,7 @@ ENTRIES = (
                     run,
                     condition,
                     images,
-                    n_runs=how.repeats,
+                    n_runs=how.repeats or SLOW_REPEATS,
                     batch=batch,
                     seed=how.seed,
                     n_sources=how.n_sources,

@@ -53,6 +53,8 @@ def backends(table: pd.DataFrame) -> Figure:
         raw, seconds = json.loads(row["wall_times_s"]), row["wall_time_s"]
         is_other = row["backend"] != REFERENCE and pd.notna(row["speed_up"])
         ratio = f", {row['speed_up']:.2g}x" if is_other else ""
+        if ratio and pd.notna(row["speed_up_low"]):
+            ratio += f" [{row['speed_up_low']:.2g}, {row['speed_up_high']:.2g}]"
         _bar(times, y, row["backend"], seconds)
         times.plot(raw, [y] * len(raw), "o", mec=INK, mfc="none", ms=5)
         write_beside(times, y, f"{seconds:.3g} s{ratio}", x=max(raw))

@@ -76,7 +76,7 @@ def wall_times(
         drawn += _floor_line(axes, y, row, floors, "wall time")
     _scale(axes, np.array(drawn, float), "wall time of one call, s")
     note = "○ warm run   △ cold run   | median of the warm runs"
-    note += "   grey bar: its interval" if cost is not None else ""
+    note += "   grey bar: its interval, from 6 runs on" if cost is not None else ""
     _note(figure, note + (FLOOR_NOTE if floors is not None else ""))
     return figure
 
@@ -235,6 +235,8 @@ def _summary(
         lines.append(f"{np.median(warm):.3g} s, {len(warm)} runs")
     if interval:
         lines.append(f"[{interval[0]:.3g}, {interval[1]:.3g}]")
+    elif len(warm) > 1:
+        lines.append(f"range {warm.min():.3g} to {warm.max():.3g}")
     if n_failed:
         lines.append(f"{n_failed} failed")
     return "\n".join(lines) or "no warm run"

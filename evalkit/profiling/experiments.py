@@ -14,6 +14,17 @@ from numpy.typing import ArrayLike
 WINDOW, TOLERANCE = 3, 0.05
 """A run is warm when so many times in a row lie within this share of their median."""
 
+FEW_REPEATS = 15
+"""Below it a fifth of the repeats is too few runs to tell when times are stable: one
+run is cold, and no warm-up is claimed."""
+
+MOST_ALIKE = 0.98
+"""The largest lag-1 correlation that is believed of residuals about a slope."""
+
+REPEATS, SLOW_REPEATS, SLOW_S = 7, 3, 5.0
+"""Timed runs of a cell, where nothing else is asked for: the first number, of which the
+interval of a median has a coverage of 98.4 %; the second where a run takes so long."""
+
 
 class Interval(NamedTuple):
     """An estimate with its interval."""
@@ -30,6 +41,46 @@ def is_warm(times_s: Sequence[float]) -> bool:
         return False
     middle = np.median(last)
     return bool((np.abs(last - middle) <= TOLERANCE * middle).all())
+
+
+def most_cold(n_warm: int | None) -> int:
+    """How many runs after the first may be cold, where so many warm ones are wanted."""
+    return n_warm // 5 if n_warm and n_warm >= FEW_REPEATS else 0
+
+
+def n_repeats(times_s: Sequence[float], asked_for: int | None) -> int:
+    """How many warm runs a cell is to have, by the times of those that it has.
+
+    As many as are asked for; if none are, `REPEATS`, or `SLOW_REPEATS` where the median
+    of the first so many is `SLOW_S` or more.
+    """
+    if asked_for is not None:
+        return asked_for
+    first = times_s[:SLOW_REPEATS]
+    is_slow = len(first) == SLOW_REPEATS and float(np.median(first)) >= SLOW_S
+    return SLOW_REPEATS if is_slow else REPEATS
+
+
+def next_run(
+    times_s: Sequence[float],
+    n_warm: int,
+    runs: Sequence[int],
+    max_warm_up: int,
+    asked_for: int | None,
+) -> tuple[int, str] | None:
+    """Number and phase of the run after those of `times_s`; None at the end.
+
+    See `evalkit.study.worker.series_cell`; `asked_for` as in `n_repeats`.
+    """
+    n_done = len(times_s)
+    ends = (n for n in range(1, n_done + 1) if n > max_warm_up or is_warm(times_s[:n]))
+    n_cold = next(ends, n_done + 1)
+    phase = "cold" if n_done < n_cold else "warm"
+    if runs:
+        return (runs[n_done], phase) if n_done < len(runs) else None
+    number = n_done + 1 if phase == "cold" else n_done + 1 - n_cold
+    n_all = n_cold + min(n_warm, n_repeats(times_s[n_cold:], asked_for))
+    return (number, phase) if n_done < n_all else None
 
 
 def highest_percentile(n: int, confidence: float = 0.99) -> float | None:
@@ -112,15 +163,17 @@ def slope(
     Notes
     -----
     Memory moves in plateaus, so neighbouring runs are alike and plain least squares is
-    too sure. Where the residuals' lag-1 correlation is significant (one-sided, 5 %),
-    the number of runs is reduced to an effective one. A random walk still passes for a
-    leak too often: judge a small slope by a longer series.
+    too sure. The number of runs is reduced to an effective one by the residuals' lag-1
+    correlation, which is first freed of what fitting takes from it, about 1 / n for
+    each level and for the slope. docs/statistics.md says how often the interval holds:
+    from about 50 runs on; a random walk still passes for a leak in one of seven.
 
     References
     ----------
     Santer et al., Statistical significance of trends and trend differences in
     layer-average atmospheric temperature time series, J. Geophys. Res. 105(D6), 2000,
-    equations 4 to 6.
+    equations 4 to 6; Marriott & Pope, Bias in the estimation of autocorrelations,
+    Biometrika 41(3), 1954.
 
     """
     from scipy.special import stdtrit
@@ -135,14 +188,16 @@ def slope(
     for name in processes:
         x[names == name] -= x[names == name].mean()
         y[names == name] -= y[names == name].mean()
+    n_fitted = len(processes) + 1
     value = float(x @ y / (x @ x))
     residuals = y - value * x
     energy = float(residuals @ residuals)
-    lagged = float(residuals[1:] @ residuals[:-1])
-    alike = lagged / energy + 1 / n if energy > 0 else 0.0
-    n_effective = float(n)
-    if alike > 1.645 / math.sqrt(n):
-        n_effective = max(3.0, n * (1 - alike) / (1 + alike))
+    is_next = names[1:] == names[:-1]
+    lagged = float(residuals[1:][is_next] @ residuals[:-1][is_next])
+    share = lagged / energy if energy > 0 else -1.0
+    alike = (len(y) * share + n_fitted) / max(1, len(y) - 2 * n_fitted)
+    alike = min(max(alike, 0.0), MOST_ALIKE)
+    n_effective = max(3.0, n * (1 - alike) / (1 + alike))
     error = math.sqrt(energy / (n_effective - 2) / float(x @ x))
     reach = float(stdtrit(n_effective - 2, (1 + confidence) / 2)) * error
     return Interval(value, value - reach, value + reach)

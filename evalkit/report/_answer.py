@@ -12,7 +12,7 @@ from evalkit.report import _rules
 from evalkit.report._rules import Rule
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import cautions
-from evalkit.report._text import Sentence, Sentences, counted
+from evalkit.report._text import Sentence, Sentences, counted, in_sentences
 from evalkit.study.answer_lines import answer_lines
 from evalkit.tables import ANSWER
 from evalkit.texts import Language, text
@@ -20,8 +20,20 @@ from evalkit.texts import Language, text
 MOST, MOST_STEPS = 6, 3
 """The most sentences and steps."""
 
+
+def detectable(folder: RunFolder, language: Language) -> Sentences:
+    """How small a difference the panel that is planned would find."""
+    # a plan needs the store of ratings
+    from evalkit.study.panel_size import planned_difference
+    from evalkit.study.rating import is_planned
+
+    if is_planned(folder):
+        yield Sentence("detectable", planned_difference(folder, language), ())
+
+
 _EVERY = (
-    *(_rules.preferred, _rules.chosen, _rules.album, _rules.routes, _rules.guess),
+    *(_rules.preferred, _rules.chosen, detectable, _rules.album),
+    *(_rules.routes, _rules.guess),
     *(_rules.faces, _rules.cost, _rules.same, _rules.fits, _rules.defects),
     _rules.claims,
 )
@@ -115,7 +127,7 @@ def _rule(name: str) -> Rule:
 
 def _order(folder: RunFolder) -> list[Rule]:
     """The rules, what matters most to the reader first."""
-    names = ["preferred", "chosen"] if folder.has_answers else []
+    names = ["preferred", "chosen", "detectable"] if folder.has_answers else []
     if folder.is_album:
         names += ["album", "routes", "cost", "same", "fits", "defects", "claims"]
     elif folder.has_answers:
@@ -148,6 +160,8 @@ def steps(folder: RunFolder, language: Language) -> Sentences:
         values = counted(rating.get("subjects", 3))
         values["minutes"] = rating.get("minutes", 15)
         words = text("answer.next.people", language, **values)
+        plan = [sentence.text for sentence in detectable(folder, language)]
+        words = in_sentences([words, *plan], language)
         yield Sentence("people", words, (), f"evalkit rate {folder.name}")
     if folder.gpus == []:
         yield Sentence("gpu", text("answer.next.gpu", language), (), again)

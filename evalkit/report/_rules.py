@@ -213,6 +213,13 @@ def cost(folder: RunFolder, language: Language) -> Sentences:
         time, *bounds = (row[f"wall_time{end}_s"] for end in ("", "_low", "_high"))
         values = {"condition": row["condition"]}
         values["time"] = with_bounds(time, *bounds, unit="s")
+        if (
+            pd.isna(bounds[0])
+            and row["n_runs"] > 1
+            and pd.notna(row["wall_time_min_s"])
+        ):
+            ends = {end: number(row[f"wall_time_{end}_s"]) for end in ("min", "max")}
+            values["time"] += text("answer.range", language, n=row["n_runs"], **ends)
         values["rate"] = number(time / megapixels, "s")
         part = text("answer.cost.of", language, **values)
         output = folder.outputs.get((row["condition"], source), {})

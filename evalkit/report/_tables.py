@@ -53,10 +53,13 @@ def cost_table(folder: RunFolder) -> dict[str, Any]:
 def _cost_row(
     row: Mapping[str, Any], meters: Mapping[str, str], values: pd.DataFrame
 ) -> dict[str, Any]:
-    interval = ""
-    if row["wall_time_low_s"] is not None:
-        low, high = number(row["wall_time_low_s"]), number(row["wall_time_high_s"])
-        interval = f"{low} to {high}"
+    spread = ""
+    is_known = row["wall_time_low_s"] is not None
+    ends = ("low", "high") if is_known else ("min", "max")
+    low, high = (row[f"wall_time_{end}_s"] for end in ends)
+    if low is not None:
+        spread = f"{number(low)} to {number(high)}"
+        spread += f" ({row['wall_time_spread']})" if row["wall_time_spread"] else ""
     same = {None: "not known", True: "yes", False: "no"}[row["same_as_quality"]]
     kind = row["weights_kind"] or "not recorded"
     if kind == "random":
@@ -73,7 +76,7 @@ def _cost_row(
         "cold": number(row["cold_wall_time_s"]),
         "load": _at_least_1_ms(row["load_time_s"]),
         "median": number(row["wall_time_s"]),
-        "interval": interval,
+        "interval": spread,
         "restore": number(row["restore_time_s"]),
         "stages": _stages(json.loads(row["stages_s"] or "{}")),
         "meters": [number(row[name], digits=4) for name in meters],

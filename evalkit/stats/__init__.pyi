@@ -9,6 +9,7 @@ from ._bradley_terry import (
     bradley_terry as bradley_terry,
     win_matrix as win_matrix,
 )
+from ._coverage import simulated_coverage as simulated_coverage
 from ._mos import (
     compare_conditions as compare_conditions,
     compare_with as compare_with,
@@ -24,4 +25,9 @@ from ._power import (
     spread_of as spread_of,
 )
 from ._screening import Screening as Screening, screen as screen
-from .bootstrap import median_interval as median_interval
+from ._sequential import LOOKS as LOOKS, sequential_look as sequential_look
+from ._viewing import scale_effect as scale_effect
+from .bootstrap import (
+    median_coverage as median_coverage,
+    median_interval as median_interval,
+)

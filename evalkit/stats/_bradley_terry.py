@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.sparse.csgraph import connected_components
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from evalkit.errors import TableError
 from evalkit.stats._codes import (
@@ -19,6 +19,7 @@ from evalkit.stats._codes import (
     truths,
 )
 from evalkit.stats._two_way import TwoWay, two_way_interval
+from evalkit.stats.bootstrap import tails
 
 __all__ = ["BradleyTerry", "bradley_terry", "win_matrix"]
 
@@ -75,7 +76,8 @@ def bradley_terry(
     -----
     Where some conditions were never beaten by the others, no finite strengths are most
     likely. Then, and only then, one tied choice is added to each pair of conditions
-    that was compared, and `is_regularised` says so.
+    that was compared, and `is_regularised` says so. Of two conditions, one of them
+    always chosen, the interval is that of the binomial share.
 
     Raises
     ------
@@ -113,6 +115,8 @@ def bradley_terry(
         {"value": fitted, "low": fitted + below, "high": fitted + above}
     )
     strength = table[:k].set_axis(kinds.conditions)
+    if k == 2 and len(prior) and covariates is None and rows["subject"].nunique() > 1:
+        strength[["low", "high"]] = _unanimous(fitted[:k], len(rows), confidence)
     names = [] if covariates is None else list(covariates.columns)
     return BradleyTerry(
         strength["value"].rename("strength"),
@@ -176,6 +180,18 @@ def _kinds(rows: pd.DataFrame, covariates: pd.DataFrame | None) -> _Kinds:
     outcome = np.where(keys % 2, 0.5, 1.0)
     names = conditions.rename("condition")
     return _Kinds(names, first, second, outcome, n.astype(float), kind, design)
+
+
+def _unanimous(fitted: Numbers, n: int, confidence: float) -> Numbers:
+    """Bounds of two strengths where all of `n` choices were for one of them.
+
+    Those of the binomial share: Clopper & Pearson, The Use of Confidence or Fiducial
+    Limits, 1934. No choice bounds a share that may be 1.
+    """
+    low, _ = tails(confidence)
+    half = float(logit(low ** (1 / n))) / 2
+    bounds = np.array([[half, np.inf], [-np.inf, -half]])
+    return bounds if fitted[0] > fitted[1] else bounds[::-1]
 
 
 def _covariates_of(

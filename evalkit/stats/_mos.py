@@ -43,14 +43,14 @@ def mean_opinion_scores(
         Columns ``subject, source, condition, score``; others are ignored. Repeats are
         separate rows, gaps are allowed, a null score ("can't tell") is left out.
     confidence
-        Coverage of the interval, for other subjects and other sources; with a single
-        source, for other subjects only.
+        Coverage of the interval, for other subjects and other sources. How often it
+        truly holds at a size of a panel, `evalkit.stats.simulated_coverage` says.
 
     Returns
     -------
     DataFrame
         Index ``condition``; columns ``n_subjects, n_sources, mos, ci_low, ci_high``.
-        The interval is NaN where only one subject has scored.
+        The interval is NaN below two subjects or two sources.
 
     Raises
     ------
@@ -92,14 +92,20 @@ def mean_opinion_scores(
         n_resamples=n_resamples,
         seed=seed,
     )
+    has_interval = [_says_of_others(variance) for variance in variances]
     columns = {
         "n_subjects": [variance.n_subjects for variance in variances],
         "n_sources": [variance.n_sources for variance in variances],
         "mos": mos,
-        "ci_low": mos + below,
-        "ci_high": mos + above,
+        "ci_low": np.where(has_interval, mos + below, np.nan),
+        "ci_high": np.where(has_interval, mos + above, np.nan),
     }
     return pd.DataFrame(columns, index=c.conditions)
+
+
+def _says_of_others(variance: Variance) -> bool:
+    """Whether there are two subjects and two sources, the least to speak of others."""
+    return bool(min(variance.n_subjects, variance.n_sources) > 1)
 
 
 def _rounding(scores: Numbers) -> float:
@@ -153,7 +159,8 @@ def compare_conditions(
     ratings
         As in `mean_opinion_scores`.
     confidence
-        Coverage of each interval by itself; only `p_holm` is corrected.
+        Coverage of each interval by itself; only `p_holm` is corrected. As in
+        `mean_opinion_scores`.
 
     Returns
     -------
@@ -161,8 +168,8 @@ def compare_conditions(
         Index ``condition, other``; columns ``n_subjects, n_sources, difference,
         ci_low, ci_high, p, p_holm, effect_size`` (the difference in standard
         deviations of paired differences, Cohen's d_z) and ``superiority`` (how often
-        the first scored higher, ties half). Interval and p are NaN for one subject,
-        and the effect size where all differences are equal.
+        the first scored higher, ties half). Interval and p are NaN below two subjects
+        or two sources, and the effect size where all differences are equal.
 
     References
     ----------
@@ -172,7 +179,8 @@ def compare_conditions(
     _, high = tails(confidence)
     rows = {}
     for pair, (difference, variance) in paired_differences(ratings).items():
-        mean, error = float(difference.mean()), variance.total**0.5
+        mean = float(difference.mean())
+        error = variance.total**0.5 if _says_of_others(variance) else np.nan
         reach = error * t.ppf(high, variance.freedom)
         with np.errstate(divide="ignore", invalid="ignore"):
             p = 2 * t.sf(np.divide(abs(mean), error), variance.freedom)

@@ -22,8 +22,9 @@ from evalkit.stats._p910 import p910
 
 __all__ = ["Screening", "screen"]
 
-FEW = 5
-"""Up to 4 subjects no score can lie 2 deviations out: |z| is at most sqrt(n - 1)."""
+FEW = 6
+"""Up to 5 subjects no score can lie 2 deviations out: with the Recommendation's n - 1
+in the deviation, |z| is at most (n - 1) / sqrt(n)."""
 
 MOST_MISSED = 1
 """One check may be missed by anyone: a slip of the finger, or a gold that is hard."""
@@ -121,7 +122,8 @@ def screen(
     notes = []
     if n < FEW:
         notes.append(
-            f"with {n} subjects BT.500 cannot reject anyone (|z| <= sqrt({n - 1}))"
+            f"with {n} subjects BT.500 cannot reject anyone "
+            f"(|z| <= {(n - 1) / n**0.5:.2f})"
         )
     flags: dict[str, Flags] = {
         "bt500": _bt500(c),
@@ -181,7 +183,8 @@ def _bt500(c: Coded) -> Flags:
     second, fourth = (sums(stimulus, m, apart**power) / count for power in (2, 4))
     # a stimulus on which all agree has no outlier
     kurtosis = fourth / np.where(second > 0, second, 1) ** 2
-    limit = np.where((kurtosis >= 2) & (kurtosis <= 4), 2, np.sqrt(20)) * second**0.5
+    deviation = np.sqrt(second * count / np.maximum(count - 1, 1))
+    limit = np.where((kurtosis >= 2) & (kurtosis <= 4), 2, np.sqrt(20)) * deviation
     limit = np.where(second > 0, limit, np.inf)[stimulus]
     above = sums(c.subject, n, apart >= limit)
     below = sums(c.subject, n, apart <= -limit)

@@ -18,15 +18,22 @@ from evalkit.stats.bootstrap import generator, resampled, tails
 
 __all__: list[str] = []
 
-POOLED = 0.2
-"""Level of the test below which a part of a variance counts."""
+POOLED = ((4, 0.5), (8, 0.3), (np.inf, 0.2))
+"""Level of the test below which a part of a variance counts, up to so many clusters: a
+test of few would miss what there is, and the interval would be too narrow."""
+
+LEAST_SHAPED = 6
+"""Clusters from which a bootstrap tells the shape of what it resamples."""
+
+LEAST_CLUSTERS = 3
+"""Subjects, and sources, below which nothing is said of others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Variance:
     """The variance of a statistic over subjects crossed with sources, in its parts.
 
-    A part counts only where it stands out of the residual by an F test at the level
+    A part counts only where it stands out of the residual by an F test at a level of
     `POOLED`; else cells are taken for independent. Counting every part, always, gives
     intervals that are far too wide where there is none.
 
@@ -51,15 +58,17 @@ class Variance:
     subject: Numbers | float
     source: Numbers | float
     residual: Numbers | float
-    n_subjects: int
-    n_sources: int
-    n_free: int
-    least: float = 0.0
+    n_subjects: Any
+    n_sources: Any
+    n_free: Any
+    least: Any = 0.0
 
     def _standing_out(self) -> tuple[Any, Any]:
         """Whether the part of subjects counts, and that of sources."""
         parts = (self.subject, self.n_subjects), (self.source, self.n_sources)
-        limits = [f.isf(POOLED, n - 1, self.n_free) * self.residual for _, n in parts]
+        limits = [
+            f.isf(_level(n), n - 1, self.n_free) * self.residual for _, n in parts
+        ]
         of_subjects, of_sources = (
             (n > 1) & ((self.n_free < 1) | np.greater(part, limit))
             for (part, n), limit in zip(parts, limits, strict=True)
@@ -81,7 +90,15 @@ class Variance:
 
         With one source, the statement is about this source only.
         """
-        return np.maximum(self._estimate, self.least) if self.n_subjects > 1 else np.nan
+        total = np.maximum(self._estimate, self.least)
+        return np.where(np.greater(self.n_subjects, 1), total, np.nan)[()]
+
+    @property
+    def widest(self) -> Any:
+        """The statistic's variance with every part counted, whether it stands out."""
+        larger = np.maximum(self.subject, self.source)
+        both = np.maximum(larger, self.subject + self.source - self.residual)
+        return np.maximum(both, self.least)
 
     @property
     def freedom(self) -> Any:
@@ -96,13 +113,24 @@ class Variance:
             (of_sources, self.source, self.n_sources - 1),
             (of_subjects == of_sources, self.residual, self.n_free),
         )
-        spread = sum(counts * np.square(p) / max(free, 1) for counts, p, free in terms)
-        of_few = min(
-            (n - 1 for n in (self.n_subjects, self.n_sources) if n > 1), default=1
+        spread = sum(
+            counts * np.square(part) / np.maximum(free, 1)
+            for counts, part, free in terms
+        )
+        sizes = np.array([self.n_subjects, self.n_sources])
+        # one source is no group of them
+        of_few = (
+            np.maximum(np.where(sizes > 1, sizes, sizes.max(axis=0)).min(axis=0), 2) - 1
         )
         with np.errstate(divide="ignore", invalid="ignore"):
             freedom = np.maximum(1.0, np.square(self._estimate) / spread)
         return np.where(np.greater(self._estimate, self.least), freedom, of_few)[()]
+
+
+def _level(n_clusters: Any) -> Any:
+    """The level of `POOLED` for so many clusters."""
+    most, levels = zip(*POOLED, strict=True)
+    return np.select([np.less_equal(n_clusters, n) for n in most], levels)[()]
 
 
 class TwoWay:
@@ -155,7 +183,8 @@ def two_way_interval(
 
     Subjects and sources are resampled apart, and their deviations added. Resamples of
     few clusters vary too little, and single cells are counted twice; so the quantiles
-    are stretched to the standard deviation of `variances` and to Student's t.
+    are stretched to the standard deviation of `variances` and to Student's t, whose own
+    shape they take below `LEAST_SHAPED` subjects or sources.
 
     Parameters
     ----------
@@ -182,10 +211,14 @@ def two_way_interval(
     deviations += resampled(by_source, n_resamples, rng)
     normal = norm.ppf(probabilities)[:, None]
     deviation = deviations.std(axis=0)
-    is_moved = deviation > 1e-12  # else all rows are alike, and the shape is unknown
+    n_fewer = min(len(by_subject), len(by_source))
+    # where all rows are alike there is no shape either
+    is_shaped = (deviation > 1e-12) & (n_fewer >= LEAST_SHAPED)
     quantiles = np.quantile(deviations, probabilities, axis=0)
-    shape = np.where(is_moved, quantiles / np.where(is_moved, deviation, 1), normal)
+    shape = np.where(is_shaped, quantiles / np.where(is_shaped, deviation, 1), normal)
     widened = np.maximum([variance.total for variance in variances], least)
-    freedom = [variance.freedom for variance in variances]
+    freedom = np.array([variance.freedom for variance in variances])
+    # what the model says of single choices has no clusters
+    freedom[np.greater(least, [variance.total for variance in variances])] = np.inf
     reach = np.sqrt(widened) * t.ppf(probabilities[1], freedom) / normal[1]
     return shape[0] * reach, shape[1] * reach

@@ -1,4 +1,4 @@
-"""Resampling: of values for their median, and of whole subjects and sources."""
+"""Intervals of medians by counting, and resampling of whole subjects and sources."""
 
 from numbers import Real
 
@@ -8,32 +8,64 @@ from numpy.typing import ArrayLike
 from evalkit.errors import SettingError, TableError
 from evalkit.stats._codes import Numbers
 
-__all__ = ["median_interval"]
+__all__ = ["median_coverage", "median_interval"]
 
 BLOCK = 4_000_000
 """Multinomial counts held in memory at once."""
 
 
 def median_interval(
-    values: ArrayLike, confidence: float = 0.95, seed: int = 0
+    values: ArrayLike, confidence: float = 0.95
 ) -> tuple[float | None, float | None]:
-    """Percentile bootstrap interval of a median, 2,000 resamples; None below 2 values.
+    """Two of the values between which the median of all there could be lies.
+
+    The narrowest such pair, equally far from both ends, that holds it as often as
+    `confidence` says, whatever the distribution; `median_coverage` says how often that
+    is. None where not even the least and the greatest do: below 6 values at 0.95.
 
     References
     ----------
-    Efron & Tibshirani, An Introduction to the Bootstrap, 1993, chapter 13.
+    David & Nagaraja, Order Statistics, 2003, section 7.1.
 
     """
     try:
         array = np.asarray(values, float)
     except (TypeError, ValueError) as error:
         raise TableError(f"expected numbers: {error}") from error
-    probabilities, rng = tails(confidence), generator(seed, 2000)
-    if len(array) < 2:
+    n_outside = _n_outside(len(array), confidence)
+    if n_outside < 0:
         return None, None
-    resampled = rng.choice(array, (2000, len(array)))
-    low, high = np.quantile(np.median(resampled, axis=1), probabilities)
-    return float(low), float(high)
+    ordered = np.sort(array)
+    return float(ordered[n_outside]), float(ordered[-1 - n_outside])
+
+
+def median_coverage(n: int, confidence: float = 0.95) -> float | None:
+    """How often `median_interval` of `n` values holds the median; None without one.
+
+    Examples
+    --------
+    >>> median_coverage(5), median_coverage(6), median_coverage(7)
+    (None, 0.96875, 0.984375)
+
+    """
+    n_outside = _n_outside(n, confidence)
+    return None if n_outside < 0 else 1 - 2 * float(_tail(n)[n_outside])
+
+
+def _n_outside(n: int, confidence: float) -> int:
+    """How many of `n` values an interval of their median leaves out at each end."""
+    low, _ = tails(confidence)
+    if not n:
+        return -1
+    return int(np.searchsorted(_tail(n), low, side="right")) - 1
+
+
+def _tail(n: int) -> Numbers:
+    """The chances that at most 0, 1, ... of `n` values lie below the median."""
+    # experiments, which are found by their import, need no scipy
+    from scipy.special import bdtr
+
+    return np.asarray(bdtr(np.arange(n), n, 0.5))
 
 
 def tails(confidence: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import pandas as pd
 from evalkit.profiling.isolation import run_cell
 from evalkit.records import Cell
 from evalkit.study.interrupted import find_fault
-from evalkit.study.measurement import Measurement
+from evalkit.study.measurement import Measurement, warm_times_s
 from evalkit.study.run_folder import Run
 from evalkit.tables import INTERRUPTED
 
@@ -33,7 +33,7 @@ def attempt(
     keep: Callable[[Run, dict[str, Any]], None] = keep_new,
     **arguments: Any,
 ) -> str:
-    """Run one cell; keep each run's record as it ends.
+    """Run one cell, in as many processes as it has; keep each run's record as it ends.
 
     Parameters
     ----------
@@ -58,16 +58,34 @@ def attempt(
     facts = what.facts(row, key) | {"output": target}
     latest = _latest_output(what.run, facts) if target and len(cell) else None
     runs: list[dict[str, Any]] = []
+    times_s = warm_times_s(cell)
+    # runs of the cell's processes before the one that is at work
+    before = {"cold": 0, "warm": 0}
 
     def take(columns: dict[str, Any]) -> None:
+        columns = columns | {"run": columns["run"] + before[columns["phase"]]}
         runs.append(columns)
+        if columns["phase"] == "warm" and "experiment" not in columns:
+            times_s[columns["run"]] = columns["wall_time_s"]
         if latest and latest != (key, columns["output_sha256"]):
             # made anew, and not the picture of the newest record
             columns = columns | {"run": columns["run"] + int(cell["run"].max())}
         keep(what.run, facts | columns)
 
+    def start_each(**more: Any) -> dict[str, Any]:
+        """Start the processes whose runs are missing, one after the other."""
+        for _ in range(what.n_processes):
+            before["warm"], n_warm = what.part(times_s)
+            cold = [*cell.loc[cell["phase"] == "cold", "run"]]
+            cold += [run["run"] for run in runs if run["phase"] == "cold"]
+            before["cold"] = int(max(cold)) if before["warm"] else 0
+            ended = start(what, row, take, n_warm=n_warm, **arguments, **more)
+            if ended["outcome"] != "ok" or what.has_all(times_s):
+                break
+        return ended
+
     if target is None:
-        ended = start(what, row, take, **arguments)
+        ended = start_each()
     else:
         # a file is there only if its record is: see `holds`
         path = what.run.path / target
@@ -78,15 +96,14 @@ def attempt(
             ended = {"started_at": _now(), "outcome": INTERRUPTED}
             ended |= {"error": f"{type(error).__name__}: {error}"}
         else:
-            ended = start(what, row, take, target=str(staged), **arguments)
+            ended = start_each(target=str(staged))
             if runs and ended["outcome"] != INTERRUPTED:
                 staged.replace(path)
             staged.unlink(missing_ok=True)
     if ended["outcome"] != "ok":
         # after what an interrupted attempt may have left already
-        phases = [run["phase"] for run in runs], cell["phase"].tolist()
-        n_warm = max(phase.count("warm") for phase in phases)
-        failed = {"run": n_warm + 1, "phase": "warm" if any(phases) else "cold"}
+        phase = "warm" if runs or len(cell) else "cold"
+        failed = {"run": 1 + max(times_s, default=0), "phase": phase}
         keep(what.run, {**facts, **ended, **failed, "output": None})
     return in_short(ended)
 
@@ -132,6 +149,7 @@ def start(
             "kind": row["kind"],
             "target": None,
             "n_warm": what.n_warm,
+            **({"may_be_slow": True} if what.n_warm is None else {}),
             **what.arguments,
             **arguments,
         },

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 from evalkit.errors import PackageMissingError, StudyError, WeightsError
 from evalkit.imagesets import imagesets, left_out, made_dir, prepare
 from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
+from evalkit.profiling.experiments import REPEATS, SLOW_REPEATS, SLOW_S
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers.engines.torch import pick_device
@@ -98,7 +99,7 @@ def run_study(
         chosen = f"auto is {study.images}, since {reason}"
     else:
         chosen = study.images
-    say(f"images: {chosen}; {study.repeats} timed runs of each cell")
+    say(f"images: {chosen}; {_repeats_in_words(study)} of each cell")
     for line in left_out(study.images, recursive=study.recursive):
         say(line)
     _prepare_pictures(study)
@@ -169,6 +170,12 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     if not weights:
         raise StudyError("conditions: none of them can be run here, see above")
     return weights
+
+
+def _repeats_in_words(study: Study) -> str:
+    if study.repeats != "auto":
+        return f"{study.repeats} timed runs"
+    return f"{REPEATS} timed runs ({SLOW_REPEATS} where one takes {SLOW_S:g} s)"
 
 
 def _limited_to(study: Study, conditions: Collection[str]) -> Study:
@@ -261,12 +268,13 @@ def _snakemake(
     if retry:
         retried = pd.concat([retried, failed(run, started_at)])
     n_before = len(run.records.cells())
+    repeats = 0 if study.repeats == "auto" else study.repeats  # as notebooks take it
     config = {
         "run_notebook": [sys.executable, "-I", "-S", job.__file__],
         "conditions": {step_name(name): name for name in study.conditions},
         "images": study.images,
-        "repeats": study.repeats,
-        "experiments": by_notebook(study.experiments, int(study.repeats)),
+        "repeats": repeats,
+        "experiments": by_notebook(study.experiments, repeats or SLOW_REPEATS),
         "random": [
             step_name(name) for name in study.conditions if _is_random(weights[name])
         ],

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.profiling.experiments import n_repeats
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import code_digest, in_words, record_key
 from evalkit.restorers import Plan, parse_condition, plan_restorer, restorers
@@ -15,6 +16,16 @@ from evalkit.study.run_folder import Run
 from evalkit.study.worker import ALIGNED
 
 SERIES = "evalkit.study.worker:series_cell"
+
+LEAST_SHARED = 6
+"""Runs from which their median has an interval, and more than one process shares them:
+see `evalkit.stats.median_interval`."""
+
+
+def warm_times_s(cell: pd.DataFrame) -> dict[int, float]:
+    """The times of the warm runs of a cell, by their numbers."""
+    warm = cell[cell["phase"] == "warm"]
+    return dict(zip(warm["run"].astype(int), warm["wall_time_s"], strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +39,11 @@ class Measurement:
     condition, experiment, value
         See `evalkit.tables.RECORDS`.
     n_warm
-        Runs after the cold ones.
+        Runs after the cold ones; None for as many as
+        `evalkit.profiling.experiments.n_repeats` says.
+    n_processes
+        Fresh processes that share these runs, where there are at least `LEAST_SHARED`:
+        the cost of a picture differs from process to process, too. `run` counts on.
     runs
         In place of `n_warm`: the runs' numbers, cold ones included. Each of them has a
         record in a whole cell, however it ended.
@@ -49,7 +64,8 @@ class Measurement:
     experiment: str
     value: str | None = None
     _: KW_ONLY
-    n_warm: int = 0
+    n_warm: int | None = 0
+    n_processes: int = 1
     runs: Sequence[int] | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict)
     function: str = SERIES
@@ -75,7 +91,26 @@ class Measurement:
     @property
     def n_runs(self) -> int:
         """How many a whole cell has at least, with one cold run."""
-        return 1 + self.n_warm if self.runs is None else len(self.runs)
+        return 1 + self._n_all({}) if self.runs is None else len(self.runs)
+
+    def _n_all(self, times_s: Mapping[int, float]) -> int:
+        return n_repeats([times_s[run] for run in sorted(times_s)], self.n_warm)
+
+    def has_all(self, times_s: Mapping[int, float]) -> bool:
+        """Whether a cell with warm runs of these times, by their numbers, has all."""
+        return len(times_s) >= self._n_all(times_s)
+
+    def part(self, times_s: Mapping[int, float]) -> tuple[int, int]:
+        """Which warm runs the next process has: after how many of them, and how many.
+
+        `times_s` are the times of those that there are, by their numbers.
+        """
+        n_all = self._n_all(times_s)
+        if self.n_processes == 1 or n_all < LEAST_SHARED:
+            return 0, n_all
+        n_first = -(-n_all // self.n_processes)
+        n_before = min(len(times_s), n_all - 1) // n_first * n_first
+        return n_before, min(n_first, n_all - n_before)
 
     @property
     def machine(self) -> str:
@@ -136,7 +171,7 @@ class Measurement:
             return set(self.runs) <= set(cell["run"])
         if (cell["outcome"] != "ok").any():
             return True
-        return not cell.empty and (cell["phase"] == "warm").sum() >= self.n_warm
+        return not cell.empty and self.has_all(warm_times_s(cell))
 
     def target(self, row: Mapping[str, Any], cell: pd.DataFrame) -> str | None:
         """Where the output goes, below the run folder: where its records say."""

@@ -10,6 +10,7 @@ import pandas as pd
 from evalkit.rating import plan_session
 from evalkit.study.rating import is_planned, planned_outputs, rating_notes
 from evalkit.study.run_folder import Run, ratings_store
+from evalkit.texts import Language, text
 
 PANELS, PICTURES = (3, 5, 8, 12, 16, 24), (2, 4, 8, 12, 24)
 """Numbers of subjects and of pictures that `plan_table` shows beside the planned."""
@@ -99,8 +100,26 @@ def describe_plan(run: Run) -> list[str]:
         f"The smallest {what} that 4 of 5 such panels find: subjects down, pictures "
         "across; - is nothing on that scale.",
         *shown.rename_axis(index=None, columns="subjects").to_string().splitlines(),
+        planned_difference(run),
         *rating_notes(run),
     ]
+
+
+def planned_difference(run: Run, language: Language = "en") -> str:
+    """Say what the panel that is planned would find; see `plan_table`."""
+    planned = _planned(run)
+    kind, n_pictures = next(iter(planned.n_pictures.items()))
+    n_subjects = len(ratings_store(run).subjects())
+    is_large = min(n_subjects, n_pictures) >= 2
+    smallest = math.nan
+    if is_large:
+        smallest = _smallest(kind, n_subjects, n_pictures, planned.n_comparisons)
+    key = "plan.points" if kind == "acr" else "plan.share"
+    if not smallest < (4 if kind == "acr" else 1):
+        key = "plan.nothing"
+    shown = f"{smallest:.2f}" if kind == "acr" else f"{100 * smallest:.0f} %"
+    values = {"n": n_subjects, "n_pictures": n_pictures, "smallest": shown}
+    return text(f"answer.{key}", language, **values)
 
 
 def _planned(run: Run) -> _Planned:

@@ -20,7 +20,7 @@ from evalkit.images import pixel_sha256, read_image, write_image
 from evalkit.profiling.budget import limit_memory
 from evalkit.profiling.clock import torch_flags
 from evalkit.profiling.concurrency import pass_barrier
-from evalkit.profiling.experiments import is_warm
+from evalkit.profiling.experiments import next_run
 from evalkit.profiling.memory import MemoryPeaks, cuda_reserved_mib
 from evalkit.profiling.monitor import Monitor, stage_spans
 from evalkit.profiling.nvml import device_index
@@ -54,6 +54,7 @@ def series_cell(
     sha256: str | None = None,
     runs: Sequence[int] = (),
     max_warm_up: int = 0,
+    may_be_slow: bool = False,
     batch: int = 1,
     rotating: bool = False,
     traced: bool = False,
@@ -84,6 +85,8 @@ def series_cell(
         In place of `n_warm`: their numbers, cold ones included.
     max_warm_up
         Cold runs after the first.
+    may_be_slow
+        Fewer of them where they take long: `evalkit.profiling.experiments.n_repeats`.
     batch
         How many copies of the picture each run restores, from files to files.
     rotating
@@ -112,7 +115,8 @@ def series_cell(
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
         before: list[tuple[float, float]] = []  # warm runs, begin and end
-        while run := _next_run(times_s, n_warm, runs, max_warm_up):
+        asked_for = None if may_be_slow else n_warm
+        while run := next_run(times_s, n_warm, runs, max_warm_up, asked_for):
             number, phase = run
             check_unchanged(Path(path), sha256)
             begin = time.perf_counter()
@@ -297,20 +301,6 @@ def measure(
         "peak_rss_mib": max(size for size in sizes if size is not None),
         "notes": restored.notes + meters["notes"],
     }
-
-
-def _next_run(
-    times_s: Sequence[float], n_warm: int, runs: Sequence[int], max_warm_up: int
-) -> tuple[int, str] | None:
-    """Number and phase of the run after those of `times_s`; None at the end."""
-    n_done = len(times_s)
-    ends = (n for n in range(1, n_done + 1) if n > max_warm_up or is_warm(times_s[:n]))
-    n_cold = next(ends, n_done + 1)
-    phase = "cold" if n_done < n_cold else "warm"
-    if runs:
-        return (runs[n_done], phase) if n_done < len(runs) else None
-    number = n_done + 1 if phase == "cold" else n_done + 1 - n_cold
-    return (number, phase) if n_done < n_cold + n_warm else None
 
 
 class _Copies:

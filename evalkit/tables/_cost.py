@@ -39,13 +39,15 @@ CONCURRENCY = Table(
         "setting": TEXT,
         "n_instances": COUNT,  # processes started together
         "n_ok": COUNT,  # instances with only ok runs
-        "n_runs": COUNT,  # pictures made between the first's start and the last's end
+        "n_runs": COUNT,  # warm pictures of all of them
         "outcome": TEXT,  # ok, or how the first instance to fail did
         "error": TEXT,
         "throughput_per_s": NUMBER,  # pictures of all instances
         "speedup": NUMBER,  # throughput over that of one instance
+        "speedup_low": NUMBER,  # what the intervals of both latencies allow
+        "speedup_high": NUMBER,
         "latency_s": NUMBER,  # of one picture, median over all instances
-        "latency_low_s": NUMBER,  # bootstrap interval of that median
+        "latency_low_s": NUMBER,  # interval of that median; null below 6 runs
         "latency_high_s": NUMBER,
         "memory_mib": NUMBER,  # of all instances together
         "memory_kind": TEXT,  # nvml device delta; sum of peak RSS (shared pages in all)
@@ -170,7 +172,7 @@ FLOORS = Table(
         "unit": TEXT,
         "value": NUMBER,  # median of the warm runs; of memory their highest; of GPU
         # busy, the whole series
-        "low": NUMBER,  # bootstrap interval of that median
+        "low": NUMBER,  # interval of that median; null below 6 runs
         "high": NUMBER,
         "n_runs": COUNT,
         "restore_time_s": NUMBER,  # of a measured wall time, as in ``cost``
@@ -210,14 +212,19 @@ BACKENDS = Table(
         "load_time_s": NUMBER,
         "cold_wall_time_s": NUMBER,
         "wall_time_s": NUMBER,  # median of the warm runs
-        "wall_time_low_s": NUMBER,  # bootstrap interval of that median
+        "wall_time_low_s": NUMBER,  # interval of that median; null below 6 runs
         "wall_time_high_s": NUMBER,
+        "wall_time_min_s": NUMBER,  # of the warm runs: their range
+        "wall_time_max_s": NUMBER,
+        "wall_time_spread": TEXT,  # which of the two stands for it; true coverage
         "restore_time_s": NUMBER,  # of `restore()` alone, median
         "wall_times_s": TEXT,  # every warm run
         "memory_mib": NUMBER,
         "memory_meter": TEXT,
         "against": TEXT,  # PyTorch of the same precision if it was timed, else fp32
         "speed_up": NUMBER,
+        "speed_up_low": NUMBER,  # what both medians' intervals allow
+        "speed_up_high": NUMBER,
         "memory_saved_percent": NUMBER,
         "notes": TEXT,  # engine, version, options of the provider
         "differs": TEXT,  # from PyTorch in fp32: what could not be made equal

@@ -11,8 +11,9 @@ SCORES_MOS = Table(
         "n_subjects": COUNT,
         "n_sources": COUNT,
         "mos": NUMBER,
-        "ci_low": NUMBER,  # over subjects and sources; null for one subject
+        "ci_low": NUMBER,  # over subjects and sources; null below two of either
         "ci_high": NUMBER,
+        "coverage": NUMBER,  # of a 95 % interval of such a panel, simulated, in [0, 1]
         "claimed": NUMBER,  # published, of this kind and restorer
     },
     key=("method", "kind", "condition"),
@@ -73,6 +74,7 @@ SCORES_PAIRS = Table(
         "difference": NUMBER,  # of mean scores
         "ci_low": NUMBER,
         "ci_high": NUMBER,
+        "coverage": NUMBER,  # of a 95 % interval of such a panel, simulated, in [0, 1]
         "p": NUMBER,
         "p_holm": NUMBER,  # corrected for all pairs
         "effect_size": NUMBER,  # Cohen's d_z

@@ -142,12 +142,16 @@ COST = Table(
         "source_width_px": COUNT,
         "source_height_px": COUNT,
         "n_runs": COUNT,  # warm runs that ended ok
+        "n_processes": COUNT,  # fresh ones, which share these runs
         "n_failed": COUNT,
         "cold_wall_time_s": NUMBER,
         "load_time_s": NUMBER,
         "wall_time_s": NUMBER,  # median of the warm runs
-        "wall_time_low_s": NUMBER,  # bootstrap interval of that median
+        "wall_time_low_s": NUMBER,  # interval of that median; null below 6 runs
         "wall_time_high_s": NUMBER,
+        "wall_time_min_s": NUMBER,  # of the warm runs: their range
+        "wall_time_max_s": NUMBER,
+        "wall_time_spread": TEXT,  # which of the two stands for it; true coverage
         "restore_time_s": NUMBER,  # of `restore()` alone, without files; their median
         "stages_s": TEXT,  # {stage: its median}, files included
         "peak_rss_mib": NUMBER,

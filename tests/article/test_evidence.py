@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.article import Evidence, Verdict
-from evalkit.article._evidence import all_of, within
+from evalkit.article._evidence import LEAST_COVERAGE, all_of, of_panel, within
 from evalkit.errors import TableError
 from evalkit.rating import Store
+from evalkit.stats import simulated_coverage
 from evalkit.tables import IMAGES, METRICS, RECORDS
 
 
@@ -89,3 +90,12 @@ def test_an_unknown_interval_is_open_and_a_claim_falls_with_any_part():
     assert all_of([yes, no, open_]) is no
     assert all_of([yes, yes]) is yes
     assert all_of([yes, open_]) is open_
+
+
+def test_no_verdict_stands_on_intervals_that_hold_too_seldom():
+    assert of_panel(Verdict.REPRODUCED, 3, 7) == (Verdict.REPRODUCED, "")
+    # 3 subjects on many pictures: simulated in benchmarks/panels.py
+    assert simulated_coverage(3, 48) < LEAST_COVERAGE
+    verdict, why = of_panel(Verdict.REPRODUCED, 3, 48)
+    assert verdict is Verdict.INCONCLUSIVE
+    assert "hold the truth in 92" in why

@@ -124,6 +124,10 @@ def test_tables_hold_what_the_statistics_say(run):
     assert subjects.loc["s001", "rejected_by"] == "p910"
     assert (subjects["n_pairs"] == 2).all()
     assert (subjects["same"] == 1).all()
+    true_coverage = stats.simulated_coverage(4, 5, "difference")
+    assert (found["scores_pairs"]["coverage"] == true_coverage).all()
+    one_picture = found["scores_kinds"].query("n_sources == 1")
+    assert one_picture[["ci_low", "coverage"]].isna().all(axis=None)
     panel = found["scores_panel"].set_index("quantity")
     assert panel.loc["subjects", "value"] == 4
     assert "cannot reject" in panel.loc["subjects", "note"]

@@ -71,7 +71,7 @@ def test_a_time_stands_beside_its_operations_at_the_measured_rate(run, record):
     assert row["floor"] == pytest.approx(tflop / 0.1, rel=1e-3)
     assert (row["value"], row["n_runs"], row["is_below"]) == (3.0, 3, False)
     assert (row["width_px"], row["height_px"]) == (100, 50)
-    assert row["low"] <= 3.0 <= row["high"]
+    assert pd.isna(row["low"])  # 3 runs have no interval
 
 
 def test_a_tile_that_free_memory_chose_is_no_number(run, record):
@@ -190,7 +190,7 @@ def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
     assert "RTX 4090" in text
     assert HERE in text
     assert "**4.8 GB: below its floor** | 6.06" in text
-    assert "3 [2, 4] (n = 3, floor 1.79, cpu, 100x50 px)" in text
+    assert "3 (n = 3, floor 1.79, cpu, 100x50 px)" in text
     assert "49 ok, 1 oom (n = 50)" in text
 
 

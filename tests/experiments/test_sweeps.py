@@ -1,11 +1,13 @@
 """Experiments of cost: one thing varied, everything recorded, one table."""
 
+import pandas as pd
 import pytest
 
 from evalkit.errors import UnknownNameError
 from evalkit.experiments import (
     measure_cost,
     measure_experiment,
+    summarise_cost,
     summarise_experiments,
     trace_memory,
 )
@@ -85,10 +87,59 @@ def test_sources_of_another_size_keep_their_proportion_and_have_their_own_digest
 
 def test_a_run_is_cold_until_times_are_stable(run, album, plant):
     plant("series_cells:timed")
+    records = measure_cost(run, "lanczos", run.images(str(album)), repeats=15)
+    cold = records.loc[records["phase"] == "cold", "wall_time_s"]
+    # 15 repeats allow 3 runs of warm-up, in each of two processes
+    assert list(cold) == [2.0, 1.5, 1.0, 1.0] * 2
+    assert (records["phase"] == "warm").sum() == 15
+
+
+def test_no_warm_up_is_claimed_of_few_runs(run, album, plant):
+    plant("series_cells:timed")
     records = measure_cost(run, "lanczos", run.images(str(album)), repeats=12)
     cold = records.loc[records["phase"] == "cold", "wall_time_s"]
-    assert list(cold) == [2.0, 1.5, 1.0]  # 12 repeats allow 2 runs of warm-up
-    assert (records["phase"] == "warm").sum() == 12
+    assert list(cold) == [2.0, 2.0]
+
+
+def test_a_quick_cell_has_seven_runs_of_two_processes(run, album, plant):
+    plant("series_cells:steady")
+    images = run.images(str(album))
+    records = measure_cost(run, "lanczos", images)
+    cold, warm = (records[records["phase"] == phase] for phase in ("cold", "warm"))
+    assert list(cold["run"]) == [1, 2]
+    assert cold["load_time_s"].notna().all()
+    assert list(warm["run"]) == [1, 2, 3, 4, 5, 6, 7]
+    row = summarise_cost(run).iloc[0]
+    assert (row["n_runs"], row["n_processes"]) == (7, 2)
+    assert row["wall_time_spread"] == "interval of the median, coverage 98.4 %"
+    assert row["wall_time_low_s"] == row["wall_time_high_s"] == 2.0
+    assert row["peak_rss_mib"] == records["peak_rss_mib"].max()
+    assert measure_cost(run, "lanczos", images).equals(records)
+
+
+def test_what_is_lacking_of_the_second_process_is_made_up_for(run, album, plant):
+    plant("series_cells:steady")
+    images = run.images(str(album))
+    measure_cost(run, "lanczos", images)
+    lines = (run.path / "records.jsonl").read_text(encoding="utf-8").splitlines()
+    kept = "\n".join(lines[:7]) + "\n"  # killed after the sixth record
+    (run.path / "records.jsonl").write_text(kept, encoding="utf-8")
+    warm = measure_cost(run, "lanczos", images).query("phase == 'warm'")
+    assert sorted(warm["run"]) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_slow_cell_has_three_runs_and_their_range(run, album, plant):
+    plant("series_cells:slow")
+    images = run.images(str(album))
+    records = measure_cost(run, "lanczos", images)
+    assert list(records["phase"]) == ["cold", "warm", "warm", "warm"]
+    row = summarise_cost(run).iloc[0]
+    assert row["wall_time_spread"] == "range of 3 runs"
+    assert pd.isna(row["wall_time_low_s"])
+    assert (row["wall_time_min_s"], row["wall_time_max_s"]) == (6.0, 8.0)
+    assert measure_cost(run, "lanczos", images).equals(records)
+    more = measure_cost(run, "lanczos", images, repeats=7)
+    assert (more["phase"] == "warm").sum() == 7
 
 
 def test_planted_bimodal_times_are_shown_and_every_value_is_kept(run, album, plant):
@@ -103,7 +154,7 @@ def test_planted_bimodal_times_are_shown_and_every_value_is_kept(run, album, pla
     shown = [
         x for line in axes.lines for x in line.get_xdata() if line.get_marker() == "o"
     ]
-    assert sorted(shown) == [1.0] * 8 + [1.5] * 6
+    assert sorted(shown) == [1.0] * 10 + [1.5] * 4
 
 
 @pytest.mark.parametrize(("name", "ratio"), [("remembering", 2.0), ("steady", 1.0)])

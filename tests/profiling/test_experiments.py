@@ -62,6 +62,19 @@ def test_without_a_leak_the_interval_includes_0_as_often_as_is_said():
     assert 0.93 <= included <= 0.97
 
 
+def test_few_runs_whose_neighbours_are_alike_are_no_leak():
+    rng = np.random.default_rng(7)
+
+    def series(n=20, alike=0.5):
+        values = rng.normal(size=n)
+        for i in range(1, n):
+            values[i] += alike * values[i - 1]
+        return values
+
+    found = [slope(series()) for _ in range(500)]
+    assert np.mean([low <= 0 <= high for _, low, high in found]) > 0.9
+
+
 def test_alike_neighbours_widen_the_interval():
     white = noise(1)
     plateaus = np.repeat(white[::10], 10)

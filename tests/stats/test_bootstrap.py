@@ -3,26 +3,39 @@ import sys
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
+from scipy.stats import binom, quantile_test
 
 from evalkit import stats
-from evalkit.stats import median_interval
+from evalkit.stats import median_coverage, median_interval
 from evalkit.stats.bootstrap import resampled
 
 
-def test_the_median_interval_is_scipys():
+@pytest.mark.parametrize("n", [6, 7, 30, 101])
+def test_the_median_interval_is_scipys(n):
+    values = np.random.default_rng(0).gamma(2, size=n)
+    expected = quantile_test(values, p=0.5).confidence_interval(0.95)
+    assert median_interval(values) == tuple(expected)
+
+
+def test_a_narrower_interval_lies_within():
     values = np.random.default_rng(0).gamma(2, size=30)
-    expected = bootstrap(
-        (values,), np.median, method="percentile", n_resamples=20_000, rng=1
-    ).confidence_interval
-    found = median_interval(values, 0.95, seed=3)
-    assert found == pytest.approx(tuple(expected), abs=0.06)
-    narrow = median_interval(values, 0.5)
-    assert found[0] < narrow[0] < narrow[1] < found[1]
+    wide, narrow = median_interval(values), median_interval(values, 0.5)
+    assert wide[0] < narrow[0] < narrow[1] < wide[1]
 
 
-def test_a_single_value_has_no_interval():
-    assert median_interval([1.0]) == (None, None)
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5])
+def test_fewer_than_six_values_have_no_interval(n):
+    assert median_interval(range(n)) == (None, None)
+    assert median_coverage(n) is None
+
+
+@pytest.mark.parametrize(("n", "out"), [(6, 0), (7, 0), (9, 1), (50, 17)])
+def test_the_true_coverage_is_told(n, out):
+    values = np.arange(n)
+    assert median_interval(values) == (out, n - 1 - out)
+    held = 1 - 2 * binom.cdf(out, n, 0.5)
+    assert median_coverage(n) == pytest.approx(held)
+    assert held >= 0.95
 
 
 def test_resampled_sums_have_a_multinomials_covariance():

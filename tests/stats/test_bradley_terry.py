@@ -3,6 +3,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.api as sm
+from scipy.special import expit
+from scipy.stats import binomtest
 
 from evalkit.errors import TableError
 from evalkit.stats import bradley_terry, win_matrix
@@ -67,6 +69,22 @@ def test_a_condition_never_beaten_gets_ties_and_that_is_said(choices):
     assert found.strength.to_numpy() == pytest.approx(expected, abs=1e-3)
     width = found.interval["high"] - found.interval["low"]
     assert width["best"] > 1
+
+
+@pytest.mark.parametrize("n_sources", [7, 40])
+def test_unanimous_choices_have_the_binomials_interval(n_sources):
+    subject, source = np.indices((3, n_sources)).reshape(2, -1)
+    rows = pd.DataFrame(
+        {"subject": subject, "source": source, "winner": "a", "loser": "b"}
+    )
+    found = bradley_terry(rows.assign(tied=False))
+    exact = binomtest(len(rows), len(rows)).proportion_ci(0.95)
+    share = expit(2 * found.interval.loc["a"])
+    assert tuple(share) == pytest.approx((exact.low, exact.high))
+    assert tuple(-found.interval.loc["b"]) == pytest.approx(
+        tuple(found.interval.loc["a"])[::-1]
+    )
+    assert found.strength["a"] > found.interval.loc["a", "low"]
 
 
 def test_groups_never_compared_are_refused():

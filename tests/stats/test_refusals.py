@@ -18,7 +18,7 @@ SCORES = pd.DataFrame(
         for add, condition in enumerate(("a", "b"))
     ],
     columns=["subject", "source", "condition", "score"],
-)
+).assign(scale=1.0)  # of `scale_effect`; the others ignore it
 CHOICES = pd.DataFrame(
     [
         (f"s{subject}", f"p{source}", *(("a", "b") if wins else ("b", "a")), False)
@@ -179,7 +179,7 @@ def test_equal_differences_have_no_effect_size():
             for n in range(3)
             for c, score in (("a", 4), ("b", 2))
         ],
-        columns=SCORES.columns,
+        columns=["subject", "source", "condition", "score"],
     )
     found = stats.compare_conditions(ratings)
     assert found["difference"].item() == 2

@@ -245,7 +245,7 @@ def test_a_condition_may_be_written_as_keys_and_gets_its_name(tmp_path):
 
 @pytest.mark.parametrize(
     ("has_cuda", "images", "repeats", "experiments"),
-    [(True, "article", 50, ["stability"]), (False, "quick", 3, [])],
+    [(True, "article", 50, ["stability"]), (False, "quick", "auto", [])],
 )
 def test_auto_depends_on_cuda(tmp_path, has_cuda, images, repeats, experiments):
     study = read_study(study_file(tmp_path, "name: a\nconditions: [lanczos]"))

@@ -104,8 +104,10 @@ def test_cost_is_a_cold_run_and_warm_ones_and_is_summarised(run, album, said):
     assert records[records["phase"] == "warm"]["load_time_s"].isna().all()
     cost = summarise_cost(run)
     assert list(cost.columns) == list(COST.columns)
+    assert cost["wall_time_low_s"].isna().all()  # 3 runs have a range, no interval
     for row in cost.to_dict("records"):
-        assert row["wall_time_low_s"] <= row["wall_time_s"] <= row["wall_time_high_s"]
+        assert row["wall_time_min_s"] <= row["wall_time_s"] <= row["wall_time_max_s"]
+        assert row["wall_time_spread"] == "range of 3 runs"
         assert row["same_as_quality"] is True
         assert row["n_runs"] == 3
     assert not list((run.path / "outputs").rglob("*cost*"))
