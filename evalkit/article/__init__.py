@@ -10,6 +10,7 @@ from types import MappingProxyType
 import pandas as pd
 
 from evalkit.article._evidence import (
+    OPEN,
     Evaluator,
     Evidence,
     Judgement,
@@ -37,6 +38,7 @@ __all__ = [
     "Judgement",
     "Verdict",
     "article_values",
+    "chance",
     "evaluate",
     "evaluators",
     "load_article",
@@ -109,6 +111,7 @@ def evaluate(run: Path) -> pd.DataFrame:
         judge = judges.get(claim.id)
         judgement = judge.judge(evidence) if judge else UNJUDGED
         facts = {k: v for k, v in asdict(claim).items() if k in VERDICTS.columns}
+        settled_by = claim.settled_by if judgement.verdict in OPEN else None
         rows.append(
             {
                 **facts,
@@ -117,9 +120,28 @@ def evaluate(run: Path) -> pd.DataFrame:
                 "verdict": judgement.verdict.value,
                 "found": judgement.found,
                 "evidence": judgement.evidence.replace(SQLITE, evidence.store),
+                "range": claim.range,
+                "n_intervals": judgement.n_intervals,
+                "settled_by": settled_by,
             }
         )
     return VERDICTS.frame(rows)
+
+
+BY_CHANCE = 0.025
+"""The most that an interval of 95 % is wrong on the side of a range's edge."""
+
+
+def chance(verdicts: pd.DataFrame) -> str:
+    """How many of the verdicts (`VERDICTS`) chance may have made, in a sentence."""
+    n = int(verdicts["n_intervals"].sum())
+    if not n:
+        return "No verdict here rests on an interval, so chance has made none."
+    return (
+        f"{n} intervals of 95 % stand behind these verdicts. Each puts its claim on "
+        f"the wrong side by chance in at most {BY_CHANCE:.1%} of runs, so at most "
+        f"{n * BY_CHANCE:.2g} wrong verdicts are to be expected."
+    )
 
 
 def article_values() -> pd.DataFrame:

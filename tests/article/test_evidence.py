@@ -54,6 +54,9 @@ def test_the_verdicts_are_the_designs():
         "inconclusive",
         "not testable here",
         "not yet tested",
+        "followed",
+        "not followed",
+        "shown",
     ]
 
 
