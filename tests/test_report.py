@@ -323,9 +323,13 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
     assert page.says("encode 800 ms")
     assert page.says("network 211 ms")
     assert not page.says("upload")  # less than a millisecond
-    assert page.says("12.3 s, 4.8 GB")  # the article's table, section 4.3
-    assert page.says("9.8 s, 3.1 GB")
+    assert not page.says("12.3 s")  # of a GPU and 1024x768 px
+    assert page.says("nothing of this device and size")
     assert page.says("RTX 4090")
+    alike = {"source_width_px": 1024, "source_height_px": 768}
+    alike |= {"setting": {"device": "cuda:0", "precision": "fp32"}}
+    COST.write(COST.frame([row | alike]), run.path / "tables")
+    assert run.write([X4]).says("12.3 s time per picture")
     assert page.says("not measured")
     assert not page.says("GPU memory by NVML")  # a column of nulls
     assert page.says("GPU energy of a run, J")

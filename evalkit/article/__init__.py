@@ -16,6 +16,7 @@ from evalkit.article._evidence import (
     Judgement,
     Verdict,
 )
+from evalkit.article._figures import FIGURES
 from evalkit.article._register import (
     Article,
     Claim,
@@ -39,6 +40,7 @@ __all__ = [
     "Verdict",
     "article_values",
     "chance",
+    "comparable_values",
     "evaluate",
     "evaluators",
     "load_article",
@@ -165,3 +167,32 @@ def article_values() -> pd.DataFrame:
         if claim.id.startswith("G") and not isinstance(claim.claimed, str)
     ]
     return pd.DataFrame(rows).set_index("claim").astype({"claimed": "Float64"})
+
+
+def comparable_values(
+    restorer: str | None, *, device: str, is_half: bool, size_px: tuple[int, int]
+) -> list[tuple[float, str, str]]:
+    """The article's time and memory of one picture in a setting: value, unit, quantity.
+
+    Parameters
+    ----------
+    restorer
+        Its name; the article speaks of `gpen-512` and `realesrgan-x4plus` alone.
+    device
+        ``cpu`` or ``cuda``.
+    is_half
+        Whether in half precision.
+    size_px
+        Width and height of the picture.
+
+    """
+    values = article_values()
+    return [
+        (*values.loc[claim, ["claimed", "unit", "quantity"]],)
+        for claim, figure in FIGURES.items()
+        if (figure.restorer, figure.device) == (restorer, device)
+        and (figure.precision == "fp16") == is_half
+        and figure.n_pictures == 1
+        and None not in size_px
+        and figure.is_of_size(*size_px)
+    ]

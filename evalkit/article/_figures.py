@@ -69,6 +69,12 @@ class Figure:
             **({"scale": 4} if self.restorer == X4PLUS else {"background": "none"}),
         }
 
+    def is_of_size(self, width_px: int, height_px: int) -> bool:
+        """Whether a picture has the figure's size, either way up."""
+        if self.width_px == LIMIT_PX:
+            return max(width_px, height_px) > LIMIT_PX
+        return sorted((width_px, height_px)) == sorted((self.width_px, self.height_px))
+
     def in_units(self, claimed: float) -> float:
         """The claimed number in the quantity's unit; GB are read as GiB, the larger."""
         return claimed * 1024 if self.quantity == MEMORY else claimed

@@ -68,11 +68,20 @@ class Part:
     share: StrictFloat | None = None
 
     def bounds(self, claimed: float | None = None) -> tuple[float, float]:
-        """Least and most, infinite where there is no bound."""
-        if claimed is not None and self.near:
-            return claimed - self.near, claimed + self.near
-        if claimed is not None and self.factor:
-            return claimed / self.factor, claimed * self.factor
+        """Least and most, infinite where there is no bound.
+
+        Raises
+        ------
+        TableError
+            A range about the claimed number, and none is claimed.
+
+        """
+        if self.near or self.factor:
+            if claimed is None:
+                raise TableError(f"claim: {self.says!r} is near no claimed number")
+            if self.near:
+                return claimed - self.near, claimed + self.near
+            return claimed / (self.factor or 1), claimed * (self.factor or 1)
         least = -inf if self.least is None else self.least
         return least, inf if self.most is None else self.most
 
@@ -166,6 +175,11 @@ class Claim:
     def number(self) -> float | None:
         """The claimed number; None where it is none."""
         return None if isinstance(self.claimed, str) else float(self.claimed)
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and most of its first part, which for most claims is all of it."""
+        return self.parts[0].bounds(self.number)
 
     @property
     def range(self) -> str | None:

@@ -35,7 +35,7 @@ def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
         f"{abs(p):.0f} % {'less' if p >= 0 else 'more'} memory ({name})"
         for p, name in zip(percents, named, strict=True)
     ]
-    bounds = CLAIMS["D1"].parts[0].bounds()
+    bounds = CLAIMS["D1"].bounds
     verdicts = [within(p, p, *bounds, denied=(0, inf)) for p in percents]
     return _judged(
         evidence,
@@ -51,7 +51,7 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
     """The same network on both; the command as printed runs another one."""
     rows = _timed(evidence, NCNN)
     rows = rows[rows["network"] == X4PLUS]
-    bounds, texts, verdicts = CLAIMS["D2"].parts[0].bounds(), [], []
+    bounds, texts, verdicts = CLAIMS["D2"].bounds, [], []
     for row in rows.to_dict("records"):
         low, high = _speed_up(evidence.read(BACKENDS), row)
         verdicts.append(within(low, high, *bounds, denied=(1, inf)))

@@ -39,7 +39,7 @@ def _alone(runs: pd.DataFrame, part: Mapping[str, Any], source: str) -> pd.DataF
 
 def _judged(claim: str, column: str, unit: str, parts: Sequence[str]) -> Evaluator:
     """The judge of a figure over its sum for the `parts` alone."""
-    bounds = CLAIMS[claim].parts[0].bounds()
+    bounds = CLAIMS[claim].bounds
 
     def judge(evidence: Evidence) -> Judgement:
         if lacking := without_gpu(evidence):

@@ -297,7 +297,7 @@ def _longest_side(evidence: Evidence) -> Judgement:
         pixels = (large.index[0] / small.index[-1]) ** 2
         growth = _interval(large, figure).over(_interval(small, figure))
         jumps[figure.quantity] = Value(*(value / pixels for value in growth))
-    bounds = CLAIMS["D13"].parts[0].bounds()
+    bounds = CLAIMS["D13"].bounds
     verdicts = {within(jump.low, jump.high, *bounds) for jump in jumps.values()}
     named = [f"{jump.in_words('times')} ({name})" for name, jump in jumps.items()]
     is_jump = Verdict.REPRODUCED in verdicts  # of either cost
@@ -322,7 +322,7 @@ def _batch_size(evidence: Evidence) -> Judgement:
     largest = max(each)  # one comparison: the best of many would win by chance
     gain = each[1].over(each[largest])
     return Judgement(
-        within(gain.low, gain.high, *CLAIMS["G28"].parts[0].bounds()),
+        within(gain.low, gain.high, *CLAIMS["G28"].bounds),
         f"{gain.in_words('times')} as fast in a batch of {largest}",
         f"A picture takes {each[1].in_words('s')} alone and "
         f"{each[largest].in_words('s')} in a batch of {largest} (tables/floors.csv): "
@@ -335,14 +335,14 @@ def _batch_size(evidence: Evidence) -> Judgement:
 def _close_to_its_limit(_: Evidence) -> Judgement:
     percent = 100 * float(CLAIMED["G10"]) / 24
     return Judgement(
-        within(percent, percent, *CLAIMS["G29"].parts[0].bounds()),
+        within(percent, percent, *CLAIMS["G29"].bounds),
         f"{percent:.0f} % of the card",
         f"By arithmetic the {CLAIMED['G10']} GB of claim G10 are {percent:.0f} % of a "
         f"card of 24 GB. (That figure itself is contradicted: see G10.)",
     )
 
 
-_TWICE = CLAIMS["G8"].parts[0].bounds()
+_TWICE = CLAIMS["G8"].bounds
 
 ENTRIES = (
     *map(_figure, FIGURES),

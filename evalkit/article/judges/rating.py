@@ -138,7 +138,7 @@ def _without_a_face(evidence: Evidence) -> Judgement:
     row = pairs.iloc[0]
     low, high = -row["ci_high"], -row["ci_low"]
     answer = f"{-row['difference']:+.2f} marks [{low:+.2f}, {high:+.2f}]"
-    bounds = CLAIMS["Q12"].parts[0].bounds()
+    bounds = CLAIMS["Q12"].bounds
     verdict, why = of_panel(within(low, high, *bounds), row)
     return Judgement(
         verdict,
@@ -203,7 +203,7 @@ def _preferred(
         2 * pd.Series([*fit.interval.loc[first], fit.strength[first]]).sort_values()
     )
     panel = {f"n_{name}s": choices[name].nunique() for name in ("subject", "source")}
-    held = within(low, high, *CLAIMS[claim].parts[0].bounds())
+    held = within(low, high, *CLAIMS[claim].bounds)
     verdict, why = of_panel(held, panel)
     text = (
         f"{first} is chosen over {second} in {middle:.0f} % [{low:.0f}, {high:.0f}] of "
@@ -219,7 +219,7 @@ def _half_precision(evidence: Evidence) -> Judgement:
         text = f"Nobody has chosen between {single} and {half} (ratings.sqlite)."
         return without_gpu(evidence, text) or not_tested(text)
     verdict, answer, why = preference
-    least, most = CLAIMS["Q14"].parts[0].bounds()
+    least, most = CLAIMS["Q14"].bounds
     return Judgement(
         verdict,
         answer,
@@ -236,7 +236,7 @@ def _hybrid(evidence: Evidence) -> Judgement:
     if len(measured) < len(alone):
         who = f"the hybrid against {alone[0]} and against {alone[1]}"
         return unrated("G24", evidence, who)
-    least, _ = CLAIMS["G24"].parts[0].bounds()
+    least, _ = CLAIMS["G24"].bounds
     answer = "; ".join(text for _, text, _ in measured)
     return Judgement(
         all_of(verdict for verdict, _, _ in measured),

@@ -107,7 +107,7 @@ def _folder(evidence: Evidence) -> Judgement:
         return unrated("R7", evidence, f"{CONDITIONS['gpen']} beside {what}")
     row = gains.iloc[0]
     answer = _in_words("a choice for each picture", row)
-    bounds = CLAIMS["R7"].parts[0].bounds()
+    bounds = CLAIMS["R7"].bounds
     verdict, why = of_panel(within(row["ci_low"], row["ci_high"], *bounds), row)
     return Judgement(
         verdict,

@@ -84,7 +84,7 @@ def _no_failure(claim: str) -> Evaluator:
         totals = [sum(count.values()) for count in counts]
         failed = [n - c.get("ok", 0) for n, c in zip(totals, counts, strict=True)]
         rates = [failure_rate(k, n) for k, n in zip(failed, totals, strict=True) if n]
-        bounds = CLAIMS[claim].parts[0].bounds()
+        bounds = CLAIMS[claim].bounds
         verdicts = [within(100 * r.low, 100 * r.high, *bounds) for r in rates]
         is_whole = len(rates) > 1 and min(totals) >= N_RUNS
         verdict = all_of(verdicts)
@@ -178,7 +178,7 @@ def _best_use(evidence: Evidence) -> Judgement:
     is_unknown = pd.isna(low) or pd.isna(high)
     interval = " (without an interval)" if is_unknown else f" [{low:.3g}, {high:.3g}]"
     answer = f"{row['speedup']:.3g} times{interval} by {row['n_instances']} instances"
-    bounds = CLAIMS["G27"].parts[0].bounds()
+    bounds = CLAIMS["G27"].bounds
     return Judgement(
         Verdict.INCONCLUSIVE if is_unknown else within(low, high, *bounds),
         answer,

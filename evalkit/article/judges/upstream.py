@@ -40,7 +40,7 @@ def _tile_option(evidence: Evidence) -> Judgement:
     read = (
         f"Real-ESRGAN has --tile (read on {SCRIPT.read} in {SCRIPT.source}: "
         f"{SCRIPT.facts['--tile']}); GPEN's demo.py has --tile_size, for its "
-        "background network alone (GPEN at 2c73670). Real-ESRGAN prints the error of a tile and "
+        "background network alone (2c73670). Real-ESRGAN prints a tile's error and "
         f"goes on with the tile before ({METHODS.source}), so a run that ends without "
         "an error does not show that memory sufficed. "
     )
