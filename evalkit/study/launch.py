@@ -85,10 +85,10 @@ def run_study(
         A file that a condition names as its weights is not there.
 
     """
-    study = read_study(file)
+    has_cuda = _has_cuda()
+    study = read_study(file, has_cuda=has_cuda)
     if recursive:
         study = study.model_copy(update={"recursive": True})
-    has_cuda = _has_cuda()
     requested = study.images if images is None else images
     study = resolve_study(study, images=images, has_cuda=has_cuda)
     if requested == "auto":
