@@ -271,7 +271,7 @@ def test_names_cannot_become_code(run, face):
     run.picture(EVIL, face, note=EVIL, licence='"><img src=x onerror=alert(1)>')
     run.output(EVIL, EVIL, enlarged(face), notes=[EVIL, "</script>"])
     run.picture("broken", face, error=f"cut off {EVIL}")
-    verdict = dict.fromkeys(VERDICTS.columns, EVIL)
+    verdict = dict.fromkeys(VERDICTS.columns, EVIL) | {"n_intervals": 1}
     VERDICTS.write(VERDICTS.frame([verdict]), run.path / "tables")
     page = run.write([EVIL])
     assert [tag for tag, _ in page.tags].count("script") == 1
@@ -365,9 +365,18 @@ def test_verdicts_can_be_filtered_by_kind_and_verdict(run):
     rows = [
         {"claim": "G1", "kind": "measure", "verdict": "not testable here"},
         {"claim": "D5", "kind": "upstream", "verdict": "contradicted"},
+        {"claim": "S1", "kind": "protocol", "verdict": "followed", "n_intervals": 40}
+        | {"range": "three portraits", "settled_by": "a GPU: make verdicts"},
     ]
     VERDICTS.write(VERDICTS.frame(rows), run.path / "tables")
     page = run.write()
+    assert {"claim-G1", "claim-D5", "claim-S1"} <= {*page.attributes("tr", "id")}
+    assert page.says("Counts as it: three portraits")
+    assert page.says("What would settle it: a GPU: make verdicts.")
+    assert page.says(
+        "Of how it worked, and of what another program offers, apart: 1 fol"
+    )
+    assert page.says("at most 1 wrong verdicts are to be expected")
     marked = [
         (a.get("data-kind"), a.get("data-verdict")) for t, a in page.tags if t == "tr"
     ]

@@ -319,7 +319,7 @@ def claims(folder: RunFolder, language: Language) -> Sentences:
     verdicts = folder.read(VERDICTS)
     if verdicts.empty or not folder.shows_claims:
         return
-    is_method = verdicts["kind"].isin(METHODS)
+    is_method = verdicts["verdict"].isin(METHODS)
     counts, methods = (
         [
             text("answer.claims.count", language, n=n, verdict=in_verdict(v, language))
@@ -327,9 +327,7 @@ def claims(folder: RunFolder, language: Language) -> Sentences:
         ]
         for rows in (verdicts[~is_method], verdicts[is_method])
     )
-    if not counts:
-        return
-    values = {"n": int((~is_method).sum()), "counts": in_list(counts, language)}
+    values = {"n": len(verdicts), "counts": in_list(counts, language)}
     words = [
         text("answer.claims", language, author=load_article().author, **values),
         *(

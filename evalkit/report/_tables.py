@@ -141,13 +141,13 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """The table ``verdicts``, null as empty text."""
-    return plain_rows(folder.read(VERDICTS).fillna(""))
+    return plain_rows(folder.read(VERDICTS).astype(object).fillna(""))
 
 
 def verdict_counts(folder: RunFolder) -> dict[str, dict[str, int]]:
     """How many claims have each verdict; those of `METHODS` apart."""
     verdicts = folder.read(VERDICTS)
-    is_method = verdicts["kind"].isin(METHODS)
+    is_method = verdicts["verdict"].isin(METHODS)
     return {
         "claims": verdicts[~is_method]["verdict"].value_counts().to_dict(),
         "methods": verdicts[is_method]["verdict"].value_counts().to_dict(),

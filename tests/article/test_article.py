@@ -1,4 +1,3 @@
-import pandas as pd
 import pytest
 
 from evalkit.article import (
@@ -13,9 +12,7 @@ from evalkit.article import (
     load_claims,
 )
 from evalkit.errors import EvalkitError, StudyError
-from evalkit.experiments import summarise_floors
 from evalkit.imagesets import prepare
-from evalkit.study import open_run
 from evalkit.tables import FLOORS, IMAGES, METRICS, PATHOLOGIES, VERDICTS
 
 INSPECTED = {"D3", "D4", "D5", "Q21", "G29", "D6", "D8", "D9", "D11", "Q15"}
@@ -74,18 +71,20 @@ def test_a_cpu_without_raters_says_something_of_28_claims(run, cpu_only):
     IMAGES.write(prepare("quick"), run.path / "tables")
     run.metric(30.0)
     run.record("cost", stages_s={"decode": 0.1, "encode": 0.1}, wall_time_s=1.0)
-    summarise_floors(open_run(str(run.path)))
-    floors = FLOORS.read(FLOORS.path(run.path / "tables"))
     cell = {"figure": "measured", "experiment": "frame", "machine": "test-2c"}
     cell |= {"restorer": "gpen-512", "runner": "upstream", "device": "cpu", "tile": 0}
     cell |= {"precision": "fp32", "width_px": 1024, "height_px": 768, "n_pictures": 1}
-    measured = FLOORS.frame(
-        [
-            cell | {"quantity": "wall time", "value": 7.0, "low": 6.5, "high": 7.5},
-            cell | {"quantity": "peak memory", "value": 1600.0},
-        ]
-    )
-    FLOORS.write(pd.concat([floors, measured]), run.path / "tables")
+    time, memory = {"quantity": "wall time"}, {"quantity": "peak memory"}
+    floors = [  # of upstream's arithmetic, in MiB
+        cell | memory | {"figure": claim, "value": value, "floor": floor}
+        for claim, value, floor in (
+            *(("G10", 4915.2, 6207.7), ("G12", 6348.8, 6207.7)),
+            ("G15", 3174.4, 3103.9),
+        )
+    ]
+    floors.append(cell | time | {"value": 7.0, "low": 6.5, "high": 7.5})
+    floors.append(cell | memory | {"value": 1600.0})
+    FLOORS.write(FLOORS.frame(floors), run.path / "tables")
     rows = [
         {"condition": condition, "source": "portrait-jpeg", "metric": "highlights"}
         | {"region": "skin", "value": 0.0}

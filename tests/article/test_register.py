@@ -109,7 +109,7 @@ def test_a_range_near_no_number_is_refused(write):
 
 
 def test_an_unknown_key_of_a_part_is_refused(write):
-    with pytest.raises(TableError, match="unknown key .*parts.*lest"):
+    with pytest.raises(TableError, match=r"unknown key .*parts.*lest"):
         read_claims(write(GOOD | {"parts": [{"says": "so", "lest": 1}]}))
 
 

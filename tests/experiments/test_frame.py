@@ -2,7 +2,7 @@ import numpy as np
 import psutil
 import pytest
 
-from evalkit.experiments import frame
+from evalkit.experiments import _frame as frame
 from evalkit.images import write_image
 from evalkit.study.run_folder import open_run
 from evalkit.tables import IMAGES

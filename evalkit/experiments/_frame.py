@@ -15,7 +15,7 @@ from evalkit.experiments._sources import made_source
 from evalkit.experiments._sweep import Sweep, measure_sweep
 from evalkit.images import Picture, read_image, resize
 from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.study.experiment import Experiment, Sampling
+from evalkit.study.experiment import Sampling
 from evalkit.study.run_folder import Run
 from evalkit.tables import IMAGES, RECORDS
 
@@ -83,12 +83,10 @@ def _why_not(condition: str) -> str:
     return ""
 
 
-ENTRIES: tuple[Experiment, ...] = (
-    Sweep(
-        name="frame",
-        axis="frame, px",
-        values=(FRAME,),
-        prepare=_framed,
-        measure=_measure,
-    ),
+FRAMED = Sweep(
+    name="frame",
+    axis="frame, px",
+    values=(FRAME,),
+    prepare=_framed,
+    measure=_measure,
 )
