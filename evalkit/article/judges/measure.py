@@ -197,6 +197,8 @@ def _compared(
             if verdict is Verdict.INCONCLUSIVE:
                 return Judgement(verdict, "at the edge of arithmetic", arithmetic)
             return lacking
+        if verdict is Verdict.NOT_TESTED:  # a possible figure needs no defence
+            arithmetic = ""
         first, second = _value(evidence, figure), _value(evidence, reference)
         if first is None or (is_ratio and second is None):
             return _missing(figure, *[reference] * is_ratio)
@@ -213,13 +215,11 @@ def _compared(
             bounds = [figure.in_units(bound) for bound in part.bounds(number)]
             verdict = within(first.low, first.high, *bounds)
             text += f"The article had {number:g} {CLAIMS[claim].unit}. "
-            if figure.device == "cpu":
-                text += f"Of GPEN: {OUR_KERNELS}. "
         elif second is None:
             verdict = Verdict.INCONCLUSIVE
             text += (
                 f"The article had {number:g} {CLAIMS[claim].unit} on another machine, "
-                f"and nothing is there to compare with: no {_cell(reference)}. "
+                f"and there is no {_cell(reference)} that could link the two. "
             )
         else:
             ratio = first.over(second)
