@@ -40,6 +40,7 @@ from evalkit.article._figures import (
     SINGLE,
     Figure,
 )
+from evalkit.article.judges._arithmetic import by_arithmetic
 from evalkit.experiments import MEMORY, TIME, UNITS
 from evalkit.restorers.gpen import OUR_KERNELS
 from evalkit.tables import FLOORS
@@ -146,39 +147,6 @@ def _missing(*figures: Figure) -> Judgement:
     return not_tested(f"This run did not measure the {cells} (tables/floors.csv).")
 
 
-def _by_arithmetic(evidence: Evidence, claim: str) -> tuple[Verdict, str]:
-    """A claimed memory held against its floor, in words; open where that is lower.
-
-    GB may mean 10^9 bytes or 2^30: the two readings are the ends of an interval.
-    """
-    floors = evidence.read(FLOORS)
-    rows = floors[(floors["figure"] == claim) & floors["floor"].notna()]
-    if rows.empty:
-        return Verdict.NOT_TESTED, ""
-    row, claimed = rows.iloc[0], CLAIMS[claim].claimed
-    if row["quantity"] != MEMORY:
-        times = row["value"] / row["floor"]
-        return Verdict.NOT_TESTED, (
-            f"By arithmetic the claimed {claimed} s are possible: {times:,.0f} times "
-            "what the article's GPU takes at its highest rate."
-        )
-    high, floor = float(row["value"]), float(row["floor"])
-    low = high * 1e9 / 2**30
-    of_one = "" if row["n_pictures"] == 1 else " for one picture alone"
-    text = (
-        f"By arithmetic at least {floor / 1024:.2f} GiB must be there at once without "
-        f"tiles{of_one}: weights, and what goes in and out of the largest layer. The "
-        f"claimed {claimed} GB are {low / 1024:.2f} to {high / 1024:.2f} GiB, as GB is "
-        "read"
-    )
-    verdict = within(low, high, least=floor)
-    if verdict is Verdict.CONTRADICTED:
-        return verdict, f"{text}: too little, unless the picture was cut into tiles."
-    if verdict is Verdict.INCONCLUSIVE:
-        return verdict, f"{text}: so little above it, or below it, that it stays open."
-    return Verdict.NOT_TESTED, f"{text}: possible."
-
-
 def _compared(
     claim: str, figure: Figure, reference: Figure, low: float, high: float
 ) -> Evaluator:
@@ -190,7 +158,7 @@ def _compared(
     is_ratio = claim not in FIGURES
 
     def judge(evidence: Evidence) -> Judgement:
-        verdict, arithmetic = _by_arithmetic(evidence, claim)
+        verdict, arithmetic = by_arithmetic(evidence, claim)
         if verdict is Verdict.CONTRADICTED:
             return Judgement(verdict, "less than arithmetic allows", arithmetic)
         if figure.device == "cuda" and (lacking := without_gpu(evidence, arithmetic)):
