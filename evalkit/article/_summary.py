@@ -70,6 +70,10 @@ def _series(claim: str, series: pd.DataFrame) -> Iterator[dict[str, Any]]:
     restorer, batches = SERIES[claim]
     is_of_it = series["restorer"] == restorer
     is_of_it &= series["experiment"] == "stability"
+    settings = series["setting"].fillna("{}").map(json.loads)
+    is_of_it &= settings.map(lambda setting: setting.get("device") != "cpu").astype(
+        bool
+    )
     n_pictures = series["value"].fillna("1").astype("Int64")
     series = series.assign(n_pictures=n_pictures)
     for row in series[is_of_it & n_pictures.isin(batches)].to_dict("records"):

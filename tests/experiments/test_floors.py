@@ -188,7 +188,9 @@ def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
         "outcomes": {"ok": 49, "oom": 1},
     }
     known = {"experiment": "stability", "source": "s0", "machine": "m", "n_runs": 50}
-    run.write(STABILITY, STABILITY.frame([known | outcomes]))
+    on_cpu = {"setting": {"device": "cpu"}, "source": "s1", "outcomes": {"ok": 7}}
+    rows = [known | outcomes, known | outcomes | on_cpu]
+    run.write(STABILITY, STABILITY.frame(rows))
     article = summarise_article(run)
     assert list(article["table"].unique()) == ["3.3", "4.3", "5.2"]
     ours = article[article["condition"].notna()].set_index(["table", "claim"])
@@ -203,6 +205,7 @@ def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
     assert ", cpu, 1024x768 px)" in text
     assert "100x50" not in text
     assert "49 ok, 1 oom (n = 50)" in text
+    assert "7 ok" not in text  # the claim is about a GPU
 
 
 def test_the_articles_tables_stand_without_anything_measured(run):
