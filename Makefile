@@ -2,12 +2,15 @@
 STUDY ?= study.yaml
 BIN := .venv/bin
 
-.PHONY: study test lab rate lint docs soak bench lock setup
+.PHONY: study verdicts test lab rate lint docs soak bench lock setup
 .DEFAULT_GOAL := study
 
 study: setup ## restore, measure, compare, report
 	@$(BIN)/evalkit study "$(STUDY)" $(if $(IMAGES),--images "$(IMAGES)") \
 	  $(if $(PDF),--pdf)
+
+verdicts: setup ## all that this machine can say to the article's claims
+	@$(BIN)/evalkit study verdicts.yaml
 
 test: setup ## all tests but the long ones
 	@$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist worksteal

@@ -271,7 +271,7 @@ def test_names_cannot_become_code(run, face):
     run.picture(EVIL, face, note=EVIL, licence='"><img src=x onerror=alert(1)>')
     run.output(EVIL, EVIL, enlarged(face), notes=[EVIL, "</script>"])
     run.picture("broken", face, error=f"cut off {EVIL}")
-    verdict = dict.fromkeys(VERDICTS.columns, EVIL)
+    verdict = dict.fromkeys(VERDICTS.columns, EVIL) | {"n_intervals": 1}
     VERDICTS.write(VERDICTS.frame([verdict]), run.path / "tables")
     page = run.write([EVIL])
     assert [tag for tag, _ in page.tags].count("script") == 1
@@ -323,9 +323,13 @@ def test_cost_stands_beside_the_article_s_and_unknown_is_said(run, face):
     assert page.says("encode 800 ms")
     assert page.says("network 211 ms")
     assert not page.says("upload")  # less than a millisecond
-    assert page.says("12.3 s, 4.8 GB")  # the article's table, section 4.3
-    assert page.says("9.8 s, 3.1 GB")
+    assert not page.says("12.3 s")  # of a GPU and 1024x768 px
+    assert page.says("nothing of this device and size")
     assert page.says("RTX 4090")
+    alike = {"source_width_px": 1024, "source_height_px": 768}
+    alike |= {"setting": {"device": "cuda:0", "precision": "fp32"}}
+    COST.write(COST.frame([row | alike]), run.path / "tables")
+    assert run.write([X4]).says("12.3 s time per picture")
     assert page.says("not measured")
     assert not page.says("GPU memory by NVML")  # a column of nulls
     assert page.says("GPU energy of a run, J")
@@ -361,9 +365,18 @@ def test_verdicts_can_be_filtered_by_kind_and_verdict(run):
     rows = [
         {"claim": "G1", "kind": "measure", "verdict": "not testable here"},
         {"claim": "D5", "kind": "upstream", "verdict": "contradicted"},
+        {"claim": "S1", "kind": "protocol", "verdict": "followed", "n_intervals": 40}
+        | {"range": "three portraits", "settled_by": "a GPU: make verdicts"},
     ]
     VERDICTS.write(VERDICTS.frame(rows), run.path / "tables")
     page = run.write()
+    assert {"claim-G1", "claim-D5", "claim-S1"} <= {*page.attributes("tr", "id")}
+    assert page.says("Counts as it: three portraits")
+    assert page.says("What would settle it: a GPU: make verdicts.")
+    assert page.says(
+        "Of how it worked, and of what another program offers, apart: 1 fol"
+    )
+    assert page.says("at most 1 wrong verdicts are to be expected")
     marked = [
         (a.get("data-kind"), a.get("data-verdict")) for t, a in page.tags if t == "tr"
     ]

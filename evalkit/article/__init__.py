@@ -10,11 +10,13 @@ from types import MappingProxyType
 import pandas as pd
 
 from evalkit.article._evidence import (
+    OPEN,
     Evaluator,
     Evidence,
     Judgement,
     Verdict,
 )
+from evalkit.article._figures import FIGURES
 from evalkit.article._register import (
     Article,
     Claim,
@@ -37,6 +39,8 @@ __all__ = [
     "Judgement",
     "Verdict",
     "article_values",
+    "chance",
+    "comparable_values",
     "evaluate",
     "evaluators",
     "load_article",
@@ -109,6 +113,7 @@ def evaluate(run: Path) -> pd.DataFrame:
         judge = judges.get(claim.id)
         judgement = judge.judge(evidence) if judge else UNJUDGED
         facts = {k: v for k, v in asdict(claim).items() if k in VERDICTS.columns}
+        settled_by = claim.settled_by if judgement.verdict in OPEN else None
         rows.append(
             {
                 **facts,
@@ -117,9 +122,28 @@ def evaluate(run: Path) -> pd.DataFrame:
                 "verdict": judgement.verdict.value,
                 "found": judgement.found,
                 "evidence": judgement.evidence.replace(SQLITE, evidence.store),
+                "range": claim.range,
+                "n_intervals": judgement.n_intervals,
+                "settled_by": settled_by,
             }
         )
     return VERDICTS.frame(rows)
+
+
+BY_CHANCE = 0.025
+"""The most that an interval of 95 % is wrong on the side of a range's edge."""
+
+
+def chance(verdicts: pd.DataFrame) -> str:
+    """How many of the verdicts (`VERDICTS`) chance may have made, in a sentence."""
+    n = int(verdicts["n_intervals"].sum())
+    if not n:
+        return "No verdict here rests on an interval, so chance has made none."
+    return (
+        f"{n} intervals of 95 % stand behind these verdicts. Each puts its claim on "
+        f"the wrong side by chance in at most {BY_CHANCE:.1%} of runs, so at most "
+        f"{n * BY_CHANCE:.2g} wrong verdicts are to be expected."
+    )
 
 
 def article_values() -> pd.DataFrame:
@@ -143,3 +167,32 @@ def article_values() -> pd.DataFrame:
         if claim.id.startswith("G") and not isinstance(claim.claimed, str)
     ]
     return pd.DataFrame(rows).set_index("claim").astype({"claimed": "Float64"})
+
+
+def comparable_values(
+    restorer: str | None, *, device: str, is_half: bool, size_px: tuple[int, int]
+) -> list[tuple[float, str, str]]:
+    """The article's time and memory of one picture in a setting: value, unit, quantity.
+
+    Parameters
+    ----------
+    restorer
+        Its name; the article speaks of `gpen-512` and `realesrgan-x4plus` alone.
+    device
+        ``cpu`` or ``cuda``.
+    is_half
+        Whether in half precision.
+    size_px
+        Width and height of the picture.
+
+    """
+    values = article_values()
+    return [
+        (*values.loc[claim, ["claimed", "unit", "quantity"]],)
+        for claim, figure in FIGURES.items()
+        if (figure.restorer, figure.device) == (restorer, device)
+        and (figure.precision == "fp16") == is_half
+        and figure.n_pictures == 1
+        and None not in size_px
+        and figure.is_of_size(*size_px)
+    ]

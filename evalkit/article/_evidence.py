@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from evalkit.article._register import Claim
 from evalkit.rating.answers import Answers
 from evalkit.study.run_folder import SQLITE, Run
 from evalkit.tables import INTERRUPTED, Table
@@ -27,6 +28,16 @@ class Verdict(StrEnum):
     """This machine, or this project, lacks what the test needs."""
     NOT_TESTED = "not yet tested"
     """Nothing that bears on the claim has been measured in this run."""
+    FOLLOWED = "followed"
+    """Of a claim about method: this run worked in the same way."""
+    NOT_FOLLOWED = "not followed"
+    """Of a claim about method: this run worked in another way, or in a part of it."""
+    SHOWN = "shown"
+    """Of an offer: another program's cannot be tested, and evalkit's own is there."""
+
+
+OPEN = (Verdict.INCONCLUSIVE, Verdict.NOT_TESTABLE, Verdict.NOT_TESTED)
+"""Verdicts of which a report says what would settle the claim."""
 
 
 class Judgement(NamedTuple):
@@ -40,12 +51,16 @@ class Judgement(NamedTuple):
         What this run has where the article has its value; None for nothing.
     evidence
         A sentence with the numbers, and the table, record or file they stand in.
+    n_intervals
+        How many 95 % intervals the verdict rests on: each is wrong by chance in 2.5 %
+        of runs at most, where the truth lies on the edge of the claim's range.
 
     """
 
     verdict: Verdict
     found: str | None
     evidence: str
+    n_intervals: int = 0
 
 
 def not_tested(missing: str) -> Judgement:
@@ -67,6 +82,7 @@ def within(
     most: float = inf,
     *,
     is_effect: bool = False,
+    denied: tuple[float, float] | None = None,
 ) -> Verdict:
     """The one rule for a measured interval and the range that a claim puts it in.
 
@@ -81,10 +97,15 @@ def within(
         The claim's range.
     is_effect
         The bounds of the range are no effect and do not belong to it.
+    denied
+        A wider range, for what is measured on another machine than the claim's: there
+        only an interval wholly outside of this one contradicts.
 
     """
     holds = least < low and high < most if is_effect else least <= low and high <= most
-    return decide(holds=holds, fails=high < least or low > most)
+    lowest, highest = denied or (least, most)
+    fails = high < lowest or low > highest
+    return decide(holds=holds, fails=fails)
 
 
 def all_of(verdicts: Iterable[Verdict]) -> Verdict:
@@ -106,8 +127,13 @@ LEAST_PANEL = (
 )
 
 
-def of_panel(verdict: Verdict, n_subjects: int, n_sources: int) -> tuple[Verdict, str]:
-    """The verdict, where the panel is large enough; else open, and a sentence why."""
+def of_panel(verdict: Verdict, panel: Mapping[str, Any]) -> tuple[Verdict, str]:
+    """The verdict where the panel is good for one; else open, and a sentence why.
+
+    `panel` has ``n_subjects`` and ``n_sources`` (pictures of one original or face count
+    once).
+    """
+    n_subjects, n_sources = int(panel["n_subjects"]), int(panel["n_sources"])
     if n_subjects < LEAST_SUBJECTS or n_sources < LEAST_SOURCES:
         return Verdict.INCONCLUSIVE, f" {LEAST_PANEL}"
     from evalkit.stats import simulated_coverage  # with scipy, for those who rated
@@ -151,6 +177,27 @@ class Evidence(Run):
         results = self.results
         chosen = (results["experiment"] == experiment) & (results["outcome"] == "ok")
         return results[chosen].reset_index(drop=True)
+
+    @cached_property
+    def _originals(self) -> dict[Any, Any]:
+        columns = ["source", "original", "sha256"]
+        rows = self.usable[columns].astype(object).itertuples(index=False)
+        return {
+            row[0]: next((name for name in row[1:] if pd.notna(name)), row[0])
+            for row in rows
+        }
+
+    def originals_of(self, sources: pd.Series) -> pd.Series:
+        """What each source was made of: pictures of one, or of one face, count once."""
+        return sources.map(lambda source: self._originals.get(source, source))
+
+    def pictures(self, claim: Claim) -> pd.DataFrame:
+        """The pictures that count for a claim (`IMAGES`)."""
+        images, wanted = self.usable, claim.pictures
+        if wanted is None:
+            return images
+        notes = images["note"].fillna("").str.contains(wanted.note, case=False)
+        return images[images["kind"].isin(wanted.kinds) & notes]
 
     @property
     def gpus(self) -> list[dict[str, Any]] | None:
@@ -199,16 +246,40 @@ class Evaluator:
     judge: Callable[[Evidence], Judgement]
 
 
+NO_GPU = "This machine has no GPU, and the claim is about one."
+CARD_MIB = 24_000
+"""Less than the memory of the article's GPU, 24,564 MiB by NVML, and of no smaller."""
+
+
 def without_gpu(evidence: Evidence, more: str = "") -> Judgement | None:
     """The judgement where there is no GPU or no ``environment.json``; else None."""
     if evidence.gpus is None:
-        return not_tested("environment.json is not there")
+        return not_tested(
+            "The run does not say what machine it ran on: environment.json is missing."
+        )
     if evidence.gpus:
         return None
-    message = f"environment.json lists no GPU, and the claim is about one. {more}"
-    return Judgement(Verdict.NOT_TESTABLE, None, message.strip())
+    return Judgement(Verdict.NOT_TESTABLE, None, f"{NO_GPU} {more}".strip())
 
 
 def on_gpu(judge: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judgement]:
     """Ask the decorated judge only where there is a GPU."""
     return lambda evidence: without_gpu(evidence) or judge(evidence)
+
+
+def on_card(judge: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judgement]:
+    """Ask the decorated judge only where a GPU has as much memory as the article's."""
+
+    @on_gpu
+    def asked(evidence: Evidence) -> Judgement:
+        largest_mib = max(gpu.get("memory_mib") or 0 for gpu in evidence.gpus or ())
+        if largest_mib >= CARD_MIB:
+            return judge(evidence)
+        return Judgement(
+            Verdict.NOT_TESTABLE,
+            None,
+            f"The GPU here has {largest_mib / 1024:.0f} GiB of memory, and the claim "
+            "is about one of 24 GB: that a smaller one runs out of it says nothing.",
+        )
+
+    return asked

@@ -50,7 +50,7 @@ def summarise_article(run: Run) -> pd.DataFrame:
 
 
 def _figures(claim: str, floors: pd.DataFrame) -> Iterator[dict[str, Any]]:
-    """Our figures of a cell: of any size, and of a CPU where no GPU was measured."""
+    """Our figures of the claim's own cell: its kind of device, its size of pictures."""
     figure = FIGURES[claim]
     rows = floors[
         (floors["figure"] == "measured")
@@ -59,16 +59,21 @@ def _figures(claim: str, floors: pd.DataFrame) -> Iterator[dict[str, Any]]:
         & (floors["n_pictures"] == figure.n_pictures)
         & (floors["experiment"].isin(SINGLE) | (floors["n_pictures"] > 1))
         & ((floors["precision"] == "fp16") == (figure.precision == "fp16"))
+        & (floors["device"] == figure.device)
     ]
-    device = figure.device if (rows["device"] == figure.device).any() else "cpu"
-    for row in rows[rows["device"] == device].to_dict("records"):
-        yield {key: row[key] for key in OF_FIGURE} | {"own_floor": row["floor"]}
+    for row in rows.to_dict("records"):
+        if figure.is_of_size(row["width_px"], row["height_px"]):
+            yield {key: row[key] for key in OF_FIGURE} | {"own_floor": row["floor"]}
 
 
 def _series(claim: str, series: pd.DataFrame) -> Iterator[dict[str, Any]]:
     restorer, batches = SERIES[claim]
     is_of_it = series["restorer"] == restorer
     is_of_it &= series["experiment"] == "stability"
+    settings = series["setting"].fillna("{}").map(json.loads)
+    is_of_it &= settings.map(lambda setting: setting.get("device") != "cpu").astype(
+        bool
+    )
     n_pictures = series["value"].fillna("1").astype("Int64")
     series = series.assign(n_pictures=n_pictures)
     for row in series[is_of_it & n_pictures.isin(batches)].to_dict("records"):
@@ -84,7 +89,9 @@ def article_markdown(article: pd.DataFrame) -> str:
     machines = "; ".join(sorted(article["machine"].dropna().unique()))
     lines = [
         f"The article's machine: {'; '.join(load_article().machine.values())}.",
-        f"Ours: {literal(machines) or 'nothing measured yet'}. Memory in GiB.",
+        f"Ours: {literal(machines) or 'nothing measured in the same setting yet'}. "
+        "Memory in GiB. Beside a figure stands only what was measured on the same kind "
+        "of device and at the same size of pictures.",
     ]
     for table, rows in article.groupby("table"):
         ours = rows[["condition", "source"]].dropna().drop_duplicates()

@@ -1,5 +1,9 @@
 """Set `article`: the kinds of the article, at its size, from registered pictures.
 
+With it the sets of the shipped studies on claims: `panel` (`evalkit.article._panel`),
+and `verdicts` and `verdicts-1024`, which hold enough real and degraded pictures of
+people for claims on metrics, beside GPEN's published faces.
+
 Every picture is 1024x768 (768x1024 upright), so that time and memory compare with
 the article's. Nothing is cropped or enlarged: what is larger is shrunk to fit, and
 what does not fill the frame stands in a plain grey margin. The note tells both.
@@ -10,8 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
+from evalkit.article._panel import prepare as prepare_panel
 from evalkit.images.scaling import shrink
+from evalkit.imagesets import imagesets
 from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._degradations import (
     Bytes,
@@ -24,6 +31,7 @@ from evalkit.imagesets._degradations import (
 )
 from evalkit.imagesets._registered import registered
 from evalkit.imagesets._spec import ImageSet
+from evalkit.paths import imageset_dir
 
 LONG_PX, SHORT_PX = 1024, 768
 MARGIN = 128
@@ -177,16 +185,69 @@ SCENES = (
     ),
 )
 
+PORTRAITS = (
+    *("adele_old_colour", "paris_hilton_old_bw", "codeformer_0763_severe"),
+    *("facexlib_test_bw_glasses", "oldphoto2_sepia_160", "kair_face_09_142_rgba"),
+    *("gpen_parse_test_blur", "clean_man_600x900"),
+)
+"""Registered portraits that are small enough for a CPU, each of another person."""
+
+MOST_PX = 512**2
+
+
+def _of_verdicts(folder: Path, first: str) -> pd.DataFrame:
+    """The pictures of a set, then registered portraits, then GPEN's published faces."""
+    beside = imagesets()[first].prepare(imageset_dir(first))
+    portraits = build(folder, map(_as_it_is, PORTRAITS))
+    published = imagesets()["gpen-official"].prepare(imageset_dir("gpen-official"))
+    n_px = published["width_px"] * published["height_px"]
+    is_meant = (published["kind"] == "aligned-face") & (n_px <= MOST_PX)
+    return pd.concat([beside, portraits, published[is_meant]], ignore_index=True)
+
+
+def _as_it_is(name: str) -> Recipe:
+    picture = registered()[name]
+    facts = picture.facts(name, width_px=picture.width_px, height_px=picture.height_px)
+    make = lambda _: Made(path=picture.fetch())  # noqa: E731
+    return Recipe(facts=facts, inputs=(picture.sha256,), make=make)
+
+
+LICENCE = (
+    "of each picture's repository; for most the origin is not stated: show them, do "
+    "not republish them"
+)
+
 ENTRIES = (
     ImageSet(
         name="article",
         title="the kinds of pictures of the article, at 1024x768",
-        licence="of each picture's repository; for most the origin is not stated: "
-        "show them, do not republish them",
+        licence=LICENCE,
         note="the article's own pictures are not public; nothing is cropped or "
         "enlarged, a grey margin fills the frame; the three flaws of portraits are "
         "synthetic and have references, the other pictures show what their cameras and "
         "scanners left",
         prepare=lambda folder: build(folder, map(_recipe, SCENES)),
+    ),
+    ImageSet(
+        name="panel",
+        title="six pictures or more of each kind that people must judge",
+        licence=LICENCE,
+        note="the light from behind, the age of four prints and one facade are ours, "
+        "and the table says so; the other pictures are as they came, but for the size",
+        prepare=prepare_panel,
+    ),
+    ImageSet(
+        name="verdicts",
+        title="the set quick, registered portraits, and GPEN's published faces",
+        licence=LICENCE,
+        note="small pictures, for a CPU: some degraded by us, some as they came",
+        prepare=lambda folder: _of_verdicts(folder, "quick"),
+    ),
+    ImageSet(
+        name="verdicts-1024",
+        title="the set article, registered portraits, and GPEN's published faces",
+        licence=LICENCE,
+        note="for a GPU: the first pictures have the article's size",
+        prepare=lambda folder: _of_verdicts(folder, "article"),
     ),
 )

@@ -20,7 +20,7 @@ from evalkit.study.runner import compute
 from evalkit.tables import EXPERIMENTS, RECORDS, Table
 
 
-def _measure(
+def measure_sweep(
     entry: "Sweep",
     run: Run,
     condition: str,
@@ -28,6 +28,7 @@ def _measure(
     values: Sequence[Any],
     how: Sampling,
 ) -> pd.DataFrame:
+    """Time each of the values; see `evalkit.experiments.measure_experiment`."""
     chosen = choose(images, how.n_sources, how.seed)
     parts = [RECORDS.frame([])]
     for index in np.random.default_rng(how.seed).permutation(len(values)):
@@ -146,7 +147,7 @@ class Sweep(Experiment):
 
     """
 
-    measure: Measure = _measure
+    measure: Measure = measure_sweep
     summarise: Callable[[Run], pd.DataFrame] = summarise_experiments
     table: Table = EXPERIMENTS
     draw: Draw = lambda _, table: figures.sweeps(table)

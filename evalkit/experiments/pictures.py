@@ -1,5 +1,6 @@
 """How the cost grows with more pictures in a call, and with larger ones."""
 
+from evalkit.experiments._frame import FRAMED
 from evalkit.experiments._sources import resized
 from evalkit.experiments._sweep import Sweep
 
@@ -19,4 +20,5 @@ ENTRIES = (
         values_on_cpu=(64, 96, 128, 192),
         prepare=resized,
     ),
+    FRAMED,
 )

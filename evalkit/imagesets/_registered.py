@@ -74,7 +74,8 @@ class RegisteredPicture:
         """Its columns of the table `evalkit.tables.IMAGES`, and `changes`."""
         columns = ("kind", "origin", "url", "licence", "note")
         facts = {name: value for name, value in asdict(self).items() if name in columns}
-        return {"source": source, "is_synthetic": False, **facts, **changes}
+        told = {"source": source, "original": self.name, "is_synthetic": False}
+        return {**told, **facts, **changes}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,11 +26,18 @@ WHOLE = {
 }
 """Source to kind, registered input, registered output."""
 
-FACES = (
-    *(f"solvay_face{number}" for number in ("02", "15", "18", "20", "25")),
-    *("selfie_a_face00", "selfie_exif6_face00", "real_00", "real_02"),
-)
-"""Sources whose registered file, ``<source>_in_out``, has input left, output right."""
+FACES = {
+    **{
+        f"solvay_face{number}": "solvay_input"
+        for number in ("02", "15", "18", "20", "25")
+    },
+    "selfie_a_face00": "selfie_a_input",
+    "selfie_exif6_face00": "selfie_exif6_input",
+    "real_00": "real_00_in_out",
+    "real_02": "real_02_in_out",
+}
+"""Source to original. The registered file ``<source>_in_out`` has input left, output
+right; faces of one picture have that picture as their original."""
 
 SYNTHETIC = "ffhq_00000"
 """GPEN's validation pair ``<source>_lq``, ``<source>_hq``."""
@@ -85,7 +92,12 @@ def _face(source: str) -> Recipe:
     if Path(pair.file).suffix == ".jpg":
         note += "; JPEG, so both halves carry its marks and ring a little at the seam"
     return Recipe(
-        facts=pair.facts(source, kind="aligned-face", note=f"{note}; {pair.note}"),
+        facts=pair.facts(
+            source,
+            kind="aligned-face",
+            original=FACES[source],
+            note=f"{note}; {pair.note}",
+        ),
         inputs=(pair.sha256,),
         make=partial(_split, source, pair),
     )

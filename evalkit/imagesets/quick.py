@@ -72,6 +72,7 @@ def _recipe(scene: Scene) -> Recipe:
         "source": scene.source,
         "kind": scene.kind,
         "origin": f"{scene.package}: {Path(scene.file).name}",
+        "original": Path(scene.file).stem,
         "licence": scene.licence,
         "is_synthetic": True,
         "note": scene.note,

@@ -16,6 +16,7 @@ from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import headline, machine_line, weights_lines
 from evalkit.report._tables import (
     article_note,
+    chance_line,
     cost_table,
     failures,
     metric_table,
@@ -119,6 +120,7 @@ class _Page:
             "metrics": metric_table(folder),
             "verdicts": verdict_rows(folder),
             "verdict_counts": verdict_counts(folder),
+            "chance": chance_line(folder),
             "failures": failures(folder),
             "time_split": time_split(folder),
             "environment": folder.environment,

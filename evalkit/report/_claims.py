@@ -7,6 +7,9 @@ import pandas as pd
 from evalkit.report._text import in_clauses, in_list, in_verdict, number
 from evalkit.texts import Language, text
 
+METHODS = ("followed", "not followed", "shown")
+"""Verdicts that are counted apart: on how it worked, on what others offer."""
+
 MOST_CLAIMS, MOST_SETTINGS = 4, 2
 """The most claims, and settings of a piece of advice, that a sentence names."""
 

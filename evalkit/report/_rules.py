@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.article import load_article
-from evalkit.report._claims import advice, wrong
+from evalkit.report._claims import METHODS, advice, wrong
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import (
     Sentence,
@@ -326,15 +326,22 @@ def claims(folder: RunFolder, language: Language) -> Sentences:
     verdicts = folder.read(VERDICTS)
     if verdicts.empty or not folder.shows_claims:
         return
-    counts = [
-        text("answer.claims.count", language, n=n, verdict=in_verdict(name, language))
-        for name, n in verdicts["verdict"].value_counts().items()
-    ]
-    if not counts:
-        return
+    is_method = verdicts["verdict"].isin(METHODS)
+    counts, methods = (
+        [
+            text("answer.claims.count", language, n=n, verdict=in_verdict(v, language))
+            for v, n in rows["verdict"].value_counts().items()
+        ]
+        for rows in (verdicts[~is_method], verdicts[is_method])
+    )
     values = {"n": len(verdicts), "counts": in_list(counts, language)}
     words = [
         text("answer.claims", language, author=load_article().author, **values),
+        *(
+            [text("answer.methods", language, counts=in_list(methods, language))]
+            if methods
+            else []
+        ),
         *wrong(verdicts, folder.read(FLOORS), language),
         *advice(verdicts[verdicts["kind"] == "rule"], language),
     ]

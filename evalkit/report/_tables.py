@@ -6,19 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.article import article_values
+from evalkit.article import article_values, chance, comparable_values
 from evalkit.records import in_words
+from evalkit.report._claims import METHODS
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import number, plain_rows
 from evalkit.tables import IMAGES, VERDICTS
 
 MAX_ROWS = 200
-
-ARTICLE = {
-    "gpen": (("G2", "G1"), ("G6", "G5")),
-    "realesrgan-x4plus": (("G11", "G10"), ("G16", "G15")),
-}
-"""Claims of time and memory of one picture, by the restorer they were made about."""
 
 WEIGHTS_WORD = {
     "random": "random: cost only",
@@ -37,11 +32,8 @@ def cost_table(folder: RunFolder) -> dict[str, Any]:
         "energy_j": "GPU energy of a run, J",
     }
     measured = {k: v for k, v in meters.items() if folder.costs[k].notna().any()}
-    values = article_values()
     chosen = folder.costs
-    rows = [
-        _cost_row(row, measured, values) for row in plain_rows(chosen.head(MAX_ROWS))
-    ]
+    rows = [_cost_row(row, measured) for row in plain_rows(chosen.head(MAX_ROWS))]
     return {
         "rows": rows,
         "columns": list(measured.values()),
@@ -50,9 +42,7 @@ def cost_table(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _cost_row(
-    row: Mapping[str, Any], meters: Mapping[str, str], values: pd.DataFrame
-) -> dict[str, Any]:
+def _cost_row(row: Mapping[str, Any], meters: Mapping[str, str]) -> dict[str, Any]:
     spread = ""
     is_known = row["wall_time_low_s"] is not None
     ends = ("low", "high") if is_known else ("min", "max")
@@ -82,7 +72,7 @@ def _cost_row(
         "meters": [number(row[name], digits=4) for name in meters],
         "same": same,
         "notes": json.loads(row["notes"] or "[]"),
-        "article": _article(row["restorer"], values),
+        "article": _article(row),
     }
 
 
@@ -96,18 +86,23 @@ def _stages(stages_s: Mapping[str, float]) -> list[str]:
     return [f"{name} {1000 * s:,.0f} ms" for name, s in longest_first if s >= 0.001]
 
 
-def _article(restorer: str | None, values: pd.DataFrame) -> list[str]:
-    """What the article says of this restorer, one line for each of its settings."""
-    family = "gpen" if str(restorer).startswith("gpen-") else str(restorer)
-    lines = []
-    for claims in ARTICLE.get(family, ()):
-        figures = values.loc[list(claims)]
-        parts = [
-            number(value, unit, 6)
-            for value, unit in zip(figures["claimed"], figures["unit"], strict=True)
-        ]
-        lines.append(f"{', '.join(parts)} ({figures['setting'].iloc[0]})")
-    return lines
+def _article(row: Mapping[str, Any]) -> list[str]:
+    """What the article says of the same restorer, kind of device and size; or nothing.
+
+    A figure of a GPU beside one of a CPU, or of another size, would look like a race.
+    """
+    setting = json.loads(row["setting"] or "{}")
+    device = str(setting.get("device", "")).partition(":")[0]
+    is_half = setting.get("precision") == "fp16"
+    return [
+        f"{number(value, unit, 6)} {quantity}"
+        for value, unit, quantity in comparable_values(
+            row["restorer"],
+            device=device,
+            is_half=is_half,
+            size_px=(row["source_width_px"], row["source_height_px"]),
+        )
+    ]
 
 
 def article_note() -> str:
@@ -149,13 +144,22 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """The table ``verdicts``, null as empty text."""
-    return plain_rows(folder.read(VERDICTS).fillna(""))
+    return plain_rows(folder.read(VERDICTS).astype(object).fillna(""))
 
 
-def verdict_counts(folder: RunFolder) -> dict[str, int]:
-    """How many claims have each verdict."""
-    counts: dict[str, int] = folder.read(VERDICTS)["verdict"].value_counts().to_dict()
-    return counts
+def verdict_counts(folder: RunFolder) -> dict[str, dict[str, int]]:
+    """How many claims have each verdict; those of `METHODS` apart."""
+    verdicts = folder.read(VERDICTS)
+    is_method = verdicts["verdict"].isin(METHODS)
+    return {
+        "claims": verdicts[~is_method]["verdict"].value_counts().to_dict(),
+        "methods": verdicts[is_method]["verdict"].value_counts().to_dict(),
+    }
+
+
+def chance_line(folder: RunFolder) -> str:
+    """How many verdicts chance may have made, in a sentence."""
+    return chance(folder.read(VERDICTS))
 
 
 def failures(folder: RunFolder) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from pydantic_core import PydanticKnownError
 from evalkit.errors import EvalkitError, StudyError, did_you_mean
 from evalkit.errors.schema import problems, shown
 from evalkit.imagesets import imagesets
-from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
+from evalkit.paths import FORBIDDEN, SHIPPED, atomic_path, runs_dir
 from evalkit.rating.plan import QUESTIONS
 from evalkit.restorers import condition_name, parse_condition
 from evalkit.study.experiment import asked_for
@@ -195,8 +195,19 @@ class Study(BaseModel):
         return rating
 
 
-def read_study(path: Path) -> Study:
+DEVICES = {"cpu", "cuda"}
+"""The keys of a value that is one where there is CUDA, and another elsewhere."""
+
+
+def read_study(path: Path, *, has_cuda: bool = False) -> Study:
     """Read and check a study file.
+
+    Parameters
+    ----------
+    path
+        The file; a bare name that is not here is one of those that evalkit brings.
+    has_cuda
+        Which of two values counts where a key has one for ``cpu`` and one for ``cuda``.
 
     Raises
     ------
@@ -205,7 +216,13 @@ def read_study(path: Path) -> Study:
         or setting: with the key, what was expected and found.
 
     """
-    content = read_yaml(path)
+    if not path.exists() and path.name == str(path):
+        path = SHIPPED / path
+    device = "cuda" if has_cuda else "cpu"
+    content = {
+        key: value[device] if isinstance(value, dict) and {*value} == DEVICES else value
+        for key, value in read_yaml(path).items()
+    }
     try:
         return Study.model_validate(content)
     except ValidationError as error:

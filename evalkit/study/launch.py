@@ -17,7 +17,12 @@ from typing import Any
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from evalkit.errors import PackageMissingError, StudyError, WeightsError
+from evalkit.errors import (
+    PackageMissingError,
+    SettingError,
+    StudyError,
+    WeightsError,
+)
 from evalkit.imagesets import imagesets, left_out, made_dir, prepare
 from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
 from evalkit.profiling.experiments import REPEATS, SLOW_REPEATS, SLOW_S
@@ -88,10 +93,10 @@ def run_study(
         A file that a condition names as its weights is not there.
 
     """
-    study = read_study(file)
+    has_cuda = _has_cuda()
+    study = read_study(file, has_cuda=has_cuda)
     if recursive:
         study = study.model_copy(update={"recursive": True})
-    has_cuda = _has_cuda()
     requested = study.images if images is None else images
     study = resolve_study(study, images=images, has_cuda=has_cuda)
     if requested == "auto":
@@ -138,7 +143,7 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     dict
         For each condition the digests and kinds of what it will load; a change
         makes Snakemake run its notebooks again. A condition whose package is not
-        installed is named and left out.
+        installed, or whose published outputs are not here, is named and left out.
 
     Raises
     ------
@@ -157,6 +162,11 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
             plan = plan_restorer(**settings)
         except PackageMissingError as error:
             say(f"{condition} is left out: {error}")
+            continue
+        except SettingError as error:
+            if settings["name"] not in {f"outputs:{name}" for name in imagesets()}:
+                raise
+            say(f"{condition} is left out: {error}")  # its pictures cannot be had
             continue
         except WeightsError as error:
             if settings.get("weights"):

@@ -16,6 +16,7 @@ IMAGES = Table(
         "reference_sha256": TEXT,
         "origin": TEXT,  # package or repository that the picture comes from
         "url": TEXT,
+        "original": TEXT,  # pictures of one original, or one face, share it
         "licence": TEXT,
         "is_synthetic": TRUTH,  # the degradation was made by us
         "note": TEXT,  # what a reader must know: reused face, resizing, degradation
@@ -179,9 +180,12 @@ VERDICTS = Table(
         "claimed": TEXT,
         "unit": TEXT,
         "kind": TEXT,
+        "range": TEXT,  # what counts as the claim: data/claims.yaml
         "verdict": TEXT,
         "found": TEXT,
         "evidence": TEXT,
+        "n_intervals": COUNT,  # of 95 %, that the verdict rests on
+        "settled_by": TEXT,  # of an open one: what would settle it, with the command
         "caution": TEXT,
     },
     key=("claim",),

@@ -55,6 +55,9 @@ def test_the_verdicts_are_the_designs():
         "inconclusive",
         "not testable here",
         "not yet tested",
+        "followed",
+        "not followed",
+        "shown",
     ]
 
 
@@ -93,9 +96,10 @@ def test_an_unknown_interval_is_open_and_a_claim_falls_with_any_part():
 
 
 def test_no_verdict_stands_on_intervals_that_hold_too_seldom():
-    assert of_panel(Verdict.REPRODUCED, 3, 7) == (Verdict.REPRODUCED, "")
+    panel = {"n_subjects": 3, "n_sources": 7}
+    assert of_panel(Verdict.REPRODUCED, panel) == (Verdict.REPRODUCED, "")
     # 3 subjects on many pictures: simulated in benchmarks/panels.py
     assert simulated_coverage(3, 48) < LEAST_COVERAGE
-    verdict, why = of_panel(Verdict.REPRODUCED, 3, 48)
+    verdict, why = of_panel(Verdict.REPRODUCED, panel | {"n_sources": 48})
     assert verdict is Verdict.INCONCLUSIVE
     assert "hold the truth in 92" in why

@@ -97,7 +97,7 @@ def test_a_second_article_is_a_yaml_file_and_a_module(install, run, n, verdict):
     assert [*verdicts.index] == [claim.id for claim in load_claims()] + ["X1", "X2"]
     assert verdicts.loc["X1", ["verdict", "found"]].tolist() == [verdict, str(n)]
     assert verdicts.loc["X2", "verdict"] == "not yet tested"
-    assert verdicts.loc["S1", "verdict"] == "inconclusive"
+    assert verdicts.loc["S1", "verdict"] == "not followed"
 
 
 def test_its_scores_stand_beside_a_panels(install):

@@ -75,6 +75,44 @@ def test_the_article_is_named_with_its_machine():
     assert "4090" in article.machine["gpu"]
 
 
+def test_every_claim_says_what_counts_as_it_and_a_range_is_a_range():
+    for claim in load_claims():
+        assert claim.range, claim.id
+        for part in claim.parts:
+            low, high = part.bounds(claim.number)
+            assert low < high, claim.id
+        assert claim.settled_by or claim.id in ("G29", "D4", "D5")
+        assert (claim.kind in ("rating", "rule")) <= bool(
+            claim.pictures or claim.id in ("Q11", "Q14", "Q15")
+        )
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"near": 0.5}, "so: from 1 to 2 s"),
+        ({"factor": 1.25}, "so: from 1.2 to 1.875 s"),
+        ({"least": 0, "is_effect": True, "unit": "marks"}, "so: more than 0 marks"),
+        ({"most": -1}, "so: at most -1 s"),
+        ({}, "so"),
+    ],
+)
+def test_a_range_in_words(write, part, words):
+    claim = GOOD | {"unit": "s", "parts": [{"says": "so"} | part]}
+    assert read_claims(write(claim))[0].range == words
+
+
+def test_a_range_near_no_number_is_refused(write):
+    claim = GOOD | {"claimed": "much", "parts": [{"says": "so", "near": 0.5}]}
+    with pytest.raises(TableError, match="'so' is near no claimed number"):
+        _ = read_claims(write(claim))[0].range
+
+
+def test_an_unknown_key_of_a_part_is_refused(write):
+    with pytest.raises(TableError, match=r"unknown key .*parts.*lest"):
+        read_claims(write(GOOD | {"parts": [{"says": "so", "lest": 1}]}))
+
+
 def test_a_good_claim_is_read(write):
     (claim,) = read_claims(write(GOOD))
     assert (claim.id, claim.claimed, claim.unit) == ("X1", 1.5, None)

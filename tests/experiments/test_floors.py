@@ -171,7 +171,16 @@ def test_claims_stand_beside_the_floors_that_upstreams_sources_tell(run):
 
 
 def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
-    record("realesrgan-x4plus", X4PLUS, [3.0, 2.0, 4.0])
+    sized = {"output_width_px": 1024, "output_height_px": 768}
+    gpen = SETTING | {"background": "none"}
+    record(
+        "realesrgan-x4plus",
+        X4PLUS,
+        [3.0, 2.0, 4.0],
+        **{n: 4 * v for n, v in sized.items()},
+    )
+    record("gpen-512", gpen, [3.0, 2.0, 4.0], **sized)
+    record("gpen-512", gpen, [0.1], source="small")
     summarise_floors(run)
     outcomes = {
         "condition": "gpen-512@runner=upstream",
@@ -179,19 +188,24 @@ def test_the_articles_tables_are_rebuilt_with_ours_beside(run, record):
         "outcomes": {"ok": 49, "oom": 1},
     }
     known = {"experiment": "stability", "source": "s0", "machine": "m", "n_runs": 50}
-    run.write(STABILITY, STABILITY.frame([known | outcomes]))
+    on_cpu = {"setting": {"device": "cpu"}, "source": "s1", "outcomes": {"ok": 7}}
+    rows = [known | outcomes, known | outcomes | on_cpu]
+    run.write(STABILITY, STABILITY.frame(rows))
     article = summarise_article(run)
     assert list(article["table"].unique()) == ["3.3", "4.3", "5.2"]
     ours = article[article["condition"].notna()].set_index(["table", "claim"])
-    assert ours.loc[("4.3", "G11"), "value"] == 3.0
-    assert ours.loc[("4.3", "G10"), "value"] == pytest.approx(900 / 1024)
-    assert ("4.3", "G16") not in ours.index  # it was not measured in fp16
+    assert ours.loc[("3.3", "G6"), "value"] == 3.0
+    assert ours.loc[("3.3", "G5"), "value"] == pytest.approx(900 / 1024)
+    of_gpus = {"G1", "G2", "G10", "G11", "G16"}
+    assert not of_gpus & {*ours.index.get_level_values("claim")}  # this was a CPU
     text = (run.path / "tables" / "article.md").read_text(encoding="utf-8")
     assert "RTX 4090" in text
     assert HERE in text
     assert "**4.8 GB: below its floor** | 6.06" in text
-    assert "3 (n = 3, floor 1.79, cpu, 100x50 px)" in text
+    assert ", cpu, 1024x768 px)" in text
+    assert "100x50" not in text
     assert "49 ok, 1 oom (n = 50)" in text
+    assert "7 ok" not in text  # the claim is about a GPU
 
 
 def test_the_articles_tables_stand_without_anything_measured(run):
@@ -202,7 +216,8 @@ def test_the_articles_tables_stand_without_anything_measured(run):
 
 def test_random_weights_are_told_in_the_articles_tables(run, record):
     setting = SETTING | {"background": "none"}
-    record("gpen-512", setting, [3.0], weights_kind="random")
+    sized = {"output_width_px": 1024, "output_height_px": 768}
+    record("gpen-512", setting, [3.0], weights_kind="random", **sized)
     summarise_floors(run)
     summarise_article(run)
     text = (run.path / "tables" / "article.md").read_text(encoding="utf-8")

@@ -333,3 +333,21 @@ def test_images_that_are_neither_a_set_nor_a_folder_are_refused(tmp_path):
     study = read_study(study_file(tmp_path, "name: a\nconditions: [lanczos]"))
     with pytest.raises(StudyError, match="quick"):
         resolve_study(study, images="quikc", has_cuda=False)
+
+
+@pytest.mark.parametrize("has_cuda", [False, True])
+@pytest.mark.parametrize("name", ["study.yaml", "verdicts.yaml", "panel.yaml"])
+def test_each_shipped_study_is_one_on_either_device(
+    tmp_path, monkeypatch, name, has_cuda
+):
+    monkeypatch.chdir(tmp_path)  # where none of them lies
+    study = read_study(Path(name), has_cuda=has_cuda)
+    resolved = resolve_study(study, images=None, has_cuda=has_cuda)
+    assert resolved.conditions
+
+
+def test_a_key_may_have_one_value_for_each_device(tmp_path):
+    text = "name: a\nconditions: [lanczos]\nrepeats: {cpu: 7, cuda: 50}\n"
+    file = study_file(tmp_path, text)
+    assert read_study(file).repeats == 7
+    assert read_study(file, has_cuda=True).repeats == 50

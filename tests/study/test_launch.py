@@ -195,3 +195,14 @@ def test_a_study_with_a_mistake_says_so_without_a_traceback(tmp_path):
     told = study(file, expect=1)
     assert "unknown restorer 'gpen-513'; known:" in told
     assert "Traceback" not in told
+
+
+def test_published_outputs_that_cannot_be_had_are_left_out(tmp_path, monkeypatch):
+    from evalkit.study import Study
+    from evalkit.study.launch import fetch_weights
+
+    monkeypatch.setenv("EVALKIT_CACHE", str(tmp_path))
+    study = Study(name="a", conditions=["lanczos", "outputs:gpen-official"])
+    said = []
+    assert [*fetch_weights(study, said.append)] == ["lanczos"]
+    assert said[0].startswith("outputs:gpen-official is left out: ")

@@ -1,27 +1,30 @@
 """What things cost: the article's figures against this run's, and against arithmetic.
 
-Ours counts as the same within a factor of `SAME`. On the article's GPU (for its CPU
-figures, its CPU) a figure is compared as it stands. Elsewhere its ratio to another
-figure of the article is:
-*reproduced* when all of the interval lies within the factor, on the claim's side of 1;
-*contradicted* when the two come in the other order, with all of the interval; else
-*inconclusive*. Claims are judged on the runner
-``upstream``. What is about a GPU is *not testable* without one; with one, a figure
-below its floor is *contradicted* by that, unless it is a time.
+A part of ``data/claims.yaml`` says which figures still count as the claimed one. On the
+article's GPU (for time on a CPU, its CPU; memory hardly depends on which CPU it is) a
+figure is compared as it stands. Elsewhere its ratio to another figure of the article
+is: *reproduced* when all of the interval lies within the factor, on the claim's side of
+1; *contradicted* when the two come in the other order, with all of the interval; else
+*inconclusive*. Claims are judged on the runner ``upstream``. A figure of memory that no
+arithmetic allows is *contradicted* without a GPU, too; a time is not, since a library
+may take fewer operations. Times without an interval decide nothing; memory is what was
+allocated, which does not vary as times do, and counts as it is.
 """
 
 import json
 from dataclasses import replace
+from math import inf, isnan
 from typing import NamedTuple
 
 import pandas as pd
 
 from evalkit.article._evidence import (
+    LEAST_COVERAGE,
     Evaluator,
     Evidence,
     Judgement,
     Verdict,
-    decide,
+    all_of,
     not_tested,
     on_gpu,
     within,
@@ -29,6 +32,7 @@ from evalkit.article._evidence import (
 )
 from evalkit.article._figures import (
     CLAIMED,
+    CLAIMS,
     FIGURES,
     GPEN,
     LIMIT_PX,
@@ -36,7 +40,8 @@ from evalkit.article._figures import (
     SINGLE,
     Figure,
 )
-from evalkit.experiments import TIME
+from evalkit.article.judges._arithmetic import by_arithmetic
+from evalkit.experiments import MEMORY, TIME, UNITS
 from evalkit.restorers.gpen import OUR_KERNELS
 from evalkit.tables import FLOORS
 
@@ -53,8 +58,13 @@ class Value(NamedTuple):
         low, high = self.low / other.high, self.high / other.low
         return Value(self.middle / other.middle, low, high)
 
-    def __str__(self) -> str:
-        return f"{self.middle:.4g} [{self.low:.4g}, {self.high:.4g}]"
+    def in_words(self, unit: str = "", scale: float = 1) -> str:
+        """The figure with its unit, and its interval where there is one."""
+        middle, low, high = (value / scale for value in self)
+        text = f"{middle:.4g} {unit}".strip()
+        if isnan(low):
+            return f"{text} (of too few runs for an interval)"
+        return text if low == high else f"{text} [{low:.4g}, {high:.4g}]"
 
 
 def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
@@ -86,21 +96,38 @@ def _rows(evidence: Evidence, figure: Figure) -> pd.DataFrame:
 
 def _value(evidence: Evidence, figure: Figure) -> Value | None:
     rows = _rows(evidence, figure)
-    if rows.empty:
-        return None
+    return None if rows.empty else _interval(rows, figure)
+
+
+def _interval(rows: pd.DataFrame, figure: Figure) -> Value:
+    """The figure of some rows, with an interval that holds each of theirs."""
     value = rows["value"]
-    low, high = rows["low"].fillna(value), rows["high"].fillna(value)
-    return Value(float(value.median()), float(low.min()), float(high.max()))
+    if figure.quantity == MEMORY:
+        return Value(float(value.median()), float(value.min()), float(value.max()))
+    bounds = rows[["low", "high"]].astype(float)
+    if "coverage" in rows:  # of few runs it is less than was asked for
+        bounds = bounds.where(rows["coverage"].fillna(1).ge(LEAST_COVERAGE), axis=0)
+    low, high = bounds["low"].min(skipna=False), bounds["high"].max(skipna=False)
+    return Value(float(value.median()), float(low), float(high))
 
 
 def _cell(figure: Figure) -> str:
-    size = f"{figure.width_px}x{figure.height_px}"
+    size = f"{figure.width_px}x{figure.height_px} px"
     if figure.width_px == LIMIT_PX:
         size = f"more than {LIMIT_PX} px"
+    n = "one picture" if figure.n_pictures == 1 else f"{figure.n_pictures} pictures"
+    device = {"cpu": "the CPU", "cuda": "a GPU"}[figure.device]
     return (
-        f"{figure.quantity} of {figure.restorer}, upstream, {figure.precision}, "
-        f"{figure.device}, pictures: {figure.n_pictures} of {size}"
+        f"{figure.quantity} of {figure.restorer} (upstream, {figure.precision}) for "
+        f"{n} of {size} on {device}"
     )
+
+
+def _of(figure: Figure, value: Value) -> str:
+    """A figure's value in words: memory in GiB, as the article has it."""
+    if figure.quantity == MEMORY:
+        return value.in_words("GiB", 1024)
+    return value.in_words(UNITS[figure.quantity])
 
 
 def _stages_in_words(evidence: Evidence, figure: Figure) -> str:
@@ -116,92 +143,111 @@ def _stages_in_words(evidence: Evidence, figure: Figure) -> str:
 
 
 def _missing(*figures: Figure) -> Judgement:
-    return not_tested(f"tables/floors.csv lacks {' or '.join(map(_cell, figures))}")
-
-
-def _floor(evidence: Evidence, claim: str) -> tuple[str, bool]:
-    """The claimed figure beside its floor, in words, and whether it is below."""
-    floors = evidence.read(FLOORS)
-    rows = floors[(floors["figure"] == claim) & floors["floor"].notna()]
-    for row in rows.to_dict("records"):
-        text = f"The claimed {row['value']:.4g} {row['unit']} is not below its floor, "
-        if row["is_below"]:
-            text = text.replace("is not below", "is wrong or needs tiles: it is below")
-        return f"{text}{row['floor']:.4g} {row['unit']}.", bool(row["is_below"])
-    return "", False
-
-
-def _verdict(
-    ours: Value, expected: float, is_alone: bool, is_articles: bool
-) -> Verdict:
-    least, most = expected / SAME, expected * SAME
-    if not is_alone:  # a ratio on the claim's side of 1, which would be no effect
-        middle = expected**0.5
-        least, most = (
-            (least, min(most, middle)) if expected < 1 else (max(least, middle), most)
-        )
-    verdict = within(ours.low, ours.high, least, most)
-    is_reversed = ours.high < 1 < expected or expected < 1 < ours.low
-    is_open = is_alone if verdict is Verdict.REPRODUCED else not is_reversed or is_alone
-    return Verdict.INCONCLUSIVE if is_open and not is_articles else verdict
+    cells = " or the ".join(map(_cell, figures))
+    return not_tested(f"This run did not measure the {cells} (tables/floors.csv).")
 
 
 def _compared(
-    claim: str,
-    figure: Figure,
-    reference: Figure,
-    low: float,
-    high: float,
-    claimed: float | None = None,
+    claim: str, figure: Figure, reference: Figure, low: float, high: float
 ) -> Evaluator:
-    """The judge of a figure, `claimed` if it is one, over another, `low` to `high`."""
+    """The judge of a figure; elsewhere of its ratio to another, `low` to `high`.
+
+    A claim of a ratio, with no figure of its own, is judged so on every machine.
+    """
+    part, number = CLAIMS[claim].parts[0], CLAIMS[claim].number
+    is_ratio = claim not in FIGURES
 
     def judge(evidence: Evidence) -> Judgement:
-        floor, is_below = _floor(evidence, claim)
-        if figure.device == "cuda" and (lacking := without_gpu(evidence, floor)):
+        verdict, arithmetic = by_arithmetic(evidence, claim)
+        if verdict is Verdict.CONTRADICTED:
+            return Judgement(verdict, "less than arithmetic allows", arithmetic)
+        if figure.device == "cuda" and (lacking := without_gpu(evidence, arithmetic)):
+            if verdict is Verdict.INCONCLUSIVE:
+                return Judgement(verdict, "at the edge of arithmetic", arithmetic)
             return lacking
+        if verdict is Verdict.NOT_TESTED:  # a possible figure needs no defence
+            arithmetic = ""
         first, second = _value(evidence, figure), _value(evidence, reference)
-        if first is None or (claimed is None and second is None):
-            return _missing(figure, reference)
-        is_articles = evidence.has_articles(figure.device)
-        answer = f"{first.middle:.4g}"
-        text = f"tables/floors.csv: {first}, {_cell(figure)}. "
+        if first is None or (is_ratio and second is None):
+            return _missing(figure, *[reference] * is_ratio)
+        is_alike = evidence.has_articles(figure.device) or (
+            figure.device == "cpu" and figure.quantity == MEMORY
+        )
+        answer = _of(figure, first)
+        text = f"Measured here: {answer}, the {_cell(figure)} (tables/floors.csv). "
         if figure.device == "cuda" and figure.quantity == TIME:
             text += _stages_in_words(evidence, figure)
         if figure.device == "cuda" and GPEN in (figure.restorer, reference.restorer):
             text += f"Of GPEN: {OUR_KERNELS}. "
-        if claimed and (is_articles or second is None):
-            ours, expected = first, claimed
-            text += f"The article's machine had {claimed:.4g}. "
-        else:
-            assert second, "missing is told above"
-            ours = first.over(second)
-            expected = min(max(ours.middle, low), high)
+        if is_alike and not is_ratio and number is not None:
+            bounds = [figure.in_units(bound) for bound in part.bounds(number)]
+            verdict = within(first.low, first.high, *bounds)
+            text += f"The article had {number:g} {CLAIMS[claim].unit}. "
+        elif second is None:
+            verdict = Verdict.INCONCLUSIVE
             text += (
-                f"Over the {_cell(reference)}: {ours}, "
-                f"claimed {low:.3g} to {high:.3g}. "
+                f"The article had {number:g} {CLAIMS[claim].unit} on another machine, "
+                f"and there is no {_cell(reference)} that could link the two. "
             )
-            answer = answer if claimed else f"{ours.middle:.3g}"
-        verdict = _verdict(ours, expected, first is ours, is_articles)
-        # an algorithm of fewer operations could pass the floor of a time
-        if is_below and figure.quantity != TIME:
-            verdict = Verdict.CONTRADICTED
-        return Judgement(verdict, answer, text + floor)
+        else:
+            ratio = first.over(second)
+            verdict = _of_ratio(ratio, low, high)
+            text += (
+                f"That is {ratio.in_words('times')} the {_cell(reference)}; by the "
+                f"article it is {low:.3g}" + (f" to {high:.3g}" * (high > low)) + ". "
+            )
+            if is_ratio:
+                answer = ratio.in_words("times")
+        return Judgement(verdict, answer, (text + arithmetic).strip(), 1)
 
     return Evaluator(claim, judge)
+
+
+def _of_ratio(ours: Value, low: float, high: float) -> Verdict:
+    """The verdict on a ratio of two figures, on whatever machine.
+
+    The range is that of the article, `low` to `high`, within a factor of `SAME`, but on
+    its side of 1, which is no effect; only the other order contradicts.
+    """
+    least, most = low / SAME, high * SAME
+    if high < 1:
+        return within(
+            ours.low, ours.high, least, min(most, high**0.5), denied=(-inf, 1)
+        )
+    least = max(least, low**0.5) if low > 1 else least
+    return within(ours.low, ours.high, least, most, denied=(1, inf))
 
 
 def _figure(claim: str) -> Evaluator:
     figure, against = FIGURES[claim], FIGURES[claim].against
     claimed = figure.in_units(float(CLAIMED[claim]))
     ratio = claimed / FIGURES[against].in_units(float(CLAIMED[against]))
-    return _compared(claim, figure, FIGURES[against], ratio, ratio, claimed)
+    return _compared(claim, figure, FIGURES[against], ratio, ratio)
 
 
 def _saving(claim: str, half: str, single: str) -> Evaluator:
     """The judge of a saving in per cent, which means less time, not more speed."""
-    left = 1 - float(CLAIMED[claim]) / 100
-    return _compared(claim, FIGURES[half], FIGURES[single], left, left)
+    part, number = CLAIMS[claim].parts[0], CLAIMS[claim].number
+    figures = FIGURES[half], FIGURES[single]
+    thing = "memory" if figures[0].quantity == MEMORY else "time"
+
+    @on_gpu
+    def judge(evidence: Evidence) -> Judgement:
+        first, second = (_value(evidence, figure) for figure in figures)
+        if first is None or second is None:
+            return _missing(*figures)
+        ratio = first.over(second)
+        saved = Value(*(100 - 100 * v for v in (ratio.middle, ratio.high, ratio.low)))
+        return Judgement(
+            within(saved.low, saved.high, *part.bounds(number), denied=(0, inf)),
+            f"{saved.in_words('%')} less {thing}",
+            f"Half precision takes {saved.in_words('%')} less {thing} here: "
+            f"{_of(figures[0], first)} against {_of(figures[1], second)} "
+            f"(tables/floors.csv); the article has {number:g} %.",
+            1,
+        )
+
+    return Evaluator(claim, judge)
 
 
 @on_gpu
@@ -210,20 +256,26 @@ def _longest_side(evidence: Evidence) -> Judgement:
     jumps = {}
     for figure in (FIGURES["G1"], FIGURES["G2"]):
         rows = _measured(evidence, figure)
-        values = rows[rows["experiment"] == "size"]["value"].groupby(level=0).median()
-        below = values[values.index <= int(CLAIMED["D13"])]
-        above = values[values.index > LIMIT_PX]
+        rows = rows[rows["experiment"] == "size"]
+        below = rows[rows.index <= int(CLAIMED["D13"])].sort_index()
+        above = rows[rows.index > LIMIT_PX].sort_index()
         if below.empty or above.empty:
             return _missing(replace(figure, width_px=1200), FIGURES["G7"])
-        pixels = (above.index[0] / below.index[-1]) ** 2
-        jumps[figure.quantity] = above.iloc[0] / below.iloc[-1] / pixels
-    most = max(jumps.values())
+        small, large = below.iloc[[-1]], above.iloc[[0]]
+        pixels = (large.index[0] / small.index[-1]) ** 2
+        growth = _interval(large, figure).over(_interval(small, figure))
+        jumps[figure.quantity] = Value(*(value / pixels for value in growth))
+    bounds = CLAIMS["D13"].bounds
+    verdicts = {within(jump.low, jump.high, *bounds) for jump in jumps.values()}
+    named = [f"{jump.in_words('times')} ({name})" for name, jump in jumps.items()]
+    is_jump = Verdict.REPRODUCED in verdicts  # of either cost
     return Judgement(
-        decide(holds=most > SAME, fails=most <= 1),
-        f"{most:.3g} times the growth of the pixels",
-        f"tables/floors.csv, experiment size, from {below.index[-1]} to "
-        f"{above.index[0]} px: growth over that of the pixels: {jumps}; more than "
-        f"{SAME} would be a jump that the advice avoids.",
+        Verdict.REPRODUCED if is_jump else all_of(verdicts),
+        f"{' and '.join(named)} the growth of the pixels",
+        f"From {small.index[-1]} to {large.index[0]} px GPEN's cost grew "
+        f"{', '.join(named)} as much as the pixels (tables/floors.csv, size); the "
+        f"advice would avoid a jump of {bounds[0]} or more.",
+        len(jumps),
     )
 
 
@@ -232,33 +284,44 @@ def _batch_size(evidence: Evidence) -> Judgement:
     """Whether a picture in a batch of GPEN's takes less time than alone."""
     alone, sizes = FIGURES["G2"], evidence.read(FLOORS)["n_pictures"].dropna()
     times = {n: _value(evidence, replace(alone, n_pictures=n)) for n in set(sizes)}
-    each_s = {n: time.middle / n for n, time in times.items() if time}
-    if 1 not in each_s or len(each_s) == 1:
+    each = {n: Value(*(part / n for part in time)) for n, time in times.items() if time}
+    if 1 not in each or len(each) == 1:
         return _missing(alone, replace(alone, n_pictures=5))
-    best = min(each_s.keys() - {1}, key=lambda n: each_s[n])
-    gain = each_s[1] / each_s[best]
+    largest = max(each)  # one comparison: the best of many would win by chance
+    gain = each[1].over(each[largest])
     return Judgement(
-        decide(holds=gain >= SAME, fails=gain <= 1),
-        f"{gain:.3g} times as fast in a batch of {best}",
-        f"tables/floors.csv: {each_s[1]:.3g} s alone, {each_s[best]:.3g} s each "
-        f"in a batch of {best}; upstream takes one picture after the other.",
+        within(gain.low, gain.high, *CLAIMS["G28"].bounds),
+        f"{gain.in_words('times')} as fast in a batch of {largest}",
+        f"A picture takes {each[1].in_words('s')} alone and "
+        f"{each[largest].in_words('s')} in a batch of {largest} (tables/floors.csv): "
+        f"{gain.in_words('times')} as fast. The program upstream takes one picture "
+        "after the other.",
+        1,
     )
 
 
 def _close_to_its_limit(_: Evidence) -> Judgement:
-    share = float(CLAIMED["G10"]) / 24
+    percent = 100 * float(CLAIMED["G10"]) / 24
     return Judgement(
-        Verdict.CONTRADICTED,
-        f"{share:.0%} of the card",
-        f"Arithmetic on data/claims.yaml: {CLAIMED['G10']} of 24 GB (G10, "
-        f"article.machine.gpu) are {share:.0%}.",
+        within(percent, percent, *CLAIMS["G29"].bounds),
+        f"{percent:.0f} % of the card",
+        f"By arithmetic the {CLAIMED['G10']} GB of claim G10 are {percent:.0f} % of a "
+        f"card of 24 GB. (That figure itself is contradicted: see G10.)",
     )
 
+
+_TWICE = CLAIMS["G8"].bounds
 
 ENTRIES = (
     *map(_figure, FIGURES),
     # the wording may mean twice or three times
-    _compared("G8", replace(FIGURES["G7"], quantity=TIME), FIGURES["G2"], 2, 3),
+    _compared(
+        "G8",
+        replace(FIGURES["G7"], quantity=TIME),
+        FIGURES["G2"],
+        _TWICE[0] * SAME,
+        _TWICE[1] / SAME,
+    ),
     _saving("G17", "G15", "G10"),
     _saving("G18", "G16", "G11"),
     Evaluator("D13", _longest_side),

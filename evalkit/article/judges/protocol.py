@@ -1,12 +1,12 @@
 """The article's protocol: how far does a run follow it.
 
-A claim of the protocol says how the article worked. It is *reproduced* when this run
-worked in the same way, as far as its tables and records show; *inconclusive* when they
+A claim of the protocol says how the article worked. It is *followed* when this run
+worked in the same way, as far as its tables and records show; *not followed* when they
 show another way, or only a part of it, so that this run and the article are not alike
 in this point (which makes no statement of the article false); *not testable here* when
 this machine cannot work in that way; and *not yet tested* when the run holds nothing
-that bears on it. It is never contradicted: nothing measured here can tell what
-was done there.
+that bears on it. It is never reproduced or contradicted: nothing measured here can tell
+what was done there.
 """
 
 import json
@@ -31,12 +31,18 @@ FLAWS = {
 
 SIZES = ("1024x768", "768x1024")
 N_SUBJECTS, N_STABILITY_RUNS = 3, 50
+NO_PICTURE = "This run has no picture that can be used (tables/images.csv)."
+
+
+def _followed(is_followed: bool, found: str, evidence: str) -> Judgement:
+    verdict = Verdict.FOLLOWED if is_followed else Verdict.NOT_FOLLOWED
+    return Judgement(verdict, found, evidence)
 
 
 def _pictures(evidence: Evidence) -> Judgement:
     images = evidence.usable
     if images.empty:
-        return not_tested("tables/images.csv has no usable picture")
+        return not_tested(NO_PICTURE)
     counts = images["kind"].value_counts()
     notes = images["note"][images["kind"] == "portrait"].fillna("").str.lower()
     missing = [
@@ -46,38 +52,37 @@ def _pictures(evidence: Evidence) -> Judgement:
     ] + [flaw for flaw, words in FLAWS.items() if not notes.str.contains(words).any()]
     answer = ", ".join(f"{n} {kind}" for kind, n in counts.items())
     n_made = int(images["is_synthetic"].sum())
-    n_shared = int(notes.str.contains("same face").sum())
-    return Judgement(
-        Verdict.INCONCLUSIVE if missing else Verdict.REPRODUCED,
+    n_shared = int(evidence.originals_of(images["source"]).duplicated(keep=False).sum())
+    return _followed(
+        not missing,
         answer,
-        f"tables/images.csv has {answer}; missing: {', '.join(missing) or 'nothing'}. "
-        f"{n_made} of {len(images)} were degraded by us, where the article took "
-        f"pictures as they came; {n_shared} portraits share a face.",
+        f"The pictures are {answer} (tables/images.csv); of the article's, "
+        f"{', '.join(missing) or 'nothing'} is missing. We degraded {n_made} of "
+        f"{len(images)} ourselves, where the article took pictures as they came; "
+        f"{n_shared} share a face or an original with another.",
     )
 
 
 def _sources(evidence: Evidence) -> Judgement:
     images = evidence.usable
     if images.empty:
-        return not_tested("tables/images.csv has no usable picture")
+        return not_tested(NO_PICTURE)
     n = len(images)
     widths, heights = images["width_px"], images["height_px"]
     sizes = [f"{w}x{h}" for w, h in zip(widths, heights, strict=True)]
     n_size = sum(size in SIZES for size in sizes)
     n_png = int(images["path"].str.lower().str.endswith(".png").sum())
     other_sizes = ", ".join(sorted({*sizes} - {*SIZES})) or "none"
-    answer = f"{n_png} of {n} PNG, {n_size} of {n} at {' or '.join(SIZES)}"
-    text = (
-        f"tables/images.csv: {answer}; other sizes: {other_sizes}; what was cropped, "
-        "resized or recoloured stands in the column note. "
-    )
+    answer = f"{n_png} of {n} PNG, {n_size} of {n} at {' or '.join(SIZES)} px"
+    text = f"Of {n} pictures {n_png} are PNG and {n_size} are {SIZES[0]} px, either way"
+    text += f" up (tables/images.csv); other sizes: {other_sizes}. "
     if n_size < n or n_png < n:
-        why = "That is not the article's input, so figures do not compare."
-        return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
+        why = "So this run's time and memory do not compare with the article's figures."
+        return _followed(False, answer, text + why)
     if evidence.gpus == []:
-        why = "environment.json lists no GPU that could have been idle."
+        why = "This machine has no GPU that could have been idle."
         return Judgement(Verdict.NOT_TESTABLE, answer, text + why)
-    why = "No table says whether the GPU was otherwise idle."
+    why = "Whether the GPU ran nothing else stands in no table."
     return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
 
 
@@ -85,44 +90,45 @@ def _subjects(evidence: Evidence) -> Judgement:
     scores = evidence.scores
     if scores.empty:
         planned = evidence.study.get("rating", {}).get("subjects")
-        plan = f"; study.yaml plans for {planned} subjects" if planned else ""
-        return not_tested(f"ratings.sqlite holds no score{plan}")
+        plan = f"; the study plans for {planned} subjects" if planned else ""
+        return not_tested(
+            f"Nobody has rated in this run: ratings.sqlite is empty{plan}."
+        )
     n = int(scores["subject"].nunique())
     low, high = scores["score"].min(), scores["score"].max()
-    is_enough = n >= N_SUBJECTS and low >= 1 and high <= 5
-    return Judgement(
-        Verdict.REPRODUCED if is_enough else Verdict.INCONCLUSIVE,
+    return _followed(
+        n >= N_SUBJECTS and low >= 1 and high <= 5,
         f"{n} subjects",
-        f"ratings.sqlite holds {len(scores)} scores from {low:g} to {high:g} by {n} "
-        f"subjects; the article had {N_SUBJECTS}, on a scale from 1 to 5.",
+        f"{n} subjects gave {len(scores)} scores from {low:g} to {high:g} "
+        f"(ratings.sqlite); the article had {N_SUBJECTS}, on a scale from 1 to 5.",
     )
 
 
 def _memory_cross_check(evidence: Evidence) -> Judgement:
     gpus = evidence.gpus
     if gpus is None:
-        return not_tested("environment.json is not there")
+        return not_tested("environment.json is missing, so no machine is known.")
     if not gpus:
         return Judgement(
             Verdict.NOT_TESTABLE,
             "no GPU",
-            "environment.json lists no GPU; both sources measure the memory of one.",
+            "This machine has no GPU, and both readings are of a GPU's memory.",
         )
     cost = evidence.ok_records("cost")
     if cost.empty:
-        return not_tested("records.jsonl has no cost run that ended ok")
+        return not_tested("No run was timed to its end (records.jsonl, cost).")
     torch = cost["cuda_reserved_peak_mib"]
     nvml = cost["nvml_process_peak_mib"].fillna(cost["nvml_device_delta_mib"])
     has_both = torch.notna() & nvml.notna()
     answer = f"{int(has_both.sum())} of {len(cost)} runs with both"
     if not has_both.all():
-        evidence_text = f"records.jsonl, experiment cost: {answer} readings."
-        return Judgement(Verdict.INCONCLUSIVE, answer, evidence_text)
+        evidence_text = f"Only {answer} readings (records.jsonl, cost)."
+        return _followed(False, answer, evidence_text)
     surplus_mib = float((nvml - torch)[has_both].median())
-    return Judgement(
-        Verdict.REPRODUCED,
+    return _followed(
+        True,
         answer,
-        f"records.jsonl, experiment cost: {answer}; NVML shows {surplus_mib:.0f} MiB "
+        f"There are {answer} (records.jsonl, cost); NVML shows {surplus_mib:.0f} MiB "
         "more than torch has reserved (median): the CUDA context and other libraries.",
     )
 
@@ -130,7 +136,7 @@ def _memory_cross_check(evidence: Evidence) -> Judgement:
 def _latency_scope(evidence: Evidence) -> Judgement:
     cost = evidence.ok_records("cost").dropna(subset=["wall_time_s"])
     if cost.empty:
-        return not_tested("records.jsonl has no timed cost run that ended ok")
+        return not_tested("No run was timed to its end (records.jsonl, cost).")
     stages = [json.loads(text) for text in cost["stages_s"].fillna("{}")]
     ends = [{"decode", "encode"} <= times.keys() for times in stages]
     total_s = [sum(times.values()) for times in stages]
@@ -142,11 +148,11 @@ def _latency_scope(evidence: Evidence) -> Judgement:
     n, named = sum(is_whole), sorted({name for times in stages for name in times})
     answer = f"{n} of {len(cost)} timed runs end to end"
     share = sum(total_s) / float(cost["wall_time_s"].sum())
-    return Judgement(
-        Verdict.REPRODUCED if n == len(cost) else Verdict.INCONCLUSIVE,
+    return _followed(
+        n == len(cost),
         answer,
-        f"records.jsonl, experiment cost: {answer}, that is, with decode and encode "
-        f"inside wall_time_s. Stages: {', '.join(named) or 'none'}; they add up to "
+        f"The clock ran from decoding to encoding in {n} of {len(cost)} timed runs "
+        f"(records.jsonl, cost). Stages: {', '.join(named) or 'none'}; they add up to "
         f"{share:.0%} of the wall time.",
     )
 
@@ -156,17 +162,19 @@ def _stability_runs(evidence: Evidence) -> Judgement:
     is_single = (records["experiment"] == "stability") & records["value"].isna()
     stability = records[is_single]
     if stability.empty:
-        return not_tested("records.jsonl has no run of the experiment stability")
+        return not_tested(
+            "No condition was run many times in a row: the study leaves out the "
+            "experiment stability."
+        )
     counts = stability.groupby(["machine", "condition"]).size()
     failed = int((stability["outcome"] != "ok").sum())
-    is_enough = bool((counts >= N_STABILITY_RUNS).all())
     answer = f"{counts.min()} to {counts.max()} runs"
-    return Judgement(
-        Verdict.REPRODUCED if is_enough else Verdict.INCONCLUSIVE,
+    return _followed(
+        bool((counts >= N_STABILITY_RUNS).all()),
         answer,
-        f"records.jsonl, experiment stability: {answer} of each of {len(counts)} "
-        f"conditions, {failed} of {len(stability)} failed; the article had "
-        f"{N_STABILITY_RUNS}.",
+        f"Each of {len(counts)} conditions had {answer} in a row (records.jsonl, "
+        f"stability), and {failed} of {len(stability)} failed; the article had "
+        f"{N_STABILITY_RUNS} runs.",
     )
 
 
@@ -174,7 +182,7 @@ def _environment(evidence: Evidence) -> Judgement:
     """Whether the hardware is the article's; we do not support its Python."""
     machine = evidence.environment.get("machine")
     if not machine:
-        return not_tested("environment.json is not there")
+        return not_tested("environment.json is missing, so no machine is known.")
     gpus = ", ".join(gpu["name"] for gpu in machine["gpus"]) or "no GPU"
     torch = evidence.environment["versions"]["torch"]
     ours = (
@@ -183,34 +191,34 @@ def _environment(evidence: Evidence) -> Judgement:
     )
     is_same = evidence.has_articles("cuda") and evidence.has_articles("cpu")
     theirs = "; ".join(load_article().machine.values())
-    return Judgement(
-        Verdict.INCONCLUSIVE if is_same else Verdict.NOT_TESTABLE,
+    return _followed(
+        is_same,
         ours,
-        f"environment.json: {ours}. The article: {theirs}. "
-        + ("The hardware is the same" if is_same else "The hardware differs")
+        f"This run's machine: {ours} (environment.json). The article's: {theirs}. "
+        + ("GPU and CPU are the same" if is_same else "The hardware differs")
         + "; its Python 3.10 is older than evalkit supports, so versions never match.",
     )
 
 
 def _role_of_metrics(evidence: Evidence) -> Judgement:
     """Whether people come first: no metric decides a verdict on their opinion."""
-    metrics, scores = evidence.read(METRICS), evidence.scores
+    metrics, scores = evidence.read(METRICS).dropna(subset=["value"]), evidence.scores
     if metrics.empty and scores.empty:
-        return not_tested("neither tables/metrics.csv nor ratings.sqlite has a value")
-    names = ", ".join(sorted(metrics["metric"].unique())) or "none"
+        return not_tested("This run has neither a metric's value nor a score.")
+    counts = metrics["metric"].value_counts().sort_index()
+    names = ", ".join(f"{n} of {name}" for name, n in counts.items()) or "none"
     n_ratings = sum(claim.kind == "rating" for claim in load_claims())
     text = (
-        f"Values in tables/metrics.csv: {len(metrics)} ({names}); scores in "
-        f"ratings.sqlite: {len(scores)}. The {n_ratings} claims of kind rating are "
-        "judged on scores only"
+        f"This run has {len(scores)} scores of people (ratings.sqlite) and "
+        f"{len(metrics)} values of metrics against a reference ({names}; "
+        f"tables/metrics.csv). The {n_ratings} claims about people's opinion are "
+        "judged on scores alone"
     )
     if scores.empty:
-        return Judgement(
-            Verdict.INCONCLUSIVE,
-            "metrics secondary; nobody has rated",
-            f"{text}, so they stay undecided until people rate.",
+        return _followed(
+            False, "nobody has rated", f"{text}, and stay open until people rate."
         )
-    return Judgement(Verdict.REPRODUCED, "secondary", f"{text}.")
+    return _followed(True, "secondary", f"{text}.")
 
 
 ENTRIES = (

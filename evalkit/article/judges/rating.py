@@ -1,12 +1,14 @@
 """Claims that only people can judge: on the scores and choices of blind sessions.
 
 No metric enters a verdict here. Judged on the runner ``upstream``. The article's own
-pictures are not public, so a picture of the same kind stands for each; its scores come
-from three people and one picture and have no interval.
+pictures are not public, so pictures like each stand for it: those that
+``data/claims.yaml`` says count. Its scores come from three people and one picture and
+have no interval.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 import pandas as pd
 
@@ -21,58 +23,76 @@ from evalkit.article._evidence import (
     not_tested,
     of_panel,
     within,
+    without_gpu,
 )
-from evalkit.article._figures import BACKLIT, CLAIMED, GPEN, MEANS, X4PLUS
+from evalkit.article._figures import CLAIMS, GPEN, MEANS, X4PLUS
 from evalkit.restorers import settings_of
 
-MARGIN = 0.5
-"""Half a mark: means no further apart say the same."""
-
 UPSTREAM = "@runner=upstream"
-NO_SCORE = "ratings.sqlite holds no score of"
 FAKE = ("plastic", "wax-figure", "not-a-real-person")
 """Reasons, by their slugs in the rating page."""
 
+SWITCHED_ON = f"{GPEN}@skin_protection=true"
 
-def _scores(
-    evidence: Evidence, kind: str, most_alike: Collection[str] = ()
-) -> pd.DataFrame:
-    """Scores of pictures of a kind; only of those most alike, if they are enough."""
-    images = evidence.usable
-    sources = images.loc[images["kind"] == kind, "source"]
+
+def scores_for(claim: str, evidence: Evidence) -> pd.DataFrame:
+    """The scores of the pictures that count for a claim.
+
+    The column ``source`` has the original, so that pictures of one original or face
+    count as one source; ``picture`` has the picture.
+    """
     scores = evidence.scores
-    scores = scores[scores["source"].isin(sources)].astype({"score": float})
-    alike = scores[scores["source"].isin(most_alike)]
-    return alike if alike["source"].nunique() >= LEAST_SOURCES else scores
+    counts = scores["source"].isin(evidence.pictures(CLAIMS[claim])["source"])
+    scores = scores[counts].astype({"score": float})
+    return scores.assign(
+        picture=scores["source"], source=evidence.originals_of(scores["source"])
+    )
 
 
-def _is_gpen(condition: str) -> bool:
-    return bool(settings_of(condition).get("name") == GPEN)
+def unrated(claim: str, evidence: Evidence, who: str) -> Judgement:
+    """Judge that nobody has rated what the claim needs; say if nobody could."""
+    wanted = CLAIMS[claim].pictures
+    assert wanted, "a claim that people judge names its pictures"
+    pictures = evidence.pictures(CLAIMS[claim])
+    n = evidence.originals_of(pictures["source"]).nunique()
+    text = f"Nobody has rated {who} on {wanted.are} in this run (ratings.sqlite)."
+    if n < LEAST_SOURCES:
+        text += (
+            f" It has {n} such {'picture' if n == 1 else 'pictures'} "
+            f"(tables/images.csv) and a verdict takes {LEAST_SOURCES}, so this claim "
+            "cannot be decided with it."
+        )
+    return not_tested(text)
+
+
+def people_and_pictures(panel: Mapping[str, Any]) -> str:
+    """How many, in words."""
+    return f"{panel['n_subjects']:g} subjects on {panel['n_sources']:g} pictures"
 
 
 def _mean(claim: str) -> Evaluator:
-    restorer, kind, most_alike = MEANS[claim]
-    claimed = float(CLAIMED[claim])
+    restorer, _ = MEANS[claim]
+    entry = CLAIMS[claim]
+    part, number = entry.parts[0], entry.number
 
     def judge(evidence: Evidence) -> Judgement:
-        scores = _scores(evidence, kind, most_alike)
+        scores = scores_for(claim, evidence)
         scores = scores[scores["condition"] == restorer + UPSTREAM]
         if scores.empty:
-            return not_tested(f"{NO_SCORE} {restorer}{UPSTREAM} on a {kind}")
+            return unrated(claim, evidence, f"{restorer}{UPSTREAM}")
         row = stats.mean_opinion_scores(scores).iloc[0]
         low, high = row["ci_low"], row["ci_high"]
         names = ", ".join(sorted(set(scores["source"])))
-        verdict, why = of_panel(
-            within(low, high, claimed - MARGIN, claimed + MARGIN),
-            row["n_subjects"],
-            row["n_sources"],
-        )
+        bounds = part.bounds(number)
+        verdict, why = of_panel(within(low, high, *bounds), row)
+        answer = f"{row['mos']:.2f} of 5 [{low:.2f}, {high:.2f}]"
         return Judgement(
             verdict,
-            f"{row['mos']:.2f} [{low:.2f}, {high:.2f}]",
-            f"ratings.sqlite: {len(scores)} scores of {restorer}{UPSTREAM} by "
-            f"{row['n_subjects']:g} subjects on {names}; the interval is held against "
-            f"{claimed:g} plus or minus {MARGIN:g}.{why}",
+            answer,
+            f"{people_and_pictures(row)} gave {restorer}{UPSTREAM} {answer} in "
+            f"{len(scores)} scores (ratings.sqlite; {names}); the article has {number} "
+            f"of 5, and from {bounds[0]:.2g} to {bounds[1]:.2g} says the same.{why}",
+            1,
         )
 
     return Evaluator(claim, judge)
@@ -86,114 +106,145 @@ def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, i
 
 
 def _skin_protection(evidence: Evidence) -> Judgement:
-    scores = _scores(evidence, "portrait")
-    scores = scores[scores["condition"].map(_is_gpen).astype(bool)]
+    portraits = evidence.usable.loc[lambda rows: rows["kind"] == "portrait", "source"]
+    scores = evidence.scores
+    scores = scores[scores["source"].isin(portraits)]
+    is_on = scores["condition"].map(
+        lambda name: settings_of(name).get("skin_protection")
+    )
+    scores = scores[is_on.eq(other=True)]
     if scores.empty:
-        return not_tested(f"{NO_SCORE} {GPEN} on a portrait")
+        return not_tested(
+            f"Nobody has rated {SWITCHED_ON} on a portrait (ratings.sqlite). Even then "
+            "it stays open: the switch that the claim is about is another program's."
+        )
     k, n = _with_reason(scores, FAKE)
     answer = f"{k} of {n} subjects call a face of ours fake"
-    text = f"ratings.sqlite: {answer} (reasons: {', '.join(FAKE)}). "
-    why = "The switch that is claimed to prevent it is another program's."
-    return Judgement(Verdict.INCONCLUSIVE, answer, text + why)
+    return Judgement(
+        Verdict.INCONCLUSIVE,
+        answer,
+        f"With our own switch on, {answer} (ratings.sqlite; reasons: "
+        f"{', '.join(FAKE)}). The switch that the claim is about is another program's.",
+    )
 
 
 def _without_a_face(evidence: Evidence) -> Judgement:
     conditions = ("bicubic", GPEN + UPSTREAM)
-    scores = pd.concat([_scores(evidence, kind) for kind in ("building", "text")])
+    scores = scores_for("Q12", evidence)
     scores = scores[scores["condition"].isin(conditions)]
     pairs = scores if scores.empty else stats.compare_conditions(scores)
     if pairs.empty:
-        return not_tested(
-            f"{NO_SCORE} {conditions[1]} and of bicubic on one building or text"
-        )
+        return unrated("Q12", evidence, f"both {conditions[1]} and bicubic")
     row = pairs.iloc[0]
     low, high = -row["ci_high"], -row["ci_low"]
-    answer = f"{-row['difference']:+.2f} [{low:+.2f}, {high:+.2f}] against bicubic"
-    verdict, why = of_panel(
-        within(low, high, most=-MARGIN), row["n_subjects"], row["n_sources"]
-    )
+    answer = f"{-row['difference']:+.2f} marks [{low:+.2f}, {high:+.2f}]"
+    bounds = CLAIMS["Q12"].bounds
+    verdict, why = of_panel(within(low, high, *bounds), row)
     return Judgement(
         verdict,
-        answer,
-        f"ratings.sqlite: {answer}, by {row['n_subjects']:g} subjects on "
-        f"{row['n_sources']:g} pictures of buildings and text; clearly worse is "
-        f"{MARGIN:g} or more. The original restores the faces it finds and leaves the "
-        f"rest as it was.{why}",
+        f"{answer} against bicubic",
+        f"{people_and_pictures(row)} without a face put {conditions[1]} {answer} "
+        f"from bicubic enlargement (ratings.sqlite); clearly worse is {bounds[1]:g}. "
+        "The original restores the faces that it finds and leaves the rest as it was."
+        f"{why}",
+        1,
     )
 
 
-def _eyes(evidence: Evidence) -> Judgement:
-    if _scores(evidence, "portrait").empty:
-        return not_tested(f"{NO_SCORE} a portrait")
-    text = "no picture is known to show shut eyes, and no reason offered is of eyes"
-    return Judgement(Verdict.NOT_TESTABLE, None, text)
+def _eyes(_: Evidence) -> Judgement:
+    return Judgement(
+        Verdict.NOT_TESTABLE,
+        None,
+        "No picture of our sets is known to show shut eyes, and the rating page offers "
+        "no reason about eyes.",
+    )
 
 
 def _not_a_real_person(evidence: Evidence) -> Judgement:
-    scores = _scores(evidence, "portrait", BACKLIT)
-    scores = scores[scores["condition"] == X4PLUS + UPSTREAM]
+    condition = X4PLUS + UPSTREAM
+    scores = scores_for("Q20", evidence)
+    scores = scores[scores["condition"] == condition]
     if scores.empty:
-        return not_tested(f"{NO_SCORE} {X4PLUS}{UPSTREAM} on a portrait")
+        return unrated("Q20", evidence, condition)
     k, n = _with_reason(scores, FAKE[2:])
     from scipy.stats import binomtest  # late: it takes a second
 
     share = binomtest(k, n).proportion_ci()
-    held = within(share.low, share.high, least=0.5, is_effect=True)
-    verdict, why = of_panel(held, n, scores["source"].nunique())
+    low, high = 100 * share.low, 100 * share.high
+    part = CLAIMS["Q20"].parts[0]
+    held = within(low, high, *part.bounds(), is_effect=part.is_effect)
+    panel = {"n_subjects": n, "n_sources": scores["source"].nunique()}
+    verdict, why = of_panel(held, panel)
     return Judgement(
         verdict,
         f"{k} of {n} subjects",
-        f"ratings.sqlite: {k} of {n} subjects give the reason {FAKE[2]}; the exact "
-        f"interval of that share is [{share.low:.2f}, {share.high:.2f}], held against "
-        f"more than half.{why}",
+        f"Of one or more of {condition}'s pictures {k} of {n} subjects say that it is "
+        f"no real person (ratings.sqlite): {100 * k / n:.0f} % [{low:.0f}, "
+        f"{high:.0f}], and the claim is more than half.{why}",
+        1,
     )
 
 
 def _preferred(
-    evidence: Evidence, first: str, second: str
-) -> tuple[float, float, str] | None:
-    """How often `first` is chosen over `second`: the interval, then all in words."""
+    evidence: Evidence, claim: str, first: str, second: str
+) -> tuple[Verdict, str, str] | None:
+    """The verdict on how often `first` is chosen over `second`, that in words, why."""
     choices = evidence.panel.choices
     is_pair = choices[["winner", "loser"]].isin([first, second]).all(axis=1)
+    is_pair &= choices["source"].isin(evidence.pictures(CLAIMS[claim])["source"])
     if not is_pair.any():
         return None
     choices = choices[is_pair].astype({"tied": bool})
+    choices = choices.assign(source=evidence.originals_of(choices["source"]))
     from scipy.special import expit
 
     fit = stats.bradley_terry(choices)
-    low, middle, high = expit(
+    low, middle, high = 100 * expit(
         2 * pd.Series([*fit.interval.loc[first], fit.strength[first]]).sort_values()
     )
+    panel = {f"n_{name}s": choices[name].nunique() for name in ("subject", "source")}
+    held = within(low, high, *CLAIMS[claim].bounds)
+    verdict, why = of_panel(held, panel)
     text = (
-        f"{first} over {second} in {middle:.0%} [{low:.0%}, {high:.0%}] of "
-        f"{len(choices)} choices by {choices['subject'].nunique()} subjects"
+        f"{first} is chosen over {second} in {middle:.0f} % [{low:.0f}, {high:.0f}] of "
+        f"{len(choices)} choices by {people_and_pictures(panel)}"
     )
-    return float(low), float(high), text
+    return verdict, text, why
 
 
 def _half_precision(evidence: Evidence) -> Judgement:
     single, half = (f"{X4PLUS}@precision={p},runner=upstream" for p in ("fp32", "fp16"))
-    preference = _preferred(evidence, single, half)
+    preference = _preferred(evidence, "Q14", single, half)
     if preference is None:
-        return not_tested(f"ratings.sqlite holds no choice between {single} and {half}")
-    low, high, answer = preference
-    text = f"ratings.sqlite: {answer}; no visible loss is 40 to 60 %."
-    return Judgement(within(low, high, 0.4, 0.6), answer, text)
+        text = f"Nobody has chosen between {single} and {half} (ratings.sqlite)."
+        return without_gpu(evidence, text) or not_tested(text)
+    verdict, answer, why = preference
+    least, most = CLAIMS["Q14"].bounds
+    return Judgement(
+        verdict,
+        answer,
+        f"{answer} (ratings.sqlite); from {least:g} to {most:g} % is no visible loss."
+        f"{why}",
+        1,
+    )
 
 
 def _hybrid(evidence: Evidence) -> Judgement:
     alone = (GPEN + UPSTREAM, X4PLUS + UPSTREAM)
-    preferences = [_preferred(evidence, "hybrid", condition) for condition in alone]
+    preferences = [_preferred(evidence, "G24", "hybrid", name) for name in alone]
     measured = [preference for preference in preferences if preference is not None]
-    if len(measured) < 2:
-        return not_tested(
-            "ratings.sqlite holds no choice between hybrid and each alone"
-        )
-    answer = "; ".join(preference[2] for preference in measured)
-    verdict = all_of(
-        within(low, high, least=0.5, is_effect=True) for low, high, _ in measured
+    if len(measured) < len(alone):
+        who = f"the hybrid against {alone[0]} and against {alone[1]}"
+        return unrated("G24", evidence, who)
+    least, _ = CLAIMS["G24"].bounds
+    answer = "; ".join(text for _, text, _ in measured)
+    return Judgement(
+        all_of(verdict for verdict, _, _ in measured),
+        answer,
+        f"{answer} (ratings.sqlite); far better is {least:g} % or more against each."
+        f"{measured[0][2]}",
+        len(measured),
     )
-    return Judgement(verdict, answer, f"ratings.sqlite: {answer}.")
 
 
 ENTRIES = (

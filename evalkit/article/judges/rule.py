@@ -4,26 +4,24 @@ That a router of ours gives the same advice is no evidence, and is not asked. A 
 pictures stands for what the article names; the scores are those of blind sessions.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
-from typing import NamedTuple
+from typing import Any
 
 import pandas as pd
 
 from evalkit import stats
 from evalkit.article._evidence import (
-    LEAST_SOURCES,
     Evaluator,
     Evidence,
     Judgement,
     Verdict,
     all_of,
-    not_tested,
     of_panel,
     within,
 )
-from evalkit.article._figures import GPEN, X4PLUS
-from evalkit.article.judges.rating import MARGIN, UPSTREAM
+from evalkit.article._figures import CLAIMS, GPEN, X4PLUS
+from evalkit.article.judges.rating import UPSTREAM, scores_for, unrated
 from evalkit.tables import COST, ROUTING
 
 CONDITIONS = {
@@ -34,47 +32,22 @@ CONDITIONS = {
 """By route. Each is compared with the others that were scored on the same pictures."""
 
 
-class Advice(NamedTuple):
-    """What the article recommends, and for which pictures of ours.
-
-    Attributes
-    ----------
-    route
-        One of `CONDITIONS`.
-    kinds
-        Kinds of sources that stand for the article's.
-    alike
-        The pictures of our sets that are most alike.
-
-    """
-
-    route: str
-    kinds: Sequence[str]
-    alike: Sequence[str] = ()
-
-
-FAMILIES = ("group-family", "family_wedding_10045", "family_seven_elderly")
-OLD = ("adele_old_colour", "paris_hilton_old_bw", "oldphoto2_sepia_160")
 ADVICE = {
-    "R1": Advice("gpen", ["portrait"]),
-    "R2": Advice("realesrgan", ["product"]),
-    "R3": Advice("realesrgan", ["surveillance"]),
-    "R4": Advice("hybrid", ["group"], FAMILIES),
-    "R5": Advice("gpen", ["portrait", "group"]),
-    "R6": Advice("realesrgan", ["text"]),
-    "R8": Advice("gpen", ["portrait", "group"], OLD),
+    "R1": "gpen",
+    "R2": "realesrgan",
+    "R3": "realesrgan",
+    "R4": "hybrid",
+    "R5": "gpen",
+    "R6": "realesrgan",
+    "R8": "gpen",
 }
+"""What the article recommends, one of `CONDITIONS`, by claim."""
 
 
-def _scores(evidence: Evidence, advice: Advice) -> pd.DataFrame:
+def _scores(claim: str, evidence: Evidence) -> pd.DataFrame:
     """Scores of the three conditions on the pictures that the advice is for."""
-    images = evidence.usable
-    sources = images.loc[images["kind"].isin(advice.kinds), "source"]
-    alike = sources[sources.isin(advice.alike)]
-    scores = evidence.scores
-    is_meant = scores["source"].isin(alike if len(alike) >= LEAST_SOURCES else sources)
-    scores = scores[is_meant & scores["condition"].isin(CONDITIONS.values())]
-    return scores.astype({"score": float})
+    scores = scores_for(claim, evidence)
+    return scores[scores["condition"].isin(CONDITIONS.values())]
 
 
 def _gains(scores: pd.DataFrame, condition: str) -> pd.DataFrame:
@@ -82,29 +55,35 @@ def _gains(scores: pd.DataFrame, condition: str) -> pd.DataFrame:
     return scores if scores.empty else stats.compare_with(scores, condition)
 
 
-def _judge(evidence: Evidence, advice: Advice) -> Judgement:
+def _judge(evidence: Evidence, claim: str, route: str) -> Judgement:
     """Reproduced if the advised one is best, contradicted if another is better."""
-    advised = CONDITIONS[advice.route]
-    gains = _gains(_scores(evidence, advice), advised)
-    kinds = " or ".join(advice.kinds)
+    advised, part = CONDITIONS[route], CLAIMS[claim].parts[0]
+    gains = _gains(_scores(claim, evidence), advised)
     if gains.empty:
-        return not_tested(
-            f"ratings.sqlite holds no scores of {advised} and another restorer on one "
-            f"{kinds}"
-        )
+        others = " or ".join(name for name in CONDITIONS.values() if name != advised)
+        return unrated(claim, evidence, f"{advised} beside {others}")
     answer = "; ".join(map(_in_words, gains.index, gains.to_dict("records")))
     bounds = gains[["ci_low", "ci_high"]].itertuples(index=False)
-    verdict, why = of_panel(
-        all_of(within(low, high, least=0, is_effect=True) for low, high in bounds),
-        gains["n_subjects"].min(),
-        gains["n_sources"].min(),
-    )
+    held = [
+        within(low, high, *part.bounds(), is_effect=part.is_effect)
+        for low, high in bounds
+    ]
+    verdict, why = of_panel(all_of(held), _smallest(gains))
+    wanted = CLAIMS[claim].pictures
+    assert wanted, "advice is for some pictures"
     return Judgement(
         verdict,
         answer,
-        f"ratings.sqlite, pictures of the kind {kinds}: {advised} has {answer}. Below "
-        f"0 it is what the advice loses.{why}",
+        f"On {wanted.are} {advised} scores {answer} (ratings.sqlite, marks of 5). What "
+        f"is below 0 the advice loses.{why}",
+        len(held),
     )
+
+
+def _smallest(gains: pd.DataFrame) -> dict[str, Any]:
+    """The smallest panel of several comparisons, with the least coverage."""
+    names = {"n_subjects", "n_sources", "coverage"} & {*gains}
+    return {name: gains[name].min() for name in names}
 
 
 def _in_words(name: str, row: Mapping[str, float]) -> str:
@@ -116,32 +95,31 @@ def _in_words(name: str, row: Mapping[str, float]) -> str:
 
 def _folder(evidence: Evidence) -> Judgement:
     routes = evidence.read(ROUTING).set_index("source")["route"]
-    scores = _scores(evidence, Advice("gpen", ["portrait", "group"]))
-    by_picture = scores["source"].map(routes).map(CONDITIONS)
+    scores = _scores("R7", evidence)
+    by_picture = scores["picture"].map(routes).map(CONDITIONS)
     choices = [
         scores[scores["condition"] == chosen].assign(condition=policy)
         for policy, chosen in (("gpen", CONDITIONS["gpen"]), ("others", by_picture))
     ]
     gains = _gains(pd.concat(choices), "gpen")
     if gains.empty:
-        return not_tested(
-            "ratings.sqlite and the table routing hold no scores of what the router "
-            f"chose for pictures of faces, beside those of {CONDITIONS['gpen']}"
-        )
+        what = "what the router chose for each picture (tables/routing.csv)"
+        return unrated("R7", evidence, f"{CONDITIONS['gpen']} beside {what}")
     row = gains.iloc[0]
     answer = _in_words("a choice for each picture", row)
-    held = within(row["ci_low"], row["ci_high"], least=-MARGIN)
-    verdict, why = of_panel(held, row["n_subjects"], row["n_sources"])
+    bounds = CLAIMS["R7"].bounds
+    verdict, why = of_panel(within(row["ci_low"], row["ci_high"], *bounds), row)
     return Judgement(
         verdict,
         answer,
-        f"ratings.sqlite: {CONDITIONS['gpen']} for a whole folder of faces has "
-        f"{answer}; not more than {MARGIN:g} below says the same.{why}",
+        f"{CONDITIONS['gpen']} for a whole folder of faces scores {answer} "
+        f"(ratings.sqlite, marks of 5); {bounds[0]:g} or more says the same.{why}",
+        1,
     )
 
 
 def _at_upload(evidence: Evidence) -> Judgement:
-    judgement = _judge(evidence, Advice("realesrgan", ["product"]))
+    judgement = _judge(evidence, "R9", "realesrgan")
     cost = evidence.read(COST)
     times = cost.loc[cost["condition"] == CONDITIONS["realesrgan"], "wall_time_s"]
     if judgement.verdict is Verdict.NOT_TESTED or times.isna().all():
@@ -152,7 +130,7 @@ def _at_upload(evidence: Evidence) -> Judgement:
 
 
 ENTRIES = (
-    *(Evaluator(claim, partial(_judge, advice=a)) for claim, a in ADVICE.items()),
+    *(Evaluator(c, partial(_judge, claim=c, route=r)) for c, r in ADVICE.items()),
     Evaluator("R7", _folder),
     Evaluator("R9", _at_upload),
 )

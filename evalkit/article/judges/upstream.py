@@ -8,48 +8,70 @@ a4abfb2, GPEN at commit 2c73670.
 import json
 import math
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from evalkit.article._evidence import Evaluator, Evidence, Judgement, Verdict
-from evalkit.article._figures import X4PLUS
-from evalkit.article._register import load_programs
+from evalkit.article._evidence import (
+    Evaluator,
+    Evidence,
+    Judgement,
+    Verdict,
+    all_of,
+    decide,
+    within,
+)
+from evalkit.article._figures import CLAIMS, X4PLUS
+from evalkit.article._register import Part, load_programs
+from evalkit.article.judges.metric import LEAST_SOURCES
 from evalkit.images import read_image
 
 SCRIPT = load_programs()["inference_realesrgan.py"]
 NCNN = load_programs()["realesrgan-ncnn-vulkan"]
 METHODS = load_programs()["RealESRGANer"]
-READ = f"Read on {SCRIPT.read}: {SCRIPT.source} lists"
 
 
-def _tile_option(_: Evidence) -> Judgement:
-    """Both programs can tile; whether that ends out-of-memory needs a tile sweep."""
-    return Judgement(
-        Verdict.INCONCLUSIVE,
-        "Real-ESRGAN: --tile, off by default; GPEN: --tile_size, background only",
-        f"{READ} --tile ({SCRIPT.facts['--tile']}), and by {METHODS.source} "
-        f"RealESRGANer.tile_process {METHODS.facts['tile_process']}: a run that ends "
-        "without an error does not show that memory sufficed. Cited (GPEN 2c73670, "
-        "demo.py): the option is --tile_size, which argparse also accepts as --tile; "
-        "it acts on the background network only, and that runs only with --use_sr. "
-        "Whether memory suffices with tiles of 128 takes a tile sweep, which no "
-        "evaluator reads yet.",
+def _tile_option(evidence: Evidence) -> Judgement:
+    """Both programs can tile; whether that ends out-of-memory, tiles on a GPU show."""
+    read = (
+        f"Real-ESRGAN has --tile (read on {SCRIPT.read} in {SCRIPT.source}: "
+        f"{SCRIPT.facts['--tile']}); GPEN's demo.py has --tile_size, for its "
+        "background network alone (2c73670). Real-ESRGAN prints a tile's error and "
+        f"goes on with the tile before ({METHODS.source}), so a run that ends without "
+        "an error does not show that memory sufficed. "
     )
+    found = "Real-ESRGAN: --tile, off by default; GPEN: --tile_size, background only"
+    records = evidence.results
+    tiled = records[(records["experiment"] == "tile") & (records["value"] != "0")]
+    whole = records[(records["experiment"] == "tile") & (records["value"] == "0")]
+    lacking = set(whole.loc[whole["outcome"] == "oom", "source"])
+    relevant = tiled[(tiled["value"] == "128") & tiled["source"].isin(lacking)]
+    if relevant.empty:
+        why = "No picture of this run lacked memory whole, so tiles had none to save."
+        return Judgement(Verdict.INCONCLUSIVE, found, read + why)
+    failed = relevant[relevant["outcome"] == "oom"]
+    why = (
+        f"Of {len(relevant)} runs in tiles of 128 px, of pictures that lacked memory "
+        f"whole, {len(failed)} ran out of memory (records.jsonl, tile)."
+    )
+    verdict = decide(holds=failed.empty, fails=len(failed) > 0)
+    return Judgement(verdict, found, read + why)
 
 
 def _scale_factors(_: Evidence) -> Judgement:
     """Every factor is taken; what the network does not enlarge is interpolated."""
     return Judgement(
         Verdict.REPRODUCED,
-        "2x, 4x and 8x are taken; 8x is 4x by the network, then Lanczos",
-        f"{READ} --outscale ({SCRIPT.facts['--outscale']}), and by {METHODS.source} "
-        f"RealESRGANer.enhance {METHODS.facts['enhance']}. For the ncnn program it "
-        f"lists less: -s {NCNN.facts['-s']}. Cited (Real-ESRGAN a4abfb2): the networks "
-        "that the script loads enlarge 2 or 4 times, none 8.",
+        "2x, 4x and 8x are taken; 8x is 4x by the network, then interpolation",
+        f"The program has --outscale (read on {SCRIPT.read} in {SCRIPT.source}: "
+        f"{SCRIPT.facts['--outscale']}), and the class behind it "
+        f"{METHODS.facts['enhance']}. So 8x is taken, but no network enlarges 8 "
+        "times (Real-ESRGAN a4abfb2: 2 or 4). The ncnn program takes less: -s "
+        f"{NCNN.facts['-s']}.",
     )
 
 
@@ -58,36 +80,43 @@ def _default_precision(_: Evidence) -> Judgement:
     return Judgement(
         Verdict.CONTRADICTED,
         "fp16 is the script's default; it has --fp32 and no --fp16",
-        f"{READ} --fp32 ({SCRIPT.facts['--fp32']}) and no --fp16; by {METHODS.source} "
-        f"RealESRGANer {METHODS.facts['__init__']}, so only a program that makes one "
-        "itself must ask for half precision. Cited (Real-ESRGAN a4abfb2, "
-        "inference_realesrgan.py): the script passes half=not args.fp32, and its "
-        "argument parser refuses --fp16.",
+        f"The program lists --fp32 ({SCRIPT.facts['--fp32']}) and no --fp16 (read on "
+        f"{SCRIPT.read} in {SCRIPT.source}), and its argument parser refuses --fp16 "
+        "(Real-ESRGAN a4abfb2, inference_realesrgan.py). Only a program of one's own "
+        f"must ask for half precision: the class {METHODS.facts['__init__']}.",
     )
 
 
 def _x4plus_in_half_precision(evidence: Evidence) -> Judgement:
     """Two parts: which model is the default, and what half precision changes.
 
-    The claim asks for both, so a default that needs no replacing contradicts it,
-    whatever half precision changes.
+    The script's default needs no replacing, but the ncnn program's does: that excuses
+    the first part, which alone does not make the claim fall.
     """
-    (ncnn_default,) = re.findall(r"default=[\w-]+", NCNN.facts["-n"])
+    default, lossless = CLAIMS["Q21"].parts
+    assert default.excused, "one of the two programs has another default"
+    (ncnn_default,) = re.findall(r"default=([\w-]+)", NCNN.facts["-n"])
+    pairs = _precision_pairs(evidence)
+    verdict, loss = _loss(evidence, pairs, lossless)
     return Judgement(
-        Verdict.CONTRADICTED,
-        f"x4plus is already the default; fp16 against fp32: {_loss(evidence)}",
-        f"{READ} --model_name ({SCRIPT.facts['--model_name']}), so its script has "
-        "nothing to replace; the ncnn program, which takes no .pth file, has another "
-        f"({ncnn_default}). The precisions are compared in outputs/, over the quality "
-        f"records of {X4PLUS} in records.jsonl that differ in precision only.",
+        all_of([Verdict.INCONCLUSIVE, verdict]),
+        f"default: x4plus in one program, {ncnn_default} in the other; fp16 against "
+        f"fp32: {loss}",
+        f"Two parts. The default: {default.excused}: inference_realesrgan.py takes "
+        f"RealESRGAN_x4plus, realesrgan-ncnn-vulkan {ncnn_default} (read on "
+        f"{SCRIPT.read} in {SCRIPT.source}). The loss: {loss} (outputs/ of quality "
+        "records that differ in precision only).",
     )
 
 
-def _loss(evidence: Evidence) -> str:
-    """The largest loss of half precision over all pairs of outputs, in words."""
-    pairs = _precision_pairs(evidence)
+def _loss(
+    evidence: Evidence,
+    pairs: Sequence[tuple[dict[Hashable, Any], ...]],
+    lossless: Part,
+) -> tuple[Verdict, str]:
+    """The verdict on the largest loss of half precision, and that loss in words."""
     if not pairs:
-        return "not in this run"
+        return Verdict.INCONCLUSIVE, "no picture was made in both precisions here"
     worst_db, worst_level = math.inf, 0.0
     for single, half in pairs:
         difference = _levels(evidence.path / single["output"])
@@ -95,15 +124,21 @@ def _loss(evidence: Evidence) -> str:
         if square := float(np.mean(difference**2)):
             worst_db = min(worst_db, 10 * math.log10(255**2 / square))
         worst_level = max(worst_level, float(np.abs(difference).max()))
+    verdict = within(worst_level, worst_level, *lossless.bounds())
+    sources = evidence.originals_of(pd.Series([pair[0]["source"] for pair in pairs]))
+    if verdict is Verdict.REPRODUCED and sources.nunique() < LEAST_SOURCES:
+        verdict = Verdict.INCONCLUSIVE  # one picture with a loss is enough, none is not
     text = (
-        f"lowest PSNR {worst_db:.1f} dB, at most {worst_level:.3g} of 255 levels"
+        f"at most {worst_level:.3g} of 255 levels at one pixel, PSNR {worst_db:.1f} dB "
+        "or more"
         if worst_level
         else "no pixel differs"
     )
+    text += f", on {len(pairs)} picture{'s' * (len(pairs) > 1)}"
     stored = {single["weights_kind"] for single, _ in pairs}
     # the package carries these weights already rounded to half precision
-    caution = ", arithmetic only: the weights were stored in fp16"
-    return f"{text} (pictures: {len(pairs)})" + caution * ("package" in stored)
+    caution = "; of arithmetic alone, since the weights were stored in fp16"
+    return verdict, text + caution * ("package" in stored)
 
 
 def _levels(path: Path) -> NDArray[np.floating[Any]]:

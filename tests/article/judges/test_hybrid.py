@@ -14,6 +14,7 @@ def cost(run, gpu):
     def add(restorer, setting, seconds, source="s0", **columns):
         run.record(
             "cost",
+            n=7,
             restorer=restorer,
             condition=restorer,
             setting=setting,
@@ -38,7 +39,7 @@ def test_its_time_is_held_against_the_sum_of_its_parts(run, cost, seconds, verdi
     cost("hybrid", {"faces": GPEN, "background": X4PLUS}, seconds)
     found = run.judge("G22")
     assert found[:2] == (verdict, f"{seconds:g} s")
-    assert "gpen-512 18, realesrgan-x4plus 11" in found[2]
+    assert "gpen-512 alone 18 s and realesrgan-x4plus alone 11 s" in found[2]
 
 
 @pytest.mark.parametrize(

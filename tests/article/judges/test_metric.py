@@ -15,11 +15,24 @@ def measured(run):
     A value's name is ``<restorer>_<metric>__<region>`` or ``source_<metric>``.
     """
 
-    def write(n, *, kind="portrait", n_synthetic=0, resampling="none", **values):
+    def write(
+        n,
+        *,
+        kind="portrait",
+        n_synthetic=0,
+        resampling="none",
+        original=None,
+        **values,
+    ):
         sources = [f"p{i}" for i in range(n)]
         run.images(
             *(
-                {"source": name, "kind": kind, "is_synthetic": i < n_synthetic}
+                {
+                    "source": name,
+                    "kind": kind,
+                    "is_synthetic": i < n_synthetic,
+                    "original": original or name,
+                }
                 for i, name in enumerate(sources)
             )
         )
@@ -53,7 +66,7 @@ def test_every_claim_of_a_metric_has_a_judge_and_is_not_tested_without_a_table(r
     for name in names:
         verdict, _, evidence = run.judge(name)
         assert verdict == "not yet tested"
-        assert "pathologies" in evidence
+        assert "in this run" in evidence
 
 
 @pytest.mark.parametrize(
@@ -148,7 +161,27 @@ def test_what_shrinking_may_hide_is_not_refuted(measured):
 def test_fewer_than_six_pictures_decide_nothing(measured, n):
     verdict, found, _ = measured(n, gpen_highlights__skin=0).judge("Q16")
     assert verdict == "inconclusive"
-    assert f"n = {n}" in found
+    assert f"on {n} originals" in found
+
+
+def test_pictures_of_one_face_count_once(measured):
+    run = measured(6, gpen_highlights__skin=0, original="one face")
+    verdict, found, evidence = run.judge("Q16")
+    assert verdict == "inconclusive"
+    assert "on 1 original" in found
+    assert "a verdict takes 6 originals" in evidence
+
+
+@pytest.mark.parametrize(
+    ("n_amplified", "n", "verdict"),
+    [(0, 80, "contradicted"), (1, 40, "inconclusive"), (6, 6, "reproduced")],
+)
+def test_sometimes_is_one_in_twenty_and_can_be_refuted(
+    measured, n_amplified, n, verdict
+):
+    change = [1.0] * n_amplified + [-2.0] * (n - n_amplified)
+    run = measured(n, x4plus_blockiness_change=change, source_blockiness=3)
+    assert run.judge("Q8")[0] == verdict
 
 
 def test_pictures_that_disagree_decide_nothing(measured):

@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 
 from evalkit.article import load_claims
-from evalkit.article.judges import rating
 
 GPEN, X4PLUS = "gpen-512@runner=upstream", "realesrgan-x4plus@runner=upstream"
 SOURCES = {
@@ -18,15 +17,26 @@ SOURCES = {
     "building-glass-facade": "building",
     "building-pagoda": "building",
     "text-page": "text",
-    "group-family": "group",
+    **{f"group-{n}": "group" for n in range(4)},
 }
+NOTES = {"portrait": "backlit by us", "building": "a glass facade"}
+
+
+def pictures(**more):
+    """What the table of images has of `SOURCES`, notes included."""
+    return [
+        {"source": name, "kind": kind, "note": NOTES.get(kind), "original": name} | more
+        for name, kind in SOURCES.items()
+    ]
+
+
 RATING = [claim.id for claim in load_claims() if claim.kind == "rating"]
 
 
 @pytest.fixture
 def rated(run):
     """``rated(scores=..., choices=...)``: as a ratings store shows them."""
-    run.images(*({"source": name, "kind": kind} for name, kind in SOURCES.items()))
+    run.images(*pictures())
 
     def write(**views: pd.DataFrame):
         for name, frame in views.items():
@@ -61,7 +71,7 @@ def choices(one, other, n_won, n) -> pd.DataFrame:
     won = np.random.default_rng(0).permutation(n) < n_won
     rows = {
         "subject": [f"s{i % 10:02}" for i in range(n)],
-        "source": [f"p{i // 10}" for i in range(n)],
+        "source": [f"group-{i // 10 % 4}" for i in range(n)],
         "winner": np.where(won, one, other),
         "loser": np.where(won, other, one),
         "tied": 0,
@@ -70,12 +80,13 @@ def choices(one, other, n_won, n) -> pd.DataFrame:
 
 
 @pytest.mark.parametrize("claim", RATING)
-def test_without_scores_nothing_is_tested_whatever_metrics_say(run, claim):
+def test_without_scores_nothing_is_tested_whatever_metrics_say(run, gpu, claim):
+    run.environment(gpu)
     run.metric(99.0)
     verdict, found, evidence = run.judge(claim)
-    assert verdict == "not yet tested"
+    assert verdict == ("not testable here" if claim == "Q15" else "not yet tested")
     assert pd.isna(found)
-    assert "ratings.sqlite holds no" in evidence
+    assert claim == "Q15" or "Nobody has" in evidence
 
 
 @pytest.mark.parametrize(
@@ -105,17 +116,32 @@ def test_a_small_panel_decides_nothing_and_is_told_so(rated, sources, marks):
     assert "A verdict takes 3 subjects and 3 pictures at least." in evidence
 
 
-def test_the_picture_most_alike_is_taken_and_training_and_checks_are_not(
-    rated, monkeypatch
-):
-    monkeypatch.setattr(rating, "LEAST_SOURCES", 1)
-    other = scores("portrait-jpeg", X4PLUS, [1, 1, 1])
-    training = scores("portrait-backlit", X4PLUS, [1, 1, 1], is_training=1)
-    gold = scores("portrait-backlit", X4PLUS, [1, 1, 1], role="gold")
-    counted = scores("portrait-backlit", X4PLUS, [3, 4, 3])
-    frames = pd.concat([other, training, gold, counted])
+def test_only_the_claims_own_pictures_count_and_no_training_or_checks(rated):
+    marks = [3, 4, 3]
+    counted = on(PORTRAITS, X4PLUS, marks)
+    others = [
+        on(NO_FACES, X4PLUS, [1, 1, 1]),
+        scores("portrait-backlit", X4PLUS, [1, 1, 1], is_training=1),
+        scores("portrait-backlit", X4PLUS, [1, 1, 1], role="gold"),
+    ]
+    frames = pd.concat([*others, counted])
     run = rated(scores=frames.fillna({"role": "system", "is_training": 0}))
     assert run.judge("Q2")[1].startswith("3.33 ")
+    run.images(*pictures(note="an ordinary picture"))
+    verdict, _, evidence = run.judge("Q2")
+    assert verdict == "not yet tested"
+    assert "0 such pictures" in evidence
+    assert "cannot be decided with it" in evidence
+
+
+def test_pictures_of_one_face_count_once(rated):
+    marks = [5, 5, 4, 5, 5, 4, 5, 5, 5, 4] * 2
+    run = rated(scores=on(PORTRAITS, GPEN, marks))
+    assert run.judge("Q1")[0] == "reproduced"
+    run.images(*pictures(original="one face"))
+    verdict, _, evidence = run.judge("Q1")
+    assert verdict == "inconclusive"
+    assert "20 subjects on 1 pictures" in evidence
 
 
 def test_gpen_without_a_face_is_held_against_the_anchor(rated):
@@ -146,7 +172,12 @@ def test_reasons_are_counted_by_subject(rated, n_giving, verdict):
 
 
 def test_another_programs_switch_stays_open_and_eyes_cannot_be_tested(rated):
+    switched_on = "gpen-512@skin_protection=true"
     run = rated(scores=scores("portrait-jpeg", GPEN, [3, 4], ["wax-figure"]))
+    assert run.judge("Q11")[0] == "not yet tested"  # the switch was off
+    more = scores("portrait-jpeg", switched_on, [3, 4], ["wax-figure"])
+    (run.path / "ratings.sqlite").unlink()
+    run.ratings(answers.scores(more))
     assert run.judge("Q11")[:2] == (
         "inconclusive",
         "2 of 2 subjects call a face of ours fake",

@@ -25,7 +25,10 @@ def whole(scores: pd.Series) -> np.ndarray:
 def rated(run):
     """``rated({condition: mean score})``: 12 subjects, four pictures of each kind."""
     sources = {f"{kind}-{n}": kind for kind in KINDS for n in range(4)}
-    run.images(*({"source": name, "kind": kind} for name, kind in sources.items()))
+    note = "an old photo, like one of a passport"
+    run.images(
+        *({"source": name, "kind": k, "note": note} for name, k in sources.items())
+    )
 
     def write(means, n_subjects=12, spread=0.4):
         rng = np.random.default_rng(0)
