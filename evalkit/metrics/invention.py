@@ -7,10 +7,9 @@ from numpy.typing import NDArray
 from evalkit.features import rgb
 from evalkit.images import Picture
 from evalkit.metrics._spec import Mask, Metric, mean_within
+from evalkit.metrics._tone import fitted
 
 SMALLER = 8
-EVEN = 1e-12
-"""A channel in [0, 1] is even up to this variance: under a step of 16 bits."""
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
@@ -23,7 +22,7 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
         cv2.resize(rgb(picture), size, interpolation=cv2.INTER_AREA)
         for picture in (output, source)
     )
-    expected = np.dstack([_fitted(out[..., c], src[..., c]) for c in range(3)])
+    expected = np.dstack([fitted(out[..., c], src[..., c]) for c in range(3)])
     distance = np.linalg.norm(rgb2lab(out) - rgb2lab(expected.clip(0, 1)), axis=2)
     whole: NDArray[np.float32] = cv2.resize(
         distance.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST
@@ -50,23 +49,6 @@ def invention(output: Picture, source: Picture, mask: Mask | None = None) -> flo
 
     """
     return mean_within(where, output, source, mask)
-
-
-def _fitted(
-    output: NDArray[np.float64], source: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The source under the line that leads to most of the output (trimmed twice)."""
-    inliers = np.ones(source.shape, bool)
-    for _ in range(3):
-        centre = source[inliers].mean()
-        away = source[inliers] - centre
-        spread = float(np.square(away).mean())
-        # where the source has one colour, no gain can be told from a shift
-        gain = float((away * output[inliers]).mean()) / spread if spread > EVEN else 0.0
-        fitted: NDArray[np.float64] = output[inliers].mean() + gain * (source - centre)
-        error = np.abs(output - fitted)
-        inliers = error <= np.quantile(error, 0.8)
-    return fitted
 
 
 ENTRIES = (
