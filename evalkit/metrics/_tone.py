@@ -13,48 +13,57 @@ NEAR_SIGMA_PX = 24.0
 """Brightness and contrast are those of a place this large: a restorer may light a face
 and leave the wall behind it. Outlines and grain are far smaller."""
 
+ALIKE_SIGMA_PX = 8.0
+"""Places this large show the same thing, or another: see `Toned.agreement`."""
+
+ALIKE = 0.8
+"""Correlation nearby under which a place shows another thing: no contrast is told."""
+
+COARSE_SIGMA_PX = 2.0
+"""Finer detail does not count for the contrast: losing it is no loss of contrast."""
+
 LEAST_SPREAD = 4 * LEVEL
 """Where the source spans less, no contrast can be told: it is taken for unchanged."""
 
 LEAST_GAIN, MOST_GAIN = 0.25, 4.0
 
-EVEN = 1e-12
-"""A plane in [0, 1] is even up to this variance: under a step of 16 bits."""
+EVEN = 1e-10
+"""Variance of a plane in [0, 1], about a step of 16 bits, under which no gain is told."""
 
-NOISE_SIGMA_PX, EVENEST = 6.0, 0.1
-"""Noise is everywhere and texture is not: that of the evenest tenth of the places."""
+NOISE_SIGMA_PX, EVENEST, CLIPPED = 6.0, 0.1, 0.06
+"""Noise is everywhere and texture is not: that of the evenest tenth of the places that are
+neither burnt nor black, where it is cut off."""
 
 
 class Toned(NamedTuple):
-    """A source under its output's tone; all of shape ``(height, width)``, float32.
+    """A source under its output's tone.
 
     Attributes
     ----------
     output, source
-        Their luma, in [0, 1].
+        Their luma, ``(height, width)``, float32, in [0, 1].
     expected
-        The source's luma, brought to the output's brightness and contrast, place by
-        place, and clipped to [0, 1].
-    gain
-        The contrast of each place: 1 for unchanged, in [0.25, 4].
+        The source's luma under the output's brightness and contrast, likewise.
     agreement
         The correlation of output and source nearby, in [-1, 1].
-    output_noise, source_noise
-        Variances of white noise, the second under the output's median contrast.
+    output_noise, expected_noise
+        Variances of white noise.
 
     """
 
     output: NDArray[np.float32]
     source: NDArray[np.float32]
     expected: NDArray[np.float32]
-    gain: NDArray[np.float32]
     agreement: NDArray[np.float32]
     output_noise: float
-    source_noise: float
+    expected_noise: float
 
 
 def toned(output: Picture, source: Picture) -> Toned:
-    """Fit, around every place, the line that leads from the source's luma to the output's.
+    """Bring the source to the output's tone.
+
+    First by one curve for the whole picture, a polynomial of the third degree in luma;
+    then, around every place, by the line that leads to the output.
 
     References
     ----------
@@ -64,55 +73,74 @@ def toned(output: Picture, source: Picture) -> Toned:
 
     """
     out, src = luma(output), luma(source)
-    out_mean, src_mean = _near(out), _near(src)
-    out_variance = _near(out * out) - out_mean**2
-    src_variance = _near(src * src) - src_mean**2
-    covariance = _near(out * src) - out_mean * src_mean
-    least = np.float32(LEAST_SPREAD**2)
-    gain = (covariance + least) / (src_variance + least)
-    gain = np.clip(gain, LEAST_GAIN, MOST_GAIN)
-    lighter = out_mean - src_mean + (gain - 1) * (src - src_mean)  # 0 where unchanged
-    expected = np.clip(src + lighter, 0, 1)
-    spread = np.sqrt(np.maximum((out_variance + least) * (src_variance + least), 0))
-    source_noise = float(np.median(gain)) ** 2 * noise_variance(src)
-    return Toned(
-        *(out, src, expected, gain, (covariance + least) / spread),
-        noise_variance(out),
-        source_noise,
-    )
+    curve = fitted(out - src, src, src**2, src**3)  # 0 where unchanged
+    lit = (src + curve.astype(np.float32)).clip(0, 1)
+    coarse = [cv2.GaussianBlur(p, (0, 0), COARSE_SIGMA_PX) for p in (lit, out)]
+    variance, covariance, _ = _moments(*coarse, ALIKE_SIGMA_PX)
+    agreement = covariance / np.sqrt(variance[0] * variance[1])
+    variance, covariance, mean = _moments(*coarse, NEAR_SIGMA_PX)
+    is_alike = covariance >= ALIKE * np.sqrt(variance[0] * variance[1])
+    gain = np.clip(covariance / variance[0], LEAST_GAIN, MOST_GAIN)
+    gain = np.where(is_alike, gain, np.float32(1))
+    more = mean[1] - mean[0] + (gain - 1) * (lit - mean[0])
+    expected = (lit + more).clip(0, 1)
+    noise = (noise_variance(plane) for plane in (out, expected))
+    return Toned(out, src, expected, agreement, *noise)
 
 
 def noise_variance(plane: NDArray[np.float32]) -> float:
     """The variance of white noise in a luma, 0 for under 2 px a side.
 
     That of the finest diagonal wavelets (see `evalkit.features.noise_level`) around
-    each place, of which a tenth have less; burnt and black places do not count.
+    each place, of which a tenth have less.
     """
     if min(plane.shape) < 2:
         return 0.0
     diagonal = plane[:-1, :-1] - plane[:-1, 1:] - plane[1:, :-1] + plane[1:, 1:]
-    energy = cv2.GaussianBlur(np.square(diagonal) / 4, (0, 0), NOISE_SIGMA_PX)
-    inside = (plane[:-1, :-1] > LEAST_SPREAD) & (plane[:-1, :-1] < 1 - LEAST_SPREAD)
+    energy, light = (
+        cv2.GaussianBlur(values, (0, 0), NOISE_SIGMA_PX)
+        for values in (np.square(diagonal) / 4, plane[:-1, :-1])
+    )
+    inside = (light > CLIPPED) & (light < 1 - CLIPPED)
     return float(np.quantile(energy[inside] if inside.any() else energy, EVENEST))
 
 
-def fitted(
-    output: NDArray[Any], source: NDArray[Any]
-) -> NDArray[Any]:
-    """The source under the line that leads to most of the output (trimmed twice)."""
-    inliers = np.ones(source.shape, bool)
+def fitted(output: NDArray[Any], *source: NDArray[Any]) -> NDArray[np.float64]:
+    """A sum of the source's planes that is most of the output, trimmed twice.
+
+    One gain for each plane and one shift; what does not fit, a fifth each time, is left
+    out, so that what is foreign to the source does not bend the line.
+    """
+    planes = np.stack([plane.ravel() for plane in source], axis=1).astype(np.float64)
+    values = output.ravel().astype(np.float64)
+    inliers = np.ones(len(values), bool)
     for _ in range(3):
-        centre = source[inliers].mean()
-        away = source[inliers] - centre
-        spread = float(np.square(away).mean())
-        # where the source has one colour, no gain can be told from a shift
-        gain = float((away * output[inliers]).mean()) / spread if spread > EVEN else 0.0
-        fitted: NDArray[Any] = output[inliers].mean() + gain * (source - centre)
-        error = np.abs(output - fitted)
+        centre, middle = planes[inliers].mean(axis=0), values[inliers].mean()
+        away = planes[inliers] - centre
+        spread = away.T @ away / len(away) + EVEN * np.eye(len(source))
+        gains = np.linalg.solve(spread, away.T @ (values[inliers] - middle) / len(away))
+        line = middle + (planes - centre) @ gains
+        error = np.abs(values - line)
         inliers = error <= np.quantile(error, 0.8)
-    return fitted
+    whole: NDArray[np.float64] = line.reshape(output.shape)
+    return whole
 
 
-def _near(plane: NDArray[np.float32]) -> NDArray[np.float32]:
-    mean: NDArray[np.float32] = cv2.GaussianBlur(plane, (0, 0), NEAR_SIGMA_PX)
-    return mean
+def _moments(
+    source: NDArray[np.float32], output: NDArray[np.float32], sigma_px: float
+) -> tuple[list[Any], Any, list[Any]]:
+    """Variances of both, covariance and means around each place.
+
+    `LEAST_SPREAD` squared is in all but the means.
+    """
+
+    def near(plane: Any) -> Any:
+        return cv2.GaussianBlur(plane, (0, 0), sigma_px)
+
+    planes, least = (source, output), np.float32(LEAST_SPREAD**2)
+    means = [near(plane) for plane in planes]
+    variances = [
+        np.maximum(near(plane * plane) - mean**2, 0) + least
+        for plane, mean in zip(planes, means, strict=True)
+    ]
+    return variances, near(source * output) - means[0] * means[1] + least, means

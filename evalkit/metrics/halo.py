@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from evalkit.images import Picture
 from evalkit.metrics._spec import Mask, Metric, region
-from evalkit.metrics._tone import Toned, toned
+from evalkit.metrics._tone import ALIKE, Toned, toned
 
 NEAR_PX = 7
 EDGE = 0.15
@@ -14,10 +14,6 @@ EDGE = 0.15
 
 LEAST_EDGE_PX = 200
 """Fewer places beside edges, an edge of 30 px, are too few to be averaged."""
-
-ALIKE = 0.7
-"""Correlation with the source nearby, below which a place shows something else: what is
-there is no outline of the source's edge (`invention` and `dead_area` see it)."""
 
 NOISES = 2.0
 """Standard deviations of the noise that the output has over the source: that far it
@@ -56,9 +52,10 @@ def _where(pair: Toned) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The overshoot of every place, and which places lie beside an edge."""
     kernel = np.ones((NEAR_PX, NEAR_PX))
     lowest, highest = cv2.erode(pair.expected, kernel), cv2.dilate(pair.expected, kernel)
-    added = NOISES * np.float32(max(0, pair.output_noise - pair.source_noise)) ** 0.5
+    added = NOISES * np.float32(max(0, pair.output_noise - pair.expected_noise)) ** 0.5
     beyond = np.maximum(pair.output - highest, lowest - pair.output) - added
     is_beside = cv2.morphologyEx(pair.source, cv2.MORPH_GRADIENT, kernel) >= EDGE
+    # elsewhere is no outline of the source's edge: see `invention` and `dead_area`
     is_beside &= pair.agreement >= ALIKE
     overshoot: NDArray[np.float32] = 100 * np.maximum(beyond, 0) * is_beside
     return overshoot, is_beside

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from evalkit.features import LEVEL
 from evalkit.images import Picture
 from evalkit.metrics._spec import Mask, Metric, region
-from evalkit.metrics._tone import toned
+from evalkit.metrics._tone import ALIKE, toned
 
 FINE_SIGMA_PX, WINDOW_SIGMA_PX = 1.5, 6.0
 
@@ -23,6 +23,11 @@ LEAST_SHARE = 0.01
 """Of the region: where less has detail, its median says nothing of the rest."""
 
 
+EDGE, NEAR_PX = 0.2, 11
+"""Range of the source's luma within 11x11 px from which a place is beside an edge: what
+happens there is no matter of texture (see `halo` and `sharpness`)."""
+
+
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
     """Local energy of the output's fine detail over the source's, in dB."""
     return _where(output, source)[0]
@@ -31,14 +36,17 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 def _where(
     output: Picture, source: Picture
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The ratio of every place, and which places have detail, before or after."""
+    """The ratio of every place, and which places have texture, before or after."""
     pair = toned(output, source)
-    noise = max(pair.output_noise, pair.source_noise)
+    kernel = np.ones((NEAR_PX, NEAR_PX))
+    is_texture = cv2.morphologyEx(pair.source, cv2.MORPH_GRADIENT, kernel) < EDGE
+    is_texture &= pair.agreement >= ALIKE  # elsewhere it is that of another thing
+    noise = max(pair.output_noise, pair.expected_noise)
     floor = np.float32(LEVEL**2 + UNSURE * noise)
-    after = _energy(pair.output, pair.output_noise)
-    before = _energy(pair.gain * pair.source, pair.source_noise)
+    after = _energy(pair.output, pair.output_noise, is_texture)
+    before = _energy(pair.expected, pair.expected_noise, is_texture)
     ratio: NDArray[np.float32] = 10 * np.log10((after + floor) / (before + floor))
-    return ratio, np.maximum(before, after) >= floor
+    return ratio, is_texture & (np.maximum(before, after) >= floor)
 
 
 def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -> float:
@@ -64,15 +72,23 @@ def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -
 
     """
     area = region(output, source, mask)
-    ratio, is_detailed = _where(output, source)
-    detailed = ratio[area & is_detailed]
-    is_enough = len(detailed) > LEAST_SHARE * area.sum()
-    return float(np.median(detailed)) if is_enough else float("nan")
+    ratio, is_texture = _where(output, source)
+    of_texture = ratio[area & is_texture]
+    is_enough = len(of_texture) > LEAST_SHARE * area.sum()
+    return float(np.median(of_texture)) if is_enough else float("nan")
 
 
-def _energy(plane: NDArray[np.float32], noise: float) -> NDArray[np.float32]:
+def _energy(
+    plane: NDArray[np.float32], noise: float, is_texture: NDArray[np.bool_]
+) -> NDArray[np.float32]:
+    """The mean square of the detail around each place, of what is texture there."""
     detail = plane - cv2.GaussianBlur(plane, (0, 0), FINE_SIGMA_PX)
-    energy = cv2.GaussianBlur(np.square(detail), (0, 0), WINDOW_SIGMA_PX)
+    weight = is_texture.astype(np.float32)
+    total, n = (
+        cv2.GaussianBlur(values, (0, 0), WINDOW_SIGMA_PX)
+        for values in (weight * np.square(detail), weight)
+    )
+    energy = total / np.maximum(n, np.float32(1e-3))
     above: NDArray[np.float32] = np.maximum(energy - NOISE_SHARE * noise, 0)
     return above
 
