@@ -2,9 +2,10 @@
 
 ``python benchmarks/defects.py`` plants twelve defects in crops of real photographs and
 prints Markdown tables: by how many times its threshold each metric moves to the worse
-(either way where neither is), the least of all pictures on the diagonal, the most beside
-it; and how far harmless changes move `halo` and `texture_energy`. Registered pictures are taken where
-``$EVALKIT_MIRROR`` has them, else those that scikit-image carries.
+(either way where neither is), the least of all pictures on the diagonal, the most
+beside it; and how far harmless changes move `halo` and `texture_energy`. Registered
+pictures are taken where ``$EVALKIT_MIRROR`` has them, beside two that scikit-image
+carries.
 """
 
 import os
@@ -224,7 +225,9 @@ def movement(name: str, output: Rgb, source: Rgb) -> float:
         return metric.compute(output, source)
     if metric.needs == "borders":  # beyond what lines without tiles have
         borders = TileBorders.every(PERIOD, SIDE, SIDE)
-        over = [metric.compute(p, borders) - noise(p, borders) for p in (output, source)]
+        over = [
+            metric.compute(p, borders) - noise(p, borders) for p in (output, source)
+        ]
         return max(0, over[0]) - max(0, over[1])
     return metric.compute(output) - metric.compute(source)
 

@@ -77,7 +77,6 @@ def as_resampled(reference: Picture, output: Picture) -> Picture:
     What the resampling alone does, such as the blur of an area average, is then in
     both: a clean enlargement of the reference differs from it by nothing.
     """
-    height, width = reference.shape[:2]
     there = resize(reference, output.shape[1], output.shape[0])
     return at_size_of(there, reference)[0]
 

@@ -1,5 +1,6 @@
-"""What of a change is brightness, contrast or noise, so that metrics can leave it out."""
+"""What of a change is brightness, contrast or noise, which other metrics leave out."""
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -28,11 +29,11 @@ LEAST_SPREAD = 4 * LEVEL
 LEAST_GAIN, MOST_GAIN = 0.25, 4.0
 
 EVEN = 1e-10
-"""Variance of a plane in [0, 1], about a step of 16 bits, under which no gain is told."""
+"""Variance of a plane in [0, 1] under which no gain is told: less than 16 bits step."""
 
 NOISE_SIGMA_PX, EVENEST, CLIPPED = 6.0, 0.1, 0.06
-"""Noise is everywhere and texture is not: that of the evenest tenth of the places that are
-neither burnt nor black, where it is cut off."""
+"""Noise is everywhere and texture is not: that of the evenest tenth of the places that
+are neither burnt nor black, where it is cut off."""
 
 
 class Toned(NamedTuple):
@@ -75,10 +76,10 @@ def toned(output: Picture, source: Picture) -> Toned:
     out, src = luma(output), luma(source)
     curve = fitted(out - src, src, src**2, src**3)  # 0 where unchanged
     lit = (src + curve.astype(np.float32)).clip(0, 1)
-    coarse = [cv2.GaussianBlur(p, (0, 0), COARSE_SIGMA_PX) for p in (lit, out)]
-    variance, covariance, _ = _moments(*coarse, ALIKE_SIGMA_PX)
+    coarse = tuple(cv2.GaussianBlur(p, (0, 0), COARSE_SIGMA_PX) for p in (lit, out))
+    variance, covariance, _ = _moments(coarse, ALIKE_SIGMA_PX)
     agreement = covariance / np.sqrt(variance[0] * variance[1])
-    variance, covariance, mean = _moments(*coarse, NEAR_SIGMA_PX)
+    variance, covariance, mean = _moments(coarse, NEAR_SIGMA_PX)
     is_alike = covariance >= ALIKE * np.sqrt(variance[0] * variance[1])
     gain = np.clip(covariance / variance[0], LEAST_GAIN, MOST_GAIN)
     gain = np.where(is_alike, gain, np.float32(1))
@@ -127,9 +128,9 @@ def fitted(output: NDArray[Any], *source: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _moments(
-    source: NDArray[np.float32], output: NDArray[np.float32], sigma_px: float
+    planes: Sequence[NDArray[np.float32]], sigma_px: float
 ) -> tuple[list[Any], Any, list[Any]]:
-    """Variances of both, covariance and means around each place.
+    """Variances of two planes, their covariance and means around each place.
 
     `LEAST_SPREAD` squared is in all but the means.
     """
@@ -137,10 +138,10 @@ def _moments(
     def near(plane: Any) -> Any:
         return cv2.GaussianBlur(plane, (0, 0), sigma_px)
 
-    planes, least = (source, output), np.float32(LEAST_SPREAD**2)
+    least = np.float32(LEAST_SPREAD**2)
     means = [near(plane) for plane in planes]
     variances = [
         np.maximum(near(plane * plane) - mean**2, 0) + least
         for plane, mean in zip(planes, means, strict=True)
     ]
-    return variances, near(source * output) - means[0] * means[1] + least, means
+    return variances, near(planes[0] * planes[1]) - means[0] * means[1] + least, means

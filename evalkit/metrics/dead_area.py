@@ -33,7 +33,9 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
     structure = cv2.GaussianBlur(expected, (0, 0), STRUCTURE_SIGMA_PX)
     detail = np.minimum(range_of(expected), range_of(structure))
     is_lost = is_flat & ~is_clipped & (detail >= DETAILED)
-    is_dead = is_lost | (is_clipped & is_away) | _is_other_ground(out, is_flat & is_away)
+    is_dead = (
+        is_lost | (is_clipped & is_away) | _is_other_ground(out, is_flat & is_away)
+    )
     # a speck beside an edge, or a block of JPEG, is no tile
     large = cv2.morphologyEx(is_dead.astype(np.float32), cv2.MORPH_OPEN, SPECK)
     whole: NDArray[np.float32] = cv2.dilate(large, kernel)
@@ -43,7 +45,7 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 def _is_other_ground(
     out: NDArray[np.float32], is_flat: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Which flat places are of one value to their very ends, as a new light never is."""
+    """Which flat places are of one value to their very ends, as no new light is."""
     from scipy import ndimage
 
     places, n = ndimage.label(is_flat)

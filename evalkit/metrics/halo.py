@@ -45,13 +45,18 @@ def halo(output: Picture, source: Picture, mask: Mask | None = None) -> float:
     area = region(output, source, mask)
     overshoot, is_beside = _where(toned(output, source))
     area &= is_beside
-    return float(overshoot[area].mean()) if area.sum() >= LEAST_EDGE_PX else float("nan")
+    return (
+        float(overshoot[area].mean()) if area.sum() >= LEAST_EDGE_PX else float("nan")
+    )
 
 
 def _where(pair: Toned) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """The overshoot of every place, and which places lie beside an edge."""
     kernel = np.ones((NEAR_PX, NEAR_PX))
-    lowest, highest = cv2.erode(pair.expected, kernel), cv2.dilate(pair.expected, kernel)
+    lowest, highest = (
+        cv2.erode(pair.expected, kernel),
+        cv2.dilate(pair.expected, kernel),
+    )
     added = NOISES * np.float32(max(0, pair.output_noise - pair.expected_noise)) ** 0.5
     beyond = np.maximum(pair.output - highest, lowest - pair.output) - added
     is_beside = cv2.morphologyEx(pair.source, cv2.MORPH_GRADIENT, kernel) >= EDGE

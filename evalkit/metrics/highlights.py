@@ -19,8 +19,9 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
     # restored edges move by a pixel or two: only light far from any light is new
     near = cv2.dilate(luma(source), np.ones((NEAR_PX, NEAR_PX)))
     burnt = (luma(output) >= BURNT).astype(np.float32)
-    new: NDArray[np.float32] = cv2.morphologyEx(burnt, cv2.MORPH_OPEN, SPECK)
-    return new * (near < SAFE)
+    burnt = cv2.morphologyEx(burnt, cv2.MORPH_OPEN, SPECK)
+    new: NDArray[np.float32] = burnt * (near < SAFE)
+    return new
 
 
 def highlights(output: Picture, source: Picture, mask: Mask | None = None) -> float:

@@ -36,7 +36,7 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
 
 
 def invention(output: Picture, source: Picture, mask: Mask | None = None) -> float:
-    """Mean colour difference noticed between output and source at an eighth of the size.
+    """Mean colour difference noticed between both at an eighth of their size.
 
     Restoring adds detail, which vanishes when the output is made small; what is left
     was moved, painted over or invented.

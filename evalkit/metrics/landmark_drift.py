@@ -9,7 +9,6 @@ from evalkit.images import Picture
 from evalkit.metrics._content import faces_of
 from evalkit.metrics._spec import Metric, check_same_size
 
-
 STEADY = 0.08
 """Of the eyes' distance: how far a mirrored look may put the landmarks on average.
 Clear faces of the registered pictures have 0.03 to 0.06, those with eyes under a hat or

@@ -14,7 +14,8 @@ from evalkit.metrics._spec import Metric
 BLOCK_PX = 96
 LEAST_BLOCKS = 36
 """As many as NIQE has features, whose covariance it takes over the blocks. Crops of one
-photograph differ with 4 blocks by 0.7 to 3 (standard deviation), by 0.2 to 0.5 with 36."""
+photograph differ by 0.7 to 3 (standard deviation) with 4 blocks, by 0.2 to 0.5 with 36.
+"""
 
 
 def niqe(output: Picture) -> float:

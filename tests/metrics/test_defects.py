@@ -24,7 +24,9 @@ def sources(which):
 
 
 def is_apart(times):
-    own = [PLANTED[metric].defect.__name__ for metric in times["metric"]] == times.defect
+    own = [
+        PLANTED[metric].defect.__name__ for metric in times["metric"]
+    ] == times.defect
     assert (times["times"][own] >= 1).all(), times[own & (times["times"] < 1)]
     assert (times["times"][~own] < 1).all(), times[~own & (times["times"] >= 1)]
     assert own.sum() == len(PLANTED) * times["picture"].nunique()
@@ -59,7 +61,9 @@ def test_brightness_contrast_noise_and_clean_enlargement_are_no_outline_no_detai
 def test_a_share_of_the_picture_is_one_value_at_every_size(name):
     values = []
     for side in (512, 256, 128):
-        source = cv2.resize(data.astronaut(), (side, side), interpolation=cv2.INTER_AREA)
+        source = cv2.resize(
+            data.astronaut(), (side, side), interpolation=cv2.INTER_AREA
+        )
         output = source.copy()
         place = slice(side // 2, side // 2 + side // 8)
         output[place, place] = {"dead_area": 90, "highlights": 250}[name]
