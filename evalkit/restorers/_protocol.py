@@ -126,6 +126,9 @@ class RestorerSpec:
         Whether a source's name decides its output, too.
     redraws_faces
         Whether it draws faces anew, from what it has learned of faces: a guess.
+    makes_pictures
+        Whether its pictures are made when it is called. One that looks them up has no
+        cost: the time of reading a file is none.
 
     """
 
@@ -139,6 +142,7 @@ class RestorerSpec:
     work: Callable[[Settings, int, int], "CostBound"] | None = None
     takes_names: bool = False
     redraws_faces: bool = False
+    makes_pictures: bool = True
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()
     options: Mapping[str, Option] = field(default_factory=dict)
