@@ -4,8 +4,8 @@
 N interleaved calls (after one that is not counted), their ratio, the share of the
 rate, of a matrix product or a convolution, that was measured between the calls, PSNR
 against fp32, and, in processes of their own, the peak memory of a small and a large
-tiled picture and whether the large one shows a seam. A row that needs what the CPU lacks says "not measured";
-a GPU's are in ``gpu.py``.
+tiled picture and whether the large one shows a seam. A row that needs what the CPU
+lacks says "not measured"; a GPU's are in ``gpu.py``.
 """
 
 import argparse

@@ -119,8 +119,10 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
     """Throughput, latency and memory of each number of instances.
 
     Throughput counts the warm pictures of all instances from the start of the first to
-    the end of the last. Memory is what NVML saw the device lose; without a GPU it is
-    the sum of the peak resident sets.
+    the end of the last, so the slowest one's tail lowers the speed-up; its interval,
+    from the ends of both median latencies' intervals, has no such tail. Memory
+    is what NVML saw the device lose; without a GPU it is the sum of the peak resident
+    sets.
 
     Returns
     -------
@@ -139,9 +141,12 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
             row["memory_total_mib"] = total_mib(setting.get("device", "cpu"))
         rows.append(row | _together(cell, n))
     frame = CONCURRENCY.frame(rows).sort_values([*CELL, "n_instances"])
-    single = frame[frame["n_instances"] == 1].set_index(CELL)["throughput_per_s"]
-    alone = single.reindex(pd.MultiIndex.from_frame(frame[CELL])).to_numpy()
-    frame["speedup"] = frame["throughput_per_s"] / alone
+    single = frame[frame["n_instances"] == 1].set_index(CELL)
+    alone = single.reindex(pd.MultiIndex.from_frame(frame[CELL]))
+    frame["speedup"] = frame["throughput_per_s"] / alone["throughput_per_s"].to_numpy()
+    for end, other in (("low", "high"), ("high", "low")):
+        one = frame["n_instances"] * alone[f"latency_{end}_s"].to_numpy()
+        frame[f"speedup_{end}"] = one / frame[f"latency_{other}_s"]
     run.write(CONCURRENCY, frame)
     return frame.reset_index(drop=True)
 

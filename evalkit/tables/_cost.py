@@ -44,6 +44,8 @@ CONCURRENCY = Table(
         "error": TEXT,
         "throughput_per_s": NUMBER,  # pictures of all instances
         "speedup": NUMBER,  # throughput over that of one instance
+        "speedup_low": NUMBER,  # by the intervals of both latencies
+        "speedup_high": NUMBER,
         "latency_s": NUMBER,  # of one picture, median over all instances
         "latency_low_s": NUMBER,  # bootstrap interval of that median
         "latency_high_s": NUMBER,
