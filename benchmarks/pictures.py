@@ -75,6 +75,9 @@ def measured(name: str) -> pd.DataFrame:
 
 def main(name: str) -> None:
     frame = measured(name)
+    if frame.empty:
+        print("not measured: set EVALKIT_MIRROR to folders of registered pictures")
+        return
     every = pd.concat([frame, frame.assign(**{"class": "all"})])
     kinds = every.groupby("class", sort=False)
     if "psnr_db" in frame:

@@ -122,13 +122,9 @@ class RestorerSpec:
     work
         ``work(settings, height, width)``, settings resolved and a source's size in px:
         a lower bound of what a picture takes. None for unknown.
-    takes_names
-        Whether a source's name decides its output, too.
-    redraws_faces
-        Whether it draws faces anew, from what it has learned of faces: a guess.
-    makes_pictures
-        Whether its pictures are made when it is called. One that looks them up has no
-        cost: the time of reading a file is none.
+    takes_names, redraws_faces, makes_pictures
+        Whether a source's name decides its output, too; whether it draws faces anew, as
+        a guess; whether it makes what it gives: what is looked up has no cost.
 
     """
 
