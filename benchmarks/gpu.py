@@ -19,13 +19,14 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from real_esrgan import FLOP_PER_PIXEL, in_turns, matrix_rate
+from real_esrgan import FLOP_PER_PIXEL, in_turns
 from skimage import data
 
 from evalkit import load_restorer
 from evalkit.article._figures import CLAIMED, FIGURES
 from evalkit.errors import OutOfMemoryError
 from evalkit.experiments import MEMORY, TIME
+from evalkit.profiling.floors import operations_per_s
 from evalkit.restorers import Restored
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.restorers.gpen.generators import engine_for, random_generator
@@ -195,7 +196,7 @@ def floor_told(form: Form, mine: Found) -> str:
             f"x4plus's operations at the matrix rate, at most {X4PLUS_TARGET:g} times "
             f"as long: {NOT_MEASURED}"
         )
-    rate = median(matrix_rate(form.device, form.precision) for _ in range(3))
+    rate = median(operations_per_s(form.device, form.precision) for _ in range(3))
     operations = FLOP_PER_PIXEL * form.size_px[0] * form.size_px[1]
     times = mine.time_s / (operations / rate)
     return (

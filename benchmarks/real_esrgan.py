@@ -2,10 +2,10 @@
 
 ``python benchmarks/real_esrgan.py [--runs N]`` prints a Markdown table: the medians of
 N interleaved calls (after one that is not counted), their ratio, the share of the
-matrix-product rate that was measured between the calls, PSNR against fp32, and, in
-processes of their own, the peak memory of a small and a large tiled picture and whether
-the large one shows a seam. A row that needs what the CPU lacks says "not measured";
-a GPU's are in ``gpu.py``.
+rate, of a matrix product or a convolution, that was measured between the calls, PSNR
+against fp32, and, in processes of their own, the peak memory of a small and a large
+tiled picture and whether the large one shows a seam. A row that needs what the CPU
+lacks says "not measured"; a GPU's are in ``gpu.py``.
 """
 
 import argparse
@@ -23,29 +23,14 @@ from skimage import data
 
 from evalkit import load_restorer
 from evalkit.metrics.seams import TileBorders, noise, seams
-from evalkit.restorers.engines.torch import cpu_has, torch_dtype
+from evalkit.profiling.floors import operations_per_s
+from evalkit.restorers.engines.torch import cpu_has
 
 FLOP_PER_PIXEL = 35.85e6
 """Of x4plus's convolutions, counting a multiplication and an addition as two."""
 
 NAME = "realesrgan-x4plus"
 SMALL = "realesrgan-animevideo-x4"
-MATRIX_SIDE = {"cpu": 2048, "cuda": 8192}
-
-
-def matrix_rate(device: str, precision: str) -> float:
-    """Operations a second of a product of square matrices, the best of three.
-
-    Of random values: a GPU multiplies ones and zeros faster, since few bits change.
-    """
-    side = MATRIX_SIDE[device.split(":")[0]]
-    matrix = torch.rand(side, side, device=device).to(torch_dtype(precision))
-    seconds = []
-    for _ in range(4):
-        start = time.perf_counter()
-        (matrix @ matrix)[0, 0].item()
-        seconds.append(time.perf_counter() - start)
-    return 2 * side**3 / min(seconds[1:])
 
 
 def in_turns(
@@ -80,7 +65,7 @@ def compare(
         {
             "ours": lambda: ours.restore(image),
             "theirs": lambda: theirs.restore(image),
-            "rate": lambda: rates.append(matrix_rate(device, precision)),
+            "rate": lambda: rates.append(operations_per_s(device, precision)),
         },
         n_runs,
     )
@@ -134,7 +119,7 @@ def main(n_runs: int) -> None:
     )
     print(
         "| x4plus | ours, us per source px | RealESRGANer, us | ratio | of the "
-        "matrix-product rate | PSNR to fp32, dB |\n|---|---|---|---|---|---|"
+        "best rate | PSNR to fp32, dB |\n|---|---|---|---|---|---|"
     )
     if cpu_has("bf16"):
         print(compare(face, "cpu", "bf16", "fp32", n_runs), flush=True)

@@ -39,7 +39,7 @@ def test_the_time_is_held_against_the_operations_at_the_measured_rate(
     time_s, expected, monkeypatch
 ):
     """28.2 TFLOP at 400 TFLOP/s; a stand-in tells the rate."""
-    monkeypatch.setattr(gpu, "matrix_rate", lambda device, precision: 4e14)
+    monkeypatch.setattr(gpu, "operations_per_s", lambda device, precision: 4e14)
     found = gpu.Found(time_s=time_s, network_s=None, peak_mib=None)
     told = gpu.floor_told(ON_GPU, found)
     assert told.startswith("x4plus's 28.2 TFLOP take 0.0705 s at 400 TFLOP/s")
@@ -73,7 +73,7 @@ def test_a_card_without_room_for_the_large_picture_is_said_and_the_rest_goes_on(
 
     monkeypatch.setattr(gpu, "load", lambda *_: None)
     monkeypatch.setattr(gpu, "measured", measured)
-    monkeypatch.setattr(gpu, "matrix_rate", lambda device, precision: 4e14)
+    monkeypatch.setattr(gpu, "operations_per_s", lambda device, precision: 4e14)
     gpu.real_esrgan(ON_GPU, 1)
     first, second, *others = capsys.readouterr().out.splitlines()[:4]
     assert first.endswith("| 1.00x | 900 | 900 | >= 2.5x: missed |")

@@ -12,7 +12,7 @@ from evalkit.errors import StudyError
 from evalkit.images import write_image
 from evalkit.paths import file_name
 from evalkit.records import RecordStore
-from evalkit.tables import COST, IMAGES, METRICS, VERDICTS
+from evalkit.tables import COST, IMAGES, METRICS, PATHOLOGIES, VERDICTS
 
 EVIL = "<script>alert(1)</script>"
 X4, RANDOM = "realesrgan-x4plus", "gpen-512"
@@ -359,6 +359,36 @@ def test_metrics_stand_below_the_pictures_as_secondary(run, face):
     assert page.says("24 to 30")
     assert page.says("all outputs brought there by area")
     assert page.text.index("Secondary.") > page.text.index("Compare two")
+
+
+def test_what_was_changed_of_an_album_is_shown_without_any_reference(run, face):
+    run.picture("portrait", face)
+    run.output(X4, "portrait", enlarged(face))
+    row = {"condition": X4, "source": "portrait", "unit": "dB", "resampling": "area"}
+    values = {"whole": (-1.25, None), "skin": (-7.5, None), "faces": (None, "no face")}
+    rows = [
+        row | {"metric": "texture_energy", "region": name, "value": v, "note": note}
+        for name, (v, note) in values.items()
+    ]
+    PATHOLOGIES.write(PATHOLOGIES.frame(rows), run.path / "tables")
+    page = run.write([X4])
+    assert page.says("No output has a pristine reference")
+    assert page.says("What each condition changed of its source")
+    assert page.says("texture_energy")
+    assert page.says("-1.25 dB")
+    assert not page.says("-7.5")  # of the skin: in the linked table
+    assert not page.says("was not measured")
+    assert [a for tag, a in page.tags if tag == "details" and "open" in a]
+
+
+def test_a_folder_of_outputs_is_called_by_its_name_and_shows_no_path(run, face):
+    condition = "outputs:/somewhere/of mine/from-upscayl"
+    run.picture("portrait", face)
+    run.output(condition, "portrait", enlarged(face))
+    page = run.write([condition])
+    text = (run.path / "report.html").read_text(encoding="utf-8")
+    assert page.says("outputs:from-upscayl")
+    assert "/somewhere" not in text
 
 
 def test_verdicts_can_be_filtered_by_kind_and_verdict(run):

@@ -14,7 +14,7 @@ from evalkit.errors import attempt, of_each
 from evalkit.faces import detect
 from evalkit.figures import pathology_maps, save
 from evalkit.images import Picture, read_image
-from evalkit.images.scaling import at_size_of
+from evalkit.images.scaling import as_resampled, at_size_of
 from evalkit.metrics import metrics
 from evalkit.paths import file_name
 from evalkit.study.kept import replace_figures
@@ -31,8 +31,9 @@ def compare_pathologies(run: Run) -> pd.DataFrame:
     """Compute every metric that needs the source, or nothing, on every output.
 
     An output is first brought to its source's size, as in `compare_metrics`, and is
-    measured as it looks there. Where a picture shows faces, the metrics that take a
-    mask are also computed on the regions of `face_regions`.
+    measured as it looks there, against the source that went through the same sizes: a
+    clean enlargement (Lanczos) has changed nothing. Where a picture shows faces, the
+    metrics that take a mask are also computed on the regions of `face_regions`.
 
     Returns
     -------
@@ -60,8 +61,8 @@ def compare_pathologies(run: Run) -> pd.DataFrame:
                 path = run.path / record["output"]
                 pair, why_not = attempt(partial(_at_size, path, source), what)
             columns["condition"] = record["condition"]
-            columns["resampling"] = pair and pair[1]
-            pictures = [pair[0], *alone] if pair else []
+            columns["resampling"] = pair and pair[2]
+            pictures = pair[:2] if pair else []
             measured = _measured(pictures, scene, what, why_not, is_base=False)
             rows += [columns | row for row in measured]
     return run.keep(PATHOLOGIES, rows)
@@ -84,8 +85,11 @@ def _scene_of(row: Mapping[str, Any]) -> _Scene:
     return _Scene(picture, shows | ({"faces"} if faces else set()), regions, notes)
 
 
-def _at_size(path: Path, source: Picture) -> tuple[Picture, str]:
-    return at_size_of(read_image(path), source)
+def _at_size(path: Path, source: Picture) -> tuple[Picture, Picture, str]:
+    """An output, and its source, as both look at the source's size; how it came."""
+    output = read_image(path)
+    resampled, how = at_size_of(output, source)
+    return resampled, as_resampled(source, output), how
 
 
 def _measured(
@@ -146,14 +150,14 @@ def draw_pathologies(
     def draw(name: str) -> list[Path]:
         paths = quality[quality["source"] == name].set_index("condition")["output"]
         source = read_image(Path(images.loc[name, "path"]))
-        outputs = {
-            condition: at_size_of(read_image(run.path / paths[condition]), source)[0]
+        pairs = {
+            condition: _at_size(run.path / paths[condition], source)[:2]
             for condition in conditions
             if condition in paths
         }
-        if not outputs:
+        if not pairs:
             return []
-        figure = _drawn(source, outputs, _whole(run, name))
+        figure = _drawn(source, pairs, _whole(run, name))
         return [save(figure, run.figures, f"60_maps_{file_name(name)}")]
 
     drawn = of_each({name: partial(draw, name) for name in sources}, "map of defects")
@@ -170,7 +174,7 @@ def _whole(run: Run, source: str) -> pd.Series:
 
 
 def _drawn(
-    source: Picture, outputs: Mapping[str, Picture], values: pd.Series
+    source: Picture, pairs: Mapping[str, tuple[Picture, Picture]], values: pd.Series
 ) -> Figure:
     located = {name: metric for name, metric in metrics().items() if metric.where}
     legends = {
@@ -183,14 +187,15 @@ def _drawn(
     panels = {
         condition: {
             name: (
-                metric.where(output, source),
+                metric.where(output, base),
                 _in_words(values.get((condition, name)), metric.unit),
             )
             for name, metric in located.items()
             if metric.where
         }
-        for condition, output in outputs.items()
+        for condition, (output, base) in pairs.items()
     }
+    outputs = {condition: output for condition, (output, _) in pairs.items()}
     figure: Figure = pathology_maps(source, outputs, panels, legends)
     return figure
 

@@ -25,6 +25,10 @@ from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import COST, LOOKS
 
+SIMILAR = 2.0
+"""A picture may be so many times smaller or larger than those that were measured: what
+is fixed in a time, and the tiles of a large picture, make a line wrong farther off."""
+
 
 def route_pictures(
     paths: Sequence[Path], run: Run | None, *, say: Callable[[str], None] = print
@@ -114,14 +118,25 @@ def _route_file(
         used = ROUTES[FALLBACK]
         lines.append(fallback_note(decision.route))
     megapixels = picture.shape[0] * picture.shape[1] / 1e6
-    cost = {"time_s": np.nan, "memory_mib": np.nan, **costs.get(used, {})}
+    cost = {"time_s": np.nan, "memory_mib": np.nan, "least": np.nan, "largest": np.nan}
+    cost |= costs.get(used, {})
+    near = cost["least"] / SIMILAR <= megapixels <= SIMILAR * cost["largest"]
+    if not near:
+        cost |= {"time_s": np.nan, "memory_mib": np.nan}
     cost["time_s"] *= megapixels
     lines.append(f"{used} here: {_in_words(cost, megapixels)}")
     say("\n    ".join(lines))
-    return {"chosen": chosen, "has_face": values["n_faces"] > 0, **cost}
+    return {"chosen": chosen, "has_face": values["n_faces"] > 0, **cost} | {
+        "megapixels": megapixels
+    }
 
 
 def _in_words(cost: Mapping[str, float], megapixels: float) -> str:
+    if np.isnan(cost["time_s"]) and cost["least"] > 0:
+        return (
+            f"no cost is predicted for {megapixels:.2g} megapixels: pictures of "
+            f"{cost['least']:.2g} to {cost['largest']:.2g} were measured here"
+        )
     if np.isnan(cost["time_s"]):
         return "cost unknown, no run at hand has measured it on this machine"
     low, high = (megapixels * cost[bound] for bound in ("low", "high"))
@@ -141,7 +156,11 @@ def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) ->
     costs = rows.dropna(subset=["time_s"])
     cost = f"{len(costs)} of {len(rows)} pictures have a known cost"
     if len(costs):
-        cost += f": about {costs['time_s'].sum():.3g} s one after the other, up to "
+        low, high = (
+            (costs["megapixels"] * costs[end]).sum() for end in ("low", "high")
+        )
+        cost += f": about {costs['time_s'].sum():.3g} s ({low:.3g} to {high:.3g}) "
+        cost += "one after the other, up to "
         cost += f"{costs['memory_mib'].max():.0f} MiB"
     say(f"{folder}: {len(rows)} pictures: {parts}")
     share = float(rows["has_face"].mean())
@@ -174,6 +193,7 @@ def _costs(run: Run) -> dict[str, dict[str, float]]:
         low=("rate", "min"),
         high=("rate", "max"),
         memory_mib=("memory", "max"),
+        least=("megapixels", "min"),
         largest=("megapixels", "max"),
     ).to_dict("index")
     return costs

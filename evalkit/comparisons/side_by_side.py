@@ -199,7 +199,7 @@ def _caption(condition: str, record: Mapping[str, Any], cost: pd.DataFrame) -> s
     timed = cost.loc[[cell]].iloc[0] if cell in cost.index else None
     if timed is not None and pd.notna(timed["wall_time_s"]):
         return f"{timed['wall_time_s']:.3g} s, {timed['peak_rss_mib']:.0f} MiB"
-    if record["outcome"] != "ok":
+    if record["outcome"] != "ok" or pd.isna(record["wall_time_s"]):
         return ""
     seconds, memory = record["wall_time_s"], record["peak_rss_mib"]
     return f"{seconds:.3g} s (first run), {memory:.0f} MiB"

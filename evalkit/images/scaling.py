@@ -71,6 +71,16 @@ def at_size_of(output: Picture, reference: Picture) -> tuple[Picture, str]:
     return resize(output, width, height), "area" if is_larger else "lanczos"
 
 
+def as_resampled(reference: Picture, output: Picture) -> Picture:
+    """The reference through the sizes that `at_size_of` takes the output through.
+
+    What the resampling alone does, such as the blur of an area average, is then in
+    both: a clean enlargement of the reference differs from it by nothing.
+    """
+    there = resize(reference, output.shape[1], output.shape[0])
+    return at_size_of(there, reference)[0]
+
+
 def shrink(
     image: NDArray[np.uint8], width_px: int, height_px: int
 ) -> NDArray[np.uint8]:

@@ -7,14 +7,16 @@ from numpy.typing import NDArray
 from evalkit.features import rgb
 from evalkit.images import Picture
 from evalkit.metrics._spec import Mask, Metric, mean_within
+from evalkit.metrics._tone import fitted
 
 SMALLER = 8
-EVEN = 1e-12
-"""A channel in [0, 1] is even up to this variance: under a step of 16 bits."""
+SEEN = 2.3
+"""CIE Lab: the difference of two colours that is just noticed, by Mahy, Van Eycken &
+Oosterlinck, Color Research & Application 19(2), 1994."""
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
-    """Colour difference (CIE 1976) of coarse places, less the whole picture's."""
+    """Colour difference (CIE 1976) of coarse places, as far as it is noticed."""
     from skimage.color import rgb2lab
 
     height, width = source.shape[:2]
@@ -23,16 +25,18 @@ def where(output: Picture, source: Picture) -> NDArray[np.float32]:
         cv2.resize(rgb(picture), size, interpolation=cv2.INTER_AREA)
         for picture in (output, source)
     )
-    expected = np.dstack([_fitted(out[..., c], src[..., c]) for c in range(3)])
+    channels = np.moveaxis(src, 2, 0)
+    expected = np.dstack([fitted(out[..., c], *channels) for c in range(3)])
     distance = np.linalg.norm(rgb2lab(out) - rgb2lab(expected.clip(0, 1)), axis=2)
+    noticed = np.maximum(distance - SEEN, 0).astype(np.float32)
     whole: NDArray[np.float32] = cv2.resize(
-        distance.astype(np.float32), (width, height), interpolation=cv2.INTER_NEAREST
+        noticed, (width, height), interpolation=cv2.INTER_NEAREST
     )
     return whole
 
 
 def invention(output: Picture, source: Picture, mask: Mask | None = None) -> float:
-    """Mean colour difference of output and source, each an eighth of its size.
+    """Mean colour difference noticed between both at an eighth of their size.
 
     Restoring adds detail, which vanishes when the output is made small; what is left
     was moved, painted over or invented.
@@ -40,8 +44,9 @@ def invention(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     Returns
     -------
     float
-        CIE Lab, from 0. A gain and a shift of each of R, G and B over the whole
-        picture are left out: those are `colour_shift`.
+        CIE Lab, from 0: what each place differs by, beyond the 2.3 that are just
+        noticed. One linear change of the colours of the whole picture is left out:
+        that is `colour_shift`, or `colourfulness`.
 
     References
     ----------
@@ -50,23 +55,6 @@ def invention(output: Picture, source: Picture, mask: Mask | None = None) -> flo
 
     """
     return mean_within(where, output, source, mask)
-
-
-def _fitted(
-    output: NDArray[np.float64], source: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """The source under the line that leads to most of the output (trimmed twice)."""
-    inliers = np.ones(source.shape, bool)
-    for _ in range(3):
-        centre = source[inliers].mean()
-        away = source[inliers] - centre
-        spread = float(np.square(away).mean())
-        # where the source has one colour, no gain can be told from a shift
-        gain = float((away * output[inliers]).mean()) / spread if spread > EVEN else 0.0
-        fitted: NDArray[np.float64] = output[inliers].mean() + gain * (source - centre)
-        error = np.abs(output - fitted)
-        inliers = error <= np.quantile(error, 0.8)
-    return fitted
 
 
 ENTRIES = (

@@ -54,11 +54,28 @@ def measure_rates(
         target = torch.zeros_like(source)
         return shortest_s(lambda: target.copy_(source), kind)
 
-    def of_product(n: int, dtype: torch.dtype) -> float:
+    is_copy = precision == "none"
+    rate = None if is_copy else operations_per_s(device, precision) / 1e12
+    copy_gib_s = 2 * COPIED_BYTES[kind] / copy_s() / 2**30
+    emit({"matrix_tflop_s": rate, "copy_gib_s": copy_gib_s})
+
+
+def operations_per_s(device: str, precision: str) -> float:
+    """The better rate of a matrix product and, on a CPU, of a convolution.
+
+    Of random values: a GPU multiplies ones and zeros faster, since few bits change. A
+    multiplication and an addition are two operations. See `measure_rates`.
+    """
+    import torch
+
+    kind = torch.device(device).type
+    dtype = getattr(torch, DTYPES[precision])
+
+    def of_product(n: int) -> float:
         left = torch.rand(n, n, device=device).to(dtype)
         return 2 * n**3 / shortest_s(lambda: left @ left, kind)
 
-    def of_convolution(n: int, side: int, dtype: torch.dtype) -> float:
+    def of_convolution(n: int, side: int) -> float:
         maps, weight = (
             torch.rand(*shape).to(dtype, memory_format=torch.channels_last)
             for shape in ((1, n, side, side), (n, n, 3, 3))
@@ -66,15 +83,10 @@ def measure_rates(
         passed_s = shortest_s(lambda: torch.conv2d(maps, weight), kind)
         return 2 * 9 * n**2 * (side - 2) ** 2 / passed_s
 
-    rate = None
-    if precision != "none":
-        dtype = getattr(torch, DTYPES[precision])
-        rates = [of_product(n, dtype) for n in SIDES[kind]]
-        if kind == "cpu":
-            rates.append(of_convolution(*CONVOLUTION, dtype))
-        rate = max(rates) / 1e12
-    copy_gib_s = 2 * COPIED_BYTES[kind] / copy_s() / 2**30
-    emit({"matrix_tflop_s": rate, "copy_gib_s": copy_gib_s})
+    rates = [of_product(n) for n in SIDES[kind]]
+    if kind == "cpu":
+        rates.append(of_convolution(*CONVOLUTION))
+    return max(rates)
 
 
 def shortest_s(work: Callable[[], Any], kind: str) -> float:

@@ -299,7 +299,7 @@ def fits(folder: RunFolder, language: Language) -> Sentences:
 
 def defects(folder: RunFolder, language: Language) -> Sentences:
     """What learned restorers did to blocks, colour and text of these pictures."""
-    values = folder.of_here(folder.read(PATHOLOGIES)).query("region == 'whole'")
+    values = folder.pathologies
     parts = []
     by_restorer = {
         folder.restorer_of.get(c): c for c in folder.learned_conditions[::-1]

@@ -10,7 +10,15 @@ from evalkit.article import Evidence
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
 from evalkit.study.run_folder import with_newest_key
-from evalkit.tables import AGREEMENT, COST, IMAGES, INTERRUPTED, METRICS, SOURCES
+from evalkit.tables import (
+    AGREEMENT,
+    COST,
+    IMAGES,
+    INTERRUPTED,
+    METRICS,
+    PATHOLOGIES,
+    SOURCES,
+)
 
 Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -51,6 +59,12 @@ class RunFolder(Evidence):
     def metrics(self) -> pd.DataFrame:
         """Table `evalkit.tables.METRICS`, without rows that have no value."""
         return self.of_here(self.read(METRICS).dropna(subset=["value"]))
+
+    @cached_property
+    def pathologies(self) -> pd.DataFrame:
+        """Table `evalkit.tables.PATHOLOGIES` of whole pictures, its values alone."""
+        rows = self.read(PATHOLOGIES).dropna(subset=["value"])
+        return self.of_here(rows[rows["region"] == "whole"])
 
     @cached_property
     def attempts(self) -> pd.DataFrame:

@@ -111,15 +111,36 @@ def article_note() -> str:
 
 
 def metric_table(folder: RunFolder) -> dict[str, Any]:
-    """By condition and metric, over the pictures; and how outputs were resampled."""
-    metrics = folder.metrics
-    is_double = metrics["condition"].isin(list(folder.doubles))
-    metrics = metrics[~is_double]
+    """Over the pictures, by condition and metric; and how outputs were resampled.
+
+    ``rows`` are of metrics against a reference, ``changes`` of those against the
+    source, or of the output alone.
+    """
+    is_double = folder.metrics["condition"].isin(list(folder.doubles))
+    metrics = folder.metrics[~is_double]
+    resampling = metrics["resampling"].dropna().value_counts()
+    texts = [
+        f"{'all' if n == len(metrics) else n} outputs brought there by {how}"
+        for how, n in resampling.items()
+        if how != "none"
+    ]
+    doubles = [f"{name}: as {other}" for name, other in folder.doubles.items()]
+    changes = folder.pathologies
+    changes = changes[~changes["condition"].isin(list(folder.doubles))]
+    return {
+        "rows": _over_pictures(metrics),
+        "changes": _over_pictures(changes),
+        "resampled": ", ".join(texts),
+        "doubles": "; ".join(doubles),
+    }
+
+
+def _over_pictures(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for (condition, metric), group in metrics.groupby(
         ["condition", "metric"], sort=False
     ):
-        values, unit = group["value"].dropna().astype(float), group["unit"].iloc[0]
+        values, unit = group["value"].astype(float), group["unit"].iloc[0]
         best = group["higher_is_better"].iloc[0]
         rows.append(
             {
@@ -131,15 +152,7 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
                 "better": "" if pd.isna(best) else ("higher" if best else "lower"),
             }
         )
-    resampling = metrics["resampling"].dropna().value_counts()
-    texts = [
-        f"{'all' if n == len(metrics) else n} outputs brought there by {how}"
-        for how, n in resampling.items()
-        if how != "none"
-    ]
-    doubles = [f"{name}: as {other}" for name, other in folder.doubles.items()]
-    resampled = ", ".join(texts)
-    return {"rows": rows, "resampled": resampled, "doubles": "; ".join(doubles)}
+    return rows
 
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:

@@ -87,7 +87,9 @@ def load_restorer(
     device
         ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
     precision
-        ``auto``, ``fp32``, ``tf32``, ``fp16`` or ``bf16``. On CUDA the tuned runner's
+        ``auto``, ``fp32``, ``tf32``, ``fp16`` or ``bf16``; see
+        `evalkit.restorers.engines.torch.pick_precision` for what auto is, and how far
+        bf16 is from fp32. On CUDA the tuned runner's
         ``fp32`` is exact; upstream's is what PyTorch makes of it, by default TF32 in
         convolutions.
     tile

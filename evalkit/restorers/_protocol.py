@@ -122,10 +122,9 @@ class RestorerSpec:
     work
         ``work(settings, height, width)``, settings resolved and a source's size in px:
         a lower bound of what a picture takes. None for unknown.
-    takes_names
-        Whether a source's name decides its output, too.
-    redraws_faces
-        Whether it draws faces anew, from what it has learned of faces: a guess.
+    takes_names, redraws_faces, makes_pictures
+        Whether a source's name decides its output, too; whether it draws faces anew, as
+        a guess; whether it makes what it gives: what is looked up has no cost.
 
     """
 
@@ -139,6 +138,7 @@ class RestorerSpec:
     work: Callable[[Settings, int, int], "CostBound"] | None = None
     takes_names: bool = False
     redraws_faces: bool = False
+    makes_pictures: bool = True
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()
     options: Mapping[str, Option] = field(default_factory=dict)

@@ -189,5 +189,6 @@ ENTRIES = (
         },
         argument="folder",
         takes_names=True,
+        makes_pictures=False,
     ),
 )

@@ -18,6 +18,13 @@ TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
 
 
+OF_PICTURE = (
+    *("run", "phase", "started_at", "outcome", "error", "notes"),
+    *("output_sha256", "output_width_px", "output_height_px"),
+)
+"""What a run says that is no cost; see `evalkit.restorers.RestorerSpec`."""
+
+
 def keep_new(run: Run, record: Mapping[str, Any]) -> None:
     """Put a record on the disk, unless it is there."""
     if not run.records.has(Cell(*(record[name] for name in Cell._fields))):
@@ -63,6 +70,8 @@ def attempt(
     before = {"cold": 0, "warm": 0}
 
     def take(columns: dict[str, Any]) -> None:
+        if not what.plan.spec.makes_pictures:
+            columns = {k: v for k, v in columns.items() if k in OF_PICTURE}
         columns = columns | {"run": columns["run"] + before[columns["phase"]]}
         runs.append(columns)
         if columns["phase"] == "warm" and "experiment" not in columns:

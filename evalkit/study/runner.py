@@ -52,6 +52,9 @@ def compute(
         It would time something on a GPU that others use; see `Run.allow_busy`.
 
     """
+    if what.experiment != "quality" and not what.plan.spec.makes_pictures:
+        say(f"{what.title()}: no cost, since its pictures were made elsewhere")
+        return what.run.records.read().head(0)
     run, rows = what.run, images.to_dict("records")
     keys = {row["source"]: what.key(row) for row in rows}
     records = _standing(what)

@@ -48,7 +48,7 @@ def test_costs_are_predicted_from_this_machines_records_by_area(folder, tmp_path
     rows = [  # condition, machine, side, seconds, memory: 10, 20 and 30 s a megapixel
         (name, here, 1000, 10.0, 700.0),
         (f"{name}@scale=2", here, 500, 5.0, 900.0),
-        (name, here, 100, 0.3, 100.0),
+        (name, here, 100, 0.3, 100.0),  # half of it, at the least, is 5,000 px
         (f"{name}@runner=upstream", here, 100, 99.0, 9999.0),
         (name, "another machine", 100, 99.0, 9999.0),
     ]
@@ -64,7 +64,18 @@ def test_costs_are_predicted_from_this_machines_records_by_area(folder, tmp_path
     told = said([folder], run)
     assert "about 0.1 s (0.05 to 0.15), up to 900 MiB" in told  # 100x50 px
     seconds = 20 * (100 * 50 + 256 * 256) / 1e6
-    assert f"about {seconds:.3g} s one after the other, up to 900 MiB" in told
+    assert f"about {seconds:.3g} s (0.705 to 2.12) one after the other" in told
+
+
+def test_no_cost_is_told_of_sizes_far_from_those_that_were_measured(folder, tmp_path):
+    run = open_run(str(tmp_path / "run"))
+    row = {"condition": "realesrgan-x4plus", "restorer": "realesrgan-x4plus"}
+    row |= {"machine": environment()["machine"]["machine"], "source": "large"}
+    row |= {"source_width_px": 1000, "source_height_px": 1000, "wall_time_s": 9.0}
+    run.write(COST, COST.frame([row | {"peak_rss_mib": 100.0}]))
+    told = said([folder], run)
+    assert "no cost is predicted for 0.005 megapixels: pictures of 1 to 1" in told
+    assert "0 of 2 pictures have a known cost" in told
 
 
 def test_a_pdf_is_a_document_whatever_it_shows(tmp_path, astronaut):

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pytest
 
@@ -35,3 +36,14 @@ def test_without_a_face_in_either_there_is_no_value(mirror, astronaut):
     assert np.isnan(landmark_drift(sky, sky))
     assert np.isnan(landmark_drift(sky, astronaut))
     assert np.isnan(landmark_drift(astronaut, sky))
+
+
+def test_landmarks_that_the_mirrored_picture_puts_elsewhere_measure_no_drift(
+    mirror, astronaut
+):
+    top, left, bottom, right = 70, 190, 160, 270
+    hidden = astronaut.copy()  # a face blurred until its eyes are a guess
+    face = hidden[top:bottom, left:right]
+    assert not np.isnan(landmark_drift(hidden, hidden))
+    hidden[top:bottom, left:right] = cv2.GaussianBlur(face, (0, 0), 9)
+    assert np.isnan(landmark_drift(hidden, hidden))

@@ -42,7 +42,7 @@ def shine(picture):
 
 
 def plastic(picture):
-    return cv2.bilateralFilter(picture, 0, 60, 5)
+    return cv2.bilateralFilter(picture, 0, 120, 4)
 
 
 def sharpened(picture):

@@ -60,14 +60,28 @@ class Factors(TorchDispatchMode):
 def benchmark_rate(monkeypatch):
     monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
     real_esrgan = importlib.import_module("real_esrgan")
-    monkeypatch.setattr(real_esrgan, "MATRIX_SIDE", {"cpu": 64})
-    return real_esrgan.matrix_rate("cpu", "fp32")
+    monkeypatch.setattr(floors, "SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(floors, "CONVOLUTION", (16, 32))
+    return real_esrgan.operations_per_s("cpu", "fp32")
 
 
 def study_rate(monkeypatch):
     monkeypatch.setattr(floors, "SIDES", {"cpu": (64,)})
     monkeypatch.setattr(floors, "CONVOLUTION", (16, 32))
     measure_rates(lambda _: None, device="cpu", precision="fp32")
+
+
+@pytest.mark.parametrize("seconds", [(1, 9), (9, 1)])
+def test_the_better_of_product_and_convolution_is_the_rate(monkeypatch, seconds):
+    """A stand-in for the clock; 2 * 64**3 operations, 2 * 9 * 16**2 * 30**2."""
+    monkeypatch.setattr(floors, "SIDES", {"cpu": (64,)})
+    monkeypatch.setattr(floors, "CONVOLUTION", (16, 32))
+    times = iter(seconds)
+    monkeypatch.setattr(floors, "shortest_s", lambda _work, _kind: next(times))
+    product, convolution = 524_288 / seconds[0], 4_147_200 / seconds[1]
+    rate = floors.operations_per_s("cpu", "fp32")
+    assert rate == max(product, convolution)
+    assert product != convolution
 
 
 @pytest.mark.parametrize("measured", [benchmark_rate, study_rate])

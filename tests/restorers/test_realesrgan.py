@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from skimage import data
 
 from evalkit.errors import (
     CancelledError,
@@ -214,14 +215,24 @@ def test_a_mended_reader_of_weights_reaches_the_picture(reader, face, monkeypatc
     assert levels_off(after, before) > 1
 
 
+TEXTURES = {
+    "face": lambda: data.astronaut()[100:164, 180:244],
+    "fur": lambda: data.chelsea()[100:164, 100:164],
+    "print": lambda: data.page()[40:104, 40:104],
+    "grain": lambda: np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8),
+}
+
+
 @pytest.mark.slow
-def test_bf16_is_within_50_db_of_fp32(astronaut, need):
+@pytest.mark.parametrize("texture", TEXTURES)
+@pytest.mark.parametrize("name", [SMALL, "realesrgan-x4plus"])
+def test_bf16_is_as_near_to_fp32_as_the_documentation_says(name, texture, need):
+    """41.9 dB is the least of 48 registered pictures; white noise is worse than any."""
     need(cpu_has("bf16"), "run this on a CPU with avx512_bf16 or amx_bf16 units")
-    image = astronaut[100:164, 180:244]
-    for name in (SMALL, "realesrgan-x4plus"):
-        expected = in_fp32(name).restore(image).image
-        output = load(name, precision="bf16").restore(image).image
-        assert psnr_db(output, expected) >= 50
+    image = TEXTURES[texture]()
+    expected = in_fp32(name).restore(image).image
+    output = load(name, precision="bf16").restore(image).image
+    assert psnr_db(output, expected) >= (30 if texture == "grain" else 41.9)
 
 
 @pytest.mark.slow

@@ -281,6 +281,21 @@ def test_outputs_that_others_made_are_joined_by_name_alone(run, album, tmp_path,
         )
 
 
+def test_outputs_that_others_made_have_no_cost(run, album, tmp_path, said):
+    """The time of reading a file is not their restorer's."""
+    published = tmp_path / "published"
+    for number, name in enumerate(("cup", "face")):
+        picture(published / f"{name}.png", number)
+    condition, images = f"outputs:{published}", run.images(str(album))
+    records = restore(run, condition, images, say=said.append)
+    assert set(records["outcome"]) == {"ok"}
+    costs = ["wall_time_s", "load_time_s", "stages_s", "peak_rss_mib"]
+    assert records[costs].isna().all().all()
+    assert measure_cost(run, condition, images, say=said.append).empty
+    assert "no cost, since its pictures were made elsewhere" in said[-1]
+    assert summarise_cost(run).empty
+
+
 def test_a_resized_picture_never_passes_for_one_of_that_name(run, album, said):
     picture(album / "cup@6px.png", 7)
     images = run.images(str(album))
