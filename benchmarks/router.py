@@ -17,8 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from evalkit.comparisons import assess_routing
-from evalkit.comparisons.routers import routes_by
-from evalkit.restorers._routing import FEATURES, RULES, Rule
+from evalkit.restorers._routing import FEATURES, RULES, Rule, routes_by
 from evalkit.study import open_run
 
 TRIED = {

@@ -132,6 +132,7 @@ def start(
             "kind": row["kind"],
             "target": None,
             "n_warm": what.n_warm,
+            **what.facts_of_file(row),
             **what.arguments,
             **arguments,
         },

@@ -73,8 +73,8 @@ def test_a_pdf_is_a_document_whatever_it_shows(tmp_path, astronaut):
     pages = [Image.fromarray(astronaut[:256, 100:356])] * 2
     pages[0].save(tmp_path / "face.pdf", save_all=True, append_images=pages[1:])
     told = said([tmp_path / "face.pdf"])
-    assert "rule 1 of 8, document: is_pdf 1 > 0" in told
-    assert "decided on the first of 2 pages" in told
+    assert told.count("rule 1 of 8, document: is_pdf 1 > 0") == 2
+    assert "face.pdf, page 2 of 2: realesrgan-x4plus" in told
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):

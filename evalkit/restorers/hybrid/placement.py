@@ -106,7 +106,7 @@ def assign(published: Sequence[FacePair], crops: Sequence[Crop]) -> dict[int, Fa
     if not by_crop:
         raise SettingError(
             f"none of {len(published)} published faces is one of the {len(crops)} in "
-            f"this picture: expected a correlation of {ALIKE:.3f} once they are aligned, "
+            f"this picture: expected a correlation of {ALIKE:.3f} once aligned, "
             f"the best is {scores.max(initial=-1):.3f}"
         )
     return by_crop
