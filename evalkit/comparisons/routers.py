@@ -104,8 +104,8 @@ def _say_literally(labelled: pd.DataFrame, say: Callable[[str], None]) -> None:
             decided = is_decided(rules, values)
             right = (routes_by(rules, values) == values["wanted"]) & decided
             say(
-                f"{name}, read literally: {decided.sum()} of {len(values)} pictures have "
-                f"a route, {right.sum()} of them as wanted by eye"
+                f"{name}, read literally: {decided.sum()} of {len(values)} pictures "
+                f"have a route, {right.sum()} of them as wanted by eye"
             )
 
 

@@ -248,8 +248,7 @@ def first_rule(values: Values, rules: Sequence[Rule] = RULES) -> NDArray[np.intp
 
 def is_decided(rules: Sequence[Rule], values: Values) -> NDArray[np.bool_]:
     """Whether any rule holds of each picture."""
-    decided: NDArray[np.bool_] = _matches(values, rules).any(axis=0)
-    return decided
+    return np.asarray(_matches(values, rules).any(axis=0))
 
 
 def _matches(values: Values, rules: Sequence[Rule]) -> NDArray[np.bool_]:

@@ -43,7 +43,8 @@ def look_at(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
     detector = faces.detector()
 
     def see(row: Any) -> dict[str, float]:
-        return look(read_image(row.path), detector, is_pdf=float(row.page_of == PDF))
+        is_pdf = float(str(row.page_of) == PDF)
+        return look(read_image(row.path), detector, is_pdf=is_pdf)
 
     rows_of = unknown.drop_duplicates("sha256").itertuples()
     first = {row.path: row for row in rows_of}
