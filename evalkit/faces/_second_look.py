@@ -54,7 +54,8 @@ def look_again(
     """Look again at the faces of a first look, and say how sure the looks are together.
 
     A face is cut out, brought to `LOOK_PX`, and sought as it is and mirrored, by the
-    same detector and by the second one, where that is here. A candidate, with less than
+    same detector and by the second one, where that is here, which looks at a large one
+    at twice that size, too. A candidate, with less than
     `SURE`, is looked at at twice the size that it was seen at, if that is larger.
 
     Parameters
@@ -94,6 +95,9 @@ def look_again(
         least = min(_confidence(detector, crop) for crop in crops)
         if second and least >= needed:
             seen = max(_confidence(second, crop) for crop in crops)
+            if max(face.width, face.height) >= 2 * LOOK_PX:  # a blurred disc may pass
+                larger = _crops(image, face, 2 * LOOK_PX)
+                seen = min(seen, max(_confidence(second, crop) for crop in larger))
             least = least if seen >= SECOND_AGREES else seen
         if is_candidate and least >= needed:
             looks.append(replace(face, confidence=max(least, SURE)))
