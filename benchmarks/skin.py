@@ -131,7 +131,8 @@ def recall(people: Sequence[Marked]) -> Iterator[str]:
                 n = sum(is_found(detector, *view, twice=twice) for view in of_tone)
                 cells.append(share(n, len(of_tone)))
             size = f"{length_px} px" if length_px else "as it is"
-            yield f"| {tone or 'not told'} | {size} | {len(of_tone)} | {' | '.join(cells)} |"
+            row = (tone or "not told", size, str(len(of_tone)), *cells)
+            yield f"| {' | '.join(row)} |"
 
 
 def share(n: int, n_all: int) -> str:

@@ -31,7 +31,6 @@ from evalkit.restorers import (
     parse_condition,
     plan_restorer,
 )
-from evalkit.restorers.auto import knowing
 from evalkit.restorers.engines.tf32 import uses_tf32
 
 Emit = Callable[[dict[str, Any]], None]
@@ -100,6 +99,8 @@ def series_cell(
         See `evalkit.restorers.auto.knowing`.
 
     """
+    from evalkit.restorers.auto import knowing  # late: it brings detectors
+
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     with (
@@ -226,7 +227,6 @@ def check_unchanged(path: Path, sha256: str | None) -> None:
     ------
     SourceChangedError
         Its file has another digest than `sha256`; null is not compared.
-
     """
     if sha256 and (actual := digest(path)) != sha256:
         raise SourceChangedError(
