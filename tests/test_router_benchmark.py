@@ -32,6 +32,15 @@ def test_a_picture_has_no_say_in_the_limit_it_is_judged_by():
     np.testing.assert_array_equal(routes, ["gpen", "hybrid"])
 
 
+def test_a_class_has_no_say_in_the_limits_its_pictures_are_judged_by():
+    values = planted([0.09, 0.09, 0.11, 0.11])
+    wanted = np.array(["hybrid", "hybrid", "gpen", "gpen"])
+    alone, _ = fit(values, wanted)
+    np.testing.assert_array_equal(alone, wanted)  # its twin speaks for it
+    by_class, _ = fit(values, wanted, np.array(["group", "group", "one", "one"]))
+    np.testing.assert_array_equal(by_class, ["gpen", "gpen", "hybrid", "hybrid"])
+
+
 def test_the_limits_of_the_rules_are_among_those_tried():
     of_rules = {
         (rule.name, test.feature): test.limit for rule in RULES for test in rule.tests

@@ -22,13 +22,24 @@ from evalkit.study.published import (
 
 CLAIMS = {claim.id: claim for claim in load_claims()}
 
+WHERE = "section 7"
+
 RULES = (
     DOCUMENT,
-    Rule("text", (Test("text_density", ">", 0.3),), "realesrgan", "section 7"),
-    Rule("photograph with a face", (Test("n_faces", ">", 0),), "gpen", "section 7"),
+    Rule("text", (Test("text_density", ">", 0.3),), "realesrgan", WHERE),
+    Rule("photograph with a face", (Test("n_faces", ">", 0),), "gpen", WHERE),
     NO_FACE,
 )
-"""The article's own, in its order."""
+"""The article's own, in its order, for a file of any suffix and with any content."""
+
+LITERAL_RULES = (
+    Rule(
+        "photograph", (Test("is_jpg", ">", 0), Test("n_faces", ">", 0)), "gpen", WHERE
+    ),
+    DOCUMENT,
+    Rule("text", (Test("text_density", ">", 0.3),), "realesrgan", WHERE),
+)
+"""The same sentence as it stands: ``.jpg`` with a face, ``.pdf``, or much text."""
 
 MOSTLY_FACES = 0.9
 """The share of a folder's pictures from which on all go to GPEN."""
@@ -70,6 +81,7 @@ ARTICLE = PublishedComparison(
     scores=tuple(_score(claim, *of) for claim, of in MEANS.items()),
     figures=tuple(_figure(*item) for item in FIGURES.items()),
     rules=RULES,
+    literal_rules=LITERAL_RULES,
     folder_route=folder_route,
 )
 

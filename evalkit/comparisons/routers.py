@@ -1,26 +1,17 @@
 """Routers compared: with labels by eye, and by what their choices lose in scores."""
 
 import json
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import yaml
-from numpy.typing import NDArray
 
 from evalkit import stats
 from evalkit.imagesets import prepare
 from evalkit.paths import data_file
 from evalkit.restorers import settings_of
-from evalkit.restorers._routing import (
-    FEATURES,
-    ROUTES,
-    RULES,
-    Rule,
-    Values,
-    first_rule,
-)
+from evalkit.restorers._routing import FEATURES, ROUTES, decide, is_decided, routes_by
 from evalkit.restorers.auto import FALLBACK
 from evalkit.study.looks import look_at
 from evalkit.study.published import published
@@ -56,9 +47,11 @@ def assess_routing(
     # a picture of the run may have the name of another one of the set
     pictures = pd.concat([run.read(IMAGES), labelled]).drop_duplicates("source")
     frame = _looked_at(run, pictures[pictures["error"].isna()])
-    places = first_rule(frame)
-    frame["rule"] = [RULES[place].name for place in places]
-    frame["route"] = routes_by(RULES, frame)
+    # by what is seen alone: what a set says of its pictures would be told the answer
+    decisions = [decide(values) for values in frame[[*FEATURES]].to_dict("records")]
+    frame["rule"] = [decision.rule for decision in decisions]
+    frame["scene"] = [decision.scene for decision in decisions]
+    frame["route"] = [decision.route for decision in decisions]
     published_routes = _published_routes(frame)
     as_json = published_routes.apply(lambda row: json.dumps(row.to_dict()), axis=1)
     frame["published"] = as_json
@@ -68,6 +61,7 @@ def assess_routing(
     wanted = wanted.fillna(frame["kind"].map(labels["kinds"]))
     frame["wanted"] = wanted.where(frame["sha256"].isin(labelled["sha256"]))
     routing = ROUTING.checked(frame[list(ROUTING.columns)])
+    _say_literally(frame.dropna(subset=["wanted"]), say)
     frame = frame.join(published_routes)
     confusion = _confusion(frame.dropna(subset=["wanted"]), routers, say)
     tables = (ROUTING, ROUTING_CONFUSION, ROUTING_REGRET)
@@ -82,7 +76,7 @@ def _looked_at(run: Run, images: pd.DataFrame) -> pd.DataFrame:
     looks = look_at(images, run.read(LOOKS))
     run.write(LOOKS, looks)
     features = looks.astype(dict.fromkeys(FEATURES, float))
-    return images[["source", "kind", "sha256"]].merge(features, on="sha256")
+    return images[["source", "kind", "path", "sha256"]].merge(features, on="sha256")
 
 
 def _published_routes(frame: pd.DataFrame) -> pd.DataFrame:
@@ -101,9 +95,18 @@ def _published_routes(frame: pd.DataFrame) -> pd.DataFrame:
     return routes
 
 
-def routes_by(rules: Sequence[Rule], values: Values) -> NDArray[Any]:
-    """The route of each picture by a list of rules."""
-    return np.array([rule.route for rule in rules])[first_rule(values, rules)]
+def _say_literally(labelled: pd.DataFrame, say: Callable[[str], None]) -> None:
+    """What published rules do where they are read word by word."""
+    is_jpg = labelled["path"].map(lambda path: Path(path).suffix.lower() == ".jpg")
+    values = labelled.assign(is_jpg=is_jpg)
+    for name, comparison in published().items():
+        if rules := comparison.literal_rules:
+            decided = is_decided(rules, values)
+            right = (routes_by(rules, values) == values["wanted"]) & decided
+            say(
+                f"{name}, read literally: {decided.sum()} of {len(values)} pictures "
+                f"have a route, {right.sum()} of them as wanted by eye"
+            )
 
 
 def _confusion(

@@ -1,26 +1,22 @@
 """Where pictures would go, why, and what that would cost on this machine."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from evalkit import faces
 from evalkit.errors import ImageError, attempt
-from evalkit.images import Picture, n_pages, picture_files, picture_kind, read_image
+from evalkit.images import n_pages, picture_files, picture_kind, read_image
+from evalkit.imagesets.folder import find_pictures
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.restorers._routing import (
-    FEATURES,
-    ROUTES,
-    RULES,
-    decide,
-    first_rule,
-    look,
-)
+from evalkit.restorers._routing import FEATURES, ROUTES, decide, look
 from evalkit.restorers.auto import FALLBACK, fallback_note
+from evalkit.study.looks import facts_of
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import COST, LOOKS
@@ -38,8 +34,7 @@ def route_pictures(
     Parameters
     ----------
     paths
-        Files, whose first page counts; or folders, whose shares and sums are said,
-        too.
+        Files, page by page; or folders, whose shares and sums are said, too.
     run
         Its table of costs makes the prediction; None for no prediction.
     say
@@ -59,9 +54,14 @@ def route_pictures(
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path}: expected a picture or a folder, found nothing")
+        kinds = find_pictures(path, recursive=False).kinds if path.is_dir() else {}
         files = picture_files(path) if path.is_dir() else [path]
-        rows = [_route_file(file, detector, usable, costs, say) for file in files]
-        routed = [row for row in rows if row]
+        seen = [page for file in files for page in _look_at(file, detector, kinds, say)]
+        if path.is_dir() and seen:
+            share = float(np.mean([page.values["n_faces"] > 0 for page in seen]))
+            for page in seen:
+                page.values["folder_faces"] = share
+        routed = [_route(page, usable, costs, say) for page in seen]
         n_routed += len(routed)
         if path.is_dir():
             _say_folder(path, pd.DataFrame(routed), say)
@@ -80,54 +80,81 @@ def route_album(run: Run) -> pd.DataFrame:
         the ``rule`` that decides and the restorer ``chosen``.
 
     """
-    looks = run.read(LOOKS).set_index("sha256")
+    looks = run.read(LOOKS)
+    facts = facts_of(run.usable, looks)
+    looks = looks.set_index("sha256")
     rows = []
     for image in run.usable.to_dict("records"):
         if image["sha256"] in looks.index:
             values = looks.loc[image["sha256"], list(FEATURES)].astype(float).to_dict()
-            rule = RULES[int(first_rule(values)[0])]
-            row = {"source": image["source"], "kind": image["kind"], "rule": rule.name}
-            row |= {"n_faces": values["n_faces"], "chosen": ROUTES[rule.route]}
+            decision = decide(values | facts.loc[image["source"]].to_dict())
+            row = {"source": image["source"], "kind": image["kind"]}
+            row |= {"rule": decision.scene or decision.rule}
+            row |= {"n_faces": values["n_faces"], "chosen": ROUTES[decision.route]}
             rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _route_file(
+class Page(NamedTuple):
+    """A picture in a file, its area, and what the router saw of it."""
+
+    name: str
+    megapixels: float
+    values: dict[str, float]
+
+
+def _look_at(
     path: Path,
     detector: faces.Detector,
+    kinds: Mapping[Path, str],
+    say: Callable[[str], None],
+) -> list[Page]:
+    """Every page of a file; why one cannot be looked at is said."""
+    count, why = attempt(partial(n_pages, path), str(path), lambda _: None)
+    if count is None:
+        say(f"{path}: left out: {why}")
+        return []
+    pages = []
+    for number in range(count):
+        name = f"{path}, page {number + 1} of {count}" if count > 1 else str(path)
+
+        def see(name: str = name, number: int = number) -> Page:
+            picture = read_image(path, page=number)
+            is_pdf = float(picture_kind(path) == "pdf")
+            values = look(picture, detector, is_pdf=is_pdf)
+            values["is_camera"] = float(kinds.get(path) == "surveillance")
+            return Page(name, picture.shape[0] * picture.shape[1] / 1e6, values)
+
+        page, why = attempt(see, name, lambda _: None)
+        if page is None:
+            say(f"{name}: left out: {why}")
+        else:
+            pages.append(page)
+    return pages
+
+
+def _route(
+    page: Page,
     usable: set[str],
     costs: Mapping[str, Mapping[str, float]],
     say: Callable[[str], None],
-) -> dict[str, Any] | None:
-    def see() -> tuple[Picture, int, dict[str, float]]:
-        picture = read_image(path)
-        is_pdf = float(picture_kind(path) == "pdf")
-        return picture, n_pages(path), look(picture, detector, is_pdf=is_pdf)
-
-    view, why = attempt(see, str(path), lambda _: None)
-    if view is None:
-        say(f"{path}: left out: {why}")
-        return None
-    picture, count, values = view
-    decision = decide(values)
+) -> dict[str, Any]:
+    decision = decide(page.values)
     used = chosen = ROUTES[decision.route]
-    lines = [f"{path}: {chosen}", *decision.reasons]
-    if count > 1:
-        lines.append(f"decided on the first of {count} pages")
+    lines = [f"{page.name}: {chosen}", *decision.reasons]
     if chosen not in usable:
         used = ROUTES[FALLBACK]
         lines.append(fallback_note(decision.route))
-    megapixels = picture.shape[0] * picture.shape[1] / 1e6
     cost = {"time_s": np.nan, "memory_mib": np.nan, "least": np.nan, "largest": np.nan}
     cost |= costs.get(used, {})
-    near = cost["least"] / SIMILAR <= megapixels <= SIMILAR * cost["largest"]
+    near = cost["least"] / SIMILAR <= page.megapixels <= SIMILAR * cost["largest"]
     if not near:
         cost |= {"time_s": np.nan, "memory_mib": np.nan}
-    cost["time_s"] *= megapixels
-    lines.append(f"{used} here: {_in_words(cost, megapixels)}")
+    cost["time_s"] *= page.megapixels
+    lines.append(f"{used} here: {_in_words(cost, page.megapixels)}")
     say("\n    ".join(lines))
-    return {"chosen": chosen, "has_face": values["n_faces"] > 0, **cost} | {
-        "megapixels": megapixels
+    return {"chosen": chosen, "has_face": page.values["n_faces"] > 0, **cost} | {
+        "megapixels": page.megapixels
     }
 
 

@@ -35,12 +35,16 @@ from evalkit.faces._geometry import (
     to_frame,
 )
 from evalkit.faces._models import find_detector, load_detector, load_parser
+from evalkit.faces._second_look import CANDIDATE, find_second, look_again
+from evalkit.faces._second_look import SURE as CONFIDENCE
 from evalkit.images import Picture, check_picture
 from evalkit.images.channels import as_rgb8
 from evalkit.weights import fetch, find
 
 __all__ = [
+    "CANDIDATE",
     "CLASSES",
+    "CONFIDENCE",
     "DETECTORS",
     "MASK_SIDE",
     "NETWORKS",
@@ -50,6 +54,7 @@ __all__ = [
     "Face",
     "Mask",
     "Matrix",
+    "Rgb",
     "align",
     "as_rgb8",
     "detect",
@@ -57,8 +62,10 @@ __all__ = [
     "find_at",
     "find_detector",
     "find_faces",
+    "find_second",
     "load_detector",
     "load_parser",
+    "look_again",
     "parse",
     "parsed_mask",
     "paste",
@@ -93,7 +100,6 @@ CLASSES = (
 )
 """What `parse` tells apart, by number: the classes of CelebAMask-HQ."""
 
-CONFIDENCE = 0.9
 FINE_SIDE, COARSE_SIDE = 1500, 512
 """Pictures are shrunk to both sides, pixels: RetinaFace's largest anchor is 512 px, and
 near it the detectors split a face or miss it, so large faces are sought in a small

@@ -79,6 +79,11 @@ class Face:
         """Height of the box, in pixels."""
         return self.box[3] - self.box[1]
 
+    @property
+    def side(self) -> float:
+        """The shorter side of the box, in pixels."""
+        return min(self.width, self.height)
+
     def scaled(self, factor_x: float, factor_y: float) -> Face:
         """The same face in a picture that is resized by these factors."""
         x0, y0, x1, y1 = self.box

@@ -6,8 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalkit.errors import ImageError
+from evalkit.features._reading import (
+    changed_text,
+    character_error_rate,
+    lines_of,
+    time_stamp,
+)
 from evalkit.features._scene import (
     face_statistics,
+    ground,
     straight_edges,
     text_boxes,
     text_density,
@@ -21,7 +28,11 @@ __all__ = [
     "blockiness",
     "border_contrast",
     "border_energies",
+    "changed_text",
+    "character_error_rate",
     "face_statistics",
+    "ground",
+    "lines_of",
     "luma",
     "noise_level",
     "rgb",
@@ -30,6 +41,7 @@ __all__ = [
     "strips",
     "text_boxes",
     "text_density",
+    "time_stamp",
     "usable_borders",
 ]
 

@@ -19,6 +19,12 @@ SEEN_PX = 512
 STRAIGHT_FROM = 0.06
 """Share of the longer side from which a segment counts as a straight edge."""
 
+BORDER = 0.04
+"""Width of a picture's border, in its shorter side."""
+
+SAME_COLOUR = 8.0
+"""Distance in CIE Lab up to which a ground, lit from one side, has one colour."""
+
 TEXT_FROM_PX = 16
 """A shrunk picture with a shorter side shows no text that can be found."""
 
@@ -107,6 +113,40 @@ def face_statistics(faces: Sequence[Face], shape: tuple[int, ...]) -> dict[str, 
         "n_faces": len(faces),
         "largest_face_px": max((max(f.width, f.height) for f in faces), default=0.0),
         "face_share": min(1.0, area / (shape[0] * shape[1])),
+    }
+
+
+def ground(picture: Picture) -> dict[str, float]:
+    """Whether a picture's subject stands before one plain colour, and which.
+
+    Returns
+    -------
+    dict
+        ``plain_border`` and ``plain_top``: the share, from 0 to 1, of the border, and
+        of its upper half, within `SAME_COLOUR` of its median; ``ground_lightness``,
+        ``ground_red`` and ``ground_blue``: CIE L*, a* and negative b* (D65) of the
+        median of the upper half.
+
+    """
+    lab = cv2.cvtColor(_shrunk(picture).astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    height, width = lab.shape[:2]
+    edge = max(1, round(BORDER * min(height, width)))
+    half = max(1, height // 2)
+    upper = [lab[:edge], lab[:half, :edge], lab[:half, -edge:]]
+    lower = [lab[half:, :edge], lab[half:, -edge:], lab[-edge:]]
+    shares = []
+    for parts in (upper, upper + lower):
+        colours = np.concatenate([part.reshape(-1, 3) for part in parts])
+        middle = np.median(colours, axis=0)
+        away = np.linalg.norm(colours - middle, axis=1)
+        shares.append((float((away < SAME_COLOUR).mean()), middle))
+    (plain_top, (lightness, red, yellow)), (plain_border, _) = shares
+    return {
+        "plain_border": plain_border,
+        "plain_top": plain_top,
+        "ground_lightness": float(lightness),
+        "ground_red": float(red),
+        "ground_blue": -float(yellow),
     }
 
 

@@ -214,14 +214,14 @@ def _recipes(
     file: Path, stem: str, facts: Mapping[str, object], names: set[str]
 ) -> list[Recipe]:
     inputs: tuple[str, ...] = ()
-    count, is_pdf = 1, False
+    count, kind = 1, None
     try:
         inputs = (digest(file),)
-        is_pdf = picture_kind(file) == "pdf"
+        kind = picture_kind(file)
         count = 1 if file.suffix.lower() in NOT_READ else n_pages(file)
     except (ImageError, OSError):
         pass  # what makes the source will say what is wrong
-    if count == 1 and not is_pdf:
+    if count == 1 and kind != "pdf":
         source = _unique(stem, names)
         make = partial(_check, file, source)
         return [Recipe(facts={**facts, "source": source}, inputs=inputs, make=make)]
@@ -231,7 +231,7 @@ def _recipes(
         note = f"page {page + 1} of {count} of {readable(file.name)}"
         recipes.append(
             Recipe(
-                facts={**facts, "source": source, "note": note},
+                facts={**facts, "source": source, "note": note, "page_of": kind},
                 inputs=inputs,
                 make=partial(_save_page, file, page, source),
             )

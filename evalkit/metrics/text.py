@@ -1,9 +1,8 @@
 """Text: whether it can still be read, and says the same."""
 
-import unicodedata
-
 import numpy as np
 
+from evalkit.features import character_error_rate
 from evalkit.images import Picture
 from evalkit.metrics._content import lines_of
 from evalkit.metrics._spec import Metric, check_same_size
@@ -11,46 +10,6 @@ from evalkit.metrics._spec import Metric, check_same_size
 CITATION = "Levenshtein 1966; read by PP-OCRv4, arXiv:2009.09941 and its successors"
 
 UNREAD = "no text is read, or the extra ocr is not installed"
-
-
-def character_error_rate(read: str, known: str) -> float:
-    """Edits that turn what was read into what is written, per character written.
-
-    Parameters
-    ----------
-    read, known
-        Compared in Unicode's form NFKC and without white space: Chinese has none, and
-        full-width signs are the same signs.
-
-    Returns
-    -------
-    float
-        From 0; above 1 where more was read than is written; NaN without known text.
-
-    References
-    ----------
-    Levenshtein, Binary codes capable of correcting deletions, insertions and reversals,
-    Soviet Physics Doklady 10(8), 1966.
-
-    Examples
-    --------
-    >>> character_error_rate("kitten", "sitting") * 7
-    3.0
-    >>> character_error_rate("清晰 度", "清晰度")
-    0.0
-
-    """
-    wrong, true = (
-        "".join(unicodedata.normalize("NFKC", text).split()) for text in (read, known)
-    )
-    edits = list(range(len(true) + 1))
-    for row, letter in enumerate(wrong, 1):
-        before, edits[0] = edits[0], row
-        for column, true_letter in enumerate(true, 1):
-            swapped = before + (letter != true_letter)
-            before = edits[column]
-            edits[column] = min(swapped, before + 1, edits[column - 1] + 1)
-    return edits[-1] / len(true) if true else float("nan")
 
 
 def text_error(output: Picture, reference: Picture) -> float:

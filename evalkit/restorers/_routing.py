@@ -4,15 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalkit.images import Picture
+from evalkit.restorers._look import (
+    CROWD_FROM,
+    FACTS,
+    FEATURES,
+    SMALLEST_FACE_PX,
+    TEXT_FROM,
+    look,
+)
 
-if TYPE_CHECKING:
-    from evalkit.faces import Detector
+__all__ = [
+    "DOCUMENT",
+    "FACTS",
+    "FEATURES",
+    "NO_FACE",
+    "ROUTES",
+    "RULES",
+    "SCENES",
+    "Decision",
+    "Rule",
+    "Test",
+    "Values",
+    "decide",
+    "first_rule",
+    "is_decided",
+    "kind_of",
+    "look",
+    "routes_by",
+]
 
 ROUTES = {
     "gpen": "gpen-512",
@@ -21,25 +45,11 @@ ROUTES = {
 }
 """Restorer by route; the last takes what the others cannot."""
 
-FEATURES = {
-    "is_pdf": "1 for a page of a PDF, 0 for none; unknown of pixels alone",
-    "text_density": "share of the picture in boxes of text that hold no face",
-    "n_faces": "faces found with a confidence of 0.9",
-    "largest_face_px": "longer side of the largest face, pixels of the picture",
-    "face_share": "share of the picture in the boxes of faces",
-    "straight_edges": "share of the edges' length in long straight ones",
-    "sharpness": "from 0, blurred, to 1",
-    "noise_level": "of luma, levels of 255",
-    "blockiness": "contrast across JPEG's grid, dB",
-}
-"""What is looked at; NaN for what is unknown."""
+REDRAWING = frozenset({"gpen", "hybrid"})
+"""The routes on which faces are drawn anew."""
 
-FACES_PX = 800
-"""Longest side at which faces are sought, once: what is lost is too small to decide."""
-
-QUALITY_PX, LEAST_QUALITY_PX = 512, 22
-"""Sides of the window in the middle in which sharpness, noise and blocks are measured;
-on JPEG's grid. They stay unknown in a smaller picture than the second."""
+MOSTLY_FACES = 0.9
+"""The share of a folder's pictures with a face from which on its people go to GPEN."""
 
 Values: TypeAlias = Mapping[str, Any]
 """By the names of `FEATURES`: one picture's numbers, or arrays of a value a picture."""
@@ -103,22 +113,22 @@ RULES = (
     DOCUMENT,
     Rule(
         "text",
-        (Test("text_density", ">", 0.3),),
+        (Test("text_density", ">", TEXT_FROM),),
         "realesrgan",
         "lettering is no face; also where a face is printed beside the text",
     ),
     NO_FACE,
     Rule(
         "crowd",
-        (Test("n_faces", ">", 40),),
+        (Test("n_faces", ">", CROWD_FROM),),
         "realesrgan",
         "most faces are too small for GPEN, and each costs its time",
     ),
     Rule(
         "tiny faces",
-        (Test("largest_face_px", "<", 40),),
+        (Test("largest_face_px", "<", SMALLEST_FACE_PX),),
         "realesrgan",
-        "GPEN would invent most of a face that it enlarges 13 times",
+        "GPEN would invent most of a face that it enlarges 18 times",
     ),
     Rule(
         "built scene",
@@ -147,21 +157,65 @@ RULES = (
 )
 """Read from the top: the first rule whose tests all hold decides. One always does."""
 
+
+def _id_photo(*ground: Test) -> Rule:
+    tests = (
+        *(Test("n_faces", ">", 0), Test("n_faces", "<", 2)),
+        *(Test("plain_top", ">", 0.9), Test("face_share", ">", 0.08)),
+        *(Test("face_offset", "<", 0.1), Test("face_turn", "<", 0.3)),
+        *(Test("aspect", ">", 0.95), Test("aspect", "<", 1.7)),
+    )
+    why = "what is drawn into it is no likeness, and it would be shown as one"
+    return Rule("ID photo", (*tests, *ground), "realesrgan", why)
+
+
+def _camera_frame(*tests: Test) -> Rule:
+    why = "what is drawn into it is a guess, and it would be taken for evidence"
+    return Rule("camera frame", tests, "realesrgan", why)
+
+
+SCENES = (
+    _camera_frame(Test("is_camera", ">", 0)),
+    _camera_frame(Test("time_stamp", ">", 0)),
+    _camera_frame(Test("is_video_size", ">", 0), Test("face_share", "<", 0.02)),
+    _id_photo(Test("ground_lightness", ">", 80)),
+    _id_photo(Test("ground_blue", ">", 20)),
+    _id_photo(Test("ground_red", ">", 40)),
+    Rule(
+        "product on white",
+        (
+            *(Test("plain_border", ">", 0.95), Test("ground_lightness", ">", 88)),
+            *(Test("face_share", "<", 0.05), Test("text_density", "<", TEXT_FROM)),
+        ),
+        "realesrgan",
+        "cloth, letters and edges are what is sold",
+    ),
+)
+"""Kinds of pictures on which no face is drawn anew unless a restorer is named; the
+first one that holds. Photographs of people before a plain ground are among the ID
+photos, and those of people far off, of a video's size, among the frames."""
+
 KINDS = {
     "document": "text",
     "text": "text",
     "crowd": "group",
     "built scene": "building",
     "portrait": "portrait",
+    "product on white": "product",
+    "camera frame": "surveillance",
+    "ID photo": "portrait",
 }
-"""What a picture of a rule shows (`evalkit.tables.IMAGES`), where faces do not say."""
+"""What a picture of a rule or a scene shows (`evalkit.tables.IMAGES`), where faces do
+not say."""
 
 
 def kind_of(values: Values) -> str:
-    """What one picture shows, as far as its rule and its faces say, else ``other``."""
-    rule = RULES[int(first_rule(values)[0])].name
+    """What one picture shows, as far as rule, scene and faces say, else ``other``."""
+    rule, scene = RULES[int(first_rule(values)[0])].name, _scene_of(values)
     n_faces = values["n_faces"]
     by_faces = "group" if n_faces > 1 else "mixed" if n_faces == 1 else "other"
+    if scene and rule not in ("document", "text"):
+        return KINDS[scene.name]
     return KINDS.get(rule, by_faces)
 
 
@@ -173,78 +227,93 @@ class Decision(NamedTuple):
     route, rule
         One of `ROUTES`, and the name of the rule that said so.
     reasons
-        The rule with its numbers, then what else was seen and what is unknown.
+        The rule with its numbers, then what changed its route, what was seen, and what
+        is unknown.
+    scene
+        The name of one of `SCENES`, where one holds.
 
     """
 
     route: str
     rule: str
     reasons: tuple[str, ...]
-
-
-def look(
-    picture: Picture, detector: Detector, *, is_pdf: float = float("nan")
-) -> dict[str, float]:
-    """Measure all of `FEATURES`.
-
-    Parameters
-    ----------
-    picture
-        See `Picture`.
-    detector
-        From `evalkit.faces.detector`.
-    is_pdf
-        1 or 0 where the file is known.
-
-    """
-    from evalkit import faces, features  # late: whoever reads the rules only needs none
-
-    pixels = faces.as_rgb8(picture)
-    picture_faces = faces.find_at(detector, pixels, faces.CONFIDENCE, FACES_PX)
-    boxes = features.text_boxes(pixels)
-    values = {
-        "is_pdf": is_pdf,
-        "text_density": features.text_density(boxes, picture_faces, pixels.shape),
-        **features.face_statistics(picture_faces, pixels.shape),
-        "straight_edges": features.straight_edges(pixels),
-    }
-    grid = features.JPEG_BLOCK_PX
-    window = pixels[tuple(_middle(length, grid) for length in pixels.shape[:2])]
-    for name in ("sharpness", "noise_level", "blockiness"):
-        is_large = min(window.shape[:2]) >= LEAST_QUALITY_PX
-        values[name] = getattr(features, name)(window) if is_large else float("nan")
-    return values
-
-
-def _middle(length: int, grid: int) -> slice:
-    start = max(0, length - QUALITY_PX) // 2 // grid * grid
-    return slice(start, start + QUALITY_PX)
+    scene: str | None = None
 
 
 def first_rule(values: Values, rules: Sequence[Rule] = RULES) -> NDArray[np.intp]:
     """Which rule decides on each picture, by its place in the list."""
-    matches = [
-        np.logical_and.reduce([test.holds(values) for test in rule.tests])
-        for rule in rules
-    ]
-    places: NDArray[np.intp] = np.argmax(matches, axis=0)
+    places: NDArray[np.intp] = np.argmax(_matches(values, rules), axis=0)
     return places
 
 
+def is_decided(rules: Sequence[Rule], values: Values) -> NDArray[np.bool_]:
+    """Whether any rule holds of each picture."""
+    return np.asarray(_matches(values, rules).any(axis=0))
+
+
+def _matches(values: Values, rules: Sequence[Rule]) -> NDArray[np.bool_]:
+    """Shape ``(rules, pictures)``."""
+    return np.array(
+        [
+            np.logical_and.reduce([test.holds(values) for test in rule.tests])
+            for rule in rules
+        ]
+    )
+
+
+def _scene_of(values: Values) -> Rule | None:
+    matches = _matches(values, SCENES)[:, 0]
+    return SCENES[int(np.argmax(matches))] if matches.any() else None
+
+
+def routes_by(rules: Sequence[Rule], values: Values) -> NDArray[Any]:
+    """The route of each picture by a list of rules, and by nothing else."""
+    return np.array([rule.route for rule in rules])[first_rule(values, rules)]
+
+
 def decide(values: Values, rules: Sequence[Rule] = RULES) -> Decision:
-    """Route one picture, and say why."""
+    """Route one picture, and say why.
+
+    The first rule decides. In a folder of which nine of ten pictures have a face, those
+    for the hybrid go to GPEN. On a picture of one of `SCENES` no face is drawn anew. A
+    published list of rules is read as it stands, without the last two.
+    """
     place = int(first_rule(values, rules)[0])
     rule = rules[place]
-    tests = " and ".join(
-        f"{test.feature} {values[test.feature]:.3g} {test.sign} {test.limit:g}"
-        for test in rule.tests
-    )
-    reason = f"rule {place + 1} of {len(rules)}, {rule.name}: {tests} ({rule.why})"
+    route, is_ours = rule.route, rules is RULES
+    scene = _scene_of(values) if is_ours else None
+    where = f"rule {place + 1} of {len(rules)}, {rule.name}"
+    reasons = [f"{where}: {_in_words(rule, values)}"]
+    if is_ours and route == "hybrid" and values["folder_faces"] >= MOSTLY_FACES:
+        route = "gpen"
+        share = f"{values['folder_faces']:.0%} of the pictures of this folder"
+        reasons.append(f"folder rule: {share} have a face: GPEN for its people")
+    if scene:
+        reasons.append(f"{scene.name}: {_in_words(scene, values)}")
+        if route in REDRAWING:
+            route = scene.route
+            reasons.append(
+                f"no face is drawn anew in what looks like this ({scene.name}) unless "
+                "a restorer that does so is named"
+            )
+    if values["n_candidates"] > 0:
+        reasons.append(
+            f"candidates: {values['n_candidates']:.0f} seen that may be a face, not "
+            "confirmed by a second look: they decide nothing"
+        )
     unknown = [name for name in FEATURES if np.isnan(values[name])]
     measured = [f"{n} {values[n]:.3g}" for n in FEATURES if n not in unknown]
-    reasons = [reason, f"seen: {', '.join(measured)}"]
+    reasons.append(f"seen: {', '.join(measured)}")
     if unknown:
         reasons.append(f"unknown: {', '.join(unknown)}")
     if "text_density" in unknown:
         reasons.append("text is found by the extra ocr: pip install 'evalkit[ocr]'")
-    return Decision(rule.route, rule.name, tuple(reasons))
+    return Decision(route, rule.name, tuple(reasons), scene.name if scene else None)
+
+
+def _in_words(rule: Rule, values: Values) -> str:
+    tests = " and ".join(
+        f"{test.feature} {values[test.feature]:.3g} {test.sign} {test.limit:g}"
+        for test in rule.tests
+    )
+    return f"{tests} ({rule.why})"

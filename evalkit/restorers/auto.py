@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
+from copy import copy
 from importlib import metadata
 from importlib.util import find_spec
 
 from evalkit import faces
+from evalkit.features import changed_text
 from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers._routing import ROUTES, Values, decide, look
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 
 FALLBACK = "realesrgan"
@@ -38,15 +40,25 @@ class Auto(Restorer):
         self._plans = {part.spec.name: part for part in plan.parts}
         self._loaded: dict[str, Restorer] = {}
         self._lock = threading.Lock()
+        self._facts: dict[str, float] = {}
+
+    def knowing(self, facts: Values) -> Auto:
+        """The same, with what is loaded; it knows this of its pictures (`FACTS`)."""
+        other = copy(self)
+        other._facts = dict(facts)
+        return other
 
     def _restore(self, image: Picture, context: Context) -> Picture:
         single = single_precision(self.plan.resolved)
         with context.watch("route"), calculating_in(single):
-            route, _, (rule, *reasons) = decide(look(image, self._detector))
+            is_pdf = self._facts.get("is_pdf", float("nan"))
+            values = look(image, self._detector, is_pdf=is_pdf) | self._facts
+            route, _, (rule, *reasons), *_ = decide(values)
         context.notes += [f"route {route}: {rule}", *reasons]
         if ROUTES[route] not in self._plans:
             context.notes.append(fallback_note(route))
             route = FALLBACK
+        source = image
         if route == "gpen":
             with context.watch("enlarge"):
                 scale = self.plan.resolved["scale"]
@@ -61,6 +73,9 @@ class Auto(Restorer):
         )
         context.watch.stages_s |= restored.stages_s
         context.notes += restored.notes
+        if values["text_density"] > 0:
+            with context.watch("read"):
+                context.notes += filter(None, [changed_text(restored.image, source)])
         return restored.image
 
     def _load(self, name: str) -> Restorer:
@@ -68,6 +83,16 @@ class Auto(Restorer):
             if name not in self._loaded:
                 self._loaded[name] = self._plans[name].load()
             return self._loaded[name]
+
+
+def takes_facts(plan: Plan) -> bool:
+    """Whether facts of a file and of its folder decide on its output, too."""
+    return plan.spec.build is build
+
+
+def knowing(restorer: Restorer, facts: Values | None) -> Restorer:
+    """A router that knows this of its pictures (`FACTS`); another restorer as it is."""
+    return restorer.knowing(facts) if facts and isinstance(restorer, Auto) else restorer
 
 
 def fallback_note(route: str) -> str:
@@ -98,11 +123,13 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         if part.weights_kind != "random":
             parts.append(part)
     detector, weights, notes = faces.find_detector()
+    second = faces.find_second(detector)
     is_read = find_spec("rapidocr_onnxruntime")
     resolved = {
         **settings,
         "parts": {part.spec.name: dict(part.resolved) for part in parts},
         "detector": detector,
+        "second_detector": second and second.name,
         "text": metadata.version("rapidocr-onnxruntime") if is_read else None,
     }
     part_weights = [w for part in reversed(parts) for w in part.weights]
@@ -110,7 +137,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
         spec=spec,
         requested=settings,
         resolved=resolved | {"device": parts[-1].resolved["device"]},
-        weights=tuple(dict.fromkeys([*part_weights, *filter(None, [weights])])),
+        weights=tuple(dict.fromkeys([*part_weights, *filter(None, [weights, second])])),
         notes=tuple(f"router: {note}" for note in notes),
         parts=tuple(parts),
     )

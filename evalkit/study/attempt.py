@@ -159,6 +159,7 @@ def start(
             "target": None,
             "n_warm": what.n_warm,
             **({"may_be_slow": True} if what.n_warm is None else {}),
+            **what.facts_of_file(row),
             **what.arguments,
             **arguments,
         },

@@ -1,15 +1,19 @@
 """What the router sees in pictures: measured once, then kept."""
 
 from functools import partial
+from typing import Any
 
 import pandas as pd
 
 from evalkit.errors import of_each
-from evalkit.images import picture_kind, read_image
+from evalkit.images import read_image
 from evalkit.imagesets.folder import UNKNOWN_KIND
 from evalkit.records import code_digest
-from evalkit.restorers._routing import FEATURES, kind_of, look
+from evalkit.restorers._routing import FACTS, FEATURES, kind_of, look
 from evalkit.tables import LOOKS
+
+PDF = "pdf"
+"""The kind of a file whose pages are sources (`evalkit.tables.IMAGES`)."""
 
 
 def look_at(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
@@ -38,19 +42,50 @@ def look_at(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
 
     detector = faces.detector()
 
-    def see(path: str) -> dict[str, float]:
-        is_pdf = float(picture_kind(path) == "pdf")
-        return look(read_image(path), detector, is_pdf=is_pdf)
+    def see(row: Any) -> dict[str, float]:
+        is_pdf = float(str(row.page_of) == PDF)
+        return look(read_image(row.path), detector, is_pdf=is_pdf)
 
-    first = unknown.groupby("sha256")["path"].first()
-    tasks = {path: partial(see, path) for path in first}
+    rows_of = unknown.drop_duplicates("sha256").itertuples()
+    first = {row.path: row for row in rows_of}
+    tasks = {path: partial(see, row) for path, row in first.items()}
     features = of_each(tasks, "look by the router")
     rows = [
-        {"sha256": sha256, "code": code, **features[path]}
-        for sha256, path in first.items()
+        {"sha256": row.sha256, "code": code, **features[path]}
+        for path, row in first.items()
         if path in features
     ]
     return LOOKS.checked(pd.concat([looks, LOOKS.frame(rows)], ignore_index=True))
+
+
+def facts_of(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:
+    """What files and their folder say of pictures, and their pixels do not.
+
+    Parameters
+    ----------
+    images
+        Rows of `evalkit.tables.IMAGES` without an error.
+    looks
+        Table `LOOKS`. The share of a folder's pictures with a face is taken over those
+        that have a row there; a registered set is no folder.
+
+    Returns
+    -------
+    DataFrame
+        Columns `FACTS`, NaN for unknown; index ``source``.
+
+    """
+    of_folder = images[images["kind_from"].notna()]
+    seen = looks[looks["sha256"].isin(of_folder["sha256"])].set_index("sha256")
+    has_face = of_folder["sha256"].map(seen["n_faces"] > 0).astype(float)
+    is_told = (images["kind_from"] != "router").fillna(True)
+    facts = {
+        "is_pdf": (images["page_of"] == PDF).fillna(False),
+        "is_camera": is_told & (images["kind"] == "surveillance"),
+        "folder_faces": has_face.mean(),
+    }
+    frame = pd.DataFrame(facts, index=images.index).astype(float)
+    return frame[list(FACTS)].set_axis(images["source"])
 
 
 def with_kinds(images: pd.DataFrame, looks: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,10 @@ from evalkit.provenance import environment, environment_digest
 from evalkit.records import code_digest, in_words, record_key
 from evalkit.restorers import Plan, parse_condition, plan_restorer, restorers
 from evalkit.study.experiment import of_records
+from evalkit.study.looks import facts_of
 from evalkit.study.run_folder import Run
 from evalkit.study.worker import ALIGNED
+from evalkit.tables import LOOKS
 
 SERIES = "evalkit.study.worker:series_cell"
 
@@ -138,13 +140,27 @@ class Measurement:
         """The column ``key`` of the records of a source (row of `IMAGES`)."""
         # whether the whole picture is one face is told with each call
         aligned = {"aligned": True} if row["kind"] == ALIGNED else {}
+        facts = self.facts_of_file(row)
         return record_key(
             source_sha256=row["sha256"],
             weights_sha256=[weights.sha256 for weights in self.plan.weights],
-            setting={**self.plan.resolved, **aligned},
+            setting={**self.plan.resolved, **aligned, **facts},
             restorer=self.plan.spec.name,
             code_sha256=self._code,
         )
+
+    def facts_of_file(self, row: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+        """``facts``: what a restorer takes that is not in the picture; else empty."""
+        from evalkit.restorers.auto import takes_facts  # late: it brings detectors
+
+        if not takes_facts(self.plan):
+            return {}
+        facts = self._facts.loc[row["source"]].dropna() if len(self._facts) else {}
+        return {"facts": dict(facts)} if len(facts) else {}
+
+    @cached_property
+    def _facts(self) -> pd.DataFrame:
+        return facts_of(self.run.usable, self.run.read(LOOKS))
 
     @cached_property
     def _code(self) -> str:

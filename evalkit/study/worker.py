@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
@@ -60,6 +60,7 @@ def series_cell(
     traced: bool = False,
     is_watched: bool = True,
     timeout_s: float = 3600.0,
+    facts: Mapping[str, float] | None = None,
 ) -> None:
     """Load a restorer once, run it in a series, emit each run's record.
 
@@ -70,10 +71,8 @@ def series_cell(
     ----------
     emit
         Takes a record's measured columns as soon as a run has ended.
-    condition
-        A condition's name.
-    source, path, kind
-        From the table `evalkit.tables.IMAGES`.
+    condition, source, path, kind
+        A condition's name; the others from the table `evalkit.tables.IMAGES`.
     target
         Where the output goes; None to write it to a temporary file, so that a
         timed run does all that a user's run does.
@@ -99,15 +98,19 @@ def series_cell(
     timeout_s
         The limit of each run, the first with the loading. A run that takes longer ends
         this process by SIGALRM, even within a library, and says where it was.
+    facts
+        See `evalkit.restorers.auto.knowing`.
 
     """
+    from evalkit.restorers.auto import knowing  # late: it brings detectors
+
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     with (
         loaded(condition, is_watched=is_watched) as (restorer, monitor, load_columns),
         TemporaryDirectory() as folder,
     ):
-        load_end = time.perf_counter()
+        restorer, load_end = knowing(restorer, facts), time.perf_counter()
         stages = [(load_end - load_columns["load_time_s"], load_end, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
@@ -228,7 +231,6 @@ def check_unchanged(path: Path, sha256: str | None) -> None:
     ------
     SourceChangedError
         Its file has another digest than `sha256`; null is not compared.
-
     """
     if sha256 and (actual := digest(path)) != sha256:
         raise SourceChangedError(

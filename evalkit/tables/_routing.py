@@ -4,14 +4,27 @@ from evalkit.tables._table import COUNT, NUMBER, TEXT, Table
 
 FEATURES = {
     "is_pdf": NUMBER,
+    "is_camera": NUMBER,  # null in looks, as the next: of a file's neighbours
+    "folder_faces": NUMBER,
     "text_density": NUMBER,  # null without the extra ocr
     "n_faces": NUMBER,
     "largest_face_px": NUMBER,
     "face_share": NUMBER,
+    "n_candidates": NUMBER,
+    "face_offset": NUMBER,
+    "face_turn": NUMBER,
     "straight_edges": NUMBER,
     "sharpness": NUMBER,
     "noise_level": NUMBER,
     "blockiness": NUMBER,
+    "aspect": NUMBER,
+    "plain_border": NUMBER,
+    "plain_top": NUMBER,
+    "ground_lightness": NUMBER,
+    "ground_red": NUMBER,
+    "ground_blue": NUMBER,
+    "is_video_size": NUMBER,
+    "time_stamp": NUMBER,  # null without the extra ocr, or without a face
 }
 
 LOOKS = Table(
@@ -34,6 +47,7 @@ ROUTING = Table(
         "wanted": TEXT,  # route by eye; null where nobody has judged
         "route": TEXT,  # gpen, hybrid, realesrgan; before any fallback
         "rule": TEXT,
+        "scene": TEXT,  # ID photo, camera frame, product on white
         "published": TEXT,  # by router of a published comparison: its route
         **FEATURES,
     },

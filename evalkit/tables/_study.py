@@ -9,6 +9,7 @@ IMAGES = Table(
         "kind": TEXT,  # portrait, group, mixed, building, text, product, ...
         "kind_from": TEXT,  # kinds.csv, subfolder, router; null where the set knows it
         "path": TEXT,  # of the source, absolute
+        "page_of": TEXT,  # pdf, tiff: the kind of file that this is a page of, if any
         "sha256": TEXT,  # of that file
         "width_px": COUNT,
         "height_px": COUNT,

@@ -4,11 +4,12 @@ import pytest
 from typer.testing import CliRunner
 
 from evalkit.cli import app
-from evalkit.comparisons import route_pictures
+from evalkit.comparisons import route_album, route_pictures
 from evalkit.errors import ImageError
 from evalkit.images import write_image
 from evalkit.provenance import environment
 from evalkit.study import open_run
+from evalkit.study.measurement import Measurement
 from evalkit.tables import COST
 
 
@@ -84,8 +85,8 @@ def test_a_pdf_is_a_document_whatever_it_shows(tmp_path, astronaut):
     pages = [Image.fromarray(astronaut[:256, 100:356])] * 2
     pages[0].save(tmp_path / "face.pdf", save_all=True, append_images=pages[1:])
     told = said([tmp_path / "face.pdf"])
-    assert "rule 1 of 8, document: is_pdf 1 > 0" in told
-    assert "decided on the first of 2 pages" in told
+    assert told.count("rule 1 of 8, document: is_pdf 1 > 0") == 2
+    assert "face.pdf, page 2 of 2: realesrgan-x4plus" in told
 
 
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
@@ -97,3 +98,41 @@ def test_the_command_says_the_same(folder):
     result = CliRunner().invoke(app, ["route", str(folder)])
     assert result.exit_code == 0, result.output
     assert result.output.strip() == said([folder]).strip()
+
+
+def test_route_and_a_study_give_one_answer_for_a_page_and_for_a_told_kind(
+    tmp_path, astronaut
+):
+    from PIL import Image
+
+    album = tmp_path / "album"
+    album.mkdir()
+    pages = [Image.fromarray(astronaut[:256, 100:356])] * 2
+    pages[0].save(album / "page.pdf", save_all=True, append_images=pages[1:])
+    write_image(album / "door.png", astronaut[:256, 100:356])
+    write_image(album / "face.png", astronaut[:255, 100:356])
+    (album / "kinds.csv").write_text("file,kind\ndoor,surveillance\n", encoding="utf-8")
+    run = open_run(str(tmp_path / "run"))
+    images = run.images(str(album))
+    assert images.set_index("source")["page_of"].dropna().to_dict() == {
+        "page-p1": "pdf",
+        "page-p2": "pdf",
+    }
+    routed = route_album(run).set_index("source")
+    assert routed["rule"].to_dict() == {
+        "door": "camera frame",
+        "face": "portrait",
+        "page-p1": "document",
+        "page-p2": "document",
+    }
+    told = said([album])
+    assert "page.pdf, page 2 of 2: realesrgan-x4plus" in told
+    assert "door.png: realesrgan-x4plus" in told
+    assert "face.png: gpen-512" in told
+    measured = Measurement(run, "auto", "quality")
+    rows = images.set_index("source", drop=False).to_dict("index")
+    facts = {name: measured.facts_of_file(row)["facts"] for name, row in rows.items()}
+    assert facts["page-p1"]["is_pdf"] == 1
+    assert facts["door"] == {"is_pdf": 0, "is_camera": 1, "folder_faces": 1}
+    other = Measurement(run, "lanczos", "quality")
+    assert other.facts_of_file(rows["door"]) == {}

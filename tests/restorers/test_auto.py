@@ -210,3 +210,132 @@ def test_the_key_covers_the_code_of_what_it_loads_by_name():
     assert "evalkit.restorers.realesrgan" in plan.modules
     assert code_digest(plan.modules) != code_digest(["evalkit.restorers.auto"])
     assert Path(auto.__file__).stem in plan.modules[0]
+
+
+PLAIN = {
+    "plain_top": 0.97,
+    "ground_lightness": 95.0,
+    "aspect": 1.3,
+    "face_offset": 0.02,
+    "face_turn": 0.05,
+}
+"""A face before a white wall that looks straight on."""
+
+
+@pytest.mark.parametrize(
+    ("seen", "scene"),
+    [
+        (PLAIN, "ID photo"),
+        (PLAIN | {"ground_lightness": 40, "ground_blue": 35}, "ID photo"),
+        (PLAIN | {"ground_lightness": 45, "ground_red": 60}, "ID photo"),
+        (PLAIN | {"face_offset": 0.2}, None),
+        (PLAIN | {"face_turn": 0.5}, None),
+        (PLAIN | {"plain_top": 0.7}, None),
+        (PLAIN | {"ground_lightness": 60}, None),
+        ({"is_camera": 1.0}, "camera frame"),
+        ({"time_stamp": 1.0}, "camera frame"),
+        ({"is_video_size": 1.0, "face_share": 0.015}, "camera frame"),
+        ({"is_video_size": 1.0, "face_share": 0.05}, None),
+        (
+            {"plain_border": 0.99, "ground_lightness": 94, "face_share": 0.02},
+            "product on white",
+        ),
+    ],
+)
+def test_no_face_is_drawn_into_an_id_photo_a_cameras_frame_or_a_products(seen, scene):
+    decision = decide(SCENE | ONE_FACE | seen)
+    assert decision.scene == scene
+    assert (decision.route == "realesrgan") == (scene is not None)
+    told = any("no face is drawn anew" in reason for reason in decision.reasons)
+    assert told == (scene is not None)
+
+
+def test_published_rules_know_no_scene():
+    assert decide(SCENE | ONE_FACE | PLAIN, ARTICLE.rules).route == "gpen"
+
+
+@pytest.mark.parametrize(
+    ("share", "route"), [(0.95, "gpen"), (0.9, "gpen"), (0.8, "hybrid")]
+)
+def test_people_go_to_gpen_in_a_folder_of_which_nine_of_ten_have_a_face(share, route):
+    decision = decide(SCENE | ONE_FACE | {"n_faces": 3, "folder_faces": share})
+    assert decision.route == route
+    assert any("folder rule" in reason for reason in decision.reasons) == (
+        route == "gpen"
+    )
+    told = decide(SCENE | {"folder_faces": share})
+    assert told.route == "realesrgan"  # nothing there to draw
+
+
+def test_the_answer_tells_of_candidates():
+    decision = decide(SCENE | {"n_candidates": 2})
+    assert decision.route == "realesrgan"
+    assert any("candidates: 2 seen" in reason for reason in decision.reasons)
+
+
+def test_router_and_hybrid_have_one_smallest_face():
+    (least,) = {t.limit for r in RULES if r.name == "tiny faces" for t in r.tests}
+    assert least == plan_restorer("hybrid").resolved["least_face_px"]
+
+
+def with_words(image, lines):
+    for line in range(lines):
+        where = (20, 330 + 40 * line)
+        cv2.putText(image, "Settings for your account", where, 0, 0.9, (40,) * 3, 2)
+    return image
+
+
+def test_a_face_in_a_screenshot_with_a_fifth_of_text_decides_nothing(need, astronaut):
+    need(_scene.find_spec("rapidocr_onnxruntime"), "install evalkit[ocr]")
+    image = np.full((640, 500, 3), 250, np.uint8)
+    image[20:276, 20:276] = astronaut[:256, 100:356]
+    values = look(with_words(image, 7), faces.detector())
+    assert 0.12 < values["text_density"] < 0.3
+    assert decide(values).rule == "text"
+
+
+def test_a_frame_is_known_by_the_clock_in_it(need, astronaut):
+    need(_scene.find_spec("rapidocr_onnxruntime"), "install evalkit[ocr]")
+    image = astronaut.copy()
+    assert look(image, faces.detector())["time_stamp"] == 0
+    words = "2026-03-14 21:07:43"
+    cv2.putText(image, words, (90, 30), 0, 1, (255, 255, 255), 2)
+    values = look(image, faces.detector())
+    assert values["time_stamp"] == 1
+    assert decide(values).scene == "camera frame"
+
+
+def before(colour, astronaut):
+    """The astronaut's head and shoulders before a wall."""
+    mask = np.zeros(astronaut.shape[:2], np.uint8)
+    ground, models = (60, 5, 320, 400), np.zeros((2, 1, 65))
+    cv2.grabCut(astronaut, mask, ground, *models, 3, cv2.GC_INIT_WITH_RECT)
+    person = cv2.GaussianBlur((mask % 2).astype(np.float32), (0, 0), 1)[..., None]
+    image = astronaut * person + np.array(colour) * (1 - person)
+    return np.rint(image).astype(np.uint8)[5:385, 75:375]
+
+
+@pytest.mark.parametrize("colour", [(250, 250, 250), (67, 142, 219), (190, 20, 30)])
+def test_a_portrait_before_the_wall_of_an_id_photo_is_one(mirror, astronaut, colour):
+    assert decide(look(before(colour, astronaut), faces.detector())).scene == "ID photo"
+
+
+def test_what_is_known_of_a_file_reaches_the_record(routed, monkeypatch, astronaut):
+    asked = []
+    monkeypatch.setattr(
+        auto, "decide", lambda values: asked.append(values) or decide(values)
+    )
+    plan = plan_restorer("auto")
+    restorer = auto.build(plan)
+    monkeypatch.setattr(
+        restorer,
+        "_loaded",
+        {n: load_restorer("lanczos", scale=2) for n in _routing.ROUTES.values()},
+    )
+    facts = {"is_pdf": 1.0, "folder_faces": 0.95}
+    notes = auto.knowing(restorer, facts).restore(astronaut[:64, :64]).notes
+    assert {name: asked[0][name] for name in facts} == facts
+    assert any("document: is_pdf 1 > 0" in note for note in notes)
+    restorer.restore(astronaut[:64, :64])
+    assert math.isnan(asked[1]["is_pdf"])  # it keeps nothing
+    assert auto.knowing(other := load_restorer("lanczos"), facts) is other

@@ -20,7 +20,15 @@ from evalkit.restorers import (
     plan_restorer,
 )
 from evalkit.restorers.engines.torch import Engine
-from evalkit.restorers.hybrid.placement import faded, match_colour
+from evalkit.restorers.hybrid.placement import (
+    COARSE,
+    assign,
+    faded,
+    match_colour,
+    read_published,
+    sized,
+    warped,
+)
 from evalkit.weights import find
 
 pytestmark = pytest.mark.filterwarnings("ignore::evalkit.errors.RandomWeightsWarning")
@@ -316,6 +324,46 @@ def test_solvays_five_published_faces_come_to_lie_as_in_the_published_picture(
             for other in (made.image[..., :3].copy(), official)
         ]
         assert 0.8 < detail[0].std() / detail[1].std() < 1.25
+
+
+PUBLISHED = [
+    *((f"solvay_face{n}", "solvay/solvay_input.png") for n in ("02", "15", "18")),
+    *((f"solvay_face{n}", "solvay/solvay_input.png") for n in ("20", "25")),
+    ("selfie_a_face00", "selfie_a/selfie_a_input.jpg"),
+    ("selfie_exif6_face00", "selfie_exif6/selfie_exif6_input.jpg"),
+]
+"""GPEN's published faces, and the pictures that they are of."""
+
+FOREIGN = ["portrait/adele_old_colour.png", "group/family_wedding_10045.png"]
+"""Pictures in which none of them is; a tiny face of the second is like a blurred one
+once it is stretched."""
+
+
+def test_published_faces_are_told_by_their_own_pictures_and_no_others(picture, mirror):
+    folder = next(f for f in mirror if (f / "gpen_official/solvay").is_dir())
+    published = [
+        pair
+        for sub in ("solvay", "selfie_a", "selfie_exif6", "real_pairs")
+        for pair in read_published(folder / "gpen_official" / sub)
+    ]
+    names = {pair.name: pair.name.removesuffix("_in_out") for pair in published}
+    for path in {path for _, path in PUBLISHED}:
+        crops = coarse_crops(picture(f"gpen_official/{path}"))
+        own = {name for name, of in PUBLISHED if of == path}
+        assert {names[p.name] for p in assign(published, crops).values()} == own
+    for path in FOREIGN:
+        with pytest.raises(SettingError, match=r"expected a correlation of 0\.900"):
+            assign(published, coarse_crops(picture(path)))
+
+
+def coarse_crops(image):
+    image = faces.as_rgb8(image)
+    found = faces.find_faces(faces.detector("retinaface-mobile0.25"), image, 0.5)
+    return [warped(image, sized(frame_of(face), COARSE), COARSE) for face in found]
+
+
+def frame_of(face):
+    return np.vstack((faces.to_frame(face.landmarks, 512), (0, 0, 1)))
 
 
 def test_the_plan_holds_all_that_a_record_depends_on(tmp_path):

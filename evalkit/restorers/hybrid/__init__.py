@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from evalkit.errors import SettingError
-from evalkit.faces import NETWORKS, find_detector, load_detector, load_parser
+from evalkit.faces import (
+    NETWORKS,
+    find_detector,
+    find_second,
+    load_detector,
+    load_parser,
+)
+from evalkit.restorers._look import SMALLEST_FACE_PX
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import Plan, Restorer, RestorerSpec, Settings
 from evalkit.restorers._work import CostBound
@@ -40,7 +47,10 @@ OPTIONS = {
         description="what faces are cut out of: the source, or the background",
     ),
     "least_face_px": Option(
-        default=24, low=0, high=16384, description="least shorter side, in source px"
+        default=SMALLEST_FACE_PX,
+        low=0,
+        high=16384,
+        description="least shorter side, in source px; as of the router",
     ),
     "sharp_enough": Option(
         default=0.5,
@@ -89,6 +99,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
             f"{settings['faces']!r} and {settings['background']!r}"
         )
     detector, *helpers, notes = find_detector(settings["detector"])
+    helpers.append(find_second(detector))
     if on_faces.spec.name == "outputs":
         helpers.append(find(PARSER))
         folder = on_faces.resolved["folder"]

@@ -182,7 +182,14 @@ class Hybrid(Restorer):
         doing = f"finding faces in {rgb.shape[1]}x{rgb.shape[0]} px"
         single = single_precision(self.plan.resolved)
         with oom_as_ours(doing), calculating_in(single):
-            return faces.find_faces(self._detector, faces.as_rgb8(rgb), least)
+            pixels = faces.as_rgb8(rgb)
+            seen = faces.find_faces(self._detector, pixels, least)
+            if self._published is not None:  # whose faces say which is one
+                return seen
+            least_px = self.plan.resolved["least_face_px"]
+            return faces.look_again(
+                self._detector, pixels, seen, faces.FINE_SIDE, least_px
+            )
 
     def _pairs(self, rgb: Rgb, picture_faces: Sequence[Face]) -> dict[int, FacePair]:
         if self._published is None:
@@ -219,7 +226,7 @@ class Hybrid(Restorer):
     def _reason_against(self, rgb: Rgb, face: Face) -> str | None:
         limits = self.plan.resolved
         if face.confidence < limits["confidence"]:  # the cascade's is NaN
-            return f"confidence under {limits['confidence']:g}"
+            return f"confidence under {limits['confidence']:g} in two looks"
         if min(face.width, face.height) < limits["least_face_px"]:
             return f"shorter side under {limits['least_face_px']:g} px"
         crop = warped(rgb, _frame(face), MASK_SIDE)

@@ -83,8 +83,10 @@ class PublishedComparison:
         Gives the judge of each claim that is judged: its ``name`` is the claim's id.
     scores, figures
         They stand beside a panel's scores and a run's figures.
-    rules
-        Its advice as the rules of a router.
+    rules, literal_rules
+        Its advice as the rules of a router, which always decides; and read word by
+        word, with a feature ``is_jpg`` of the file's name: what no rule holds of has no
+        route.
     folder_route
         Gives the route for a whole folder by the share of its pictures that have a
         face; None where each picture has its own.
@@ -97,6 +99,7 @@ class PublishedComparison:
     scores: tuple[PublishedScore, ...] = ()
     figures: tuple[PublishedFigure, ...] = ()
     rules: tuple[Rule, ...] = ()
+    literal_rules: tuple[Rule, ...] = ()
     folder_route: Callable[[float], str | None] | None = None
 
 
