@@ -81,7 +81,7 @@ def load_restorer(
     Parameters
     ----------
     name
-        One of `restorers`, or ``outputs:<folder>``.
+        One of `restorers`, or ``outputs:<folder>``, ``checkpoint:<file>``.
     runner
         ``upstream``, what a user of the original gets, or ``tuned``, ours.
     device
