@@ -312,7 +312,18 @@ def main() -> None:
     # Python searches all that is left for rubbish when it ends, for 0.2 s and more
     atexit.register(gc.freeze)
     with errors_in_a_line():
+        _accept_commands(sys.argv[1:])
         app()
+
+
+def _accept_commands(arguments: list[str]) -> None:
+    """Let ``restore`` and ``compare`` run the programs that are typed, no others."""
+    os.environ.pop("EVALKIT_COMMANDS", None)
+    typed = [argument for argument in arguments if "command:" in argument]
+    if typed and arguments[0] in ("restore", "compare"):
+        from evalkit.restorers.command import accept_typed
+
+        accept_typed(typed)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from evalkit.discover import discover
 from evalkit.errors import SettingError, UnknownNameError
+from evalkit.restorers._arguments import shorten, whole
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import (
     Cancel,
@@ -120,6 +121,9 @@ def load_restorer(
 def condition_name(name: str, **settings: Any) -> str:
     """A condition's name: the restorer, then its non-default settings, sorted.
 
+    A file or a command is called by its short name, which stands for it in this
+    process and in those that it starts.
+
     Examples
     --------
     >>> condition_name("realesrgan-x4plus", tile=200, precision="fp16")
@@ -133,6 +137,9 @@ def condition_name(name: str, **settings: Any) -> str:
     """
     spec, requested = _request(name, settings)
     options = spec.all_options
+    if spec.argument and spec.shown:
+        argument, label = name.partition(":")[2], requested.pop("label", None)
+        name = f"{spec.name}:{shorten(spec.name, argument, spec.shown, label)}"
     assignments = [
         f"{setting}={_to_text(value)}"
         for setting, value in sorted(requested.items())
@@ -201,7 +208,7 @@ def _request(
     spec, argument = _find(name)
     options = spec.all_options
     if spec.argument:
-        settings = {**settings, spec.argument: argument}
+        settings = {**settings, spec.argument: whole(spec.name, argument)}
     requested = {option: options[option].default for option in options}
     for setting, value in settings.items():
         if setting in options:

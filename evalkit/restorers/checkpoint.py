@@ -29,7 +29,13 @@ from evalkit.restorers.engines.torch import (
 )
 from evalkit.restorers.realesrgan import OPTIONS
 from evalkit.restorers.realesrgan.network import Network
-from evalkit.weights import UNREADABLE, any_state, known_by, user_weights
+from evalkit.weights import (
+    UNREADABLE,
+    WEIGHTS_SUFFIXES,
+    any_state,
+    known_by,
+    user_weights,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -219,6 +225,15 @@ def as_module(descriptor: Any, *, is_plain: bool = False) -> torch.nn.Module:
     return InRgb(descriptor, is_plain=is_plain).eval()
 
 
+def shown(argument: str) -> tuple[str, str | None]:
+    """The file's stem, and the whole path of a file that is there; see `Shown`."""
+    path = Path(argument).expanduser().absolute()
+    is_suffix = path.suffix.lower() in WEIGHTS_SUFFIXES
+    return (path.stem if is_suffix else path.name), (
+        str(path) if path.is_file() else None
+    )
+
+
 def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     """Read what the file is, and settle every ``auto`` by it.
 
@@ -234,7 +249,15 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
 
     """
     path = Path(settings["file"]).expanduser()
-    weights = user_weights(path.stem, path)
+    if not path.is_file() and path.name == settings["file"] and not path.suffix:
+        raise WeightsError(
+            f"{spec.name}:{path} names a file by its stem, and which file is not known "
+            "here: give its path, as the study's own file does"
+        )
+    weights = user_weights(f"{spec.name}:{path.stem}", path)
+    entry = known_by(weights.sha256)
+    if entry:  # whose notice, if it has one, holds for this copy, too
+        weights = replace(weights, name=entry.name)
     facts = facts_of(File(path.absolute(), str(weights.sha256)))
     device = pick_device(settings["device"])
     is_plain = settings["runner"] == "upstream"
@@ -256,7 +279,6 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     scale = settings["scale"] or facts.scale
     settled = {"device": device, "precision": precision, "scale": scale}
     settled["tile"] = 0 if is_plain else facts.plan_tile({**settings, **settled})
-    entry = known_by(weights.sha256)
     licence = entry.licence if entry else "unknown"
     notes = [facts.in_words(), f"licence: {licence}, SHA-256 {weights.sha256}"]
     if facts.purpose == "FaceSR":
@@ -337,6 +359,7 @@ ENTRIES = (
         honours=frozenset(COMMON_OPTIONS) - {"weights"},
         preload=("torch", "evalkit.restorers._checkpoint_module"),
         argument="file",
+        shown=shown,
         options={
             "file": Option(
                 default=None,

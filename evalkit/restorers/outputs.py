@@ -33,7 +33,7 @@ class Outputs(Restorer):
             )
         path = _find(name, context.source, self._by_source)
         with context.watch("decode"):
-            output = _with_dtype(read_image(path), image.dtype)
+            output = with_dtype(read_image(path), image.dtype)
         context.progress(1, 1)
         context.notes.append(f"made by others: {path.name}, SHA-256 {digest(path)}")
         return output
@@ -160,7 +160,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     return Plan(spec=spec, requested=settings, resolved=resolved)
 
 
-def _with_dtype(
+def with_dtype(
     image: Picture, dtype: np.dtype[np.uint8] | np.dtype[np.uint16]
 ) -> Picture:
     """The same picture in 8 or 16 bits."""

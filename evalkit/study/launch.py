@@ -22,6 +22,7 @@ from evalkit.imagesets import imagesets, left_out, made_dir, prepare
 from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.restorers.command import accept_named
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.study.again import (
     executed_notebooks,
@@ -147,6 +148,9 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
 
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
+    names = [parse_condition(condition)["name"] for condition in study.conditions]
+    if "command" in study.accept:
+        accept_named(names, say)
     weights: dict[str, Any] = {}
     for condition in study.conditions:
         settings = parse_condition(condition)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from evalkit.downloads.files import digest, fetch_file, forget_digests
 from evalkit.errors import HashMismatchError, LicenceError, WeightsError
 from evalkit.imports.basicsr import missing
-from evalkit.weights._files import UNREADABLE, any_state, torch_state
+from evalkit.weights._files import UNREADABLE, WEIGHTS_SUFFIXES, any_state, torch_state
 from evalkit.weights._in_use import (
     WeightsInUse,
     damages,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "UNREADABLE",
+    "WEIGHTS_SUFFIXES",
     "CarriedWeights",
     "NcnnLayer",
     "RegisteredFile",

@@ -32,8 +32,8 @@ UNREADABLE = (
 )
 """What ``torch.load`` raises on damaged files, as 3,000 of them showed."""
 
-PICKLES = (".pth", ".pt", ".ckpt")
 SAFETENSORS = ".safetensors"
+WEIGHTS_SUFFIXES = (SAFETENSORS, ".pth", ".pt", ".ckpt")
 
 
 def torch_state(path: Path) -> dict[str, Tensor]:
@@ -75,8 +75,8 @@ def any_state(path: Path) -> dict[str, Any]:
     Raises
     ------
     WeightsError
-        Neither `SAFETENSORS` nor one of `PICKLES`, or a file that cannot be read, asks
-        for more than tensors, or holds weights that are no floating-point numbers.
+        None of `WEIGHTS_SUFFIXES`, or a file that cannot be read, asks for more than
+        tensors, or holds weights that are no floating-point numbers.
     PackageMissingError
         The extra ``models`` is not installed.
 
@@ -90,10 +90,10 @@ def any_state(path: Path) -> dict[str, Any]:
             "`pip install 'evalkit[models]'`"
         ) from error
     suffix, loader = path.suffix.lower(), ModelLoader("cpu")
-    if suffix not in (SAFETENSORS, *PICKLES):
+    if suffix not in WEIGHTS_SUFFIXES:
         raise WeightsError(
-            f"{path}: expected a file of weights, {SAFETENSORS} or "
-            f"{', '.join(PICKLES)}; found {suffix or 'no suffix'}"
+            f"{path}: expected a file of weights, {', '.join(WEIGHTS_SUFFIXES)}; found "
+            f"{suffix or 'no suffix'}"
         )
     try:
         if suffix == SAFETENSORS:
