@@ -295,9 +295,14 @@ class Restorer(ABC):
                 outputs = self._restore_group(group, cancel, aligned=aligned)
             else:
                 name = sources[indices[0]] if sources else None
-                names = {"source": name, "others": sources or ()}
                 outputs = [
-                    self.restore(group[0], aligned=aligned, cancel=cancel, **names)
+                    self.restore(
+                        group[0],
+                        aligned=aligned,
+                        source=name,
+                        others=sources or (),
+                        cancel=cancel,
+                    )
                 ]
             results |= zip(indices, outputs, strict=True)
             if progress:

@@ -255,8 +255,8 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     if IN not in text or OUT not in text:
         raise SettingError(
             f"{spec.name}: expected {IN} and {OUT} among the arguments, for the "
-            f"picture's file and the one that the program writes; found {text} (a short "
-            "name means something only in the study that named it)"
+            f"picture's file and the one that the program writes; found {text} (a "
+            "short name means something only in the study that named it)"
         )
     if whole(text) not in _accepted():
         raise SettingError(
