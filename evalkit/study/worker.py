@@ -96,8 +96,8 @@ def series_cell(
     is_watched
         See `loaded`.
     timeout_s
-        The limit of each run, the first with the loading. A run that takes longer ends
-        this process by SIGALRM, even within a library, and says where it was.
+        The limit of each run, the first with the loading; what takes longer ends this
+        process by SIGALRM, even within a library, and says where.
 
     """
     faulthandler.register(signal.SIGALRM, chain=True)
@@ -110,7 +110,7 @@ def series_cell(
         stages = [(load_end - load_columns["load_time_s"], load_end, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
-        alone = partial(restorer.restore, others=others)
+        alone = partial(restorer.restore, others=others) if others else restorer.restore
         restore = copies.restore if batch > 1 else alone
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
