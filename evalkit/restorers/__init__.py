@@ -40,6 +40,7 @@ __all__ = [
     "plan_restorer",
     "restorers",
     "settings_of",
+    "shortened",
     "stop_if",
 ]
 
@@ -146,6 +147,20 @@ def condition_name(name: str, **settings: Any) -> str:
         if setting != spec.argument and value != options[setting].default
     ]
     return f"{name}@{','.join(assignments)}" if assignments else name
+
+
+def shortened(condition: str) -> str:
+    """The condition with its file or command called by its short name, else as it is.
+
+    Raises
+    ------
+    UnknownNameError, SettingError
+        As in `condition_name`.
+
+    """
+    settings = parse_condition(condition)
+    spec, _ = _find(settings["name"])
+    return condition_name(settings.pop("name"), **settings) if spec.shown else condition
 
 
 def parse_condition(condition: str) -> dict[str, Any]:

@@ -132,6 +132,8 @@ class RestorerSpec:
         a lower bound of what a picture takes. None for unknown.
     takes_names
         Whether a source's name decides its output, too.
+    starts_programs
+        Whether other processes do the work, whose memory only a monitor sees.
     redraws_faces
         Whether it draws faces anew, from what it has learned of faces: a guess.
 
@@ -146,6 +148,7 @@ class RestorerSpec:
     build: Callable[[Plan], "Restorer"]
     work: Callable[[Settings, int, int], "CostBound"] | None = None
     takes_names: bool = False
+    starts_programs: bool = False
     redraws_faces: bool = False
     weights: tuple[str, ...] = ()
     honours: frozenset[str] = frozenset()

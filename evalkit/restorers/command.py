@@ -289,6 +289,7 @@ ENTRIES = (
         build=Command,
         argument="command",
         shown=shown,
+        starts_programs=True,
         options={
             "command": Option(
                 default=None,
