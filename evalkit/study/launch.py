@@ -143,8 +143,8 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     StudyError
         No condition is left.
     WeightsError
-        A file that a condition names is not there; other weights that cannot be had
-        are only named.
+        A file that a condition names is not there, or refused; other weights that
+        cannot be had are only named.
 
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
@@ -160,7 +160,7 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"{condition} is left out: {error}")
             continue
         except WeightsError as error:
-            if settings.get("weights"):
+            if settings.get("weights") or ":" in settings["name"]:
                 raise WeightsError(f"{condition}: {error}") from error
             say(f"{condition}: {error}")
             weights[condition] = [str(error)]

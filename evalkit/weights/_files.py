@@ -50,7 +50,7 @@ def torch_state(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = torch.load(path, map_location="cpu", weights_only=True)
     except UNREADABLE as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
     for wrapper in WRAPPERS:
         if isinstance(content, dict) and wrapper in content:
             content = content[wrapper]
@@ -103,7 +103,7 @@ def any_state(path: Path) -> dict[str, Any]:
             # for .pt its public method tries TorchScript first, which is a program
             state = canonicalize_state_dict(loader._load_pth(path))
     except (*UNREADABLE, SafetensorError) as error:
-        raise _unreadable(path, error) from error
+        raise _unreadable(path, error) from None
     _check_trained(path, state)
     return state
 
@@ -124,12 +124,12 @@ def _refuse_program(path: Path) -> None:
     if is_archive:
         try:
             get_unsafe_globals_in_checkpoint(str(path))
-        except ValueError as error:
+        except ValueError:
             raise WeightsError(
                 f"{path}: expected tensors alone, found an archive that PyTorch's save "
                 "did not write, such as TorchScript, which is a program: get the "
                 f"weights as {SAFETENSORS} from its publisher"
-            ) from error
+            ) from None
 
 
 def _check_trained(path: Path, state: Mapping[str, Any]) -> None:
@@ -147,6 +147,7 @@ def _check_trained(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def _unreadable(path: Path, error: Exception) -> WeightsError:
+    """Raised ``from None``: a traceback would show PyTorch's advice behind it."""
     return WeightsError(f"{path} cannot be read by PyTorch: {_why(error)}")
 
 

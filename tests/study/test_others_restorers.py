@@ -106,6 +106,12 @@ def test_the_resolved_study_alone_finds_neither(write, tmp_path, monkeypatch):
         plan_restorer("command:theirs")
 
 
+def test_a_file_that_is_refused_stops_a_study_before_it_begins(write, home):
+    (home / "4x Ünknown.pth").write_bytes(b"no network")
+    with pytest.raises(WeightsError, match=r"4x Ünknown: .* cannot be read"):
+        fetch_weights(read_study(write()), lambda _: None)
+
+
 def test_two_files_of_one_name_are_refused(write, home):
     (home / "other").mkdir()
     save_network("Compact", home / "other" / "4x Ünknown.pth")

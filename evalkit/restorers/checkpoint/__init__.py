@@ -127,17 +127,19 @@ def build(plan: Plan) -> Restorer:
     (weights,), settings = plan.weights, plan.resolved
     file = File(Path(str(weights.path)), str(weights.sha256))
     facts = facts_of(file)
-    is_plain = settings["runner"] == "upstream" or facts.is_square
+    is_plain = settings["runner"] == "upstream"
+    # no window of ours is a square: spandrel's call makes it one
+    pads_itself = is_plain or facts.is_square
     device, tile = settings["device"], settings["tile"]
 
     def load(precision: str) -> tuple[Engine, list[str]]:
-        module = as_module(read_descriptor(file), is_plain=is_plain)
-        if is_plain or device != "cpu":
+        module = as_module(read_descriptor(file), is_plain=pads_itself)
+        if pads_itself or device != "cpu":
             return TorchEngine(module, device, precision), []
         step = facts.step
         n_steps = math.ceil(max(facts.least, 32) / step)
-        # a size that the network does not have to pad would hide how it pads others
-        sides = [step * (n_steps + more) for more in (0, 1, 3)]
+        # what a network pads or divides by itself shows in sizes unlike each other
+        sides = [step * n for n in (n_steps, n_steps + 1, 2 * n_steps + 3)]
         example, probe = torch.rand(1, 3, *sides[:1] * 2), torch.rand(2, 3, *sides[1:])
         return engine_on_cpu(
             module, example, precision=precision, takes_any_size=True, probe=probe

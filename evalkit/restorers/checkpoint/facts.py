@@ -99,10 +99,11 @@ class Facts(Network):
         """For the notes of an output."""
         half = " and ".join(self.precisions)
         sides = f"sides are multiples of {self.multiple_of}, at least {self.least} px"
+        takes_any = self.step == self.least == 1
         return (
             f"{self.architecture}, by spandrel {metadata.version('spandrel')}: "
             f"{self.purpose}, x{self.scale}, {self.n_inputs} channels in, "
-            f"{self.n_outputs} out, {half}; {sides if self.step > 1 else 'any size'}"
+            f"{self.n_outputs} out, {half}; {'any size' if takes_any else sides}"
             f"{', squares only' if self.is_square else ''}"
             f"{'; tiles change its picture' if self.tiling_by == 'DISCOURAGED' else ''}"
         )
