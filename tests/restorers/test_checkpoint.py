@@ -1,6 +1,8 @@
 import json
 import os
 import shutil
+import subprocess
+import sys
 import traceback
 from pathlib import Path
 
@@ -235,3 +237,15 @@ def test_what_is_no_network_of_spandrels_is_refused(tmp_path):
         plan_restorer(f"checkpoint:{tmp_path / 'a.onnx'}")
     with pytest.raises(WeightsError, match="there is no file"):
         plan_restorer("checkpoint:nowhere.pth")
+
+
+def test_the_command_that_plans_one_ends_without_a_word_of_triton(tmp_path):
+    path = save_network("Compact", tmp_path / "net.pth")
+    code = (
+        "from evalkit import cli; from evalkit.restorers import plan_restorer\n"
+        f"cli.app = lambda: plan_restorer({f'checkpoint:{path}'!r})\n"
+        "cli.main()"
+    )
+    run = [sys.executable, "-c", code]
+    ended = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
