@@ -309,10 +309,26 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal that lacks a letter
             stream.reconfigure(errors="backslashreplace")
-    # Python searches all that is left for rubbish when it ends, for 0.2 s and more
-    atexit.register(gc.freeze)
+    atexit.register(_leave_rubbish)
     with errors_in_a_line():
+        _accept_commands(sys.argv[1:])
         app()
+
+
+def _leave_rubbish() -> None:
+    """Spare Python its last search for rubbish, which takes 0.2 s and more."""
+    if "triton._C.libtriton" not in sys.modules:  # which complains of what it misses
+        gc.freeze()
+
+
+def _accept_commands(arguments: list[str]) -> None:
+    """Let ``restore`` and ``compare`` run the programs that are typed, no others."""
+    os.environ.pop("EVALKIT_COMMANDS", None)
+    typed = [argument for argument in arguments if "command:" in argument]
+    if typed and arguments[0] in ("restore", "compare"):
+        from evalkit.restorers.command import accept_typed
+
+        accept_typed(typed)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ class EvalkitError(Exception):
 class UnknownNameError(EvalkitError, KeyError):
     """A name (restorer, metric, image set, weights, option) that is not registered."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], advice: str = ""
+    ) -> None:
         names = sorted(known)
         super().__init__(
             f"unknown {kind} {name!r}; known: {', '.join(names)}"
-            f"{did_you_mean(name, names)}"
+            f"{did_you_mean(name, names)}{advice}"
         )
 
     def __str__(self) -> str:  # KeyError would print the repr of the message

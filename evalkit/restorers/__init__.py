@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote
 
 from evalkit.discover import discover
 from evalkit.errors import SettingError, UnknownNameError
+from evalkit.restorers._arguments import shorten, whole
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import (
     Cancel,
@@ -39,6 +40,7 @@ __all__ = [
     "plan_restorer",
     "restorers",
     "settings_of",
+    "shortened",
     "stop_if",
 ]
 
@@ -81,7 +83,7 @@ def load_restorer(
     Parameters
     ----------
     name
-        One of `restorers`, or ``outputs:<folder>``.
+        One of `restorers`, or ``outputs:<folder>``, ``checkpoint:<file>``.
     runner
         ``upstream``, what a user of the original gets, or ``tuned``, ours.
     device
@@ -122,6 +124,9 @@ def load_restorer(
 def condition_name(name: str, **settings: Any) -> str:
     """A condition's name: the restorer, then its non-default settings, sorted.
 
+    A file or a command is called by its short name, which stands for it in this
+    process and in those that it starts.
+
     Examples
     --------
     >>> condition_name("realesrgan-x4plus", tile=200, precision="fp16")
@@ -135,12 +140,29 @@ def condition_name(name: str, **settings: Any) -> str:
     """
     spec, requested = _request(name, settings)
     options = spec.all_options
+    if spec.argument and spec.shown:
+        argument, label = name.partition(":")[2], requested.pop("label", None)
+        name = f"{spec.name}:{shorten(spec.name, argument, spec.shown, label)}"
     assignments = [
         f"{setting}={_to_text(value)}"
         for setting, value in sorted(requested.items())
         if setting != spec.argument and value != options[setting].default
     ]
     return f"{name}@{','.join(assignments)}" if assignments else name
+
+
+def shortened(condition: str) -> str:
+    """The condition with its file or command called by its short name, else as it is.
+
+    Raises
+    ------
+    UnknownNameError, SettingError
+        As in `condition_name`.
+
+    """
+    settings = parse_condition(condition)
+    spec, _ = _find(settings["name"])
+    return condition_name(settings.pop("name"), **settings) if spec.shown else condition
 
 
 def parse_condition(condition: str) -> dict[str, Any]:
@@ -203,7 +225,7 @@ def _request(
     spec, argument = _find(name)
     options = spec.all_options
     if spec.argument:
-        settings = {**settings, spec.argument: argument}
+        settings = {**settings, spec.argument: whole(spec.name, argument)}
     requested = {option: options[option].default for option in options}
     for setting, value in settings.items():
         if setting in options:

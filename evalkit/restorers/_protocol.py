@@ -1,28 +1,34 @@
 """What a restorer is: its facts, its settings, its plan, its call, its result."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from evalkit.errors import CancelledError
 from evalkit.images import Picture, check_picture
 from evalkit.machine.out_of_memory import oom_as_ours
+from evalkit.restorers._arguments import Shown
+from evalkit.restorers._context import Cancel, Context, Progress, stop_if
 from evalkit.restorers._options import COMMON_OPTIONS, Option
-from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.weights import WeightsInUse
 
 if TYPE_CHECKING:
     from evalkit.restorers._work import CostBound
 
+__all__ = [
+    "Cancel",
+    "Context",
+    "Plan",
+    "Progress",
+    "Restored",
+    "Restorer",
+    "RestorerSpec",
+    "Settings",
+    "stop_if",
+]
+
 Settings: TypeAlias = Mapping[str, Any]
 """Every setting of a restorer by name, JSON-able."""
-
-Progress: TypeAlias = Callable[[int, int], None]
-"""Called as ``progress(done, total)`` after each tile, face or picture."""
-
-Cancel: TypeAlias = Callable[[], bool]
-"""Asked between tiles and faces; a true answer stops the work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +121,8 @@ class RestorerSpec:
         Modules that are slow to import; a process that forks workers does it once.
     argument
         The option that is written behind a colon in the name (``outputs:<folder>``).
+    shown
+        How that is called in the names of conditions; None for as it is. See `Shown`.
     plan
         ``plan(spec, settings)`` resolves settings and finds weights, without loading.
     build
@@ -125,6 +133,8 @@ class RestorerSpec:
     takes_names, redraws_faces, makes_pictures
         Whether a source's name decides its output, too; whether it draws faces anew, as
         a guess; whether it makes what it gives: what is looked up has no cost.
+    starts_programs
+        Whether other processes do the work, whose memory only a monitor sees.
 
     """
 
@@ -137,6 +147,7 @@ class RestorerSpec:
     build: Callable[[Plan], "Restorer"]
     work: Callable[[Settings, int, int], "CostBound"] | None = None
     takes_names: bool = False
+    starts_programs: bool = False
     redraws_faces: bool = False
     makes_pictures: bool = True
     weights: tuple[str, ...] = ()
@@ -144,6 +155,7 @@ class RestorerSpec:
     options: Mapping[str, Option] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
     argument: str | None = None
+    shown: Shown | None = None
 
     @property
     def all_options(self) -> Mapping[str, Option]:
@@ -171,39 +183,6 @@ class Restored:
     image: Picture
     stages_s: dict[str, float]
     notes: list[str]
-
-
-@dataclass(slots=True, kw_only=True)
-class Context:
-    """What belongs to one call, so that threads share nothing that changes.
-
-    Attributes
-    ----------
-    aligned, source, progress, cancel
-        As in `Restorer.restore`.
-    notes, watch
-        Become the result's.
-    n_before
-        Tiles of a background, which are done before the first face.
-
-    """
-
-    progress: Progress
-    cancel: Cancel
-    aligned: bool = False
-    source: str | None = None
-    notes: list[str] = field(default_factory=list)
-    watch: Stopwatch = field(default_factory=Stopwatch)
-    n_before: int = 0
-
-    def of_background(self, n_faces: int) -> Progress:
-        """The progress of a background on which `n_faces` will lie."""
-
-        def progress(n_done: int, n_tiles: int) -> None:
-            self.n_before = n_tiles
-            self.progress(n_done, n_tiles + n_faces)
-
-        return progress
 
 
 class Restorer(ABC):
@@ -235,6 +214,7 @@ class Restorer(ABC):
         *,
         aligned: bool = False,
         source: str | None = None,
+        others: Collection[str] = (),
         progress: Progress | None = None,
         cancel: Cancel | None = None,
     ) -> Restored:
@@ -248,6 +228,8 @@ class Restorer(ABC):
             The picture is one aligned face that fills the frame (face restorers).
         source
             The picture's file stem, for a restorer that looks outputs up.
+        others
+            The stems of the other pictures, whose outputs are none of this one's.
         progress, cancel
             See `Progress` and `Cancel`.
 
@@ -267,6 +249,7 @@ class Restorer(ABC):
         """
         check_picture(image)
         context = self._context(progress, cancel, aligned=aligned, source=source)
+        context.others = others
         stop_if(context.cancel)
         with oom_as_ours(f"a picture of {image.shape[1]}x{image.shape[0]} px"):
             output = self._restore(image, context)
@@ -316,7 +299,13 @@ class Restorer(ABC):
             else:
                 name = sources[indices[0]] if sources else None
                 outputs = [
-                    self.restore(group[0], aligned=aligned, source=name, cancel=cancel)
+                    self.restore(
+                        group[0],
+                        aligned=aligned,
+                        source=name,
+                        others=sources or (),
+                        cancel=cancel,
+                    )
                 ]
             results |= zip(indices, outputs, strict=True)
             if progress:
@@ -342,9 +331,3 @@ class Restorer(ABC):
         ``with context.watch("network"):`` counts the seconds of a stage;
         ``context.notes`` takes notes; ``stop_if(context.cancel)`` goes between steps.
         """
-
-
-def stop_if(cancel: Cancel) -> None:
-    """Raise `CancelledError` when `cancel` says so."""
-    if cancel():
-        raise CancelledError("cancelled by the caller; no picture was made")

@@ -142,7 +142,8 @@ class Study(BaseModel):
     rating
         See `Rating`.
     accept
-        Licence notices that the reader acknowledges.
+        Licence notices that the reader acknowledges; ``command`` lets the study run
+        the programs that it names as ``command:...``.
     claims
         Whether report and answer speak of the claims of a published comparison;
         ``auto`` is yes of a set, no of a folder of the reader's own.
@@ -163,7 +164,7 @@ class Study(BaseModel):
     ) = "auto"
     seed: StrictInt = Field(default=0, ge=0, lt=2**63)
     rating: Rating = Rating()
-    accept: list[Literal["gpen"]] = []
+    accept: list[Literal["gpen", "command"]] = []
     claims: StrictBool | Literal["auto"] = "auto"
 
     @field_validator("name")
@@ -327,8 +328,13 @@ def _check_text(path: Path) -> None:
 
 
 def write_study(study: Study, path: Path) -> None:
-    """Write a study atomically, and only when it differs from what is there."""
-    text = yaml.safe_dump(study.model_dump(), sort_keys=False, allow_unicode=True)
+    """Write a study atomically, and only when it differs from what is there.
+
+    A run folder goes to others: what is written never lets a program run.
+    """
+    content = study.model_dump()
+    content["accept"] = [name for name in study.accept if name != "command"]
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         with atomic_path(path) as temporary:
             temporary.write_text(text, encoding="utf-8")

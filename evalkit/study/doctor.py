@@ -29,6 +29,7 @@ UPSTREAM = {
 TOOLS = {
     "openvino": "the CPU engine",
     "onnxruntime": "onnx-... restorers",
+    "spandrel": "checkpoint:<file>, any network file that it knows",
     "imagecodecs": "pictures of 16 bits, AVIF, JPEG XL; PNGs in half the time",
     "tifffile": "TIFF of 16 bits",
     "pi_heif": "HEIC pictures",

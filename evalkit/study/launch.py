@@ -28,6 +28,7 @@ from evalkit.paths import PACKAGE, SHIPPED, cache_dir, remove_litter, runs_dir
 from evalkit.profiling.experiments import REPEATS, SLOW_REPEATS, SLOW_S
 from evalkit.profiling.isolation import die_with_parent
 from evalkit.restorers import parse_condition, plan_restorer
+from evalkit.restorers.command import accept_named
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.study import job
 from evalkit.study.again import (
@@ -150,11 +151,14 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
     StudyError
         No condition is left.
     WeightsError
-        A file that a condition names is not there; other weights that cannot be had
-        are only named.
+        A file that a condition names is not there, or refused; other weights that
+        cannot be had are only named.
 
     """
     os.environ["EVALKIT_ACCEPT"] = ",".join(study.accept)
+    names = [parse_condition(condition)["name"] for condition in study.conditions]
+    if "command" in study.accept:
+        accept_named(names, say)
     weights: dict[str, Any] = {}
     for condition in study.conditions:
         settings = parse_condition(condition)
@@ -169,7 +173,7 @@ def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:
             say(f"{condition} is left out: {error}")  # its pictures cannot be had
             continue
         except WeightsError as error:
-            if settings.get("weights"):
+            if settings.get("weights") or ":" in settings["name"]:
                 raise WeightsError(f"{condition}: {error}") from error
             say(f"{condition}: {error}")
             weights[condition] = [str(error)]

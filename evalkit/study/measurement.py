@@ -139,12 +139,15 @@ class Measurement:
     def key(self, row: Mapping[str, Any]) -> str:
         """The column ``key`` of the records of a source (row of `IMAGES`)."""
         # whether the whole picture is one face is told with each call
-        aligned = {"aligned": True} if row["kind"] == ALIGNED else {}
-        facts = self.facts_of_file(row)
+        call: dict[str, Any] = {"aligned": True} if row["kind"] == ALIGNED else {}
+        # where an output's name begins with both, it is the longer one's
+        others = (n for n in self.arguments.get("others", ()) if n != row["source"])
+        if longer := sorted(n for n in others if n.startswith(row["source"])):
+            call["others"] = longer
         return record_key(
             source_sha256=row["sha256"],
             weights_sha256=[weights.sha256 for weights in self.plan.weights],
-            setting={**self.plan.resolved, **aligned, **facts},
+            setting={**self.plan.resolved, **call, **self.facts_of_file(row)},
             restorer=self.plan.spec.name,
             code_sha256=self._code,
         )

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 
 from evalkit.profiling.nvml import check_alone, device_index
 from evalkit.records import is_open
+from evalkit.restorers.outputs import joined_in_words
 from evalkit.study.attempt import attempt
 from evalkit.study.interrupted import count_interrupted
 from evalkit.study.kept import holds, take_same_bytes
@@ -56,6 +58,12 @@ def compute(
         say(f"{what.title()}: no cost, since its pictures were made elsewhere")
         return what.run.records.read().head(0)
     run, rows = what.run, images.to_dict("records")
+    if what.plan.spec.takes_names:
+        names = [row["source"] for row in rows if pd.isna(row["error"])]
+        what = replace(what, arguments={**what.arguments, "others": names})
+        if what.experiment == "quality":
+            for line in joined_in_words(what.plan, names):
+                say(line)
     keys = {row["source"]: what.key(row) for row in rows}
     records = _standing(what)
     missing = _missing_of(what, rows, keys, records)

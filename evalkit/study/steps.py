@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalkit.provenance import environment
 from evalkit.records import Cell
+from evalkit.restorers import shortened
 from evalkit.study.kept import remove_strays
 from evalkit.study.measurement import Measurement
 from evalkit.study.parameters import check_given_cells
@@ -21,6 +22,9 @@ from evalkit.tables import RECORDS
 
 def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
     """Check a notebook's parameters, and open its run folder.
+
+    A file or a command in its conditions is called by its short name from then on, as
+    `condition_name` has it: what a run folder holds goes to others.
 
     Parameters
     ----------
@@ -41,7 +45,16 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
     shell = ipython.get_ipython() if ipython else None
     if shell is not None:
         check_given_cells(notebook, shell.user_ns["In"])
+        shorten_conditions(shell.user_ns)
     return replace(open_run(run_dir), allow_busy=allow_busy)
+
+
+def shorten_conditions(namespace: dict[str, Any]) -> None:
+    """Call files and commands in ``condition`` and ``conditions`` by short names."""
+    if "condition" in namespace:
+        namespace["condition"] = shortened(namespace["condition"])
+    if "conditions" in namespace:
+        namespace["conditions"] = [shortened(n) for n in namespace["conditions"]]
 
 
 def close_records(run: Run, *, say: Callable[[str], None] = print) -> dict[str, Any]:
@@ -121,7 +134,7 @@ def restore(
         say(f"{condition}: no picture is made with random weights; see 30_cost")
         return RECORDS.frame([])
     # on a CPU the kernel knows the peak, and a monitor takes half a second a cell
-    is_watched = what.device.startswith("cuda")
+    is_watched = what.device.startswith("cuda") or what.plan.spec.starts_programs
     what = replace(what, arguments={"is_watched": is_watched})
     records = compute(what, images, say)
     folder = run.output_path(condition, "any").parent

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +53,7 @@ def series_cell(
     target: str | None,
     n_warm: int,
     sha256: str | None = None,
+    others: Sequence[str] = (),
     runs: Sequence[int] = (),
     max_warm_up: int = 0,
     may_be_slow: bool = False,
@@ -71,8 +73,10 @@ def series_cell(
     ----------
     emit
         Takes a record's measured columns as soon as a run has ended.
-    condition, source, path, kind
-        A condition's name; the others from the table `evalkit.tables.IMAGES`.
+    condition
+        A condition's name.
+    source, path, kind, others
+        From the table `evalkit.tables.IMAGES`; `others` are the study's sources.
     target
         Where the output goes; None to write it to a temporary file, so that a
         timed run does all that a user's run does.
@@ -114,7 +118,8 @@ def series_cell(
         stages = [(load_end - load_columns["load_time_s"], load_end, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)
-        restore = copies.restore if batch > 1 else restorer.restore
+        alone = partial(restorer.restore, others=others) if others else restorer.restore
+        restore = copies.restore if batch > 1 else alone
         tf32 = uses_tf32(restorer.plan)
         times_s: list[float] = []
         before: list[tuple[float, float]] = []  # warm runs, begin and end
@@ -140,7 +145,6 @@ def series_cell(
                 step = len(times_s) * ROTATED_PX
                 write_image(moved, np.roll(read_image(path), step, axis=1))
                 begin = time.perf_counter()
-                alone = restorer.restore
                 record = measure(alone, source, moved, kind, output, monitor, before)
                 if phase == "warm":
                     before.append((begin, begin + record["wall_time_s"]))

@@ -5,23 +5,22 @@ What exists is in ``data/weights.yaml``; a second file of that form, named by
 """
 
 import os
-import pickle
-import re
-import struct
 import sys
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit.downloads.files import digest, fetch_file, forget_digests
 from evalkit.errors import HashMismatchError, LicenceError, WeightsError
 from evalkit.imports.basicsr import missing
+from evalkit.weights._files import UNREADABLE, WEIGHTS_SUFFIXES, any_state, torch_state
 from evalkit.weights._in_use import (
     WeightsInUse,
     damages,
     find,
+    known_by,
     registered,
     weights_dir,
 )
@@ -39,15 +38,19 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 __all__ = [
+    "UNREADABLE",
+    "WEIGHTS_SUFFIXES",
     "CarriedWeights",
     "NcnnLayer",
     "RegisteredFile",
     "WeightsFile",
     "WeightsInUse",
+    "any_state",
     "each_notice_once",
     "fetch",
     "fetch_file",
     "find",
+    "known_by",
     "load_state",
     "ncnn_layers",
     "ncnn_state",
@@ -58,23 +61,6 @@ __all__ = [
     "verify",
     "weights_dir",
 ]
-
-WRAPPERS = ("params_ema", "params", "g_ema")
-"""Keys under which a training script keeps the state dict, the best one first."""
-
-UNREADABLE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    pickle.UnpicklingError,
-    struct.error,
-)
-"""What ``torch.load`` raises on damaged files, as 3,000 of them showed."""
 
 _shown: ContextVar[set[str] | None] = ContextVar("shown", default=None)
 
@@ -258,53 +244,7 @@ def load_state(
                 "`like`, the network's state_dict()"
             )
         return ncnn_state(weights.path.with_suffix(".param"), weights.path, like)
-    return _torch_state(weights.path)
-
-
-def _torch_state(path: Path) -> "dict[str, Tensor]":
-    import torch
-
-    try:
-        content: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except UNREADABLE as error:
-        raise WeightsError(
-            f"{path} cannot be read by PyTorch: {_why(error)}"
-        ) from error
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and wrapper in content:
-            content = content[wrapper]
-            break
-    if (
-        not isinstance(content, dict)
-        or not content
-        or not all(isinstance(value, torch.Tensor) for value in content.values())
-    ):
-        raise WeightsError(
-            f"{path}: expected a state dict, names with a tensor each, perhaps below "
-            f"one of {', '.join(WRAPPERS)}; got {type(content).__name__}"
-        )
-    for name, tensor in content.items():
-        is_trained = str(name).endswith(("weight", "bias"))  # and no counter, no index
-        if tensor.is_complex() or (is_trained and not tensor.is_floating_point()):
-            raise WeightsError(
-                f"{path}: expected real floating-point numbers, found {tensor.dtype} "
-                f"in {name}: no network here was trained to such weights; give the "
-                "file that its publisher names"
-            )
-    prefix = "module." if all(name.startswith("module.") for name in content) else ""
-    return {name.removeprefix(prefix): tensor for name, tensor in content.items()}
-
-
-def _why(error: Exception) -> str:
-    """What PyTorch found, without its advice to load the file all the same."""
-    if "weights_only" not in str(error):
-        return f"it is damaged, or no checkpoint ({type(error).__name__}: {error})"
-    match = re.search(r"(?:GLOBAL|global:?) ([\w.]+\.[\w.]+)", str(error))
-    what = f"it asks for {match[1]}, and" if match else "it asks for more than tensors;"
-    return (
-        f"{what} weights need nothing that runs: expected tensors alone. The file may "
-        "be hostile: do not load it by other means, get it from its publisher"
-    )
+    return torch_state(weights.path)
 
 
 def _check_licence(entry: WeightsFile, accept: Collection[str]) -> None:

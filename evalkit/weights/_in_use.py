@@ -76,6 +76,18 @@ def find(name: str) -> WeightsInUse | None:
     return None
 
 
+def known_by(sha256: str | None) -> WeightsFile | None:
+    """The registered weights of which one file has this digest; None if there are none.
+
+    So the licence of a file that was found anywhere is known, or is not.
+    """
+    for entry in registry().values():
+        carried = [carried.bin for carried in entry.carried_by]
+        if sha256 and sha256 in {file.sha256 for file in (*entry.files, *carried)}:
+            return entry
+    return None
+
+
 def damages(entry: WeightsFile) -> list[str]:
     """The files of our cache or the package that are not the registered ones."""
     cached = [(weights_dir() / file.file, file) for file in entry.files]

@@ -1,8 +1,13 @@
 import json
 import os
+import shutil
+import unicodedata
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from evalkit.errors import SettingError, UnknownNameError
 from evalkit.images import write_image
@@ -10,9 +15,11 @@ from evalkit.paths import imageset_dir
 from evalkit.restorers import (
     condition_name,
     load_restorer,
+    outputs,
     parse_condition,
     plan_restorer,
 )
+from evalkit.restorers.outputs import joined_in_words
 
 
 def picture(value, dtype=np.uint8):
@@ -88,7 +95,9 @@ def test_an_image_sets_published_outputs_go_by_its_name():
 
 
 def test_what_is_neither_a_folder_nor_such_a_set_is_refused(tmp_path):
-    with pytest.raises(SettingError, match="'nowhere' is no folder, and no image set"):
+    with pytest.raises(
+        SettingError, match="'nowhere' is no folder, no ZIP and no image set"
+    ):
         plan_restorer("outputs:nowhere")
     with pytest.raises(SettingError, match="holds no pictures"):
         plan_restorer(f"outputs:{tmp_path}")
@@ -171,6 +180,112 @@ def test_the_one_output_whose_name_begins_with_the_sources_is_its_output(folder)
     (folder / "pairs.csv").unlink()
     with pytest.raises(SettingError, match=r"cat_a, cat_b may all be made of cat; say"):
         restore(folder, "cat")
+
+
+NAMES_OF_TOOLS = {
+    "Upscayl": "{}_upscayl_4x_upscayl-standard-4x.png",
+    "chaiNNer": "{}_4x-UltraSharp.webp",
+    "ComfyUI": "{}_00001_.png",
+    "Topaz": "{}-standard v2-4x-faceai v2.jpeg",
+    "Gigapixel": "{}-gigapixel-standard v2-4x.tif",
+}
+
+
+def save(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, quality=100, lossless=True)
+
+
+@pytest.mark.parametrize("name", NAMES_OF_TOOLS.values(), ids=NAMES_OF_TOOLS)
+@pytest.mark.parametrize("is_zip", [False, True], ids=["folder", "ZIP"])
+def test_outputs_of_other_tools_join_in_any_size_and_format(name, is_zip, tmp_path):
+    sources = ["photo", "photo_2", "photo 2", "IMG_0001", "相册 é"]
+    folder = tmp_path / "their results"
+    for value, source in enumerate(sources):
+        save(folder / name.format(source), np.full((9 + value, 7, 3), value, np.uint8))
+    if is_zip:  # the folder within, as any file manager packs it
+        folder = shutil.make_archive(folder, "zip", tmp_path, folder.name)
+    restorer = load_restorer(f"outputs:{folder}")
+    for value, source in enumerate(sources):
+        made = restorer.restore(SOURCE, source=source, others=sources).image
+        assert made.shape == (9 + value, 7, 3)
+        assert abs(int(made[0, 0, 0]) - value) <= 1
+    assert joined_in_words(restorer.plan, sources) == []
+
+
+def test_an_output_is_of_the_longest_source_that_begins_its_name(folder):
+    write_image(folder / "photo_2_upscayl.png", picture(5))
+    assert restore(folder, "photo").image[0, 0, 0] == 5  # as far as anybody knows
+    restorer = load_restorer(f"outputs:{folder}")
+    for others in (["photo", "photo_2"], ["photo_2"]):
+        with pytest.raises(UnknownNameError, match="'photo'"):
+            restorer.restore(SOURCE, source="photo", others=others)
+    made = restorer.restore(SOURCE, source="photo_2", others=["photo", "photo_2"])
+    assert made.image[0, 0, 0] == 5
+
+
+def test_what_does_not_join_is_said_and_how_it_would_be(folder):
+    write_image(folder / "ComfyUI_00001_.png", picture(5))
+    sources = ["anna", "bert", "clara", "dora"]
+    lines = joined_in_words(plan_restorer(f"outputs:{folder}"), sources)
+    assert [line.strip() for line in lines[:3]] == [
+        "2 of 4 sources have an output in the folder",
+        "of no source here: ComfyUI_00001_.png",
+        "without an output: clara, dora",
+    ]
+    head, row = lines[3].split("the line ")[1].split(" and below it ")
+    (folder / "pairs.csv").write_text(f"{head}\n{row}\n", encoding="utf-8")
+    assert restore(folder, "clara").image[0, 0, 0] == 5  # the advice, followed
+    with pytest.raises(UnknownNameError, match=r"pairs\.csv beside the pictures does"):
+        restore(folder, "dora")
+
+
+def test_accents_join_however_an_archive_writes_them(folder):
+    write_image(folder / f"{unicodedata.normalize('NFD', 'Zoé')}_4x.png", picture(5))
+    assert restore(folder, unicodedata.normalize("NFC", "Zoé")).image[0, 0, 0] == 5
+
+
+def zip_of(path, members):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return path
+
+
+def test_a_zips_pairs_join_and_what_macos_adds_is_left_out(folder, tmp_path):
+    png = (folder / "anna.png").read_bytes()
+    archive = zip_of(
+        tmp_path / "a.zip",
+        {
+            "out/1.png": png,
+            "out/pairs.csv": "source,output\nclara,1.png\n",
+            "__MACOSX/out/._1.png": b"x",
+            "out/.DS_Store": b"x",
+        },
+    )
+    assert restore(archive, "clara").image[0, 0, 0] == 10
+
+
+@pytest.mark.parametrize("name", ["../out.png", "/out.png", "a/../../out.png"])
+def test_a_zip_writes_nothing_outside_of_its_folder(name, folder, tmp_path):
+    archive = zip_of(tmp_path / "a.zip", {name: (folder / "anna.png").read_bytes()})
+    restore(archive, "out")
+    made = [path for path in tmp_path.rglob("out.png") if path.is_file()]
+    assert not made
+    assert not Path("/out.png").exists()
+
+
+def test_a_zip_that_is_damaged_or_too_large_is_refused(folder, tmp_path, monkeypatch):
+    archive = zip_of(tmp_path / "a.zip", {"a.png": b"0" * 1000})
+    monkeypatch.setattr(outputs, "MOST_UNPACKED", 999)
+    with pytest.raises(SettingError, match="unpack it yourself"):
+        plan_restorer(f"outputs:{archive}")
+    monkeypatch.undo()
+    content = bytearray(archive.read_bytes())
+    content[60] ^= 1
+    archive.write_bytes(content)
+    with pytest.raises(SettingError, match="cannot be unpacked: Bad CRC"):
+        plan_restorer(f"outputs:{archive}")
 
 
 def test_a_folder_of_any_name_is_a_condition(tmp_path):

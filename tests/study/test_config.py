@@ -160,7 +160,10 @@ WRONG = [
     (f"{START}]\nexperiments: [speed]", "experiments[0] must be 'batch', 'size'"),
     (f"{START}]\nexperiments: [sizes]", "did you mean size?"),
     (f"{START}]\nexperiments: 7", "experiments must be a list, or 'auto'; found 7"),
-    (f"{START}]\naccept: [gpne]", "accept[0] must be 'gpen'; found 'gpne'; did you"),
+    (
+        f"{START}]\naccept: [gpne]",
+        "accept[0] must be 'gpen' or 'command'; found 'gpne'; did you",
+    ),
     (f"{START}]\naccept: gpen", "accept must be a list; found 'gpen'"),
     (f"{START}]\nrating: 3", "rating must be keys and values; found 3"),
     (f"{START}]\nrating: {{mode: bot}}", "rating.mode must be 'acr', 'ab' or 'both'"),

@@ -36,6 +36,8 @@ class Tiling:
         Source pixels of context around what is kept.
     step
         A window begins and ends at a multiple of it.
+    least
+        A window has at least this side; a smaller picture is mirrored.
     batch_px
         Source pixels up to which windows go to the network together.
     room_px
@@ -47,6 +49,7 @@ class Tiling:
     tile: int
     margin: int
     step: int = 1
+    least: int = 1
     batch_px: int = 0
     room_px: int | None = None
 
@@ -73,7 +76,7 @@ class Tiling:
         return max(1, min(n_pictures, self.room_px // (row.stop * column.stop)))
 
     def _cut(self, size: int) -> list["Span"]:
-        size = math.ceil(size / self.step) * self.step
+        size = math.ceil(max(size, self.least) / self.step) * self.step
         if not self.tile or size <= self.tile + 2 * self.margin:
             return [Span(0, size, 0, size)]
         count = min(math.ceil(size / self.tile), size // self.step)
@@ -86,6 +89,7 @@ class Tiling:
             for low, high in pairwise(borders)
         ]
         widest = max(high - low for low, high in bounds) + 2 * self.margin
+        widest = max(widest, self.least)
         length = min(math.ceil((widest + self.step - 1) / self.step) * self.step, size)
         spans = []
         for low, high in bounds:

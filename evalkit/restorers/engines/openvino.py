@@ -60,6 +60,7 @@ def engine_on_cpu(
     *,
     precision: str,
     takes_any_size: bool = False,
+    probe: torch.Tensor | None = None,
 ) -> tuple[Engine, list[str]]:
     """What `compile_network` makes, else PyTorch's engine and a note that says why."""
     try:
@@ -68,6 +69,7 @@ def engine_on_cpu(
             example,
             precision=precision,
             takes_any_size=takes_any_size,
+            probe=probe,
         )
     except ConversionError as error:
         return TorchEngine(module, "cpu", precision), [f"PyTorch runs it: {error}"]
@@ -80,6 +82,7 @@ def compile_network(
     *,
     precision: str,
     takes_any_size: bool = False,
+    probe: torch.Tensor | None = None,
 ) -> Engine:
     """Compile a module of PyTorch for the CPU, from the cache if it is there.
 
@@ -98,6 +101,10 @@ def compile_network(
         Any N, and any even H and W. Else the example's shape is compiled, and the
         items of a batch go through it one by one: knowing N, OpenVINO keeps the
         channels last throughout, which took 0.38 s in place of 0.46 s for GPEN-512.
+    probe
+        Another batch, of another size if any is taken, on which the result is compared
+        with the module: what tracing took for a constant, such as a size, shows there.
+        None for one made of `example`.
 
     Raises
     ------
@@ -114,7 +121,9 @@ def compile_network(
             "openvino",
             module,
             (openvino.__version__, str(shape)),
-            lambda folder: _convert(openvino, module.eval(), example, shape, folder),
+            lambda folder: _convert(
+                openvino, module.eval(), (example, probe), shape, folder
+            ),
             lambda folder: _compiled(openvino, folder, precision),
         )
     except (RuntimeError, OSError) as error:
@@ -177,25 +186,32 @@ def _compiled(openvino: Any, folder: Path, precision: str) -> OpenVinoEngine:
 def _convert(
     openvino: Any,
     module: torch.nn.Module,
-    example: torch.Tensor,
+    batches: tuple[torch.Tensor, torch.Tensor | None],
     shape: tuple[int, ...],
     folder: Path,
 ) -> None:
     """Convert into `folder`, and compare with the module."""
     import torch
 
-    # what tracing took for a constant, such as a size, shows in another batch
-    probe = example.flip(3)
-    if -1 in shape:
-        probe = probe.repeat(2, 1, 1, 1)[..., : example.shape[3] // 2]
+    example, probe = batches
+    if probe is None:
+        probe = example.flip(3)
+        if -1 in shape:
+            probe = probe.repeat(2, 1, 1, 1)[..., : example.shape[3] // 2]
     with torch.inference_mode():
         expected = module(probe).numpy()
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         trace: Any = torch.jit.trace  # PyTorch leaves it untyped
         # its own check takes longer than all the rest, and the result is checked below
-        traced = trace(module, example, check_trace=False)
-        model = openvino.convert_model(traced, example_input=example)
+        try:
+            traced = trace(module, example, check_trace=False)
+            model = openvino.convert_model(traced, example_input=example)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            # a network of others may do what cannot be traced
+            raise ConversionError(
+                f"OpenVINO: {type(error).__name__}: {error}"
+            ) from error
     model.reshape(list(shape))
     openvino.save_model(model, folder / "network.xml", compress_to_fp16=False)
     output = _compiled(openvino, folder, "fp32")(probe.numpy())

@@ -206,7 +206,7 @@ def _batches(
 
 
 def _window(source: Picture, canvas: TileOutput, job: Job) -> Planes:
-    """Cut a window, as R, G, B; mirrored where `Tiling.step` asks for more."""
+    """Cut a window, as R, G, B; mirrored where `Tiling.step` or `least` asks."""
     rows, columns = canvas.rows[job.row], canvas.columns[job.column]
     part = source[rows.start : rows.stop, columns.start : columns.stop]
     window: NDArray[Any] = np.atleast_3d(part)

