@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.daily._compare_command import compare
+from evalkit.daily._fit_command import fit
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
@@ -179,6 +180,7 @@ def route(
 
 
 app.command()(compare)
+app.command()(fit)
 
 
 @scores_app.command("export")

@@ -218,9 +218,20 @@ def _usual(path: Path, picture: Picture, say: Callable[[str], None]) -> Iterator
     chosen = ROUTES[decision.route]
     say(f"{path.name}: the router's choice is {chosen}: {decision.reasons[0]}")
     for name in dict.fromkeys((chosen, *USUAL)):
-        own = restorers()[name].weights[:1]  # nothing is downloaded unasked
-        if name in (chosen, GPEN) or all(map(find, own)):
+        if name in (chosen, GPEN) or not lacks(name):
             yield name
+
+
+def lacks(condition: str) -> str | None:
+    """The restorer's own weights, if they are not here: nothing is downloaded unasked.
+
+    GPEN's generator lacks none: its cost is that of random ones.
+    """
+    asked = parse_condition(condition)
+    spec = restorers().get(asked["name"])
+    if spec is None or asked.get("weights") or spec.redraws_faces:
+        return None
+    return next((name for name in spec.weights[:1] if not find(name)), None)
 
 
 def _restored(path: Path, condition: str) -> View:
