@@ -23,6 +23,8 @@ TILES = (0, 512, 256, 128)
 
 PRECISIONS = {"cpu": ("fp32", "bf16"), "cuda": ("fp32", "fp16", "bf16")}
 
+SETTLED = ("device", "precision", "tile")
+
 MARGIN = 0.15
 """A prediction is this near, at the worst of ``benchmarks/fit.py``'s 20 cells."""
 
@@ -140,23 +142,25 @@ class Fit:
         return PRECISIONS[self.device.partition(":")[0]]
 
     def _plan(self, settings: Mapping[str, Any]) -> Plan:
-        if self.is_here and "device" in plan_restorer(**settings).spec.all_options:
-            settings = {"device": self.device, **settings}
-        return plan_restorer(**settings)
+        """On the device; without what a device that is not here would decide."""
+        if not self.is_here:
+            settings = {k: v for k, v in settings.items() if k not in SETTLED}
+        plan = plan_restorer(**settings)
+        if self.is_here and plan.resolved.get("device", self.device) != self.device:
+            plan = plan_restorer(**{**settings, "device": self.device})
+        return plan
 
     def _setting(self, settings: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """As it is resolved; None where the device does not have it."""
+        try:
+            resolved = self._plan(settings).resolved
+        except SettingError:
+            return None
         if self.is_here:
-            try:
-                return self._plan(settings).resolved
-            except SettingError:
-                return None
+            return resolved
         # what ``auto`` is on a GPU, where the picture fits
-        settings = {"precision": "fp16", "tile": 0, **settings}
-        plain = {k: v for k, v in settings.items() if k not in ("precision", "tile")}
-        resolved = dict(plan_restorer(**plain).resolved)
-        changed = {**settings, "device": self.device}
-        return resolved | {k: v for k, v in changed.items() if k in resolved}
+        settled = {"precision": "fp16", "tile": 0, **settings, "device": self.device}
+        return {name: settled.get(name, resolved[name]) for name in resolved}
 
 
 def _values(

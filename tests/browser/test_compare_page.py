@@ -8,10 +8,10 @@ from skimage import data
 
 from evalkit.daily.compare import Comparison, View, _shown
 from evalkit.daily.compare_page import write_page
+from evalkit.daily.compare_widget import CompareWidget
 
 
-@pytest.fixture(scope="module")
-def page_file(tmp_path_factory) -> Path:
+def comparisons() -> list[Comparison]:
     face = np.ascontiguousarray(data.astronaut()[:128, 160:288])
     large = face.repeat(4, axis=0).repeat(4, axis=1)
     made = {"source": face, "lanczos": large, "bicubic": large // 2, "hybrid": face}
@@ -20,9 +20,14 @@ def page_file(tmp_path_factory) -> Path:
         for name, picture in made.items()
     ]
     views.append(View("gpen-512", reason="absent", command="evalkit weights fetch x"))
-    comparisons = [Comparison(name=name, views=views) for name in ("me", "you")]
-    write_page(comparisons, tmp_path_factory.mktemp("page") / "page.html")
-    return tmp_path_factory.getbasetemp() / "page0" / "page.html"
+    return [Comparison(name=name, views=views) for name in ("me", "you")]
+
+
+@pytest.fixture(scope="module")
+def page_file(tmp_path_factory) -> Path:
+    page = tmp_path_factory.mktemp("page") / "page.html"
+    write_page(comparisons(), page)
+    return page
 
 
 @pytest.fixture
@@ -133,3 +138,24 @@ def test_on_a_phone_four_pictures_stand_in_two_rows(open_page):
     page.locator(".percent", has_not_text=small).wait_for()
     assert page.evaluate(where, [x, y]) == pytest.approx(before, abs=0.02)
     assert page.wrong == []
+
+
+def test_a_notebook_shows_the_same_by_the_same_script(chromium, need):
+    need(chromium, "install chromium to test pages as a reader sees them")
+    widget = CompareWidget(comparisons())
+    page = chromium.new_page(locale="zh-CN")
+    page.set_content("<div id='cell' style='width: 900px'></div>")
+    page.add_style_tag(content=widget._css)
+    render = """async ([script, html]) => {
+      const blob = new Blob([script], { type: "text/javascript" });
+      const module = await import(URL.createObjectURL(blob));
+      const el = document.querySelector("#cell");
+      module.default.render({ model: { get: () => html }, el });
+    }"""
+    page.evaluate(render, [widget._esm, widget.html])
+    first = page.locator(".picture").first
+    assert first.locator(".pane").count() == 4
+    assert first.get_by_role("button", name="显示差异图").is_visible()
+    first.get_by_role("button", name="切换").click()
+    assert first.locator(".stage").get_attribute("data-mode") == "flip"
+    page.close()
