@@ -15,7 +15,12 @@ from PIL import Image
 from evalkit.errors import EvalkitError, ImageError, WeightsError, attempt
 from evalkit.figures import on_screen, shrunk
 from evalkit.images import Picture, read_image, write_image
-from evalkit.restorers import parse_condition, restorers
+from evalkit.restorers import (
+    argument_of,
+    condition_name,
+    parse_condition,
+    restorers,
+)
 from evalkit.weights import find
 
 if TYPE_CHECKING:
@@ -166,7 +171,7 @@ def compare_pictures(
     from evalkit.daily.compare_page import write_page
 
     for condition in conditions:
-        parse_condition(condition)
+        condition_name(**parse_condition(condition))
     comparisons = []
     for path in paths:
         comparison, why = attempt(
@@ -240,11 +245,11 @@ def _restored(path: Path, condition: str) -> View:
     from evalkit.study.measurement import Measurement
     from evalkit.study.run_folder import Run
 
-    outputs = Path(parse_condition(condition)["name"].partition(":")[2])
+    folder_of_outputs = Path(argument_of(condition))
 
     def public(line: str) -> str:
         """A line for a page that travels: names, and not where they lie."""
-        for private in (path.absolute(), path, outputs):
+        for private in (path.absolute(), path, folder_of_outputs):
             line = line.replace(str(private), private.name) if private.name else line
         return line
 

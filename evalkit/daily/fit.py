@@ -175,6 +175,8 @@ def fit_size(
     fit: Fit, size: tuple[int, int], conditions: Sequence[str] = ()
 ) -> Iterator[str]:
     """What fits of a picture of that size (width, height), in lines."""
+    for condition in conditions:
+        condition_name(**parse_condition(condition))
     yield (
         f"{size[0]}x{size[1]} px, in {fit.memory_mib / 1024:.3g} GiB of {fit.device} "
         f"({fit.machine or 'a card that is not here'}):"

@@ -16,7 +16,7 @@ from evalkit.cli import app
 from evalkit.daily import compare as module
 from evalkit.daily.compare import View, compare_file, compare_pictures
 from evalkit.daily.compare_page import write_page
-from evalkit.errors import UnknownNameError
+from evalkit.errors import SettingError, UnknownNameError
 from evalkit.texts import text
 
 
@@ -122,6 +122,8 @@ def test_a_picture_that_cannot_be_read_is_left_out(picture, tmp_path, monkeypatc
 def test_an_unknown_condition_is_refused_before_anything_runs(picture, tmp_path):
     with pytest.raises(UnknownNameError, match="did you mean lanczos"):
         compare_pictures([picture], ["lancos"], tmp_path / "page.html")
+    with pytest.raises(SettingError, match="scale must be 16 or less"):
+        compare_pictures([picture], ["lanczos@scale=99"], tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 
