@@ -57,6 +57,8 @@ def fit(
         ]
         usual = [name for name in USUAL if not lacks(name)]
     if is_measured:
+        if not asked.is_here:
+            raise typer.BadParameter("--measure needs the device to be here")
         for condition in conditions or usual:
             measure(condition, sizes_to_measure(sizes), say=typer.echo)
         asked = Fit(device, memory_mib)

@@ -71,9 +71,10 @@ class Fit:
     def __init__(self, device: str = "auto", memory_mib: float | None = None) -> None:
         try:
             self.device, self.is_here = pick_device(device), True
-        except SettingError:
+        except SettingError as error:
             if memory_mib is None or not device.startswith("cuda"):
-                raise
+                hint = "a card that is not here needs --device cuda and --memory"
+                raise SettingError(f"{error}; {hint}") from error
             self.device, self.is_here = "cuda", False
         self.machine = str(machine()["machine"]) if self.is_here else ""
         self.memory_mib = memory_mib or total_mib(self.device)

@@ -148,7 +148,7 @@ def test_it_fits_only_with_room_and_by_measurement(value, evidence, verdict):
 
 @pytest.mark.usefixtures("counted")
 def test_a_card_that_is_not_here_needs_its_memory():
-    with pytest.raises(SettingError, match="cuda"):
+    with pytest.raises(SettingError, match="needs --device cuda and --memory"):
         Fit("cuda")
     name = "realesrgan-animevideo-x4@precision=fp16"
     first, _, line, *_ = fit_size(Fit("cuda", 2048), (64, 48), [name])
