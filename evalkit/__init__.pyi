@@ -6,5 +6,6 @@ from . import (
     stats as stats,
     study as study,
 )
+from .daily.compare import compare as compare
 from .images import read_image as read_image, write_image as write_image
 from .restorers import load_restorer as load_restorer

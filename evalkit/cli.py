@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.daily._compare_command import compare
+from evalkit.daily._fit_command import fit
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
@@ -175,6 +177,10 @@ def route(
 
     has_costs = run or (runs_dir() / "latest").is_dir()
     route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
+
+
+app.command()(compare)
+app.command()(fit)
 
 
 @scores_app.command("export")

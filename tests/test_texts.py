@@ -12,8 +12,12 @@ from evalkit.texts import text, texts_of
 
 CATALOGUE = json.loads(data_file("texts.json").read_text(encoding="utf-8"))
 KEYS = [(page, key) for page, texts in CATALOGUE.items() for key in texts]
-SCRIPTS = {"rating": "rating/widget.js", "rating-pack": "rating/pack.js"}
-"""Of each page whose script fills in texts by itself, that script."""
+SCRIPTS = {
+    "rating": "rating/widget.js",
+    "rating-pack": "rating/pack.js",
+    "compare": "daily/compare.html.jinja",
+}
+"""Of each page that fills in texts by itself, its script or template."""
 
 IN_PYTHON = re.compile(r"""(?<![.\w])text\(\s*f?"([^"]+)\"""")
 IN_SCRIPT = re.compile(r"""\b(?:t|paragraph|main)\((?:"[^"]+", )??["`]([^"`]+)["`]""")
@@ -76,7 +80,9 @@ def test_a_text_in_both_languages_with_its_values():
 def test_an_unknown_text_or_page_is_refused():
     with pytest.raises(UnknownNameError, match=r"did you mean rating\.progress"):
         text("rating.progres", "en")
-    with pytest.raises(UnknownNameError, match="known: answer, caution, rating"):
+    with pytest.raises(
+        UnknownNameError, match="known: answer, caution, compare, rating"
+    ):
         texts_of("ratings")
 
 

@@ -16,8 +16,11 @@ def test_it_is_one_module_that_imports_nothing():
 
 
 def test_scripts_are_few():
-    lines = sum(path.read_text("utf-8").count("\n") for path in PACKAGE.rglob("*.js"))
-    assert lines <= 1500
+    """Lines of code are counted as Python's: without comments and blanks."""
+    texts = (path.read_text("utf-8") for path in PACKAGE.rglob("*.js"))
+    lines = (line.strip() for text in texts for line in text.splitlines())
+    code = [line for line in lines if line and not line.startswith(("//", "/*", "*"))]
+    assert len(code) <= 1500
 
 
 def test_nobody_else_zooms():

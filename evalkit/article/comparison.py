@@ -10,7 +10,7 @@ from evalkit.article._figures import (
     PEAK_TFLOP_S,
     Figure,
 )
-from evalkit.article._register import load_claims
+from evalkit.article._register import load_article, load_claims
 from evalkit.discover import discover
 from evalkit.paths import data_file
 from evalkit.restorers._routing import DOCUMENT, NO_FACE, Rule, Test
@@ -76,6 +76,7 @@ def _figure(claim: str, figure: Figure) -> PublishedFigure:
 
 ARTICLE = PublishedComparison(
     name="article",
+    card=load_article().machine["gpu"],
     claims=data_file("claims.yaml"),
     judges=lambda: discover(judges, Evaluator).values(),
     scores=tuple(_score(claim, *of) for claim, of in MEANS.items()),

@@ -15,7 +15,7 @@ from evalkit.restorers import restorers
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.stats.bootstrap import median_interval
 from evalkit.study.experiment import of_records
-from evalkit.study.groups import GROUP, arithmetic, newest
+from evalkit.study.groups import GROUP, arithmetic, newest, source_size
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import FLOORS, RATES
@@ -132,9 +132,7 @@ def _measured(
     work = None
     rate: Mapping[str, Any] = {}
     if spec.work:
-        scale = setting.get("scale", 1 if setting.get("background") == "none" else 2)
-        for side in ("width_px", "height_px"):
-            row[side] = round(last[f"output_{side}"] / scale)
+        row["width_px"], row["height_px"] = source_size(last)
         work = spec.work(setting, row["height_px"], row["width_px"])
         rate = rates(row["machine"], device, arithmetic(work.precision, warm))
     columns = ("peak_rss_mib",) if device == "cpu" else GPU_MEMORY

@@ -25,6 +25,7 @@ from evalkit.rating.session import Session
 from evalkit.rating.stimuli import LANGUAGES
 from evalkit.rating.store import Store
 from evalkit.texts import texts_of
+from evalkit.viewer import policy_of
 
 LARGEST_BYTES = 25_000_000
 """Of a file: what most mail servers still take."""
@@ -34,12 +35,6 @@ CODECS: dict[str, dict[str, Any]] = {
     "png": {"compress_level": 9},
 }
 """How a picture may be encoded, without loss, and the options for that."""
-
-POLICY = (
-    "default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
-    "img-src blob: data:; base-uri 'none'; form-action 'none'"
-)
-"""The file loads nothing and sends nothing, wherever it is opened."""
 
 STYLE = """
   .pack-notice, .pack-save { position: fixed; z-index: 9; font: 16px system-ui; }
@@ -138,8 +133,7 @@ def _html(content: Mapping[str, Any]) -> bytes:
     """The page with all that it loads inside."""
     script = f"{page_file('widget.js')}\n{page_file('pack.js')}"
     assert "</script" not in script.lower()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    policy = POLICY.format(digest=digest)
+    policy = policy_of(script)
     data = json.dumps(content, ensure_ascii=False).replace("<", "\\u003c")
     parts = {
         '<meta charset="utf-8" />': (

@@ -1,7 +1,5 @@
 """The report of a run: one file of HTML, made of what the run folder holds."""
 
-import base64
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +25,7 @@ from evalkit.report._tables import (
 from evalkit.report._views import show
 from evalkit.study.answer_lines import MOST_CAUTIONS
 from evalkit.tables import ANSWER
-from evalkit.viewer import with_viewer
+from evalkit.viewer import policy_of, with_viewer
 
 __all__ = ["MAX_BYTES", "answer", "write_report"]
 
@@ -103,12 +101,11 @@ class _Page:
         )
         environment.filters["breakable"] = _breakable
         script = with_viewer((_FOLDER / "page.js").read_text(encoding="utf-8"))
-        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         self._template = environment.get_template("page.html.jinja")
         self._content: dict[str, Any] = {
             "style": Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),
             "script": Markup(script),
-            "script_digest": Markup(digest),
+            "policy": Markup(policy_of(script)),
             "headline": headline(folder),
             "machine": machine_line(folder),
             "weights": weights_lines(folder),

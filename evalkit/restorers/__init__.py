@@ -34,6 +34,7 @@ __all__ = [
     "Restorer",
     "RestorerSpec",
     "Settings",
+    "argument_of",
     "condition_name",
     "load_restorer",
     "parse_condition",
@@ -196,6 +197,18 @@ def parse_condition(condition: str) -> dict[str, Any]:
     if "name" in settings:  # which the answer uses for the restorer
         raise UnknownNameError(f"option of {spec.name}", "name", spec.all_options)
     return {"name": name, **settings}
+
+
+def argument_of(condition: str) -> str:
+    """What is behind the colon of its restorer's name, a folder say; else nothing.
+
+    Raises
+    ------
+    UnknownNameError, SettingError
+        As in `parse_condition`.
+
+    """
+    return _find(parse_condition(condition)["name"])[1]
 
 
 def settings_of(condition: str) -> dict[str, Any]:

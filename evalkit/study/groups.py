@@ -1,6 +1,7 @@
 """Records grouped as the rows of a summary are, and which of them count."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -44,6 +45,15 @@ def condition_facts(records: pd.DataFrame) -> dict[str, Any]:
     last = records.iloc[-1]
     setting = json.loads(last["setting"]) if pd.notna(last["setting"]) else None
     return {**last[["restorer", "weights_kind"]], "setting": setting}
+
+
+def source_size(record: Mapping[str, Any]) -> tuple[int, int]:
+    """Width and height of a record's source, px, by its output and its scale."""
+    setting = record["setting"]
+    setting = json.loads(setting) if isinstance(setting, str) else setting
+    scale = setting.get("scale", 1 if setting.get("background") == "none" else 2)
+    width, height = (record[f"output_{side}_px"] for side in ("width", "height"))
+    return round(width / scale), round(height / scale)
 
 
 def arithmetic(precision: str, records: pd.DataFrame) -> str:

@@ -73,6 +73,11 @@ const STYLE = `
     pointer-events: none;
   }
 
+  .wraps[data-mode="side"] {
+    grid: auto-flow minmax(0, 1fr) / repeat(var(--columns), minmax(0, 1fr));
+    .pane { grid-row: auto; }
+  }
+
   .name:empty, .line { display: none; }
   .slider { position: absolute; opacity: 0; pointer-events: none; }
   .stage:not([data-mode="split"]) .slider { display: none; }
@@ -154,7 +159,8 @@ function h(name, properties = {}, ...children) {
  * (else above the pictures); `full`, the element that fills the screen; `sideNames:
  * false` shows labels only where pictures lie over each other; `keys: false` leaves
  * the keyboard to who calls `press`; `changed(state)` after every change, with `mode`,
- * `scale` (screen pixels for one of the picture), `isZoomed` and `isPeeking`.
+ * `scale` (screen pixels for one of the picture), `isZoomed` and `isPeeking`;
+ * `wraps: true` lays them side by side in as many rows as show them largest.
  *
  * Returns `stage` and `tools`, which are elements; `ready`, a promise of decoded
  * pictures; `look()`, the state; `show(mode)`, `flip()`, `zoom(factor)`, `actual()`,
@@ -194,6 +200,7 @@ export function mount(element, pictures, options = {}) {
   });
   const stage = h("div.stage", { tabIndex: 0, role: "group", ariaLabel: texts.stage });
   stage.append(...panes, slider, h("div.line"));
+  stage.classList.toggle("wraps", Boolean(options.wraps));
   const tools = h("div.evalkit-tools");
   const buttons = new Map();
   const keys = new Map();
@@ -217,6 +224,16 @@ export function mount(element, pictures, options = {}) {
   function place(room, size, centre) {
     const [low, high] = [Math.min(0, room - size), Math.max(0, room - size)];
     return clamp(room / 2 - centre * size, low, high);
+  }
+
+  /** In how many columns pictures are largest, where they may wrap. */
+  function columns() {
+    const { clientWidth: width, clientHeight: height } = stage;
+    const fit = (n) => {
+      const rows = Math.ceil(panes.length / n);
+      return Math.min(width / n / largest.width, height / rows / largest.height);
+    };
+    return panes.map((_, index) => index + 1).reduce((a, b) => (fit(b) > fit(a) ? b : a));
   }
 
   const snap = (length) => Math.round(length * devicePixelRatio) / devicePixelRatio;
@@ -251,6 +268,7 @@ export function mount(element, pictures, options = {}) {
     stage.dataset.mode = state.mode;
     stage.classList.toggle("peeking", Boolean(state.peek));
     stage.style.setProperty("--at", state.at);
+    stage.style.setProperty("--columns", columns());
     slider.value = state.at;
     panes.forEach((pane, index) => {
       const isOver = index === state.front;
@@ -293,7 +311,8 @@ export function mount(element, pictures, options = {}) {
   function scaleTo(wanted, point) {
     const before = geometry();
     const boxes = panes.map((pane) => pane.getBoundingClientRect());
-    const box = boxes.find(({ right }) => point && point.clientX <= right) ?? boxes[0];
+    const isIn = ({ right, bottom }) => point?.clientX <= right && point.clientY <= bottom;
+    const box = boxes.find(isIn) ?? boxes[0];
     const px = point ? point.clientX - box.left : before.width / 2;
     const py = point ? point.clientY - box.top : before.height / 2;
     const most = Math.max(4 * before.fit, MOST * devicePixelRatio);

@@ -77,6 +77,8 @@ class PublishedComparison:
     ----------
     name
         Its name in tables, and behind "the" in a sentence.
+    card
+        The GPU that its figures of cost are from.
     claims
         A file of claims, as ``data/claims.yaml``.
     judges
@@ -94,6 +96,7 @@ class PublishedComparison:
     """
 
     name: str
+    card: str = ""
     claims: Path | None = None
     judges: Callable[[], Iterable[Any]] = tuple
     scores: tuple[PublishedScore, ...] = ()

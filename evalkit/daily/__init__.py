@@ -1,0 +1,1 @@
+"""Daily use: what acts on the study's answer, a command each."""

@@ -1,0 +1,219 @@
+"""What an album would take: its routes, their reasons, hours and memory."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from evalkit import faces
+from evalkit.daily.compare import USUAL, lacks
+from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words
+from evalkit.daily.predicting import ARITHMETIC, Estimate, work_of
+from evalkit.errors import ImageError, attempt
+from evalkit.images import Picture, picture_files, picture_kind, read_image
+from evalkit.restorers import plan_restorer, restorers
+from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers.auto import FALLBACK
+
+SCREENSHOT_FLAT = 0.75
+"""The share of equal neighbours from which a lossless picture counts as a screenshot.
+
+Of the 48 registered photographs, scans and screenshots it finds the one screenshot
+(0.88) and nothing else; the next lossless one in colour has 0.58.
+"""
+
+LOSSLESS = ("png", "bmp", "gif")
+
+
+TEXT = 0.01
+"""The share of a picture in boxes of text from which it has text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What was seen of a picture, and where it would go.
+
+    Attributes
+    ----------
+    name, size
+        Of the file; width and height, px.
+    has_face, has_text, is_screenshot
+        What it shows; whether there is text is None where nothing reads it.
+    chosen, restorer, reason
+        The route's restorer; the one that can be had in its place, if it cannot; the
+        rule.
+
+    """
+
+    name: str
+    size: tuple[int, int]
+    has_face: bool
+    has_text: bool | None
+    is_screenshot: bool
+    chosen: str
+    restorer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Album:
+    """The pictures of a folder that can be read, and why the others cannot."""
+
+    name: str
+    looks: list[Look]
+    left_out: dict[str, str]
+
+    @property
+    def restorers(self) -> list[str]:
+        """Those that some picture goes to."""
+        return sorted({seen.restorer for seen in self.looks})
+
+    @property
+    def sizes(self) -> list[tuple[int, int]]:
+        """Width and height of each picture, px."""
+        return [seen.size for seen in self.looks]
+
+
+def look_at(folder: Path) -> Album:
+    """Look at each picture of a folder.
+
+    Raises
+    ------
+    ImageError
+        None of them can be read.
+
+    """
+    detector = faces.detector()
+    usable = {part.spec.name for part in plan_restorer("auto").parts}
+    looks, left_out = [], {}
+    for path in picture_files(folder):
+        seen, why = attempt(partial(_look, path, detector, usable), str(path))
+        if seen is None:
+            left_out[path.name] = (why or "").replace(str(path), path.name)
+        else:
+            looks.append(seen)
+    if not looks:
+        raise ImageError(f"expected pictures, found none that can be read in {folder}")
+    return Album(name=folder.absolute().name, looks=looks, left_out=left_out)
+
+
+def _look(path: Path, detector: faces.Detector, usable: set[str]) -> Look:
+    picture, kind = read_image(path), picture_kind(path)
+    values = look(picture, detector, is_pdf=float(kind == "pdf"))
+    decision = decide(values)
+    chosen, density = ROUTES[decision.route], values["text_density"]
+    return Look(
+        name=path.name,
+        size=(picture.shape[1], picture.shape[0]),
+        has_face=values["n_faces"] > 0,
+        has_text=None if np.isnan(density) else density > TEXT,
+        is_screenshot=kind in LOSSLESS and flatness(picture) > SCREENSHOT_FLAT,
+        chosen=chosen,
+        restorer=chosen if chosen in usable else ROUTES[FALLBACK],
+        reason=decision.rule,
+    )
+
+
+def flatness(picture: Picture) -> float:
+    """The share of pixels that equal their left neighbour; 1 for a single column."""
+    is_equal = picture[:, 1:] == picture[:, :-1]
+    if picture.ndim == 3:
+        is_equal = is_equal.all(axis=2)
+    return float(is_equal.mean()) if is_equal.size else 1.0
+
+
+def fit_album(fit: Fit, album: Album) -> Iterator[str]:
+    """What an album would take, in lines: shares, routes, hours, GiB, savings."""
+    looks = album.looks
+    shares = [f"{_share(seen.has_face for seen in looks)} with faces"]
+    if any(seen.has_text is None for seen in looks):
+        shares.append("text unknown (the extra ocr reads it)")
+    else:
+        shares.append(f"{_share(bool(seen.has_text) for seen in looks)} with text")
+    shares.append(f"{_share(seen.is_screenshot for seen in looks)} screenshots")
+    yield f"{album.name}: {len(looks)} pictures, {', '.join(shares)}"
+    for name, why in album.left_out.items():
+        yield f"    left out: {name}: {why}"
+    times = {}
+    for restorer in album.restorers:
+        option = fit.usual(restorer)
+        routed = [seen for seen in looks if seen.restorer == restorer]
+        times[restorer] = [fit.time(option, seen.size) for seen in routed]
+        yield from _route(fit, option, routed, times[restorer])
+    everything = [time for group in times.values() for time in group]
+    yield f"the album, one picture after the other: {'; '.join(_sums(everything))}"
+    yield from _savings(fit, album, times)
+
+
+def _share(are_so: Iterable[bool]) -> str:
+    values = list(are_so)
+    return f"{sum(values) / len(values):.0%}"
+
+
+def _route(
+    fit: Fit, option: Option, looks: Sequence[Look], times: Sequence[Estimate]
+) -> Iterator[str]:
+    reasons = Counter(seen.reason for seen in looks).most_common()
+    why = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+    words = f"{option.condition}, {option.words}" if option.words else option.condition
+    yield f"{words}: {len(looks)} of them: {why}"
+    missed = Counter(s.chosen for s in looks if s.chosen != option.restorer)
+    for chosen, n in missed.items():
+        yield f"    in place of {chosen}, whose weights are absent, for {n}"
+    yield f"    time: {'; '.join(_sums(times))}"
+    memories = [fit.memory(option, seen.size) for seen in looks]
+    for evidence in dict.fromkeys(memory.evidence for memory in memories):
+        alike = [m for m in memories if m.evidence == evidence and m.value is not None]
+        if alike:
+            most = max(alike, key=lambda memory: memory.value or 0)
+            verdicts = Counter(map(fit.verdict, alike))
+            counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
+            yield f"    memory of the largest: {in_words(most, in_gib)}; {counts}"
+
+
+def _sums(times: Sequence[Estimate]) -> list[str]:
+    """The time of each kind of evidence, by itself: they do not add up."""
+    parts = []
+    for evidence in dict.fromkeys(time.evidence for time in times):
+        alike = [t for t in times if t.evidence == evidence]
+        known = [t.value for t in alike if t.value is not None]
+        least = "at least " if alike[0].is_least else ""
+        if known:
+            parts.append(f"{least}{in_time(sum(known))} for {len(known)} ({evidence})")
+        if len(known) < len(alike):
+            parts.append(f"unknown for {len(alike) - len(known)}")
+    return parts
+
+
+def _savings(fit: Fit, album: Album, times: dict[str, list[Estimate]]) -> Iterator[str]:
+    """What would save half the time: fewer pictures, or another network."""
+    spent = {name: sum(t.value or 0.0 for t in group) for name, group in times.items()}
+    values = np.sort([t.value or 0.0 for group in times.values() for t in group])[::-1]
+    if not values.sum():
+        return
+    n_half = int(np.searchsorted(values.cumsum(), values.sum() / 2)) + 1
+    kinds = dict.fromkeys(t.evidence for group in times.values() for t in group)
+    yield (
+        f"half of it goes to the {n_half} slowest of {len(values)} pictures "
+        f"({', '.join(kinds)})"
+    )
+    slowest = max(spent, key=lambda name: spent[name])
+    sizes = [seen.size for seen in album.looks if seen.restorer == slowest]
+    operations = _operations(fit.usual(slowest), sizes)
+    for name in USUAL:
+        if lacks(name) or restorers()[name].redraws_faces or not operations:
+            continue
+        share = _operations(fit.usual(name), sizes) / operations
+        if 0 < share <= 0.5:
+            yield (
+                f"{name} in place of {slowest}: {share:.1%} of its operations "
+                f"({ARITHMETIC}); another network makes another picture"
+            )
+
+
+def _operations(option: Option, sizes: Sequence[tuple[int, int]]) -> float:
+    works = [work_of(option.restorer, option.setting, size) for size in sizes]
+    return sum(work.operations for work in works if work)

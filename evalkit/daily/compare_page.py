@@ -1,0 +1,81 @@
+"""What a comparison looks like: one page, or the same within a notebook."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from markupsafe import Markup
+
+from evalkit.paths import atomic_path
+from evalkit.texts import Language, text, texts_of
+from evalkit.viewer import policy_of, with_viewer
+
+if TYPE_CHECKING:
+    from evalkit.daily.compare import Comparison
+
+LANGUAGES: tuple[Language, ...] = ("en", "zh")
+
+OF_VIEWER = {
+    "view": "view",
+    "side": "side",
+    "flip": "flip",
+    "split": "split",
+    "zoomIn": "zoom.in",
+    "zoomOut": "zoom.out",
+    "actual": "actual",
+    "whole": "whole",
+    "full": "full",
+}
+"""The viewer's texts, and those of the rating page that are the same."""
+
+_FOLDER = Path(__file__).parent
+SCRIPT = with_viewer((_FOLDER / "compare.js").read_text(encoding="utf-8"))
+STYLE = (_FOLDER / "compare.css").read_text(encoding="utf-8")
+
+
+def write_page(comparisons: Sequence["Comparison"], page: Path) -> None:
+    """Write comparisons as one file of HTML that loads nothing."""
+    html = _render(comparisons, script=Markup(SCRIPT), policy=Markup(policy_of(SCRIPT)))
+    with atomic_path(page) as temporary:
+        temporary.write_text(html, encoding="utf-8")
+
+
+def as_html(comparisons: Sequence["Comparison"]) -> str:
+    """Comparisons as one element, which ``compare.js`` wires up."""
+    return _render(comparisons).strip()
+
+
+def _render(comparisons: Sequence["Comparison"], **content: Any) -> str:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("compare.html.jinja").render(
+        t=_both,
+        comparisons=comparisons,
+        source_in_chinese=text("compare.source", "zh"),
+        script_texts={language: _of_script(language) for language in LANGUAGES},
+        style=Markup(STYLE),
+        **content,
+    )
+
+
+def _both(key: str, **values: object) -> Markup:
+    """A text in each language, of which the page shows one."""
+    spans = (
+        Markup('<span lang="{}">{}</span>').format(
+            language, text(f"compare.{key}", language, **values)
+        )
+        for language in LANGUAGES
+    )
+    return Markup("").join(spans)
+
+
+def _of_script(language: Language) -> Mapping[str, str]:
+    texts = {name: text(f"rating.{key}", language) for name, key in OF_VIEWER.items()}
+    own = {key: words[language] for key, words in texts_of("compare").items()}
+    return texts | {key: own[key] for key in ("stage", "map", "map.said")}

@@ -1,0 +1,28 @@
+"""A comparison in a notebook."""
+
+from collections.abc import Sequence
+
+import anywidget
+import traitlets
+
+from evalkit.daily.compare import Comparison
+from evalkit.daily.compare_page import SCRIPT, STYLE, as_html
+
+
+class CompareWidget(anywidget.AnyWidget):
+    """Shows what the page of ``evalkit compare`` shows, by the same script and style.
+
+    Attributes
+    ----------
+    comparisons
+        What is shown, for who wants the numbers.
+
+    """
+
+    _esm = SCRIPT
+    _css = STYLE
+    html = traitlets.Unicode().tag(sync=True)
+
+    def __init__(self, comparisons: Sequence[Comparison]) -> None:
+        super().__init__(html=as_html(comparisons))
+        self.comparisons = comparisons
