@@ -32,6 +32,7 @@ from evalkit.weights._registry import (
     WeightsFile,
     notice,
     registry,
+    unaccepted,
 )
 
 if TYPE_CHECKING:
@@ -49,11 +50,13 @@ __all__ = [
     "fetch_file",
     "find",
     "load_state",
+    "notice",
     "ncnn_layers",
     "ncnn_state",
     "registered",
     "registry",
     "status",
+    "unaccepted",
     "user_weights",
     "verify",
     "weights_dir",
@@ -312,8 +315,7 @@ def _check_licence(entry: WeightsFile, accept: Collection[str]) -> None:
     if entry.accept is None:
         return
     text = notice(entry.accept).strip()
-    accepted = {*accept, *os.environ.get("EVALKIT_ACCEPT", "").split(",")}
-    if entry.accept not in accepted:
+    if unaccepted(entry.name, accept):
         raise LicenceError(
             f"weights {entry.name} are not here, and are downloaded only once you have "
             f"read and accepted this:\n{text}\nTo accept, write `accept: "
