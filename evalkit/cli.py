@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.daily._restore_command import restore
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
@@ -175,6 +176,9 @@ def route(
 
     has_costs = run or (runs_dir() / "latest").is_dir()
     route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
+
+
+app.command()(restore)
 
 
 @scores_app.command("export")

@@ -1,0 +1,1 @@
+"""What acts on the study's answer, every day: restore, compare, fit."""
