@@ -3,7 +3,7 @@
 import json
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock, Timeout
 
@@ -29,7 +29,7 @@ class Journal:
         self.done: list[dict[str, Any]] = []
         """The facts of what was made, oldest first."""
 
-    def open(self) -> None:
+    def __enter__(self) -> Self:
         """Take the folder, sweep what a killed program left in it, read the journal.
 
         Raises
@@ -50,6 +50,10 @@ class Journal:
             ) from error
         remove_litter(self._out)
         self.read()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file_lock.release()
 
     def read(self) -> None:
         """Read what stands there."""

@@ -109,24 +109,29 @@ def restore_pictures(
     if not tasks and not watch:
         listed = ", ".join(map(str, wish.paths))
         raise ImageError(f"expected pictures, found none in {listed}")
-    journal = Journal(wish.out)
-    journal.open()
-    restoring = Restoring(wish, journal)
-    left = restoring.undone(tasks)
-    if restoring.n_before:
-        say(f"{restoring.n_before} of {len(tasks)} are done already, in {wish.out}")
-    if not left and not watch:
-        return restoring
-    pool = Pool(
-        plans or [wish.plan],
-        restoring.prepare,
-        sheet=wish.sheet,
-        strip=wish.strip,
-    )
-    pool.add(left)
-    with Progress(len(left), say) as progress:
-        arrivals = _arrivals(wish, tasks) if watch else None
-        while watch or progress.n_ended < progress.total:
+    with Journal(wish.out) as journal:
+        restoring = Restoring(wish, journal)
+        left = restoring.undone(tasks)
+        if restoring.n_before:
+            say(f"{restoring.n_before} of {len(tasks)} are done already, in {wish.out}")
+        if left or watch:
+            arrivals = _arrivals(wish, tasks) if watch else None
+            _restore(left, arrivals, restoring, plans or [wish.plan], say)
+    return restoring
+
+
+def _restore(
+    tasks: Sequence[Task],
+    arrivals: Iterator[list[Task]] | None,
+    restoring: "Restoring",
+    plans: Sequence[Plan],
+    say: Say,
+) -> None:
+    wish = restoring.wish
+    pool = Pool(plans, restoring.prepare, sheet=wish.sheet, strip=wish.strip)
+    pool.add(tasks)
+    with Progress(len(tasks), say) as progress:
+        while arrivals or progress.n_ended < progress.total:
             with suppress(queue.Empty):
                 restoring.take(pool.events.get(timeout=POLL_S), progress)
             if arrivals:
@@ -134,7 +139,6 @@ def restore_pictures(
                 pool.add(more)
                 progress.total += len(more)
     pool.close()
-    return restoring
 
 
 class Restoring:
@@ -142,6 +146,8 @@ class Restoring:
 
     Attributes
     ----------
+    wish
+        What was asked for.
     n_done, n_before
         Restored now, and found done already.
     failures
@@ -152,7 +158,7 @@ class Restoring:
     def __init__(self, wish: Wish, journal: Journal) -> None:
         self.n_done = self.n_before = 0
         self.failures: list[str] = []
-        self._wish, self._journal = wish, journal
+        self.wish, self._journal = wish, journal
         self._names = Names(wish.out, wish.name, wish.suffix)
         self._keys: dict[Task, str] = {}
         self._outputs: dict[Task, Path] = {}
@@ -163,7 +169,7 @@ class Restoring:
         """Those that are not done."""
         left = []
         for task in tasks:
-            key, reason = attempt(partial(task.key, self._wish.how), task.title)
+            key, reason = attempt(partial(task.key, self.wish.how), task.title)
             if key is None:
                 self._fail(task, reason)
             elif self._journal.has(key):
@@ -185,10 +191,10 @@ class Restoring:
         key = self._keys[task]
         output = self._journal.output(key)
         if output is None:
-            output = self._names.next(task.folder, task.stem, self._wish.condition)
+            output = self._names.next(task.folder, task.stem, self.wish.condition)
             self._journal.add(key, output, done=False, source=task.title)
         self._outputs[task] = output
-        target = self._wish.out / output
+        target = self.wish.out / output
         target.parent.mkdir(parents=True, exist_ok=True)
         return {"source": str(task.source), "page": task.page, "target": str(target)}
 
@@ -205,9 +211,7 @@ class Restoring:
         if "raised" in facts:
             raise facts["raised"]
         if task is None:
-            raise EvalkitError(
-                f"{self._wish.condition} did not start: {facts['error']}"
-            )
+            raise EvalkitError(f"{self.wish.condition} did not start: {facts['error']}")
         if "part" in facts:
             progress.show(task.title, facts["part"])
             return
@@ -222,13 +226,13 @@ class Restoring:
             output,
             done=True,
             source=task.title,
-            condition=self._wish.condition,
+            condition=self.wish.condition,
             **facts,
         )
         width, height = facts["size"]
         progress.end(
             task.title,
-            f"{task.title} -> {self._wish.out / output}, {width}x{height} px, "
+            f"{task.title} -> {self.wish.out / output}, {width}x{height} px, "
             f"{facts['seconds']:.1f} s",
         )
         for note in facts["notes"]:
