@@ -103,6 +103,8 @@ class Pool:
                 current = self._tasks.get()
             with suppress(ConnectionError):  # it has ended: `run_cell` says how
                 connection.send(current and self._prepare(current))
+            if current:
+                self.events.put(Event(current, {"part": 0.0}))
 
         is_cuda = str(plan.resolved.get("device")).startswith("cuda")
         with Listener(None, "AF_UNIX") as listener:

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from evalkit.study.progress import printable, rounded_time
 
-BAR = "{n:.0f} of {total} |{bar}| {rate_inv_fmt}, {remaining} left {postfix}"
+BAR = "{n:.0f} of {total} |{bar}| {rate_inv_fmt}, {remaining} left{postfix}"
 
 
 class Progress:
@@ -27,11 +27,11 @@ class Progress:
 
     def __init__(self, total: int, say: Callable[[str], None]) -> None:
         self.total, self.n_ended = total, 0
-        self._say, self._begin = say, time.monotonic()
+        self._say, self._begin = say, 0.0
         self._parts: dict[str, float] = {}
         self._bar = tqdm(
             total=total,
-            unit=" a picture",
+            unit="picture",
             bar_format=BAR,
             disable=not sys.stderr.isatty(),
             leave=False,
@@ -49,7 +49,13 @@ class Progress:
         self._bar.close()
 
     def show(self, picture: str, part: float) -> None:
-        """Show which picture is worked at, and its share that is done."""
+        """Show which picture is worked at, and its share that is done.
+
+        Time counts from the first one, when the restorer has been loaded.
+        """
+        if not self._begin:
+            self._begin = time.monotonic()
+            self._bar.reset(self.total)
         self._parts[picture] = part
         self._bar.set_postfix_str(printable(picture), refresh=False)
         self._move()

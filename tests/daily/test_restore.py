@@ -267,6 +267,16 @@ def test_a_crash_costs_its_picture_and_the_restorer_is_loaded_anew(
     assert len({row["pid"] for row in journal(tmp_path / "out")}) == 2
 
 
+def test_a_full_disk_ends_it(refused, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parent)
+    monkeypatch.setattr(pool, "WORKER", "planted_worker")
+    for number in range(5):
+        write_image(tmp_path / f"full-{number}.png", np.zeros((8, 8), np.uint8))
+    line = refused(tmp_path, "-o", tmp_path / "out", *LANCZOS)
+    assert "3 cells in a row" in line
+    assert "No space left on device" in line
+
+
 def test_each_gpu_has_a_plan_of_its_own(monkeypatch):
     from evalkit.restorers.engines import torch as torch_engine
 
