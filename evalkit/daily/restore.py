@@ -215,7 +215,8 @@ class Restoring:
         if "part" in facts:
             progress.show(task.title, facts["part"])
             return
-        count_interrupted(self._in_a_row, facts.get("outcome", "ok"))
+        outcome = facts.get("outcome", "ok")
+        count_interrupted(self._in_a_row, f"{outcome}: {facts.get('error')}")
         if "error" in facts:
             progress.end(task.title, self._fail(task, facts["error"]))
             return

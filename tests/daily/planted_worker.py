@@ -6,16 +6,19 @@ from pathlib import Path
 
 from evalkit.daily import worker
 
-_restore_file = worker.restore_file
+_restore, _write = worker.restore, worker.write
 
 
 def restore_each(emit, **arguments):
-    def restore_file(restorer, source, *rest, **more):
+    def restore(restorer, source, *rest):
         if "crash" in Path(source).name:
             os._exit(9)
-        if "full" in Path(source).name:
-            raise OSError(errno.ENOSPC, "No space left on device")
-        return _restore_file(restorer, source, *rest, **more) | {"pid": os.getpid()}
+        return _restore(restorer, source, *rest)
 
-    worker.restore_file = restore_file
+    def write(made, restorer, target, sheet):
+        if "full" in Path(target).name:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return _write(made, restorer, target, sheet) | {"pid": os.getpid()}
+
+    worker.restore, worker.write = restore, write
     worker.restore_each(emit, **arguments)
