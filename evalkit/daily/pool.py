@@ -18,6 +18,10 @@ WORKER = "evalkit.daily.worker"
 CPU_WRITERS, GPU_WRITERS = 1, 4
 """Threads that pack outputs: what a GPU makes in 0.2 s takes a core 0.3 s to pack."""
 
+MOST_OF_ONE_PROCESS = 250
+"""Pictures after which a worker is started anew: with pictures of ever new sizes,
+OpenVINO 2026.4.1 grew by 1 MiB a picture, and gave nothing back on being asked."""
+
 
 class Event(NamedTuple):
     """What a worker told.
@@ -123,13 +127,14 @@ class _Worker:
         # besides those that are written, one is restored and one is read
         self._ahead = self._n_writers + 2
         self._numbers = itertools.count()
+        self._n_sent = 0
         self._at_work: dict[int, Task] = {}
         self._listener: Listener | None = None
         self._connection: Connection | None = None
 
     def run(self) -> bool:
         """Run a process until it ends; false if it could not load its restorer."""
-        plan = self._plan
+        plan, self._n_sent = self._plan, 0
         with Listener(None, "AF_UNIX") as self._listener:
             result = run_cell(
                 f"{WORKER}:restore_each",
@@ -148,7 +153,7 @@ class _Worker:
             is_loaded, self._connection = self._connection is not None, None
             tasks = [*self._at_work.values()]
             self._at_work.clear()
-            if self._ahead > 1:
+            if tasks and self._ahead > 1:
                 self._pool.waiting.extendleft(reversed(tasks))
                 tasks = []
                 self._ahead = 1
@@ -161,12 +166,15 @@ class _Worker:
         pool = self._pool
         with suppress(ConnectionError):  # it has ended: `run` learns how
             while self._connection and pool.waiting:
-                if len(self._at_work) >= self._ahead:
-                    return
+                is_spent = self._n_sent >= MOST_OF_ONE_PROCESS
+                if is_spent or len(self._at_work) >= self._ahead:
+                    break
+                self._n_sent += 1
                 task, number = pool.waiting.popleft(), next(self._numbers)
                 self._at_work[number] = task
                 self._connection.send({"number": number, **pool.prepare(task)})
-            if self._connection and pool.is_closed and not self._at_work:
+            is_over = pool.is_closed or self._n_sent >= MOST_OF_ONE_PROCESS
+            if self._connection and is_over and not self._at_work:
                 self._connection.send(None)
 
     def _take(self, message: dict[str, Any]) -> None:
