@@ -14,6 +14,7 @@ import typer
 
 from evalkit.daily._compare_command import compare
 from evalkit.daily._fit_command import fit
+from evalkit.daily._restore_command import restore
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
@@ -181,6 +182,7 @@ def route(
 
 app.command()(compare)
 app.command()(fit)
+app.command()(restore)
 
 
 @scores_app.command("export")

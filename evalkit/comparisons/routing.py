@@ -49,7 +49,7 @@ def route_pictures(
     """
     n_routed = 0
     usable = {part.spec.name for part in plan_restorer("auto").parts}
-    costs = _costs(run) if run else {}
+    costs = costs_of(run) if run else {}
     detector = faces.detector()
     for path in paths:
         if not path.exists():
@@ -199,7 +199,7 @@ def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) ->
     say(f"    {cost}")
 
 
-def _costs(run: Run) -> dict[str, dict[str, float]]:
+def costs_of(run: Run) -> dict[str, dict[str, float]]:
     """Seconds a megapixel of source and the largest memory, by restorer.
 
     Only conditions on this machine with default settings count; a scale changes the

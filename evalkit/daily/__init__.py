@@ -1,1 +1,1 @@
-"""Daily use: what acts on the study's answer, a command each."""
+"""What acts on the study's answer, every day: restore, compare, fit."""

@@ -10,21 +10,31 @@ import numpy as np
 from evalkit.errors import ImageError, SettingError
 from evalkit.images.channels import has_alpha
 from evalkit.images.decode import count_pages, read_picture
-from evalkit.images.encode import encoded
+from evalkit.images.encode import encoded, fitted
 from evalkit.images.kinds import picture_kind
+from evalkit.images.metadata import (
+    Metadata,
+    append_to_tiff,
+    read_metadata,
+    srgb_profile,
+    tiff_tags,
+)
 from evalkit.images.scaling import resize
 from evalkit.images.stored import Picture
 from evalkit.paths import atomic_path
 
 __all__ = [
     "SUFFIXES",
+    "Metadata",
     "Picture",
     "check_picture",
+    "fitted",
     "n_pages",
     "picture_files",
     "picture_kind",
     "pixel_sha256",
     "read_image",
+    "read_metadata",
     "resize",
     "write_image",
 ]
@@ -104,8 +114,13 @@ def n_pages(path: Path | str) -> int:
     return count_pages(Path(path))
 
 
-def write_image(path: Path | str, image: Picture) -> None:
+def write_image(
+    path: Path | str, image: Picture, metadata: Metadata | None = None
+) -> None:
     """Save a picture, whole or not at all; the suffix names the format.
+
+    With `metadata` the file has them, and a profile of sRGB. Without, it has pixels
+    alone.
 
     PNG and TIFF keep every bit and alpha; so does JPEG XL (lossless), of 8 bits. JPEG,
     WebP, AVIF and HEIC (quality 95, no chroma subsampling except in WebP) do not. A
@@ -125,10 +140,10 @@ def write_image(path: Path | str, image: Picture) -> None:
     path = Path(path)
     check_picture(image)
     is_tiff = path.suffix.lower() in (".tif", ".tiff")
-    content = b"" if is_tiff else encoded(path, image)
+    content = b"" if is_tiff else encoded(path, image, metadata)
     with atomic_path(path) as temporary:
         if is_tiff:
-            _write_tiff(temporary, image)
+            _write_tiff(temporary, image, metadata)
         else:
             temporary.write_bytes(content)
 
@@ -199,9 +214,15 @@ def _limit_px(max_megapixels: float | None) -> int:
     return round(limit * 1e6)
 
 
-def _write_tiff(path: Path, image: Picture) -> None:
+def _write_tiff(path: Path, image: Picture, metadata: Metadata | None) -> None:
     import tifffile
 
+    described: dict[str, Any] = {}
+    if metadata:
+        described = {"extratags": tiff_tags(metadata)}
+        described |= {"iccprofile": srgb_profile()} if image.ndim == 3 else {}
+        if metadata.dpi:
+            described |= {"resolution": (metadata.dpi,) * 2, "resolutionunit": 2}
     tifffile.imwrite(
         path,
         image,
@@ -210,4 +231,8 @@ def _write_tiff(path: Path, image: Picture) -> None:
         extrasamples=["unassalpha"] if has_alpha(image) else None,
         metadata=None,
         software=False,
+        byteorder="<",
+        **described,
     )
+    if metadata:
+        append_to_tiff(path, metadata)

@@ -19,6 +19,14 @@ def boxes(content: bytes, start: int = 0) -> Iterator[tuple[bytes, bytes]]:
         at = end
 
 
+def box(kind: bytes, content: bytes) -> bytes:
+    """One box, of any length."""
+    length = len(content) + 8
+    if length < 2**32:
+        return length.to_bytes(4, "big") + kind + content
+    return (1).to_bytes(4, "big") + kind + (length + 8).to_bytes(8, "big") + content
+
+
 @dataclass
 class Primary:
     """Properties of the primary item (ISO/IEC 23008-12, 6.5; AV1 image format)."""

@@ -79,7 +79,7 @@ def read_picture(path: Path, page: int, limit_px: int) -> Picture:
 
         with _missing_is_said(path):
             return read_pdf(path, page, limit_px)
-    with _damage_is_said(path), path.open("rb") as stream:
+    with damage_is_said(path), path.open("rb") as stream:
         if kind == "tiff":
             stored = _tiff(path, stream, page, limit_px)
         else:
@@ -99,7 +99,7 @@ def count_pages(path: Path) -> int:
             return count_pdf_pages(path)
     if kind != "tiff":
         return 1
-    with _damage_is_said(path), path.open("rb") as stream:
+    with damage_is_said(path), path.open("rb") as stream:
         try:
             with Image.open(stream, formats=["TIFF"]) as file:
                 return int(getattr(file, "n_frames", 1))
@@ -137,7 +137,7 @@ def kind_to_read(path: Path) -> str:
 
 
 @contextmanager
-def _damage_is_said(path: Path) -> Iterator[None]:
+def damage_is_said(path: Path) -> Iterator[None]:
     """Turn what decoders raise into `ImageError`; what the machine does stays.
 
     Pillow's own pixel limit is off inside the block: ours stands before it.

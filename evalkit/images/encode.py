@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from evalkit.errors import ImageError
-from evalkit.images import png
+from evalkit.images import jxl, png
 from evalkit.images.channels import has_alpha
+from evalkit.images.metadata import Metadata, srgb_profile
 from evalkit.images.stored import MAX_SIDE_PX, Picture
 
 LOSSY_QUALITY = 95
@@ -34,13 +35,13 @@ class Format:
     """What a file of one suffix can hold."""
 
     name: str
-    encode: Callable[[Picture], bytes]
+    encode: Callable[[Picture, Metadata | None], bytes]
     max_side_px: int
     has_16_bits: bool = False
     has_alpha: bool = True
 
 
-def encoded(path: Path, image: Picture) -> bytes:
+def encoded(path: Path, image: Picture, metadata: Metadata | None = None) -> bytes:
     """The bytes of a file whose format the suffix of `path` names; TIFF excepted.
 
     Raises
@@ -68,7 +69,7 @@ def encoded(path: Path, image: Picture) -> bytes:
             f"has {width}x{height}; write {' or '.join(['TIFF', *names])}"
         )
     try:
-        return form.encode(image)
+        return form.encode(image, metadata)
     except ImageError:
         raise
     except (OSError, ValueError, RuntimeError) as error:  # in memory: no disk is full
@@ -78,7 +79,25 @@ def encoded(path: Path, image: Picture) -> bytes:
         ) from error
 
 
-def _png(image: Picture) -> bytes:
+def fitted(suffix: str, image: Picture) -> tuple[Picture, list[str]]:
+    """The picture as the format of a suffix can hold it, and what that cost it.
+
+    16 bits become 8; what is transparent becomes white.
+    """
+    form, lost = FORMATS.get(suffix.lower()), []
+    if form and image.dtype != np.uint8 and not form.has_16_bits:
+        image = (image.astype(np.float32) / 257 + 0.5).astype(np.uint8)
+        lost.append(f"16 bits became 8, since {form.name} has no more")
+    if form and has_alpha(image) and not form.has_alpha:
+        peak = np.iinfo(image.dtype).max
+        alpha = image[..., 3:].astype(np.float32) / peak
+        mixed = image[..., :3] * alpha + peak * (1 - alpha)
+        image = cast("Picture", np.rint(mixed).astype(image.dtype))
+        lost.append(f"what is transparent became white, since {form.name} has no alpha")
+    return image, lost
+
+
+def _png(image: Picture, metadata: Metadata | None) -> bytes:
     """Store each row as its difference from the one above (PNG 9.2, Up), packed."""
     # 16 bits have their high byte first (PNG 7.1)
     stored = np.ascontiguousarray(image, image.dtype.newbyteorder(">"))
@@ -87,7 +106,8 @@ def _png(image: Picture) -> bytes:
     filtered[:, 0] = png.UP
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-    return png.assembled(image.shape, 8 * image.itemsize, _packed(filtered))
+    beside = png.described(metadata) if metadata else []
+    return png.assembled(image.shape, 8 * image.itemsize, _packed(filtered), beside)
 
 
 def _packed(rows: NDArray[np.uint8]) -> bytes:
@@ -101,22 +121,33 @@ def _packed(rows: NDArray[np.uint8]) -> bytes:
     return cast("bytes", imagecodecs.deflate_encode(buffer, level=PNG_COMPRESSION))
 
 
-def _jpeg(image: Picture) -> bytes:
-    return _by_pillow(image, format="JPEG", subsampling=0)
+def _jpeg(image: Picture, metadata: Metadata | None) -> bytes:
+    return _by_pillow(image, metadata, format="JPEG", subsampling=0)
 
 
-def _webp(image: Picture) -> bytes:
-    return _by_pillow(image, format="WEBP")
+def _webp(image: Picture, metadata: Metadata | None) -> bytes:
+    return _by_pillow(image, metadata, format="WEBP")
 
 
-def _by_pillow(image: Picture, **how: object) -> bytes:
+def _by_pillow(image: Picture, metadata: Metadata | None, **how: object) -> bytes:
     stream = io.BytesIO()
+    if metadata:
+        # of an orientation Pillow makes AVIF's own, and spoils what is not ASCII
+        exif = metadata.exif_bytes(is_oriented=how["format"] != "AVIF")
+        how["exif"] = b"Exif\0\0" + exif
+        # a grey picture has no three colours to profile
+        how |= {"icc_profile": srgb_profile()} if image.ndim == 3 else {}
+        how |= {"xmp": metadata.xmp} if metadata.xmp else {}
+        how |= {"dpi": (metadata.dpi, metadata.dpi)} if metadata.dpi else {}
     Image.fromarray(image).save(stream, quality=LOSSY_QUALITY, **how)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
-def _avif(image: Picture) -> bytes:
+def _avif(image: Picture, metadata: Metadata | None) -> bytes:
     """No chroma subsampling; marked as sRGB (ITU-T H.273: 1, 13; matrix of BT.601)."""
+    if metadata:  # which imagecodecs has no place for
+        how = {"subsampling": "4:4:4", "speed": AVIF_SPEED, "max_threads": 1}
+        return _by_pillow(image, metadata, format="AVIF", **how)
     import imagecodecs
 
     avif = imagecodecs.AVIF
@@ -137,16 +168,17 @@ def _avif(image: Picture) -> bytes:
     )
 
 
-def _jxl(image: Picture) -> bytes:
+def _jxl(image: Picture, metadata: Metadata | None) -> bytes:
     """Write 8 bits only: imagecodecs would mark 16 bits as linear light."""
     import imagecodecs
 
-    return cast(
+    stream = cast(
         "bytes", imagecodecs.jpegxl_encode(image, lossless=True, effort=JXL_EFFORT)
     )
+    return jxl.contained(stream, metadata) if metadata else stream
 
 
-def _heic(image: Picture) -> bytes:
+def _heic(image: Picture, metadata: Metadata | None) -> bytes:
     try:
         import pillow_heif
     except ImportError as error:
@@ -156,9 +188,12 @@ def _heic(image: Picture) -> bytes:
             ".avif"
         ) from error
     stream = io.BytesIO()
-    pillow_heif.from_pillow(Image.fromarray(image)).save(
-        stream, quality=LOSSY_QUALITY, chroma=444
-    )
+    picture = Image.fromarray(image)
+    if metadata:
+        picture.info = {"exif": b"Exif\0\0" + metadata.exif_bytes()}
+        picture.info |= {"icc_profile": srgb_profile()} if image.ndim == 3 else {}
+        picture.info |= {"xmp": metadata.xmp} if metadata.xmp else {}
+    pillow_heif.from_pillow(picture).save(stream, quality=LOSSY_QUALITY, chroma=444)
     return stream.getvalue()
 
 

@@ -4,9 +4,15 @@ libjxl reads it too, but imagecodecs does not hand it on: without it the size is
 too late, and the colours not at all.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
-from evalkit.images.boxes import boxes
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evalkit.images.boxes import box, boxes
+
+if TYPE_CHECKING:
+    from evalkit.images.metadata import Metadata
 
 CONTAINER = b"\0\0\0\x0cJXL \r\n\x87\n"
 
@@ -28,6 +34,14 @@ class Header:
     """ITU-T H.273; None for sRGB."""
     has_lost_profile: bool = False
     """An ICC profile, or colours of its own, that nothing here can read."""
+
+
+def contained(codestream: bytes, metadata: Metadata) -> bytes:
+    """The file (ISO/IEC 18181-2) of a bare codestream, with metadata."""
+    exif = box(b"Exif", bytes(4) + metadata.exif_bytes())
+    xmp = box(b"xml ", metadata.xmp) if metadata.xmp else b""
+    kind = box(b"ftyp", b"jxl \0\0\0\0jxl ")
+    return CONTAINER + kind + exif + xmp + box(b"jxlc", codestream)
 
 
 class _Bits:

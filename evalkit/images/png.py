@@ -3,11 +3,17 @@
 Read by `essential`, written by `assembled`.
 """
 
+from __future__ import annotations
+
 import io
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evalkit.images.metadata import Metadata
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PROFILE_BYTES = 2**24
@@ -80,13 +86,34 @@ def essential(content: bytes) -> Png:
     return png
 
 
-def assembled(shape: tuple[int, ...], bits: int, packed: bytes | bytearray) -> bytes:
-    """The PNG file of a picture of `shape`, from its filtered rows in zlib's form."""
+def described(metadata: Metadata) -> list[tuple[bytes, bytes]]:
+    """The chunks that tell an sRGB picture's metadata (PNG 11.3), for `assembled`."""
+    chunks = [(b"sRGB", b"\0")]  # perceptual intent
+    if metadata.dpi:
+        per_metre = round(metadata.dpi / 0.0254)
+        chunks.append((b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
+    chunks.append((b"eXIf", metadata.exif_bytes()))
+    if metadata.xmp:
+        chunks.append((b"iTXt", ORIENTED_BY[0] + b"\0\0\0\0\0" + metadata.xmp))
+    return chunks
+
+
+def assembled(
+    shape: tuple[int, ...],
+    bits: int,
+    packed: bytes | bytearray,
+    beside: Sequence[tuple[bytes, bytes]] = (),
+) -> bytes:
+    """The PNG file of a picture of `shape`, from its filtered rows in zlib's form.
+
+    `beside` are chunks that describe it, name and body.
+    """
     height, width = shape[:2]
     kind = COLOUR_TYPES[shape[2] if shape[2:] else 1]
     starts = range(0, len(packed), MAX_CHUNK_BYTES)
     chunks = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)),
+        *beside,
         *((b"IDAT", packed[at : at + MAX_CHUNK_BYTES]) for at in starts),
         (b"IEND", b""),
     ]

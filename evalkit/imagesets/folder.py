@@ -270,14 +270,14 @@ def readable(name: str | Path) -> str:
 def _unique(stem: str, names: set[str]) -> str:
     """The stem, numbered if `names` has it; it is added there."""
     name, count = stem, 1
-    while _folded(name) in names:
+    while folded(name) in names:
         count += 1
         name = f"{stem}-{count}"
-    names.add(_folded(name))
+    names.add(folded(name))
     return name
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
     """The same for names that differ in case or form only (Unicode 16, D145)."""
     plain = unicodedata.normalize("NFD", name).casefold()
     return unicodedata.normalize("NFD", plain)

@@ -73,14 +73,17 @@ class Plan:
 
     @property
     def weights_kind(self) -> str:
-        """``random`` if any weights are, else where the restorer's own came from.
-
-        ``released``, ``package``, ``mirror``, ``user``, ``random`` or ``none``.
-        """
+        """``random`` if any are, else `WeightsInUse.kind` of its own, or ``none``."""
         kinds = [weights.kind for weights in self.weights]
-        if "random" in kinds:
-            return "random"
-        return kinds[0] if kinds else "none"
+        return "random" if "random" in kinds else next(iter(kinds), "none")
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """As requested, JSON-able: ``load_restorer(**plan.parameters)``."""
+        spec, requested = self.spec, dict(self.requested)
+        argument = requested.pop(spec.argument, None) if spec.argument else None
+        name = f"{spec.name}:{argument}" if spec.argument else spec.name
+        return {"name": name, **requested}
 
     def load(self) -> "Restorer":
         """Build what is planned.
@@ -197,11 +200,8 @@ class Restorer(ABC):
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """As requested, JSON-able: ``load_restorer(**restorer.parameters)``."""
-        spec, requested = self.plan.spec, dict(self.plan.requested)
-        argument = requested.pop(spec.argument, None) if spec.argument else None
-        name = f"{spec.name}:{argument}" if spec.argument else spec.name
-        return {"name": name, **requested}
+        """See `Plan.parameters`: ``load_restorer(**restorer.parameters)``."""
+        return self.plan.parameters
 
     @property
     def weights_kind(self) -> str:

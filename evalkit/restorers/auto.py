@@ -99,7 +99,8 @@ def fallback_note(route: str) -> str:
     """What is said where a route needs GPEN and its weights cannot be had."""
     return (
         f"{ROUTES[route]} was chosen, and {ROUTES[FALLBACK]} is used: GPEN's weights "
-        "cannot be had, and a picture made with random ones is noise"
+        "cannot be had or their notice is not accepted, and a picture made with random "
+        "ones is noise"
     )
 
 

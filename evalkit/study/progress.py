@@ -98,7 +98,7 @@ class Progress:
         end = f": picture {step.picture} of {step.of}" if step.of else ""
         left_s = step.left_s()
         if left_s is not None:
-            end += f", about {_rounded(left_s)} left"
+            end += f", about {rounded_time(left_s)} left"
         name = printable(step.name)
         if n_columns is not None:
             room = max(0, n_columns - len(begin) - len(end))
@@ -163,7 +163,8 @@ def printable(text: str) -> str:
     )
 
 
-def _rounded(seconds: float) -> str:
+def rounded_time(seconds: float) -> str:
+    """Hours, minutes or seconds, as people say them."""
     for size, unit in ((3600, "h"), (60, "min")):
         if seconds >= 1.5 * size:
             return f"{seconds / size:.0f} {unit}"

@@ -31,6 +31,7 @@ from evalkit.weights._registry import (
     WeightsFile,
     notice,
     registry,
+    unaccepted,
 )
 
 if TYPE_CHECKING:
@@ -54,9 +55,11 @@ __all__ = [
     "load_state",
     "ncnn_layers",
     "ncnn_state",
+    "notice",
     "registered",
     "registry",
     "status",
+    "unaccepted",
     "user_weights",
     "verify",
     "weights_dir",
@@ -252,8 +255,7 @@ def _check_licence(entry: WeightsFile, accept: Collection[str]) -> None:
     if entry.accept is None:
         return
     text = notice(entry.accept).strip()
-    accepted = {*accept, *os.environ.get("EVALKIT_ACCEPT", "").split(",")}
-    if entry.accept not in accepted:
+    if unaccepted(entry.name, accept):
         raise LicenceError(
             f"weights {entry.name} are not here, and are downloaded only once you have "
             f"read and accepted this:\n{text}\nTo accept, write `accept: "

@@ -8,7 +8,7 @@ change to the package.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -131,6 +131,16 @@ def registry() -> Mapping[str, WeightsFile]:
 def notice(accept: str) -> str:
     """The text to acknowledge before weights with this `accept` are downloaded."""
     return _merged()[1][accept]
+
+
+def unaccepted(name: str, accept: Collection[str] = ()) -> str | None:
+    """The notice of registered weights, by its name, if nobody has accepted it.
+
+    `accept` as in `evalkit.weights.fetch`. It counts for a file on this machine, too.
+    """
+    notice_name = registry()[name].accept
+    accepted = {*accept, *os.environ.get("EVALKIT_ACCEPT", "").split(",")}
+    return None if notice_name in accepted else notice_name
 
 
 def _merged() -> tuple[dict[str, WeightsFile], dict[str, str]]:

@@ -123,7 +123,7 @@ def test_gpen_is_not_tiled_and_has_no_ncnn():
 
 
 def test_on_a_gpu_ncnn_is_asked_for_vulkan_and_pytorch_for_both_precisions(monkeypatch):
-    monkeypatch.setattr(_torch, "_n_devices", lambda: 1)  # stands in for a GPU
+    monkeypatch.setattr(_torch, "n_devices", lambda: 1)  # stands in for a GPU
     pictures = pd.DataFrame(
         {"source": ["a", "a+10px"], "width_px": [9, 29], "height_px": [9, 29]}
     )

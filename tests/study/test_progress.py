@@ -96,7 +96,7 @@ def test_of_steps_side_by_side_the_one_heard_of_last_is_shown():
     [(0.2, "1 s"), (89, "89 s"), (91, "2 min"), (5399, "90 min"), (9000, "2 h")],
 )
 def test_time_is_rounded_as_a_person_would(seconds, told):
-    assert _progress._rounded(seconds) == told
+    assert _progress.rounded_time(seconds) == told
 
 
 def test_without_a_terminal_a_line_is_said_when_a_step_begins(run):

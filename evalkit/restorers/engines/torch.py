@@ -50,16 +50,16 @@ def pick_device(device: str) -> str:
         Not a device, or not one of this machine.
 
     """
-    n_devices = _n_devices()
+    count = n_devices()
     if device == "auto":
-        return "cuda:0" if n_devices else "cpu"
+        return "cuda:0" if count else "cpu"
     if device == "cpu":
         return device
     kind, colon, index = device.partition(":")
     if kind != "cuda" or bool(colon) != index.isdecimal():
         raise SettingError(f"device expected auto, cpu, cuda or cuda:N, got {device!r}")
-    if int(index or 0) >= n_devices:
-        names = [f"cuda:{number}" for number in range(n_devices)]
+    if int(index or 0) >= count:
+        names = [f"cuda:{number}" for number in range(count)]
         raise SettingError(
             f"device {device!r} is not one that PyTorch finds on this machine; "
             f"known: {', '.join(['auto', 'cpu', *names])}"
@@ -67,7 +67,7 @@ def pick_device(device: str) -> str:
     return f"cuda:{int(index or 0)}"
 
 
-def _n_devices() -> int:
+def n_devices() -> int:
     """How many CUDA devices there are.
 
     PyTorch takes seconds to import, and so is not asked where Linux has none of the

@@ -1,0 +1,185 @@
+"""What restoring would do and cost, said before anything is done."""
+
+import math
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, TypeAlias
+
+from evalkit.comparisons.routing import costs_of
+from evalkit.daily.journal import Journal
+from evalkit.daily.names import Names
+from evalkit.daily.restore import Wish
+from evalkit.daily.tasks import Task, find_tasks
+from evalkit.errors import attempt
+from evalkit.images import Picture, picture_kind, read_image
+from evalkit.paths import runs_dir
+from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers.auto import FALLBACK
+from evalkit.study import open_run
+from evalkit.study.progress import rounded_time
+
+GB = 1e9
+MIB_AS_GB = 2**20 / GB
+
+Look: TypeAlias = Callable[[Task, Picture], tuple[str, str]]
+
+
+class Rate(NamedTuple):
+    """Seconds a megapixel of source, the most memory, and who measured them."""
+
+    seconds: float
+    memory_mib: float | None
+    of: str
+
+
+class Foreseen(NamedTuple):
+    """What one picture would become.
+
+    Attributes
+    ----------
+    restorer, why
+        What would make it, and which rule says so.
+    size
+        Width and height of the output.
+    n_bytes
+        Of the output, unpacked: a PNG has fewer.
+    seconds
+        None for unknown.
+
+    """
+
+    restorer: str
+    why: str
+    size: tuple[int, int]
+    n_bytes: int
+    seconds: float | None
+
+
+def foresee(wish: Wish, *, say: Callable[[str], None] = print) -> None:
+    """Say of each picture what it would become, and of all what they would take.
+
+    Time and memory are those of the latest run on this machine, else of what was
+    restored into this folder before; where neither tells them, that is said.
+    """
+    journal, names = Journal(wish.out), Names(wish.out, wish.name, wish.suffix)
+    journal.read()
+    look, rates = _looker(wish), _rates(wish, journal)
+    for note in wish.plan.notes:
+        say(note)
+    pictures: list[Foreseen] = []
+    n_before = n_broken = 0
+    for task in find_tasks(wish.paths, wish.out, recursive=wish.recursive, say=say):
+        key, reason = attempt(partial(task.key, wish.how), task.title)
+        if key and journal.has(key):
+            n_before += 1
+            continue
+        picture = None
+        if key:
+            make = partial(_foreseen, task, wish, look, rates)
+            picture, reason = attempt(make, task.title)
+        if picture is None:
+            n_broken += 1
+            say(f"{task.title}: would be passed over: {reason}")
+            continue
+        pictures.append(picture)
+        output = wish.out / names.next(task.folder, task.stem, wish.condition)
+        width, height = picture.size
+        time = picture.seconds and f", about {rounded_time(picture.seconds)}"
+        say(
+            f"{task.title} -> {output}, {width}x{height} px, by {picture.restorer}"
+            f"{time or ''}"
+        )
+        if picture.why:
+            say(f"    {picture.why}")
+    say(
+        f"{len(pictures)} would be restored, {n_before} are done, {n_broken} would be "
+        "passed over"
+    )
+    if pictures:
+        _say_sums(pictures, wish, rates, say)
+
+
+def _say_sums(
+    pictures: Sequence[Foreseen],
+    wish: Wish,
+    rates: Mapping[str, Rate],
+    say: Callable[[str], None],
+) -> None:
+    known = [p.seconds for p in pictures if p.seconds is not None]
+    if known:
+        used = {rates[p.restorer] for p in pictures if p.restorer in rates}
+        memory = [rate.memory_mib for rate in used if rate.memory_mib]
+        most = f", up to {max(memory) * MIB_AS_GB:.2g} GB of memory" if memory else ""
+        minutes = sum(known) / 60
+        say(
+            f"about {minutes:.2g} min one after the other{most}, by "
+            f"{' and '.join(sorted({rate.of for rate in used}))}"
+        )
+    if len(known) < len(pictures):
+        say(
+            f"time and memory of {len(pictures) - len(known)} are unknown: neither the "
+            "latest run on this machine nor this folder's journal has them; restore a "
+            "few first, and ask again"
+        )
+    folder = next(
+        path for path in [wish.out, *wish.out.absolute().parents] if path.is_dir()
+    )
+    free = shutil.disk_usage(folder).free
+    needed = sum(p.n_bytes for p in pictures)
+    say(
+        f"at most {needed / GB:.2g} GB of disk, where {free / GB:.3g} GB are free; "
+        "packed it is less, of a photograph as PNG about half"
+    )
+
+
+def _foreseen(
+    task: Task, wish: Wish, look: Look, rates: Mapping[str, Rate]
+) -> Foreseen:
+    picture = read_image(task.source, page=task.page or 0)
+    restorer, why = look(task, picture)
+    height, width = picture.shape[:2]
+    scale = wish.plan.resolved.get("scale", 1)
+    size = int(width * scale), int(height * scale)
+    if wish.sheet:
+        size = wish.sheet.size(*size)
+    n_samples = size[0] * size[1] * math.prod(picture.shape[2:])
+    rate = rates.get(restorer)
+    seconds = rate and rate.seconds * width * height / 1e6
+    return Foreseen(restorer, why, size, n_samples * picture.itemsize, seconds)
+
+
+def _looker(wish: Wish) -> Look:
+    """What says which restorer a picture gets, and why."""
+    if wish.plan.spec.name != "auto":
+        return lambda _, __: (wish.condition, "")
+    from evalkit import faces
+
+    detector, parts = faces.detector(), {part.spec.name for part in wish.plan.parts}
+
+    def decided(task: Task, picture: Picture) -> tuple[str, str]:
+        is_pdf = float(picture_kind(task.source) == "pdf")
+        decision = decide(look(picture, detector, is_pdf=is_pdf))
+        chosen = ROUTES[decision.route]
+        used = chosen if chosen in parts else ROUTES[FALLBACK]
+        return used, f"route {decision.route}: {decision.reasons[0]}"
+
+    return decided
+
+
+def _rates(wish: Wish, journal: Journal) -> dict[str, Rate]:
+    """What is known of restorers, and of this condition."""
+    rates = {}
+    latest = runs_dir() / "latest"
+    if latest.is_dir():
+        run = open_run(str(latest))
+        of = f"the run {run.name} on this machine"
+        for name, cost in costs_of(run).items():
+            rates[name] = Rate(cost["time_s"], cost["memory_mib"], of)
+    rows = [row for row in journal.done if row["condition"] == wish.condition]
+    if rows and wish.condition not in rates:
+        seconds = statistics.median(r["seconds"] / r["megapixels"] for r in rows)
+        memory = max(row["rss_mib"] for row in rows)
+        rates[wish.condition] = Rate(seconds, memory, "what is in this folder")
+    return rates
