@@ -21,6 +21,9 @@ Mode: TypeAlias = Literal["acr", "ab", "both"]
 QUESTIONS = ("quality", "fidelity", "identity")
 """What subjects may be asked, beside a question in words of one's own."""
 
+BESIDE = ("fidelity", "identity")
+"""Questions of likeness: the source stands beside what is judged."""
+
 SECONDS = {"acr": 8.0, "ab": 12.0}
 """The planned time for one item, by kind."""
 

@@ -17,7 +17,7 @@ from pydantic import (
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
-from evalkit.rating._frozen import question_of
+from evalkit.rating._frozen import asked
 from evalkit.rating._messages import ScreenCheck, Seen, Sides, Truth
 from evalkit.rating._schema import (
     ANSWERS,
@@ -27,6 +27,7 @@ from evalkit.rating._schema import (
     UNANSWERED,
     items_of,
 )
+from evalkit.rating.plan import BESIDE
 from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, as_of, now, seconds_since
@@ -239,14 +240,22 @@ class Session:
             state = "finished"
         is_shown = state == "rate"
         coming = [] if state == "closed" else rows[n_done + is_shown :][:N_PRELOADED]
+        question, organiser = asked(connection)
+        is_beside = question["kind"] in BESIDE
         return {
             "state": state,
             "language": subject["language"],
-            "question": question_of(connection),
+            "question": question,
+            "organiser": organiser,
+            "may_open_source": not is_beside,
             "progress": {"done": n_done, "total": len(rows)},
             "kinds": list(dict.fromkeys(row["kind"] for row in rows)),
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
-            "preload": [address for row in coming for address in _stimuli_of(row)],
+            "preload": [
+                address
+                for row in coming
+                for address in (*_stimuli_of(row), *[row["item"] + "c"][: is_beside])
+            ],
             "can_undo": n_done > 0 and state in ("rate", "finished"),
             "reveal": None,
         }

@@ -37,6 +37,8 @@ MAX_QUESTION = 200
 OWN_QUESTION = re.compile(rf"(?=.*[^\x21-\x7e]|.*\?)[^\x00-\x1f]{{2,{MAX_QUESTION}}}")
 """More than one word, or a script that has no blanks, or a question mark; one line."""
 
+MAX_ORGANISER = 200
+
 MAX_NAME = 100
 """Letters of a study's name: a folder's, and in the names of others' files."""
 
@@ -74,6 +76,9 @@ class Rating(BaseModel):
     question
         What subjects are asked: ``quality``, ``fidelity`` or ``identity`` (these two
         show the source beside), or a question in words of one's own.
+    organiser
+        Who asks, as subjects read it before they begin, and whom they tell to have
+        their answers deleted; empty for whoever sent them the link.
 
     """
 
@@ -84,6 +89,7 @@ class Rating(BaseModel):
     subjects: StrictInt = Field(default=3, ge=1, le=10_000)
     minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
     question: Annotated[str, BeforeValidator(_check_question)] = QUESTIONS[0]
+    organiser: str = Field(default="", pattern=rf"^[^\x00-\x1f]{{0,{MAX_ORGANISER}}}$")
 
 
 def _name_condition(condition: Any) -> str:

@@ -37,6 +37,8 @@ def freeze_plan(
     content = {name: settings.get(name) for name in rated}
     names = sorted([*cell, stimulus.name] for cell, stimulus in stimuli.items())
     content["question"] = settings.get("question", "quality")
+    if settings.get("organiser"):
+        content["organiser"] = settings["organiser"]
     content["order"] = _digest(store.secret("order"))
     content["stimuli"] = _digest(repr(names))
     content["analysis"] = {"confidence": CONFIDENCE, "code": _code()}

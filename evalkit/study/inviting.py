@@ -21,6 +21,7 @@ from evalkit.study.rating import (
     add_subjects,
     n_planned,
     planned_minutes,
+    rating_notes,
     rating_site,
     session,
 )
@@ -106,7 +107,7 @@ def serve_rating(
         names = [*map(str, progress.index)]
         links = _say_links(run, names, root, days, renewed=subjects, say=say)
         say("Each link is for one person. Press Ctrl+C to stop; nothing is lost.")
-        for line in _remarks(addresses, public):
+        for line in (*_remarks(addresses, public), *rating_notes(run)):
             say(line)
         _invite(run, links, say)
         secret = ratings_store(run).secret("owner")

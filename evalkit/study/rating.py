@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
-OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen")
+OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen", "organiser")
 """Keys of ``plan.json`` that one of an older evalkit lacks."""
 
 CONTENTS = {
@@ -53,6 +53,7 @@ def plan_rating(
     mode: str = "acr",
     minutes: float = 15.0,
     question: str = "quality",
+    organiser: str = "",
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -73,6 +74,8 @@ def plan_rating(
         As in `evalkit.rating.plan_session`.
     question
         ``quality``, ``fidelity``, ``identity``, or a question in words of one's own.
+    organiser
+        Who asks, as subjects read it; empty for whoever sent them the link.
     say
         Gets a line for what is left out, and for what the plan lacks.
 
@@ -94,6 +97,7 @@ def plan_rating(
         return ratings_store(run).progress()
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
     settings |= {"question": question, "subjects": subjects, "left_out": left_out}
+    settings |= {"organiser": organiser}
     write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
     names = [f"s{number:02}" for number in range(1, subjects + 1)]
     progress = add_subjects(run, names)

@@ -398,14 +398,20 @@ def test_a_question_of_ones_own_is_asked(open_at, go, say):
     page.get_by_role("group", name="How restful is it?").wait_for()
 
 
-def test_the_source_is_at_hand_only_where_the_server_says_so(open_at, go, rated, say):
+def test_the_source_is_opened_by_a_step_that_is_kept(open_at, go, rated, say):
     go(0)
     page = open_at(1280, 720)
+    asked_for = []
+    page.on("request", lambda request: asked_for.append(request.url))
+    say(page, may_open_source=False)
     page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
     assert page.get_by_role("button", name="Source").count() == 0
     page.keyboard.press("s")
-    say(page, may_open_source=True)
+    page.unroute_all()
+    page.reload()
     page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
+    page.wait_for_load_state("networkidle")
+    assert not [url for url in asked_for if url.endswith("c")]  # nobody asked for it
     page.get_by_role("button", name="Source").click()
     page.locator(".name:visible", has_text="Source").wait_for()
     page.keyboard.press("s")
@@ -414,6 +420,14 @@ def test_the_source_is_at_hand_only_where_the_server_says_so(open_at, go, rated,
     page.keyboard.press("Enter")
     page.locator(".count", has_text="1 /").wait_for()
     assert Seen.model_validate_json(rated.store.scores()["seen"][0]).source_opened
+
+
+def test_the_first_page_says_who_asks(open_at, say):
+    page = open_at(1280, 720)
+    page.get_by_text("Who asks: whoever sent you this link.").wait_for()
+    say(page, organiser="Ana Ruiz, ana@example.org")
+    page.get_by_text("Who asks: Ana Ruiz, ana@example.org. What for:").wait_for()
+    page.get_by_text("tell Ana Ruiz, ana@example.org; no reason").wait_for()
 
 
 def test_a_break_is_offered_after_ten_minutes(open_at, rated, begin):

@@ -163,9 +163,10 @@ def test_the_plan_is_tabled_for_panels_of_other_sizes(run):
     ],
 )
 def test_a_session_is_told_what_is_asked(run, question, kind, text):
-    plan_rating(run, CONDITIONS, question=question)
+    plan_rating(run, CONDITIONS, question=question, organiser="Ana")
     view = rate(run, "s01")._session.handle({"type": "start"})
     assert view["question"] == {"kind": kind, "text": text}
+    assert view["organiser"] == "Ana"
 
 
 def test_a_plan_is_frozen_before_the_first_score(run):
@@ -265,7 +266,7 @@ def test_the_command_serves_a_link_to_each_subject_on_this_machine_only(run):
     command += ["--port", "0", "--subject", "visitor"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        lines = [server.stdout.readline() for _ in range(4)]
+        lines = [server.stdout.readline() for _ in range(6)]
         links = dict(
             re.findall(
                 r"^(\S+)  (http://127\.0\.0\.1:\d+/r/\S+/)", "".join(lines), re.M
@@ -273,6 +274,7 @@ def test_the_command_serves_a_link_to_each_subject_on_this_machine_only(run):
         )
         assert list(links) == ["s01", "s02", "visitor"]
         assert "Ctrl+C" in lines[3]
+        assert f"{rating_notes(run)[0]}\n" in lines
         view = httpx.post(links["visitor"] + "event", json={"type": "start"}).json()
         httpx.post(links["visitor"] + "event", json=answer(view, 5))
         assert list(ratings_store(run).scores()["subject"]) == ["visitor"]
