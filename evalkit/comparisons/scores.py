@@ -14,6 +14,7 @@ from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
 from evalkit.study.frozen_plan import plan_kept
 from evalkit.study.published import published_scores_of
+from evalkit.study.rating import is_planned, planned_outputs
 from evalkit.study.run_folder import Run
 from evalkit.tables import (
     IMAGES,
@@ -25,12 +26,14 @@ from evalkit.tables import (
     SCORES_PANEL,
     SCORES_QUALITY,
     SCORES_SCREENING,
+    SCORES_SHOWN,
     SCORES_STRENGTHS,
     SCORES_SUBJECTS,
 )
 
 TABLES = (
     SCORES_MOS,
+    SCORES_SHOWN,
     SCORES_QUALITY,
     SCORES_SUBJECTS,
     SCORES_SCREENING,
@@ -99,9 +102,11 @@ def _of_scores(
     run: Run, answers: Answers, confidence: float, say: Callable[[str], None]
 ) -> dict[str, pd.DataFrame]:
     scores = answers.scores.dropna(subset=["score"]).astype({"score": float})
+    scores = _with_reduction(run, scores)
     pairs = stats.compare_conditions(scores, confidence=confidence)
     subjects = scores.groupby("subject").size().to_frame("n_scores")
-    subjects = subjects.join(stats.retest(scores))
+    stimuli = scores.groupby(["source", "part"]).ngroup()
+    subjects = subjects.join(stats.retest(scores.assign(source=stimuli)))
     kinds = run.read(IMAGES).set_index("source")["kind"]
     parts = {"all": scores} | dict(iter(scores.groupby(scores["source"].map(kinds))))
     mos = {
@@ -137,11 +142,37 @@ def _of_scores(
             ),
         }
     frames[SCORES_SUBJECTS.name] = subjects
-    frames[SCORES_MOS.name] = _with_claims(pd.concat(mos, names=["method", "kind"]))
+    shown = pd.concat({kind: _shown(part) for kind, part in parts.items()})
+    shown = shown.rename_axis(["kind", "condition"])
+    means = pd.concat(mos, names=["method", "kind"]).join(shown)
+    frames[SCORES_MOS.name] = _with_claims(means)
+    of_parts = {
+        name: stats.mean_opinion_scores(part, confidence=confidence).join(
+            _shown(part)["reduced"]
+        )
+        for name, part in scores.groupby("part")
+    }
+    frames[SCORES_SHOWN.name] = pd.concat(of_parts, names=["shown"])
     panel = _panel(scores, len(pairs), confidence, notes, say)
     viewing = _viewing(answers)
     frames[SCORES_PANEL.name] = pd.concat([panel, viewing]) if len(viewing) else panel
     return _tables(frames)
+
+
+def _with_reduction(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
+    """Add how much each output was reduced to be shown; null where no plan says it."""
+    if not is_planned(run):
+        return scores.assign(reduced=float("nan"))
+    outputs, _ = planned_outputs(run)
+    outputs = outputs[["source", "condition", "part", "reduced"]]
+    return scores.merge(outputs, how="left", on=["source", "condition", "part"])
+
+
+def _shown(scores: pd.DataFrame) -> pd.DataFrame:
+    """By condition, which parts were shown, and the most that one was reduced."""
+    groups = scores.sort_values("part", ascending=False).groupby("condition")
+    parts = groups["part"].agg(lambda names: " and ".join(names.unique()))
+    return pd.DataFrame({"shown": parts, "reduced": groups["reduced"].max()})
 
 
 def _tables(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:

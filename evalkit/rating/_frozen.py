@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from evalkit.rating._database import Database
 from evalkit.rating._schema import ANSWERS, ITEMS, PLANS
-from evalkit.rating.plan import QUESTIONS
+from evalkit.rating.items import QUESTIONS
 from evalkit.rating.store import now
 
 

@@ -27,8 +27,8 @@ from evalkit.rating._schema import (
     UNANSWERED,
     items_of,
 )
-from evalkit.rating.plan import BESIDE
 from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
+from evalkit.rating.items import BESIDE
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, as_of, now, seconds_since
 from evalkit.texts import Language
@@ -251,11 +251,7 @@ class Session:
             "progress": {"done": n_done, "total": len(rows)},
             "kinds": list(dict.fromkeys(row["kind"] for row in rows)),
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
-            "preload": [
-                address
-                for row in coming
-                for address in (*_stimuli_of(row), *[row["item"] + "c"][: is_beside])
-            ],
+            "preload": [a for row in coming for a in _stimuli_of(row, "c" * is_beside)],
             "can_undo": n_done > 0 and state in ("rate", "finished"),
             "reveal": None,
         }
@@ -291,8 +287,8 @@ def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:
     return next((n for n, r in enumerate(rows) if r["answer"] is None), len(rows))
 
 
-def _stimuli_of(row: Mapping[str, Any]) -> list[str]:
-    return [row["item"] + ("ab"[n]) for n in range(1 if row["right"] is None else 2)]
+def _stimuli_of(row: Mapping[str, Any], beside: str = "") -> list[str]:
+    return [row["item"] + side for side in ("ab" if row["right"] else "a") + beside]
 
 
 def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from evalkit.errors import EvalkitError, StudyError, did_you_mean
 from evalkit.errors.schema import problems, shown
 from evalkit.imagesets import imagesets
 from evalkit.paths import FORBIDDEN, atomic_path, runs_dir
-from evalkit.rating.plan import QUESTIONS
+from evalkit.rating.items import QUESTIONS
 from evalkit.restorers import condition_name, parse_condition
 from evalkit.study.experiment import asked_for
 from evalkit.study.yaml import read_yaml
@@ -76,6 +76,9 @@ class Rating(BaseModel):
     question
         What subjects are asked: ``quality``, ``fidelity`` or ``identity`` (these two
         show the source beside), or a question in words of one's own.
+    shows
+        Of a picture whose outputs may be larger than the screen: ``whole``, reduced;
+        ``detail``, the report's crop at its own size; or ``both``, one after the other.
     organiser
         Who asks, as subjects read it before they begin, and whom they tell to have
         their answers deleted; empty for whoever sent them the link.
@@ -89,6 +92,7 @@ class Rating(BaseModel):
     subjects: StrictInt = Field(default=3, ge=1, le=10_000)
     minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
     question: Annotated[str, BeforeValidator(_check_question)] = QUESTIONS[0]
+    shows: Literal["whole", "detail", "both"] = "whole"
     organiser: str = Field(default="", pattern=rf"^[^\x00-\x1f]{{0,{MAX_ORGANISER}}}$")
 
 

@@ -9,7 +9,8 @@ from evalkit.study.run_folder import Run, ratings_store
 
 if TYPE_CHECKING:
     from evalkit.rating import FrozenPlan, Store
-    from evalkit.rating.stimuli import Cell, Stimulus
+    from evalkit.rating.items import Cell
+    from evalkit.rating.stimuli import Stimulus
 
 CONFIDENCE = 0.95
 """Coverage of the intervals that are planned."""

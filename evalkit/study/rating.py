@@ -18,6 +18,8 @@ from evalkit.rating import (
     without,
     write_stimuli,
 )
+from evalkit.rating.items import WHOLE
+from evalkit.study.crops import choose_details, with_details
 from evalkit.study.frozen_plan import freeze_plan
 from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run, ratings_store, write_text
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
-OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen", "organiser")
+OPTIONAL = {"left_out", "question", "subjects", "notes", "frozen"}
+OPTIONAL |= {"organiser", "details", "shows"}
 """Keys of ``plan.json`` that one of an older evalkit lacks."""
 
 CONTENTS = {
@@ -53,6 +56,7 @@ def plan_rating(
     mode: str = "acr",
     minutes: float = 15.0,
     question: str = "quality",
+    shows: str = "whole",
     organiser: str = "",
     seed: int = 0,
     say: Callable[[str], None] = print,
@@ -74,6 +78,9 @@ def plan_rating(
         As in `evalkit.rating.plan_session`.
     question
         ``quality``, ``fidelity``, ``identity``, or a question in words of one's own.
+    shows
+        Of what is large (`evalkit.rating.stimuli.is_large`): ``whole``, ``detail``, or
+        ``both``.
     organiser
         Who asks, as subjects read it; empty for whoever sent them the link.
     say
@@ -86,6 +93,8 @@ def plan_rating(
 
     """
     outputs = rated_outputs(run, conditions)
+    details = {} if shows == WHOLE else choose_details(outputs)
+    outputs = with_details(outputs, details, shows)
     left_out = find_unfair(outputs)
     for source, condition, why in left_out:
         what = f"{condition} of {source}" if condition else source
@@ -97,7 +106,7 @@ def plan_rating(
         return ratings_store(run).progress()
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
     settings |= {"question": question, "subjects": subjects, "left_out": left_out}
-    settings |= {"organiser": organiser}
+    settings |= {"organiser": organiser, "details": details, "shows": shows}
     write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
     names = [f"s{number:02}" for number in range(1, subjects + 1)]
     progress = add_subjects(run, names)
@@ -168,7 +177,8 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         As `evalkit.rating.write_stimuli` takes it: the sources, the low anchor, the
-        references where they exist, and the outputs; ``kind`` is the source's.
+        references where they exist, and the outputs; ``kind`` is the source's, and
+        ``output_width_px`` null of a reference.
 
     """
     quality = run.quality(conditions)
@@ -180,10 +190,16 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
         path=[str(run.path / output) for output in restored["output"]],
         picture=restored["output_sha256"],
     )
-    sources = images.assign(picture=images["sha256"], weights_kind="none")
+    sources = images.assign(
+        picture=images["sha256"],
+        weights_kind="none",
+        output_width_px=images["width_px"],
+    )
     with_reference = sources[sources["reference"].notna()]
     references = with_reference.assign(
-        path=with_reference["reference"], picture=with_reference["reference_sha256"]
+        path=with_reference["reference"],
+        picture=with_reference["reference_sha256"],
+        output_width_px=None,
     )
     parts = [
         sources.assign(role="source", condition="source"),
@@ -192,6 +208,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
         restored,
     ]
     columns = ["source", "condition", "role", "weights_kind", "path", "picture"]
+    columns += ["output_width_px"]
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
     outputs["content"] = outputs["source"].map(images["kind"].map(CONTENTS)).fillna("")
     for side in ("width_px", "height_px"):
@@ -261,7 +278,11 @@ def planned_outputs(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
             "of the conditions that have made pictures"
         )
     settings = _settings(run)
-    outputs = rated_outputs(run, settings["conditions"])
+    outputs = with_details(
+        rated_outputs(run, settings["conditions"]),
+        settings.get("details", {}),
+        settings.get("shows", WHOLE),
+    )
     plan = {name: settings[name] for name in ("mode", "minutes", "seed")}
     return without(outputs, settings.get("left_out", [])), plan
 

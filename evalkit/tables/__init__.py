@@ -22,6 +22,7 @@ from evalkit.tables._scores import (
     SCORES_PANEL,
     SCORES_QUALITY,
     SCORES_SCREENING,
+    SCORES_SHOWN,
     SCORES_STRENGTHS,
     SCORES_SUBJECTS,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "SCORES_PANEL",
     "SCORES_QUALITY",
     "SCORES_SCREENING",
+    "SCORES_SHOWN",
     "SCORES_STRENGTHS",
     "SCORES_SUBJECTS",
     "SOURCES",

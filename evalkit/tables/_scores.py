@@ -14,8 +14,25 @@ SCORES_MOS = Table(
         "ci_low": NUMBER,  # over subjects and sources; null for one subject
         "ci_high": NUMBER,
         "claimed": NUMBER,  # published, of this kind and restorer
+        "shown": TEXT,  # whole, detail, whole and detail
+        "reduced": NUMBER,  # at most: px of an output for one shown; under 1: enlarged
     },
     key=("method", "kind", "condition"),
+)
+
+SCORES_SHOWN = Table(
+    name="scores_shown",
+    columns={
+        "condition": TEXT,
+        "shown": TEXT,  # whole or detail
+        "n_subjects": COUNT,
+        "n_sources": COUNT,
+        "mos": NUMBER,
+        "ci_low": NUMBER,  # as in `SCORES_MOS`, without screening
+        "ci_high": NUMBER,
+        "reduced": NUMBER,  # at most: px of an output for one shown; under 1: enlarged
+    },
+    key=("condition", "shown"),
 )
 
 SCORES_QUALITY = Table(
