@@ -12,14 +12,16 @@ import pandas as pd
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
+from evalkit.rating.looks import look, stopping_of
 from evalkit.study.frozen_plan import plan_kept
 from evalkit.study.published import published_scores_of
 from evalkit.study.rating import is_planned, planned_outputs
-from evalkit.study.run_folder import Run
+from evalkit.study.run_folder import Run, ratings_store
 from evalkit.tables import (
     IMAGES,
     METRICS,
     SCORES_KINDS,
+    SCORES_LOOKS,
     SCORES_METRICS,
     SCORES_MOS,
     SCORES_PAIRS,
@@ -40,6 +42,7 @@ TABLES = (
     SCORES_PAIRS,
     SCORES_KINDS,
     SCORES_STRENGTHS,
+    SCORES_LOOKS,
     SCORES_METRICS,
     SCORES_PANEL,
 )
@@ -78,6 +81,8 @@ def analyse_scores(
                 strength=fit.strength, is_regularised=fit.is_regularised
             )
             tables |= _tables({SCORES_STRENGTHS.name: strengths})
+        if stopping := stopping_of(ratings_store(run)):
+            tables |= _tables({SCORES_LOOKS.name: look(answers, stopping)})
     if kept := plan_kept(run, confidence=confidence):
         panel = tables[SCORES_PANEL.name]
         row = SCORES_PANEL.frame([{"quantity": "plan", "note": kept}])

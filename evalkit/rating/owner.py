@@ -3,6 +3,7 @@
 from html import escape
 
 from evalkit.rating.links import Place, places
+from evalkit.rating.looks import sessions_to_look
 from evalkit.rating.store import Store
 from evalkit.texts import Language, text
 
@@ -35,6 +36,7 @@ def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
     names = ("subject", "rated", "state", "seen", "left")
     head = [text(f"rating-owner.head.{name}", language) for name in names]
     lines = [_line("th", head), *(_line("td", row(p, language)) for p in of_all)]
+    enough = summary(of_all, n_planned, language, sessions_to_look(store))
     title = escape(text("rating-owner.title", language))
     return f"""<!doctype html>
 <html lang="{"zh-Hans" if language == "zh" else "en"}">
@@ -50,7 +52,7 @@ def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
   </head>
   <body>
     <h1>{title}</h1>
-    <p class="sum">{escape(summary(of_all, n_planned, language))}</p>
+    <p class="sum">{escape(enough)}</p>
     <div class="table"><table>{"".join(lines)}</table></div>
     <p>{escape(text("rating-owner.note", language, seconds=REFRESH_S))}</p>
   </body>
@@ -71,7 +73,12 @@ def row(place: Place, language: Language) -> list[str]:
     ]
 
 
-def summary(of_all: list[Place], n_planned: int | None, language: Language) -> str:
+def summary(
+    of_all: list[Place],
+    n_planned: int | None,
+    language: Language,
+    to_look: int | None = None,
+) -> str:
     """Whether there are as many complete sessions as planned, or how many are missing.
 
     Parameters
@@ -82,13 +89,18 @@ def summary(of_all: list[Place], n_planned: int | None, language: Language) -> s
         How many complete sessions the plan asks for; None for as many as there are.
     language
         ``en`` or ``zh``.
+    to_look
+        As `evalkit.rating.looks.sessions_to_look` has it.
 
     """
     n_complete = sum(place.is_complete for place in of_all)
     planned = len(of_all) if n_planned is None else n_planned
     n_more = max(0, planned - n_complete)
     values = {"complete": n_complete, "planned": planned, "n": n_more}
+    values["look"] = min(n_more, to_look or 0)
     key = "more" if n_more else "enough"
+    if n_more and to_look is not None:
+        key = "look" if to_look else "decided"
     return text(f"rating-owner.sum.{key}", language, **values)
 
 

@@ -79,6 +79,9 @@ class Rating(BaseModel):
     shows
         Of a picture whose outputs may be larger than the screen: ``whole``, reduced;
         ``detail``, the report's crop at its own size; or ``both``, one after the other.
+    stopping
+        When the panel ends: ``fixed``, when `subjects` sessions are complete; or
+        ``sequential``, with mode ``ab``: by then, or at one of four looks that decides.
     organiser
         Who asks, as subjects read it before they begin, and whom they tell to have
         their answers deleted; empty for whoever sent them the link.
@@ -93,7 +96,19 @@ class Rating(BaseModel):
     minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
     question: Annotated[str, BeforeValidator(_check_question)] = QUESTIONS[0]
     shows: Literal["whole", "detail", "both"] = "whole"
+    stopping: Literal["fixed", "sequential"] = "fixed"
     organiser: str = Field(default="", pattern=rf"^[^\x00-\x1f]{{0,{MAX_ORGANISER}}}$")
+
+    @field_validator("stopping")
+    @classmethod
+    def _check_stopping(cls, stopping: str, info: ValidationInfo) -> str:
+        mode = info.data.get("mode", "ab")
+        if stopping == "sequential" and mode != "ab":
+            raise ValueError(
+                f"sequential is for choices between two: mode ab, not {mode}; scores "
+                "have a fixed number of sessions"
+            )
+        return stopping
 
 
 def _name_condition(condition: Any) -> str:

@@ -14,6 +14,7 @@ from evalkit.errors import StudyError
 from evalkit.rating.addresses import check_public_url, is_local, listen, roots
 from evalkit.rating.invitations import write_invitation
 from evalkit.rating.links import Place, expiry, places, revoke
+from evalkit.rating.looks import sessions_to_look
 from evalkit.rating.owner import row, summary
 from evalkit.rating.pack import pack_session
 from evalkit.rating.store import Store, check_pseudonym
@@ -136,13 +137,14 @@ def rating_status(run: Run, say: Callable[[str], None] = print) -> None:
         Nothing is planned.
 
     """
-    of_all = places(_store(run))
+    store = _store(run)
+    of_all = places(store)
     rows = [row(place, "en") for place in of_all]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
         padded = [f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)]
         say("  ".join(padded).rstrip())
-    say(summary(of_all, n_planned(run), "en"))
+    say(summary(of_all, n_planned(run), "en", sessions_to_look(store)))
     root = _served_root(run)
     say(f"Served at {root}" if root else f"Not served now: evalkit rate {run.name}")
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,7 @@ ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
 OPTIONAL = {"left_out", "question", "subjects", "notes", "frozen"}
-OPTIONAL |= {"organiser", "details", "shows"}
+OPTIONAL |= {"organiser", "details", "shows", "stopping"}
 """Keys of ``plan.json`` that one of an older evalkit lacks."""
 
 CONTENTS = {
@@ -57,6 +58,7 @@ def plan_rating(
     minutes: float = 15.0,
     question: str = "quality",
     shows: str = "whole",
+    stopping: str = "fixed",
     organiser: str = "",
     seed: int = 0,
     say: Callable[[str], None] = print,
@@ -81,6 +83,8 @@ def plan_rating(
     shows
         Of what is large (`evalkit.rating.stimuli.is_large`): ``whole``, ``detail``, or
         ``both``.
+    stopping
+        ``fixed`` or ``sequential``; see `evalkit.study.frozen_plan`.
     organiser
         Who asks, as subjects read it; empty for whoever sent them the link.
     say
@@ -107,6 +111,7 @@ def plan_rating(
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
     settings |= {"question": question, "subjects": subjects, "left_out": left_out}
     settings |= {"organiser": organiser, "details": details, "shows": shows}
+    settings |= {"stopping": stopping}
     write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
     names = [f"s{number:02}" for number in range(1, subjects + 1)]
     progress = add_subjects(run, names)
@@ -141,16 +146,23 @@ def add_subjects(run: Run, subjects: Iterable[str]) -> pd.DataFrame:
     for subject in subjects:
         store.add_subject(subject)
     items = []
+    choices = Counter[frozenset[str | None]]()
+    content = _settings(run)
     notes = _comparisons(outputs)
     plan = {**settings, "seed": store.order_seed(settings["seed"])}
     for subject, number in store.subjects().items():
         planned = plan_session(outputs, number=number, **plan)
         store.set_plan(subject, planned, stimuli)
         items += planned
+        if number < content.get("subjects", 0):
+            choices.update(
+                frozenset([item.left, item.right])
+                for item in planned
+                if not (item.is_training or item.is_repeat or item.expected)
+            )
         notes += [note for note in plan_notes(planned) if note not in notes]
     write_stimuli(items, outputs, stimuli, _stimuli(run))
-    content = _settings(run)
-    frozen = freeze_plan(store, content, stimuli)
+    frozen = freeze_plan(store, content, stimuli, choices)
     stamp = {"frozen_at": frozen.frozen_at, "digest": frozen.digest}
     kept = {"notes": notes, "frozen": stamp}
     if content | kept != content:

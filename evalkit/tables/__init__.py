@@ -16,6 +16,7 @@ from evalkit.tables._pairs import read_pairs
 from evalkit.tables._routing import LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
     SCORES_KINDS,
+    SCORES_LOOKS,
     SCORES_METRICS,
     SCORES_MOS,
     SCORES_PAIRS,
@@ -75,6 +76,7 @@ __all__ = [
     "ROUTING_CONFUSION",
     "ROUTING_REGRET",
     "SCORES_KINDS",
+    "SCORES_LOOKS",
     "SCORES_METRICS",
     "SCORES_MOS",
     "SCORES_PAIRS",

@@ -35,6 +35,25 @@ SCORES_SHOWN = Table(
     key=("condition", "shown"),
 )
 
+SCORES_LOOKS = Table(
+    name="scores_looks",  # of a plan with looks: `evalkit.stats.sequential_look`
+    columns={
+        "condition": TEXT,
+        "other": TEXT,
+        "n_choices": COUNT,
+        "look": COUNT,  # the last, or the one that decided; 0 before the first
+        "n_looked_at": COUNT,
+        "next_at": COUNT,  # choices of the next look
+        "share": NUMBER,  # of `condition`, a tie half
+        "low": NUMBER,
+        "high": NUMBER,
+        "p": NUMBER,
+        "level": NUMBER,  # below which p decides
+        "is_decided": TRUTH,
+    },
+    key=("condition", "other"),
+)
+
 SCORES_QUALITY = Table(
     name="scores_quality",
     columns={

@@ -201,6 +201,19 @@ def test_a_plan_is_frozen_before_the_first_score(run):
     assert panel.set_index("quantity").loc["plan", "note"] == plan_kept(run)
 
 
+def test_the_rule_of_stopping_is_frozen(run):
+    ab = {"mode": "ab", "minutes": 20, "stopping": "sequential"}
+    with pytest.raises(StudyError, match="expected 4 or more choices of each pair"):
+        plan_rating(run, CONDITIONS, subjects=1, **ab)
+    plan_rating(run, CONDITIONS, subjects=5, **ab)
+    (plan,) = frozen_plans(ratings_store(run))
+    rule = plan.content["stopping"]
+    # 3 pictures under 3 conditions, by 5 people
+    assert (rule["choices"], rule["pairs"], rule["looks"]) == (15, 3, 4)
+    panel = analyse_scores(run, say=lambda _: None)
+    assert panel["scores_looks"].empty
+
+
 def test_the_plan_says_what_it_could_detect(run):
     plan_rating(run, CONDITIONS, subjects=3, mode="both", minutes=20)
     found = detectable_difference(run)

@@ -1,0 +1,55 @@
+"""What the answer says of the panel itself: what it was shown, and against its plan."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from evalkit.report._run_folder import RunFolder
+from evalkit.report._text import Sentence, Sentences, number
+from evalkit.tables import SCORES_LOOKS, SCORES_PANEL
+from evalkit.texts import Language, text
+
+PARTS = {"whole": "whole", "detail": "detail", "whole and detail": "both"}
+"""What of the catalogue tells the parts that were shown."""
+
+SAME = 0.005
+"""A smaller change of size is none."""
+
+
+def panel(folder: RunFolder, language: Language) -> Sentences:
+    """Whether people rated as planned, or what changed since."""
+    rows = folder.read(SCORES_PANEL).set_index("quantity")["note"]
+    if note := rows.dropna().get("plan"):
+        words = text("answer.panel", language, note=note)
+        yield Sentence("panel", words, (SCORES_PANEL.name,))
+
+
+def shown_of(
+    rows: Mapping[str, Mapping[str, Any]], best: str, other: str, language: Language
+) -> str:
+    """What was shown of two conditions, and how much reduced; empty where not kept.
+
+    `rows` are of the table ``scores_mos``, by condition.
+    """
+    if any(pd.isna(rows[name]["reduced"]) for name in (best, other)):
+        return ""
+    shown = {"best_shown": best, "other_shown": other}
+    values = {key: _as_shown(rows[name], language) for key, name in shown.items()}
+    return text("answer.shown", language, best=best, other=other, **values)
+
+
+def _as_shown(row: Mapping[str, Any], language: Language) -> str:
+    parts = text(f"answer.shown.{PARTS[row['shown']]}", language)
+    reduced = float(row["reduced"])
+    key = "reduced" if reduced > 1 + SAME else "actual"
+    if reduced < 1 - SAME:
+        key, reduced = "enlarged", 1 / reduced
+    return text(f"answer.shown.{key}", language, parts=parts, times=number(reduced))
+
+
+def is_open(folder: RunFolder, best: str, other: str) -> bool:
+    """Whether the looks that were planned leave it open who of two is chosen more."""
+    looks = folder.read(SCORES_LOOKS)
+    is_pair = looks[["condition", "other"]].isin([best, other]).all(axis=1)
+    return bool(is_pair.any() and not looks.loc[is_pair, "is_decided"].iloc[0])
