@@ -33,6 +33,9 @@ from evalkit.tables import (
     SCORES_SUBJECTS,
 )
 
+SEEN_ACTUAL, SEEN_SMALLEST = "seen at 1:1 only, share", "smallest scale seen"
+"""Rows of the table ``scores_panel`` on how answers were seen."""
+
 TABLES = (
     SCORES_MOS,
     SCORES_SHOWN,
@@ -83,12 +86,14 @@ def analyse_scores(
             tables |= _tables({SCORES_STRENGTHS.name: strengths})
         if stopping := stopping_of(ratings_store(run)):
             tables |= _tables({SCORES_LOOKS.name: look(answers, stopping)})
+    more = _viewing(answers)
     if kept := plan_kept(run, confidence=confidence):
-        panel = tables[SCORES_PANEL.name]
-        row = SCORES_PANEL.frame([{"quantity": "plan", "note": kept}])
-        tables[SCORES_PANEL.name] = SCORES_PANEL.checked(
-            pd.concat([panel, row], ignore_index=True) if len(panel) else row
-        )
+        more.append({"quantity": "plan", "note": kept})
+    if more:
+        parts = [tables[SCORES_PANEL.name], SCORES_PANEL.frame(more)]
+        filled = [part for part in parts if len(part)]
+        panel = SCORES_PANEL.checked(pd.concat(filled, ignore_index=True))
+        tables[SCORES_PANEL.name] = panel
     for table in TABLES:
         run.write(table, tables[table.name])
     return tables
@@ -159,8 +164,7 @@ def _of_scores(
     }
     frames[SCORES_SHOWN.name] = pd.concat(of_parts, names=["shown"])
     panel = _panel(scores, len(pairs), confidence, notes, say)
-    viewing = _viewing(answers)
-    frames[SCORES_PANEL.name] = pd.concat([panel, viewing]) if len(viewing) else panel
+    frames[SCORES_PANEL.name] = panel
     return _tables(frames)
 
 
@@ -242,19 +246,24 @@ def _panel(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
 
-def _viewing(answers: Answers) -> pd.DataFrame:
-    """How large the pictures were seen: the share at 1:1, and the smallest scale."""
+def _viewing(answers: Answers) -> list[dict[str, Any]]:
+    """How large the pictures were seen: the share at 1:1, and the smallest scale.
+
+    As rows of the table ``scores_panel``; none where no answer says it.
+    """
     seen = answers.seen()
-    rows: dict[str, dict[str, Any]] = {}
-    if len(seen):
-        is_actual = (seen["least_scale"] == 1) & (seen["most_scale"] == 1)
-        note = f"of {len(seen)} answers that say how they were seen"
-        rows["seen at 1:1 only, share"] = {"value": is_actual.mean(), "note": note}
-        note = "pixels of the screen for one of the picture"
-        rows["smallest scale seen"] = {"value": seen["least_scale"].min(), "note": note}
-        for name, text in (("zoom_used", "zoomed"), ("source_opened", "source seen")):
-            rows[f"{text}, share"] = {"value": seen[name].mean()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+    if seen.empty:
+        return []
+    is_actual = (seen["least_scale"] == 1) & (seen["most_scale"] == 1)
+    note = f"of {len(seen)} answers that say how they were seen"
+    in_px = "pixels of the screen for one of the picture"
+    smallest = seen["least_scale"].min()
+    return [
+        {"quantity": SEEN_ACTUAL, "value": is_actual.mean(), "note": note},
+        {"quantity": SEEN_SMALLEST, "value": smallest, "note": in_px},
+        {"quantity": "zoomed, share", "value": seen["zoom_used"].mean()},
+        {"quantity": "source seen, share", "value": seen["source_opened"].mean()},
+    ]
 
 
 def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:

@@ -32,7 +32,9 @@ RULES, TRAP_RULES = "1", "2"
 
 SUFFIX = ".webp"
 WEBP = {"lossless": True, "quality": 25, "method": 1}
-"""How stimuli are encoded; more effort takes twice the time for 1 % of the bytes."""
+"""How stimuli are encoded. Of ten real pictures (median 70 % of a PNG) quality 50 and
+method 3 take 1 to 8 % of a PNG less in twice the time, quality 100 and method 6 one to
+three more in 50 times the time."""
 
 MAX_ASPECT_ERROR = 0.02
 LEAST_LETTER_PX = 10
@@ -163,7 +165,7 @@ def write_stimuli(
     one that has the shown size stays as it is, and so does a detail of one. The low
     anchor is the source enlarged
     by bicubic interpolation. A trap has a file for each language. Files are WebP,
-    lossless, which take 60 to 80 % of a PNG's bytes, of the one chunk VP8L, followed by
+    lossless, which take 60 to 91 % of a PNG's bytes, of the one chunk VP8L, followed by
     zeros up to the longest of the source's files.
 
     Parameters

@@ -5,8 +5,9 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.comparisons.scores import SEEN_ACTUAL, SEEN_SMALLEST
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._text import Sentence, Sentences, number
+from evalkit.report._text import Sentence, Sentences, in_sentences, number
 from evalkit.tables import SCORES_LOOKS, SCORES_PANEL
 from evalkit.texts import Language, text
 
@@ -18,11 +19,18 @@ SAME = 0.005
 
 
 def panel(folder: RunFolder, language: Language) -> Sentences:
-    """Whether people rated as planned, or what changed since."""
-    rows = folder.read(SCORES_PANEL).set_index("quantity")["note"]
-    if note := rows.dropna().get("plan"):
-        words = text("answer.panel", language, note=note)
-        yield Sentence("panel", words, (SCORES_PANEL.name,))
+    """Whether people rated as planned, or what changed since; how large they saw."""
+    rows = folder.read(SCORES_PANEL).set_index("quantity")
+    words = []
+    if note := rows["note"].dropna().get("plan"):
+        words.append(text("answer.panel", language, note=note))
+    if SEEN_ACTUAL in rows.index:
+        share, smallest = rows.loc[[SEEN_ACTUAL, SEEN_SMALLEST], "value"]
+        values = {"percent": f"{share:.0%}", "smallest": f"{smallest:.0%}"}
+        words.append(text("answer.panel.seen", language, **values))
+    if words:
+        sentence = in_sentences(words, language)
+        yield Sentence("panel", sentence, (SCORES_PANEL.name,))
 
 
 def shown_of(

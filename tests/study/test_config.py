@@ -234,7 +234,9 @@ def test_looks_are_for_choices_between_two(tmp_path):
     file = study_file(tmp_path, f"{START}]\nrating: {{mode: ab, {rule}}}")
     assert read_study(file).rating.stopping == "sequential"
     file = study_file(tmp_path, f"{START}]\nrating: {{mode: both, {rule}}}")
-    with pytest.raises(StudyError, match=r"rating\.stopping: sequential is for choices"):
+    with pytest.raises(
+        StudyError, match=r"rating\.stopping: sequential is for choices"
+    ):
         read_study(file)
 
 
