@@ -52,11 +52,11 @@ def sessions_to_look(store: Store) -> int | None:
 
     None where the plan is of a fixed number.
     """
-    from evalkit.stats import LOOKS
-
     stopping = stopping_of(store)
     if stopping is None:
         return None
+    from evalkit.stats import LOOKS
+
     looks = look(store.answers(), stopping)
     open_ = looks[looks["next_at"].notna()]
     if len(looks) == stopping.pairs and open_.empty:

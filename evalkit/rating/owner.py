@@ -16,6 +16,11 @@ STYLE = """
   table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
   th, td { padding: 6px 10px; border-bottom: 1px solid #ccc; text-align: left; }
   .sum { font-size: 20px; font-weight: 600; }
+  @media (max-width: 30rem) {
+    body { margin: 1rem auto; padding: 0 8px; font-size: 14px; }
+    h1 { font-size: 22px; }
+    th, td { padding: 6px 4px; }
+  }
 """
 
 

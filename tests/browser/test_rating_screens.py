@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,16 @@ def test_nothing_is_cut(open_at, rated, go, width, height, ratio, language):
         page.locator(".on").click()
         page.wait_for_selector(".screen.ab")
     assert page.wrong == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 2560])
+def test_nothing_of_the_owners_page_is_cut(open_at, rated, go, address, width):
+    go(2)
+    page = open_at(width, 740)  # and so s01 has been seen
+    page.goto(re.sub("/r/.*", f"/o/{rated.store.secret('owner')}/", address))
+    page.get_by_text("0 of 1 planned sessions are complete: 1 more.").wait_for()
+    wide = "[document.body, document.querySelector('.table')]"
+    assert page.evaluate(f"{wide}.every((n) => n.scrollWidth <= n.clientWidth)")
 
 
 def test_text_of_twice_the_size_is_all_there(open_at, rated, go):
@@ -287,6 +298,10 @@ def test_every_button_does_what_it_says(open_at, rated, go, begin):
     press("Whole")
     assert page.evaluate(width) > 2 * 320
     press("1:1 Actual pixels")
+    press("Source")
+    page.locator(".name:visible", has_text="Source").wait_for()
+    press("Source")
+    page.locator(".name", has_text="Source").wait_for(state="detached")
     press("Full screen")
     page.wait_for_function("document.fullscreenElement")
     press("Full screen")
