@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # `stats` imports scipy when it is first used
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,7 @@ from evalkit.tables import (
 )
 
 SEEN_ACTUAL, SEEN_SMALLEST = "seen at 1:1 only, share", "smallest scale seen"
+SCALE_EFFECT = "effect of scale"
 """Rows of the table ``scores_panel`` on how answers were seen."""
 
 TABLES = (
@@ -86,7 +88,7 @@ def analyse_scores(
             tables |= _tables({SCORES_STRENGTHS.name: strengths})
         if stopping := stopping_of(ratings_store(run)):
             tables |= _tables({SCORES_LOOKS.name: look(answers, stopping)})
-    more = _viewing(answers)
+    more = [*_viewing(answers), *_of_scale(answers, confidence)]
     if kept := plan_kept(run, confidence=confidence):
         more.append({"quantity": "plan", "note": kept})
     if more:
@@ -264,6 +266,20 @@ def _viewing(answers: Answers) -> list[dict[str, Any]]:
         {"quantity": "zoomed, share", "value": seen["zoom_used"].mean()},
         {"quantity": "source seen, share", "value": seen["source_opened"].mean()},
     ]
+
+
+def _of_scale(answers: Answers, confidence: float) -> list[dict[str, Any]]:
+    """Whether the scale at which a picture was seen moved its score, as such a row."""
+    scores = answers.scores.dropna(subset=["score", "seen"]).astype({"score": float})
+    if scores.empty:
+        return []
+    scale = scores["seen"].map(lambda said: json.loads(said)["scale"])
+    effect = stats.scale_effect(scores.assign(scale=scale), confidence=confidence)
+    note = "points more for each doubling of the scale, of the same stimulus"
+    if pd.isna(effect["effect"]):
+        note = "no stimulus was seen at two scales"
+    values = {"value": effect["effect"], "low": effect["low"], "high": effect["high"]}
+    return [{"quantity": SCALE_EFFECT, **values, "note": note}]
 
 
 def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:

@@ -5,9 +5,9 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.comparisons.scores import SEEN_ACTUAL, SEEN_SMALLEST
+from evalkit.comparisons.scores import SCALE_EFFECT, SEEN_ACTUAL, SEEN_SMALLEST
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._text import Sentence, Sentences, in_sentences, number
+from evalkit.report._text import Sentence, Sentences, in_sentences, number, with_bounds
 from evalkit.tables import SCORES_LOOKS, SCORES_PANEL
 from evalkit.texts import Language, text
 
@@ -28,6 +28,10 @@ def panel(folder: RunFolder, language: Language) -> Sentences:
         share, smallest = rows.loc[[SEEN_ACTUAL, SEEN_SMALLEST], "value"]
         values = {"percent": f"{share:.0%}", "smallest": f"{smallest:.0%}"}
         words.append(text("answer.panel.seen", language, **values))
+    effects = rows[rows.index == SCALE_EFFECT].dropna(subset=["value", "low", "high"])
+    for row in effects.to_dict("records"):
+        points = with_bounds(row["value"], row["low"], row["high"])
+        words.append(text("answer.panel.scale", language, points=points))
     if words:
         sentence = in_sentences(words, language)
         yield Sentence("panel", sentence, (SCORES_PANEL.name,))

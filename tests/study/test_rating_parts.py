@@ -8,6 +8,7 @@ from answers import answer
 from PIL import Image
 from skimage import data
 
+from evalkit import report
 from evalkit.comparisons import analyse_scores
 from evalkit.images import read_image, write_image
 from evalkit.rating import name_stimuli
@@ -18,6 +19,9 @@ from evalkit.study.rating import planned_outputs
 from evalkit.study.run_folder import open_run
 
 QUIET = {"say": lambda _: None}
+SEEN = {"window_width_px": 1280, "window_height_px": 720, "pixel_ratio": 1, "scale": 1}
+SEEN |= {"least_scale": 1, "most_scale": 1}
+SEEN |= dict.fromkeys(["zoom_used", "source_opened", "full_screen"], False)
 
 
 @pytest.fixture(scope="module")
@@ -46,12 +50,13 @@ def run(made, tmp_path, monkeypatch):
     return open_run(str(shutil.copytree(made.path, tmp_path / "run")))
 
 
-def answer_all(run, subject, score=lambda item: 3) -> None:
+def answer_all(run, subject, score, **seen) -> None:
     """Let a simulated subject score everything."""
     session = rate(run, subject, **QUIET)._session
     view = session.handle({"type": "start"})
+    more = {"seen": SEEN | seen} if seen else {}
     while view["state"] == "rate":
-        view = session.handle(answer(view, score(view["item"])))
+        view = session.handle(answer(view, score(view["item"])) | more)
 
 
 def items(run) -> list[dict]:
@@ -121,3 +126,20 @@ def test_beside_each_score_stands_what_was_shown_and_how_much_it_was_reduced(run
     assert shown.loc[("lanczos", "whole"), "n_sources"] == 3
     # the two parts of a picture are no repeats of one stimulus
     assert (tables["scores_subjects"]["same"].dropna() == 1).all()
+
+
+def test_the_answer_says_how_the_panel_saw_and_whether_that_moved_scores(run):
+    plan_rating(run, ["lanczos"], subjects=3, **QUIET)
+    for number, scale in enumerate([1, 0.5, 0.25]):
+        least = {"scale": scale, "least_scale": scale, "most_scale": scale}
+        answer_all(run, f"s{number + 1:02}", lambda _, n=number: 4 - n, **least)
+    panel = analyse_scores(run, **QUIET)["scores_panel"].set_index("quantity")
+    # every halving of the scale costs these simulated subjects a point
+    assert panel.loc["effect of scale", "value"] == pytest.approx(1)
+    told = [row["text"] for row in report.answer(run.path, "panel").of("answer")]
+    assert len(told) == 1
+    assert "held against its plan: as planned" in told[0]
+    assert "33% were given on pictures at 1:1; the smallest scale was 25%" in told[0]
+    assert "its score changed by 1" in told[0]
+    chinese = report.answer(run.path, "panel", language="zh").of("answer")
+    assert "每加倍" in chinese[0]["text"]
