@@ -269,15 +269,16 @@ def _viewing(answers: Answers) -> list[dict[str, Any]]:
 
 
 def _of_scale(answers: Answers, confidence: float) -> list[dict[str, Any]]:
-    """Whether the scale at which a picture was seen moved its score, as such a row."""
+    """What the scale of the pictures did to their scores, if it differed: such a row."""
     scores = answers.scores.dropna(subset=["score", "seen"]).astype({"score": float})
     if scores.empty:
         return []
-    scale = scores["seen"].map(lambda said: json.loads(said)["scale"])
+    scale = scores["seen"].map(lambda said: json.loads(said)["least_scale"])
     effect = stats.scale_effect(scores.assign(scale=scale), confidence=confidence)
-    note = "points more for each doubling of the scale, of the same stimulus"
     if pd.isna(effect["effect"]):
-        note = "no stimulus was seen at two scales"
+        return []
+    note = "points for each doubling of the scale, on the same stimulus; "
+    note += f"{effect['share_at_1']:.0%} of {effect['n_scores']:g} scores at 1:1"
     values = {"value": effect["effect"], "low": effect["low"], "high": effect["high"]}
     return [{"quantity": SCALE_EFFECT, **values, "note": note}]
 
