@@ -269,7 +269,7 @@ def _viewing(answers: Answers) -> list[dict[str, Any]]:
 
 
 def _of_scale(answers: Answers, confidence: float) -> list[dict[str, Any]]:
-    """What the scale of the pictures did to their scores, if it differed: such a row."""
+    """What the scale of pictures did to their scores, if it differed, as such a row."""
     scores = answers.scores.dropna(subset=["score", "seen"]).astype({"score": float})
     if scores.empty:
         return []
