@@ -13,14 +13,15 @@ import pandas as pd
 from evalkit import figures, stats
 from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
-from evalkit.rating.looks import look, stopping_of
 from evalkit.study.frozen_plan import plan_kept
 from evalkit.study.published import published_scores_of
 from evalkit.study.rating import is_planned, planned_outputs
 from evalkit.study.run_folder import Run, ratings_store
+from evalkit.study.stopping import look, stopping_of
 from evalkit.tables import (
     IMAGES,
     METRICS,
+    SCALE_EFFECT,
     SCORES_KINDS,
     SCORES_LOOKS,
     SCORES_METRICS,
@@ -32,11 +33,9 @@ from evalkit.tables import (
     SCORES_SHOWN,
     SCORES_STRENGTHS,
     SCORES_SUBJECTS,
+    SEEN_ACTUAL,
+    SEEN_SMALLEST,
 )
-
-SEEN_ACTUAL, SEEN_SMALLEST = "seen at 1:1 only, share", "smallest scale seen"
-SCALE_EFFECT = "effect of scale"
-"""Rows of the table ``scores_panel`` on how answers were seen."""
 
 TABLES = (
     SCORES_MOS,

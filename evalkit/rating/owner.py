@@ -3,7 +3,6 @@
 from html import escape
 
 from evalkit.rating.links import Place, places
-from evalkit.rating.looks import sessions_to_look
 from evalkit.rating.store import Store
 from evalkit.texts import Language, text
 
@@ -24,14 +23,19 @@ STYLE = """
 """
 
 
-def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
+def owner_page(
+    store: Store,
+    n_planned: int | None,
+    language: Language,
+    to_look: int | None = None,
+) -> str:
     """The page as HTML without scripts; it loads itself anew every 20 s.
 
     Parameters
     ----------
     store
         Where the subjects are.
-    n_planned
+    n_planned, to_look
         As in `summary`.
     language
         ``en`` or ``zh``.
@@ -41,7 +45,7 @@ def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
     names = ("subject", "rated", "state", "seen", "left")
     head = [text(f"rating-owner.head.{name}", language) for name in names]
     lines = [_line("th", head), *(_line("td", row(p, language)) for p in of_all)]
-    enough = summary(of_all, n_planned, language, sessions_to_look(store))
+    enough = summary(of_all, n_planned, language, to_look)
     title = escape(text("rating-owner.title", language))
     return f"""<!doctype html>
 <html lang="{"zh-Hans" if language == "zh" else "en"}">
@@ -95,7 +99,8 @@ def summary(
     language
         ``en`` or ``zh``.
     to_look
-        As `evalkit.rating.looks.sessions_to_look` has it.
+        About how many more the next look at the choices takes, of a plan with looks; 0
+        where they have decided.
 
     """
     n_complete = sum(place.is_complete for place in of_all)

@@ -5,10 +5,15 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.comparisons.scores import SCALE_EFFECT, SEEN_ACTUAL, SEEN_SMALLEST
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import Sentence, Sentences, in_sentences, number, with_bounds
-from evalkit.tables import SCORES_LOOKS, SCORES_PANEL
+from evalkit.tables import (
+    SCALE_EFFECT,
+    SCORES_LOOKS,
+    SCORES_PANEL,
+    SEEN_ACTUAL,
+    SEEN_SMALLEST,
+)
 from evalkit.texts import Language, text
 
 PARTS = {"whole": "whole", "detail": "detail", "whole and detail": "both"}

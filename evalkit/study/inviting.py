@@ -14,7 +14,6 @@ from evalkit.errors import StudyError
 from evalkit.rating.addresses import check_public_url, is_local, listen, roots
 from evalkit.rating.invitations import write_invitation
 from evalkit.rating.links import Place, expiry, places, revoke
-from evalkit.rating.looks import sessions_to_look
 from evalkit.rating.owner import row, summary
 from evalkit.rating.pack import pack_session
 from evalkit.rating.store import Store, check_pseudonym
@@ -27,6 +26,7 @@ from evalkit.study.rating import (
     session,
 )
 from evalkit.study.run_folder import Run, ratings_store
+from evalkit.study.stopping import sessions_to_look
 
 LONGEST_DAYS = 3650
 """How long a link may be good for."""

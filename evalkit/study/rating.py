@@ -4,6 +4,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from evalkit.study.crops import choose_details, with_details
 from evalkit.study.frozen_plan import freeze_plan
 from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run, ratings_store, write_text
+from evalkit.study.stopping import sessions_to_look
 from evalkit.tables import IMAGES
 
 if TYPE_CHECKING:
@@ -261,11 +263,13 @@ def rating_site(run: Run, prefix: str = "") -> "Starlette":
     """The pages of every subject and the owner's; see `evalkit.rating.rating_app`."""
     from evalkit.rating import rating_app
 
+    store = ratings_store(run)
     return rating_app(
-        ratings_store(run),
+        store,
         _stimuli(run),
         _published(run),
         n_planned=n_planned(run),
+        to_look=partial(sessions_to_look, store),
         prefix=prefix,
     )
 

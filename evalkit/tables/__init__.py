@@ -15,6 +15,7 @@ from evalkit.tables._markdown import as_markdown, literal
 from evalkit.tables._pairs import read_pairs
 from evalkit.tables._routing import LOOKS, ROUTING, ROUTING_CONFUSION, ROUTING_REGRET
 from evalkit.tables._scores import (
+    SCALE_EFFECT,
     SCORES_KINDS,
     SCORES_LOOKS,
     SCORES_METRICS,
@@ -26,6 +27,8 @@ from evalkit.tables._scores import (
     SCORES_SHOWN,
     SCORES_STRENGTHS,
     SCORES_SUBJECTS,
+    SEEN_ACTUAL,
+    SEEN_SMALLEST,
 )
 from evalkit.tables._study import (
     AGREEMENT,
@@ -75,6 +78,7 @@ __all__ = [
     "ROUTING",
     "ROUTING_CONFUSION",
     "ROUTING_REGRET",
+    "SCALE_EFFECT",
     "SCORES_KINDS",
     "SCORES_LOOKS",
     "SCORES_METRICS",
@@ -86,6 +90,8 @@ __all__ = [
     "SCORES_SHOWN",
     "SCORES_STRENGTHS",
     "SCORES_SUBJECTS",
+    "SEEN_ACTUAL",
+    "SEEN_SMALLEST",
     "SOURCES",
     "STABILITY",
     "TEXT",

@@ -159,3 +159,7 @@ SCORES_PANEL = Table(
     },
     key=("quantity",),
 )
+
+SEEN_ACTUAL, SEEN_SMALLEST = "seen at 1:1 only, share", "smallest scale seen"
+SCALE_EFFECT = "effect of scale"
+"""Quantities of the table ``scores_panel`` on how answers were seen."""

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from answers import answer
 from skimage import data
+from starlette.testclient import TestClient
 
 from evalkit.comparisons import analyse_scores
 from evalkit.errors import StudyError
@@ -24,12 +25,18 @@ from evalkit.study import (
     plan_rating,
     plan_table,
     rate,
+    rating_status,
     ratings_store,
     restore,
     serve_rating,
 )
 from evalkit.study.frozen_plan import plan_kept
-from evalkit.study.rating import rated_outputs, rating_notes, ratings_digest
+from evalkit.study.rating import (
+    rated_outputs,
+    rating_notes,
+    rating_site,
+    ratings_digest,
+)
 from evalkit.study.run_folder import open_run
 
 CONDITIONS = ["lanczos", "lanczos@scale=2", "bicubic"]
@@ -210,8 +217,13 @@ def test_the_rule_of_stopping_is_frozen(run):
     rule = plan.content["stopping"]
     # 3 pictures under 3 conditions, by 5 people
     assert (rule["choices"], rule["pairs"], rule["looks"]) == (15, 3, 4)
-    panel = analyse_scores(run, say=lambda _: None)
-    assert panel["scores_looks"].empty
+    assert analyse_scores(run, say=lambda _: None)["scores_looks"].empty
+    told: list[str] = []
+    rating_status(run, told.append)
+    owner = f"/o/{ratings_store(run).secret('owner')}/"
+    told.append(TestClient(rating_site(run)).get(owner).text)
+    # a quarter of 15 choices, of 3 in each session
+    assert sum("about 2 more until the next look" in text for text in told) == 2
 
 
 def test_the_plan_says_what_it_could_detect(run):

@@ -7,8 +7,8 @@ from answers import choices, fill
 
 from evalkit.rating import Store, freeze
 from evalkit.rating.links import places
-from evalkit.rating.looks import sessions_to_look, stopping_of
 from evalkit.rating.owner import owner_page, summary
+from evalkit.study.stopping import sessions_to_look, stopping_of
 
 N = 12
 RULE = {"subjects": N, "choices": N * N, "pairs": 1}
@@ -73,9 +73,10 @@ def test_repeats_and_practice_are_not_looked_at(panel):
 
 def test_the_owners_page_says_enough_or_how_many_more(panel):
     store = panel(RULE, chosen(12))
-    page = owner_page(store, N, "en")
+    to_look = sessions_to_look(store)
+    page = owner_page(store, N, "en", to_look)
     assert "about 2 more until the next look at the choices, 11 at most" in page
-    assert "约还需 2 次" in owner_page(store, N, "zh")
+    assert "约还需 2 次" in owner_page(store, N, "zh", to_look)
     assert "enough, the choices have decided" in summary(places(store), N, "en", 0)
     # whoever has all sessions has enough, whatever the looks say
     assert summary(places(store), 1, "en", 3).endswith("are complete: enough.")

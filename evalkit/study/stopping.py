@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from evalkit.rating._frozen import frozen_plans
+from evalkit import stats
+from evalkit.rating import Store, frozen_plans
 from evalkit.rating.answers import Answers
-from evalkit.rating.store import Store
 
 
 class Stopping(NamedTuple):
@@ -40,11 +40,9 @@ def stopping_of(store: Store) -> Stopping | None:
 
 def look(answers: Answers, stopping: Stopping) -> pd.DataFrame:
     """The looks that are due; see `evalkit.stats.sequential_look`."""
-    from evalkit.stats import sequential_look  # late: it waits for scipy
-
     choices = answers.choices[answers.choices["repeat"] == 0]
     in_order = choices.sort_values("answered_at", kind="stable")
-    return sequential_look(in_order, stopping.choices)
+    return stats.sequential_look(in_order, stopping.choices)
 
 
 def sessions_to_look(store: Store) -> int | None:
@@ -55,13 +53,11 @@ def sessions_to_look(store: Store) -> int | None:
     stopping = stopping_of(store)
     if stopping is None:
         return None
-    from evalkit.stats import LOOKS
-
     looks = look(store.answers(), stopping)
     open_ = looks[looks["next_at"].notna()]
     if len(looks) == stopping.pairs and open_.empty:
         return 0
     lacking: list[float] = [*(open_["next_at"].astype(float) - open_["n_choices"])]
     if len(looks) < stopping.pairs:  # nobody has chosen between two of them yet
-        lacking.append(stopping.choices / LOOKS)
+        lacking.append(stopping.choices / stats.LOOKS)
     return math.ceil(max(lacking) * stopping.subjects / stopping.choices)
