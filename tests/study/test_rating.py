@@ -1,5 +1,6 @@
 """Rating in a run folder: planned of what was made, served by the command, resumed."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -13,7 +14,6 @@ import pandas as pd
 import pytest
 from answers import answer
 from skimage import data
-from starlette.testclient import TestClient
 
 from evalkit.comparisons import analyse_scores
 from evalkit.errors import StudyError
@@ -220,8 +220,14 @@ def test_the_rule_of_stopping_is_frozen(run):
     assert analyse_scores(run, say=lambda _: None)["scores_looks"].empty
     told: list[str] = []
     rating_status(run, told.append)
-    owner = f"/o/{ratings_store(run).secret('owner')}/"
-    told.append(TestClient(rating_site(run)).get(owner).text)
+    there = httpx.ASGITransport(rating_site(run))
+    owner = f"http://owner/o/{ratings_store(run).secret('owner')}/"
+
+    async def page() -> str:
+        async with httpx.AsyncClient(transport=there) as client:
+            return (await client.get(owner)).text
+
+    told.append(asyncio.run(page()))
     # a quarter of 15 choices, of 3 in each session
     assert sum("about 2 more until the next look" in text for text in told) == 2
 
