@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 CONFIDENCE = 0.95
 """Coverage of the intervals that are planned."""
 
-ANALYSED_BY = ("stats/*.py", "comparisons/scores.py", "rating/_schema.py")
+ANALYSED_BY = (
+    *("stats/*.py", "comparisons/scores.py"),
+    *("rating/_schema.py", "study/stopping.py"),
+)
 """The code that makes statistics of answers."""
 
 
