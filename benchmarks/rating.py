@@ -4,11 +4,16 @@ Each of them answers 50 items and thinks for two seconds on average, four times 
 as a session is planned; the next stimulus is fetched after each answer, as the page
 does. Server and subjects share the machine. `python benchmarks/rating.py
 [DATABASE_URL]` prints percentiles in milliseconds; without a URL the database is SQLite
-in a temporary folder.
+in a temporary folder. `SUBJECTS=5 ANSWERS=300 THINKING_S=0.2` before it is a panel of
+five in a hurry.
 """
 
 import asyncio
+import contextlib
+import math
+import os
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +29,12 @@ from skimage import data
 from evalkit.images import write_image
 from evalkit.rating import Store, name_stimuli, plan_session, write_stimuli
 
-N_SUBJECTS, N_SCORES, THINKING_S, PORT = 100, 50, 2.0, 8766
+N_SUBJECTS = int(os.environ.get("SUBJECTS", "100"))
+N_SCORES = int(os.environ.get("ANSWERS", "50"))
+THINKING_S = float(os.environ.get("THINKING_S", "2"))
+PORT = 8766
+SIDE = math.isqrt(N_SCORES // 3)
+"""Sources are so many squares of one photograph along each side, in 3 conditions."""
 
 SERVER = """
 import socket, sys
@@ -37,18 +47,18 @@ serve(app, socket.create_server(("127.0.0.1", int(port))))
 
 
 def plan(store: Store, folder: Path) -> None:
-    """Sessions of 16 sources of 128 x 128 px under 4 conditions, and their stimuli."""
-    rows = []
-    for number in range(16):
-        row, column = divmod(number, 4)
-        crop = data.astronaut()[row * 128 :, column * 128 :][:128, :128]
+    """Sessions of squares of a photograph of 512 x 512 px, and their stimuli."""
+    rows, px = [], 512 // SIDE
+    for number in range(SIDE**2):
+        row, column = divmod(number, SIDE)
+        crop = data.astronaut()[row * px :, column * px :][:px, :px]
         path = folder / f"{number}.png"
         write_image(path, crop)
         for name in ("source", "bicubic", "simulated-1", "simulated-2"):
             role = {"source": "source", "bicubic": "anchor"}.get(name, "system")
             rows.append((f"{number}", name, role, "none", str(path), f"{number}"))
     columns = ["source", "condition", "role", "weights_kind", "path", "picture"]
-    outputs = pd.DataFrame(rows, columns=columns).assign(width_px=128, height_px=128)
+    outputs = pd.DataFrame(rows, columns=columns).assign(width_px=px, height_px=px)
     stimuli, items = name_stimuli(outputs, 0), []
     for number in range(N_SUBJECTS):
         subject = f"simulated-{number:03}"
@@ -90,6 +100,12 @@ class Subjects:
             self.event_s.append(time.perf_counter() - start)
 
 
+def is_listening() -> bool:
+    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", PORT)):
+        return True
+    return False
+
+
 async def main(database: str) -> None:
     with TemporaryDirectory() as folder:
         database = database or f"{folder}/ratings.sqlite"
@@ -99,7 +115,8 @@ async def main(database: str) -> None:
         server = subprocess.Popen([*command, str(PORT)])
         subjects = Subjects(f"http://127.0.0.1:{PORT}")
         secrets = [store.link(subject, days=1) for subject in store.subjects()]
-        await asyncio.sleep(5)
+        while not is_listening():
+            await asyncio.sleep(0.2)
         start = time.perf_counter()
         try:
             await asyncio.gather(*map(subjects.rate, secrets))

@@ -15,29 +15,38 @@ from evalkit.errors import SettingError, TableError
 from evalkit.rating.answers import Answers
 from evalkit.study.frozen_plan import plan_kept
 from evalkit.study.published import published_scores_of
-from evalkit.study.run_folder import Run
+from evalkit.study.rating import is_planned, planned_outputs
+from evalkit.study.run_folder import Run, ratings_store
+from evalkit.study.stopping import look, stopping_of
 from evalkit.tables import (
     IMAGES,
     METRICS,
+    SCALE_EFFECT,
     SCORES_KINDS,
+    SCORES_LOOKS,
     SCORES_METRICS,
     SCORES_MOS,
     SCORES_PAIRS,
     SCORES_PANEL,
     SCORES_QUALITY,
     SCORES_SCREENING,
+    SCORES_SHOWN,
     SCORES_STRENGTHS,
     SCORES_SUBJECTS,
+    SEEN_ACTUAL,
+    SEEN_SMALLEST,
 )
 
 TABLES = (
     SCORES_MOS,
+    SCORES_SHOWN,
     SCORES_QUALITY,
     SCORES_SUBJECTS,
     SCORES_SCREENING,
     SCORES_PAIRS,
     SCORES_KINDS,
     SCORES_STRENGTHS,
+    SCORES_LOOKS,
     SCORES_METRICS,
     SCORES_PANEL,
 )
@@ -76,12 +85,16 @@ def analyse_scores(
                 strength=fit.strength, is_regularised=fit.is_regularised
             )
             tables |= _tables({SCORES_STRENGTHS.name: strengths})
+        if stopping := stopping_of(ratings_store(run)):
+            tables |= _tables({SCORES_LOOKS.name: look(answers, stopping)})
+    more = [*_viewing(answers), *_of_scale(answers, confidence)]
     if kept := plan_kept(run, confidence=confidence):
-        panel = tables[SCORES_PANEL.name]
-        row = SCORES_PANEL.frame([{"quantity": "plan", "note": kept}])
-        tables[SCORES_PANEL.name] = SCORES_PANEL.checked(
-            pd.concat([panel, row], ignore_index=True) if len(panel) else row
-        )
+        more.append({"quantity": "plan", "note": kept})
+    if more:
+        parts = [tables[SCORES_PANEL.name], SCORES_PANEL.frame(more)]
+        filled = [part for part in parts if len(part)]
+        panel = SCORES_PANEL.checked(pd.concat(filled, ignore_index=True))
+        tables[SCORES_PANEL.name] = panel
     for table in TABLES:
         run.write(table, tables[table.name])
     return tables
@@ -100,9 +113,11 @@ def _of_scores(
     run: Run, answers: Answers, confidence: float, say: Callable[[str], None]
 ) -> dict[str, pd.DataFrame]:
     scores = answers.scores.dropna(subset=["score"]).astype({"score": float})
+    scores = _with_reduction(run, scores)
     pairs = stats.compare_conditions(scores, confidence=confidence)
     subjects = scores.groupby("subject").size().to_frame("n_scores")
-    subjects = subjects.join(stats.retest(scores))
+    stimuli = scores.groupby(["source", "part"]).ngroup()
+    subjects = subjects.join(stats.retest(scores.assign(source=stimuli)))
     kinds = run.read(IMAGES).set_index("source")["kind"]
     parts = {"all": scores} | dict(iter(scores.groupby(scores["source"].map(kinds))))
     mos = {
@@ -138,7 +153,17 @@ def _of_scores(
             ),
         }
     frames[SCORES_SUBJECTS.name] = subjects
-    frames[SCORES_MOS.name] = _with_claims(pd.concat(mos, names=["method", "kind"]))
+    shown = pd.concat({kind: _shown(part) for kind, part in parts.items()})
+    shown = shown.rename_axis(["kind", "condition"])
+    means = pd.concat(mos, names=["method", "kind"]).join(shown)
+    frames[SCORES_MOS.name] = _with_claims(means)
+    of_parts = {
+        name: stats.mean_opinion_scores(part, confidence=confidence).join(
+            _shown(part)["reduced"]
+        )
+        for name, part in scores.groupby("part")
+    }
+    frames[SCORES_SHOWN.name] = pd.concat(of_parts, names=["shown"])
     for name, statistic in (
         (SCORES_MOS.name, "mos"),
         (SCORES_PAIRS.name, "difference"),
@@ -147,9 +172,24 @@ def _of_scores(
         if name in frames:
             frames[name] = _with_coverage(frames[name], statistic)
     panel = _panel(scores, len(pairs), confidence, notes, say)
-    viewing = pd.concat([_viewing(answers), _of_scale(answers, confidence)])
-    frames[SCORES_PANEL.name] = pd.concat([panel, viewing]) if len(viewing) else panel
+    frames[SCORES_PANEL.name] = panel
     return _tables(frames)
+
+
+def _with_reduction(run: Run, scores: pd.DataFrame) -> pd.DataFrame:
+    """Add how much each output was reduced to be shown; null where no plan says it."""
+    if not is_planned(run):
+        return scores.assign(reduced=float("nan"))
+    outputs, _ = planned_outputs(run)
+    outputs = outputs[["source", "condition", "part", "reduced"]]
+    return scores.merge(outputs, how="left", on=["source", "condition", "part"])
+
+
+def _shown(scores: pd.DataFrame) -> pd.DataFrame:
+    """By condition, which parts were shown, and the most that one was reduced."""
+    groups = scores.sort_values("part", ascending=False).groupby("condition")
+    parts = groups["part"].agg(lambda names: " and ".join(names.unique()))
+    return pd.DataFrame({"shown": parts, "reduced": groups["reduced"].max()})
 
 
 def _tables(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -225,36 +265,39 @@ def _panel(
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
 
 
-def _viewing(answers: Answers) -> pd.DataFrame:
-    """How large the pictures were seen: the share at 1:1, and the smallest scale."""
+def _viewing(answers: Answers) -> list[dict[str, Any]]:
+    """How large the pictures were seen: the share at 1:1, and the smallest scale.
+
+    As rows of the table ``scores_panel``; none where no answer says it.
+    """
     seen = answers.seen()
-    rows: dict[str, dict[str, Any]] = {}
-    if len(seen):
-        is_actual = (seen["least_scale"] == 1) & (seen["most_scale"] == 1)
-        note = f"of {len(seen)} answers that say how they were seen"
-        rows["seen at 1:1 only, share"] = {"value": is_actual.mean(), "note": note}
-        note = "pixels of the screen for one of the picture"
-        rows["smallest scale seen"] = {"value": seen["least_scale"].min(), "note": note}
-        for name, text in (("zoom_used", "zoomed"), ("source_opened", "source seen")):
-            rows[f"{text}, share"] = {"value": seen[name].mean()}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("quantity")
+    if seen.empty:
+        return []
+    is_actual = (seen["least_scale"] == 1) & (seen["most_scale"] == 1)
+    note = f"of {len(seen)} answers that say how they were seen"
+    in_px = "pixels of the screen for one of the picture"
+    smallest = seen["least_scale"].min()
+    return [
+        {"quantity": SEEN_ACTUAL, "value": is_actual.mean(), "note": note},
+        {"quantity": SEEN_SMALLEST, "value": smallest, "note": in_px},
+        {"quantity": "zoomed, share", "value": seen["zoom_used"].mean()},
+        {"quantity": "source seen, share", "value": seen["source_opened"].mean()},
+    ]
 
 
-def _of_scale(answers: Answers, confidence: float) -> pd.DataFrame:
-    """What the scale of the pictures did to their scores, if it differed."""
-    scores = answers.scores.dropna(subset=["score", "seen"])
-    scale = [json.loads(text)["least_scale"] for text in scores["seen"]]
-    if not any(scale):
-        return pd.DataFrame()
-    scores = scores.astype({"score": float}).assign(scale=scale)
-    found = stats.scale_effect(scores, confidence=confidence)
-    if pd.isna(found["effect"]):
-        return pd.DataFrame()
+def _of_scale(answers: Answers, confidence: float) -> list[dict[str, Any]]:
+    """What the scale of pictures did to their scores, if it differed, as such a row."""
+    scores = answers.scores.dropna(subset=["score", "seen"]).astype({"score": float})
+    if scores.empty:
+        return []
+    scale = scores["seen"].map(lambda said: json.loads(said)["least_scale"])
+    effect = stats.scale_effect(scores.assign(scale=scale), confidence=confidence)
+    if pd.isna(effect["effect"]):
+        return []
     note = "points for each doubling of the scale, on the same stimulus; "
-    note += f"{found['share_at_1']:.0%} of {found['n_scores']:g} scores at 1:1"
-    row = {"value": found["effect"], "low": found["low"], "high": found["high"]}
-    index = pd.Index(["effect of scale"], name="quantity")
-    return pd.DataFrame([row | {"note": note}], index)
+    note += f"{effect['share_at_1']:.0%} of {effect['n_scores']:g} scores at 1:1"
+    values = {"value": effect["effect"], "low": effect["low"], "high": effect["high"]}
+    return [{"quantity": SCALE_EFFECT, **values, "note": note}]
 
 
 def draw_scores(run: Run, found: Mapping[str, pd.DataFrame]) -> list[Path]:

@@ -10,12 +10,12 @@ from typing import Any
 import pandas as pd
 
 from evalkit.errors import attempt, of_each
-from evalkit.faces import detect
-from evalkit.figures import MAX_CONDITIONS, Crop, crop_box, save, side_by_side
+from evalkit.figures import MAX_CONDITIONS, Crop, save, side_by_side
 from evalkit.images import Picture, read_image
 from evalkit.images.scaling import at_size_of
 from evalkit.metrics import Metric, metrics
 from evalkit.paths import file_name
+from evalkit.study.crops import choose_crop
 from evalkit.study.kept import replace_figures
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import COST, IMAGES, METRICS
@@ -112,16 +112,10 @@ def value_of(
 def choose_crops(run: Run) -> dict[str, Crop]:
     """The crop of each source that every figure and the report show.
 
-    The largest face where one is found, else the window with the most detail: see
-    `evalkit.figures.crop_box`. Written to ``crops.json``.
+    See `evalkit.study.crops.choose_crop`. Written to ``crops.json``.
     """
-
-    def choose(path: Path) -> Crop:
-        source = read_image(path)
-        return crop_box(source, [face.box for face in detect(source)])
-
     paths = run.usable.set_index("source")["path"]
-    tasks = {source: partial(choose, Path(path)) for source, path in paths.items()}
+    tasks = {source: partial(choose_crop, Path(path)) for source, path in paths.items()}
     crops = of_each(tasks, "crop")
     write_text(run.path / "crops.json", json.dumps(crops))
     return crops

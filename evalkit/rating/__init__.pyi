@@ -5,9 +5,9 @@ from ._frozen import (
     freeze as freeze,
     frozen_plans as frozen_plans,
 )
+from .items import Item as Item
 from .pack import pack_session as pack_session
 from .plan import (
-    Item as Item,
     plan_notes as plan_notes,
     plan_session as plan_session,
 )

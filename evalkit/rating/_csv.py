@@ -37,6 +37,7 @@ _ADDED = (
     "may_publish",
     "screen",
     "content",
+    "part",
     "server_seconds",
     "sides",
     "seen",
@@ -103,6 +104,7 @@ class _Row(BaseModel):
     width_px: int = Field(gt=0, le=1_000_000)
     height_px: int = Field(gt=0, le=1_000_000)
     content: str | None
+    part: Literal["whole", "detail"] | None
     is_current: bool
     attempt: Attempt
     value: str | None

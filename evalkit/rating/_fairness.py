@@ -10,13 +10,13 @@ from PIL import Image
 
 from evalkit.errors import ImageError, attempt
 from evalkit.images import read_image
-from evalkit.rating.plan import SOURCE
+from evalkit.rating.items import SOURCE
 from evalkit.rating.stimuli import (
     Stimulus,
     draw,
     keeps_proportions,
     on_grey,
-    shown_size,
+    size_of,
 )
 
 LEAST_SHOWN_PX = 64
@@ -51,7 +51,8 @@ def find_unfair(outputs: pd.DataFrame) -> list[LeftOut]:
 
     A source that cannot be read, is shown with a side under 64 px, or looks the same
     under every condition; an output or a reference that cannot be read or has other
-    proportions than its source.
+    proportions than its source. Of a source that is shown whole and as a detail, the
+    whole picture counts.
 
     Parameters
     ----------
@@ -60,7 +61,8 @@ def find_unfair(outputs: pd.DataFrame) -> list[LeftOut]:
 
     """
     left_out: list[LeftOut] = []
-    for source, rows in outputs.groupby("source", sort=False):
+    of_all = outputs[~outputs.duplicated(["source", "condition"])]
+    for source, rows in of_all.groupby("source", sort=False):
         name = str(source)
         whys: dict[str, str] = {}
         thumbnails: list[bytes] = []
@@ -90,7 +92,7 @@ def find_unfair(outputs: pd.DataFrame) -> list[LeftOut]:
 def _thumbnail(row: Mapping[str, Any]) -> bytes:
     """A picture made tiny; an `ImageError` where it cannot be shown."""
     of_source = row["width_px"], row["height_px"]
-    width, height = shown_size(*of_source)
+    width, height = size_of(row)
     if min(width, height) < LEAST_SHOWN_PX:
         raise ImageError(
             f"shown at {width}x{height} px it would be under {LEAST_SHOWN_PX} px: too "
@@ -111,9 +113,8 @@ def _look_alike(rows: Iterable[Mapping[str, Any]]) -> bool:
     """Whether outputs, and the anchor, look the same as they are shown."""
     pictures = set()
     for row in rows:
-        size = shown_size(row["width_px"], row["height_px"])
         if row["role"] != SOURCE:
-            picture = draw(row["condition"], row, Stimulus("", *size))
+            picture = draw(row["condition"], row, Stimulus("", *size_of(row)))
             pictures.add(picture.tobytes())
     return len(pictures) == 1
 

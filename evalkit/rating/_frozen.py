@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from evalkit.rating._database import Database
 from evalkit.rating._schema import ANSWERS, ITEMS, PLANS
-from evalkit.rating.plan import QUESTIONS
+from evalkit.rating.items import QUESTIONS
 from evalkit.rating.store import now
 
 
@@ -61,13 +61,16 @@ def frozen_plans(store: Database) -> list[FrozenPlan]:
     return [FrozenPlan(at, digest, json.loads(text)) for at, digest, text in rows]
 
 
-def question_of(connection: sa.Connection) -> dict[str, str | None]:
-    """What subjects are asked: ``kind``, and ``text`` where it is of one's own."""
+def asked(connection: sa.Connection) -> tuple[dict[str, str | None], str]:
+    """What subjects are asked, and who asks.
+
+    The question's ``kind``, and its ``text`` where it is of one's own; the organiser
+    is empty where the plan names none.
+    """
     newest = sa.select(PLANS.c.content).order_by(PLANS.c.plan.desc())
     text = connection.scalar(newest)
-    question = json.loads(text)["question"] if text else QUESTIONS[0]
+    content = json.loads(text) if text else {"question": QUESTIONS[0]}
+    question = content["question"]
     is_known = question in QUESTIONS
-    return {
-        "kind": question if is_known else "own",
-        "text": None if is_known else question,
-    }
+    kind, words = (question, None) if is_known else ("own", question)
+    return {"kind": kind, "text": words}, content.get("organiser", "")

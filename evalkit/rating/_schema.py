@@ -4,7 +4,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from evalkit.rating.plan import GOLD, TRAP
+from evalkit.rating.items import GOLD, TRAP
 
 METADATA = sa.MetaData()
 
@@ -54,6 +54,7 @@ ITEMS = sa.Table(
     sa.Column("width_px", sa.Integer, nullable=False),
     sa.Column("height_px", sa.Integer, nullable=False),
     sa.Column("content", sa.String),  # face, text, or empty: which reasons suit
+    sa.Column("part", sa.String),  # whole or detail; null, of older plans, is whole
     # false once the study shows another picture there, or none
     sa.Column("is_current", sa.Boolean, nullable=False, default=True),
     sa.UniqueConstraint("subject", "position"),
@@ -161,7 +162,7 @@ UNANSWERED = (
 _COLUMNS_AND_RULE = """
     CASE WHEN i.is_repeat THEN 1 ELSE 0 END AS repeat,
     i.is_training, i.role, i.expected, i.position, a.tags, a.seconds,
-    a.server_seconds, a.answered_at, a.sides, a.seen
+    a.server_seconds, a.answered_at, a.sides, a.seen, COALESCE(i.part, 'whole') AS part
     FROM answers a JOIN items i ON i.item = a.item
     WHERE a.undone_at IS NULL AND i.is_current"""
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-SCORE = ("subject", "source", "condition", "score", "tags", "seen")
-CHOICE = ("subject", "source", "winner", "loser", "tied", "seen")
+SCORE = ("subject", "source", "condition", "score", "tags", "seen", "part")
+CHOICE = ("subject", "source", "winner", "loser", "tied", "seen", "part")
 
 
 class Answers(NamedTuple):

@@ -15,17 +15,27 @@ STYLE = """
   table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums; }
   th, td { padding: 6px 10px; border-bottom: 1px solid #ccc; text-align: left; }
   .sum { font-size: 20px; font-weight: 600; }
+  @media (max-width: 30rem) {
+    body { margin: 1rem auto; padding: 0 8px; font-size: 14px; }
+    h1 { font-size: 22px; }
+    th, td { padding: 6px 4px; }
+  }
 """
 
 
-def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
+def owner_page(
+    store: Store,
+    n_planned: int | None,
+    language: Language,
+    to_look: int | None = None,
+) -> str:
     """The page as HTML without scripts; it loads itself anew every 20 s.
 
     Parameters
     ----------
     store
         Where the subjects are.
-    n_planned
+    n_planned, to_look
         As in `summary`.
     language
         ``en`` or ``zh``.
@@ -35,6 +45,7 @@ def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
     names = ("subject", "rated", "state", "seen", "left")
     head = [text(f"rating-owner.head.{name}", language) for name in names]
     lines = [_line("th", head), *(_line("td", row(p, language)) for p in of_all)]
+    enough = summary(of_all, n_planned, language, to_look)
     title = escape(text("rating-owner.title", language))
     return f"""<!doctype html>
 <html lang="{"zh-Hans" if language == "zh" else "en"}">
@@ -50,7 +61,7 @@ def owner_page(store: Store, n_planned: int | None, language: Language) -> str:
   </head>
   <body>
     <h1>{title}</h1>
-    <p class="sum">{escape(summary(of_all, n_planned, language))}</p>
+    <p class="sum">{escape(enough)}</p>
     <div class="table"><table>{"".join(lines)}</table></div>
     <p>{escape(text("rating-owner.note", language, seconds=REFRESH_S))}</p>
   </body>
@@ -71,7 +82,12 @@ def row(place: Place, language: Language) -> list[str]:
     ]
 
 
-def summary(of_all: list[Place], n_planned: int | None, language: Language) -> str:
+def summary(
+    of_all: list[Place],
+    n_planned: int | None,
+    language: Language,
+    to_look: int | None = None,
+) -> str:
     """Whether there are as many complete sessions as planned, or how many are missing.
 
     Parameters
@@ -82,13 +98,19 @@ def summary(of_all: list[Place], n_planned: int | None, language: Language) -> s
         How many complete sessions the plan asks for; None for as many as there are.
     language
         ``en`` or ``zh``.
+    to_look
+        About how many more the next look at the choices takes, of a plan with looks; 0
+        where they have decided.
 
     """
     n_complete = sum(place.is_complete for place in of_all)
     planned = len(of_all) if n_planned is None else n_planned
     n_more = max(0, planned - n_complete)
     values = {"complete": n_complete, "planned": planned, "n": n_more}
+    values["look"] = min(n_more, to_look or 0)
     key = "more" if n_more else "enough"
+    if n_more and to_look is not None:
+        key = "look" if to_look else "decided"
     return text(f"rating-owner.sum.{key}", language, **values)
 
 

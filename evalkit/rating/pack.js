@@ -5,6 +5,7 @@
   const { items, pictures, seal } = pack;
   const N_PRELOADED = 2;
   const REWORDED = [
+    "welcome.sender",
     "welcome.saved",
     "paused.text",
     "finished.text",

@@ -4,22 +4,17 @@ import hashlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import combinations, count, pairwise
-from typing import Literal, TypeAlias
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from evalkit.errors import StudyError
 from evalkit.rating._order import Order
-
-Kind: TypeAlias = Literal["acr", "ab"]
-Mode: TypeAlias = Literal["acr", "ab", "both"]
-
-QUESTIONS = ("quality", "fidelity", "identity")
-"""What subjects may be asked, beside a question in words of one's own."""
+from evalkit.rating.items import GOLD, GOLDS, SOURCE, TRAP, WHOLE, Item, Kind, Mode
 
 SECONDS = {"acr": 8.0, "ab": 12.0}
 """The planned time for one item, by kind."""
@@ -27,58 +22,8 @@ SECONDS = {"acr": 8.0, "ab": 12.0}
 REPEAT_EVERY = 10
 """One item among so many is shown a second time."""
 
-GOLD, TRAP, SOURCE = "gold", "trap", "source"
-"""Roles and conditions of our own making: a picture that anyone can judge, one that
-says what to answer, and the source itself, shown beside an output and never rated."""
-
-GOLDS = {GOLD: "1", "gold-fine": "2"}
-"""The golds, and the score expected of each: squares that nobody overlooks, and small
-ones that take a look. A score one off is right, too."""
-
-TRAPS = {
-    "trap-2": ("2 ", "acr.2"),
-    "trap-4": ("4 ", "acr.4"),
-    "trap-left": ("", "left"),
-    "trap-right": ("", "right"),
-}
-"""What each trap says: the digit of a key, and its word among the page's texts."""
-
 LEAST_RATED = 4
 """Sources that stay when one is spared for training: P.910 asks for four scenes."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One question to one subject.
-
-    Attributes
-    ----------
-    kind
-        ``acr``: one stimulus, 1 to 5. ``ab``: two, which is better.
-    role
-        ``system``, ``reference``, ``anchor``, ``gold`` or ``trap``; of a pair
-        ``system`` unless it is a check.
-    source
-        Its name.
-    left, right
-        Conditions; `right` is None for ``acr``.
-    expected
-        The answer to a gold or a trap; None for what is not a check.
-    is_training
-        Shown first and left out of the analysis.
-    is_repeat
-        Shown before in this session, a pair with its sides swapped.
-
-    """
-
-    kind: Kind
-    role: str
-    source: str
-    left: str
-    right: str | None = None
-    expected: str | None = None
-    is_training: bool = False
-    is_repeat: bool = False
 
 
 def refuse_random(outputs: pd.DataFrame) -> None:
@@ -124,14 +69,15 @@ def plan_session(
     ----------
     outputs
         Columns ``source, condition, role`` (``source``, ``system``, ``reference`` or
-        ``anchor``) and ``weights_kind``; ``kind``, that of its picture, may be
-        there.
+        ``anchor``) and ``weights_kind``; ``kind``, that of its picture, and ``part``
+        may be there. Where an output is there whole and as a detail, the details are a
+        part of the session by themselves, behind the whole pictures.
     number
         The subject's number, from 0.
     seed
         What every order is drawn from: see `evalkit.rating.Store.order_seed`.
     mode
-        ``both`` plans a part of each kind, with half of the time for each.
+        ``both`` plans a part of each kind. Parts have the same time.
     minutes
         How long the session may take, at `SECONDS` an item.
 
@@ -144,11 +90,17 @@ def plan_session(
     """
     refuse_random(outputs)
     rated = outputs[outputs["role"] != SOURCE]
+    is_again = rated.duplicated(["source", "condition"])
     kinds: list[Kind] = ["acr", "ab"] if mode == "both" else [mode]
-    parts = [_Part(rated, kind, number, seed) for kind in kinds]
+    parts: list[_Part] = []
+    for kind in kinds:
+        # what is spared for training must be spared by the fewer details first
+        later = [_Part(rated[is_again], kind, number, seed)] if is_again.any() else []
+        spared = later[0].trained if later else None
+        parts += [_Part(rated[~is_again], kind, number, seed, spared), *later]
     items = []
     for part, following in zip(parts, [*parts[1:], None], strict=True):
-        n_most = int(60 * minutes / len(kinds) / SECONDS[part.kind])
+        n_most = int(60 * minutes / len(parts) / SECONDS[part.kind])
         items += part.items(n_most, following.trained if following else None)
     return items
 
@@ -174,11 +126,19 @@ def plan_notes(items: Sequence[Item]) -> list[str]:
 
 
 class _Part:
-    """The items of one kind in one session."""
+    """The items of one kind in one session; `spared` is a source for its training."""
 
-    def __init__(self, rated: pd.DataFrame, kind: Kind, number: int, seed: int) -> None:
+    def __init__(
+        self,
+        rated: pd.DataFrame,
+        kind: Kind,
+        number: int,
+        seed: int,
+        spared: str | None = None,
+    ) -> None:
         self.kind, self.number, self.seed = kind, number, seed
-        self.item = partial(Item, kind=kind)
+        shown = rated if "part" in rated else rated.assign(part=WHOLE)
+        self.part = dict(zip(shown["source"], shown["part"], strict=True))
         cells = zip(rated["source"], rated["condition"], strict=True)
         self.role = dict(zip(cells, rated["role"], strict=True))
         self.sources = self._ordered(rated["source"])
@@ -188,7 +148,11 @@ class _Part:
         size = 1 if kind == "acr" else 2
         self.choices = list(combinations(conditions, size))
         self.random = np.random.default_rng([seed, number, size])
-        self.trained = self._spare(rated)
+        self.trained = self._spare(rated, spared)
+
+    def item(self, *, source: str, **columns: Any) -> Item:
+        """An item of this kind, of the part that is shown of its source."""
+        return Item(kind=self.kind, source=source, part=self.part[source], **columns)
 
     def items(self, n_most: int, following: str | None = None) -> list[Item]:
         """Training, then all that fits into `n_most` items, checks and repeats.
@@ -215,7 +179,7 @@ class _Part:
         order.insert(fine, 0, len(order.items))
         return training + order.settle()
 
-    def _spare(self, rated: pd.DataFrame) -> str:
+    def _spare(self, rated: pd.DataFrame, spared: str | None) -> str:
         """The source of the training; it is taken out of the others where it may be."""
         candidates = self.sources
         named = rated if "kind" in rated else rated.assign(kind="")
@@ -224,7 +188,8 @@ class _Part:
         can_spare = len(self.sources) > LEAST_RATED and n_most > 1
         if can_spare:
             candidates = [name for name in candidates if kinds[name] == most]
-        source = max(candidates, key=lambda source: len(self._ladder(source)))
+        longest = max(candidates, key=lambda source: len(self._ladder(source)))
+        source = spared or longest
         if can_spare:
             self.sources = [name for name in self.sources if name != source]
         return source

@@ -66,6 +66,7 @@ def rating_app(
     published: Mapping[str, float | str] | None = None,
     *,
     n_planned: int | None = None,
+    to_look: Callable[[], int | None] = lambda: None,
     prefix: str = "",
 ) -> Starlette:
     """Make the ASGI application that serves sessions to whoever has a link.
@@ -78,6 +79,8 @@ def rating_app(
     ----------
     n_planned
         How many complete sessions the plan asks for; None for all that there are.
+    to_look
+        As `evalkit.rating.owner.summary` has it, at any time.
     prefix
         ``/path`` of a public address; a proxy may leave it before a request's address
         or take it off.
@@ -110,7 +113,7 @@ def rating_app(
         secret = request.path_params["secret"].encode()
         if not secrets.compare_digest(secret, store.secret("owner").encode()):
             return _refusal(404, request)
-        html = owner_page(store, n_planned, _preferred(request))
+        html = owner_page(store, n_planned, _preferred(request), to_look())
         return Response(html, media_type="text/html", headers=HEADERS)
 
     routes = [

@@ -17,7 +17,7 @@ from pydantic import (
 
 from evalkit.errors import StudyError, UnknownNameError
 from evalkit.errors.schema import problems
-from evalkit.rating._frozen import question_of
+from evalkit.rating._frozen import asked
 from evalkit.rating._messages import ScreenCheck, Seen, Sides, Truth
 from evalkit.rating._schema import (
     ANSWERS,
@@ -28,6 +28,7 @@ from evalkit.rating._schema import (
     items_of,
 )
 from evalkit.rating._values import Attempt, Seconds, Tags, Value, check_value
+from evalkit.rating.items import BESIDE
 from evalkit.rating.stimuli import stimulus_file
 from evalkit.rating.store import Store, as_of, now, seconds_since
 from evalkit.texts import Language
@@ -239,14 +240,18 @@ class Session:
             state = "finished"
         is_shown = state == "rate"
         coming = [] if state == "closed" else rows[n_done + is_shown :][:N_PRELOADED]
+        question, organiser = asked(connection)
+        is_beside = question["kind"] in BESIDE
         return {
             "state": state,
             "language": subject["language"],
-            "question": question_of(connection),
+            "question": question,
+            "organiser": organiser,
+            "may_open_source": not is_beside,
             "progress": {"done": n_done, "total": len(rows)},
             "kinds": list(dict.fromkeys(row["kind"] for row in rows)),
             "item": _item_view(connection, rows[n_done]) if is_shown else None,
-            "preload": [address for row in coming for address in _stimuli_of(row)],
+            "preload": [a for row in coming for a in _stimuli_of(row, "c" * is_beside)],
             "can_undo": n_done > 0 and state in ("rate", "finished"),
             "reveal": None,
         }
@@ -282,8 +287,8 @@ def _n_done(rows: Sequence[Mapping[str, Any]]) -> int:
     return next((n for n, r in enumerate(rows) if r["answer"] is None), len(rows))
 
 
-def _stimuli_of(row: Mapping[str, Any]) -> list[str]:
-    return [row["item"] + ("ab"[n]) for n in range(1 if row["right"] is None else 2)]
+def _stimuli_of(row: Mapping[str, Any], beside: str = "") -> list[str]:
+    return [row["item"] + side for side in ("ab" if row["right"] else "a") + beside]
 
 
 def _item_view(connection: sa.Connection, row: Mapping[str, Any]) -> dict[str, Any]:

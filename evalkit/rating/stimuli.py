@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 import pandas as pd
@@ -17,7 +17,8 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from evalkit.errors import StudyError
 from evalkit.images import Picture, read_image
 from evalkit.paths import atomic_path, data_file
-from evalkit.rating.plan import GOLDS, SOURCE, TRAPS, Item, refuse_random
+from evalkit.rating.items import GOLDS, SOURCE, TRAPS, WHOLE, Cell, Item, cell_of
+from evalkit.rating.plan import refuse_random
 from evalkit.texts import Language, text
 
 SHOWN_PX = (1280, 960)
@@ -31,7 +32,9 @@ RULES, TRAP_RULES = "1", "2"
 
 SUFFIX = ".webp"
 WEBP = {"lossless": True, "quality": 25, "method": 1}
-"""How stimuli are encoded; more effort takes twice the time for 1 % of the bytes."""
+"""How stimuli are encoded. Of ten real pictures (median 70 % of a PNG) quality 50 and
+method 3 take 1 to 8 % of a PNG less in twice the time, quality 100 and method 6 one to
+three more in 50 times the time."""
 
 MAX_ASPECT_ERROR = 0.02
 LEAST_LETTER_PX = 10
@@ -46,9 +49,6 @@ FONT = "trap.otf"
 
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 """A trap is drawn in each; anything else is the same in all."""
-
-Cell: TypeAlias = tuple[str, str]
-"""A source and a condition, which may be ``source``, ``gold`` or a trap."""
 
 
 class Stimulus(NamedTuple):
@@ -88,6 +88,19 @@ def shown_size(width_px: int, height_px: int) -> tuple[int, int]:
     return max(1, round(width_px * scale)), max(1, round(height_px * scale))
 
 
+def is_large(width_px: int, height_px: int) -> bool:
+    """Whether four times this size is more than `SHOWN_PX`, so that it is reduced."""
+    most = SHOWN_PX[0] // LARGEST_SCALE, SHOWN_PX[1] // LARGEST_SCALE
+    return width_px > most[0] or height_px > most[1]
+
+
+def size_of(row: Mapping[str, Any]) -> tuple[int, int]:
+    """The shown size of a row of `outputs` in `name_stimuli`, or of its part."""
+    if crop := row.get("crop"):
+        return shown_size(*crop[2:])
+    return shown_size(row["width_px"], row["height_px"])
+
+
 def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
     """Name every picture that could be shown, without making any.
 
@@ -96,7 +109,9 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
     outputs
         Columns ``source, condition, role, picture`` (a digest of the picture),
         ``width_px, height_px`` (of the source); a row of role ``source`` for each.
-        A column ``content`` may be there, as in `Stimulus`.
+        ``content`` may be there, as in `Stimulus`; so may ``part`` (``whole`` or
+        ``detail``) and ``crop``, which is that detail: left, top, width and height in
+        px of the source, or null.
     seed
         The seed of the study. It and the picture make the name: another picture is
         another stimulus.
@@ -104,19 +119,19 @@ def name_stimuli(outputs: pd.DataFrame, seed: int) -> dict[Cell, Stimulus]:
     Returns
     -------
     dict
-        Stimuli by source and condition, the checks of each source among them.
+        Stimuli by cell, the checks of each source among them.
 
     """
     sources = outputs[outputs["role"] == SOURCE]
     checks = [sources.assign(condition=name) for name in (*GOLDS, *TRAPS)]
     stimuli = {}
     for row in pd.concat([outputs, *checks]).to_dict("records"):
-        cell = row["source"], row["condition"]
+        cell = cell_of(row["source"], row["condition"], row.get("part", WHOLE))
         rules = TRAP_RULES if row["condition"] in TRAPS else RULES
-        facts = "\0".join([rules, str(seed), *cell, row["role"], row["picture"]])
-        name = hashlib.sha256(facts.encode()).hexdigest()[:32]
-        size = shown_size(row["width_px"], row["height_px"])
-        stimuli[cell] = Stimulus(name, *size, row.get("content") or "")
+        facts = [rules, str(seed), *cell, row["role"], row["picture"]]
+        facts += map(str, row.get("crop") or ())
+        name = hashlib.sha256("\0".join(facts).encode()).hexdigest()[:32]
+        stimuli[cell] = Stimulus(name, *size_of(row), row.get("content") or "")
     return stimuli
 
 
@@ -147,9 +162,10 @@ def write_stimuli(
     """Write what is missing of the pictures that `items` show.
 
     Every output is resampled by one filter, Lanczos (a = 3) widened when it shrinks;
-    one that has the shown size stays as it is. The low anchor is the source enlarged
+    one that has the shown size stays as it is, and so does a detail of one. The low
+    anchor is the source enlarged
     by bicubic interpolation. A trap has a file for each language. Files are WebP,
-    lossless, which take 60 to 80 % of a PNG's bytes, of the one chunk VP8L, followed by
+    lossless, which take 60 to 91 % of a PNG's bytes, of the one chunk VP8L, followed by
     zeros up to the longest of the source's files.
 
     Parameters
@@ -166,9 +182,12 @@ def write_stimuli(
 
     """
     refuse_random(outputs)
-    rows = {(r["source"], r["condition"]): r for r in outputs.to_dict("records")}
+    rows = {
+        cell_of(r["source"], r["condition"], r.get("part", WHOLE)): r
+        for r in outputs.to_dict("records")
+    }
     cells = {
-        (item.source, condition)
+        item.cell(condition)
         for item in items
         for condition in (item.left, item.right, SOURCE)
         if condition
@@ -177,7 +196,7 @@ def write_stimuli(
 
     def encode(place: tuple[Path, Cell, Language]) -> bytes:
         _, cell, language = place
-        row = rows.get(cell, rows[cell[0], SOURCE])
+        row = rows.get(cell) or rows[cell[0], SOURCE, *cell[2:]]
         picture = draw(cell[1], row, stimuli[cell], language)
         file = io.BytesIO()
         picture.save(file, "WEBP", **WEBP)
@@ -185,7 +204,7 @@ def write_stimuli(
 
     with ThreadPoolExecutor() as pool:
         for source, group in groupby(sorted(cells), key=itemgetter(0)):
-            names = [s.name for (its, _), s in stimuli.items() if its == source]
+            names = [s.name for (its, *_), s in stimuli.items() if its == source]
             files = {p for n in names for p in _files(folder, n) if p.is_file()}
             missing = [
                 (path, cell, language)
@@ -225,7 +244,7 @@ def draw(
     stimulus: Stimulus,
     language: Language = "en",
 ) -> Image.Image:
-    """A picture as it is shown; `row` is one of `outputs` in `write_stimuli`."""
+    """A picture or its part, as shown; `row` is one of `outputs` as written."""
     size = stimulus.width_px, stimulus.height_px
     picture = on_grey(read_image(Path(row["path"])))
     of_source = row["width_px"], row["height_px"]
@@ -236,13 +255,16 @@ def draw(
             f"{picture.height} px, which would be distorted. Leave the condition out "
             "of the rating"
         )
+    left, top, wide, high = row.get("crop") or (0, 0, *of_source)
+    x, y = picture.width / of_source[0], picture.height / of_source[1]
+    box = left * x, top * y, (left + wide) * x, (top + high) * y
     if condition in GOLDS:
         small = [math.ceil(side / GOLD_CELL_PX[condition]) for side in size]
-        squares = picture.resize(small, Image.Resampling.BOX)
+        squares = picture.resize(small, Image.Resampling.BOX, box)
         return squares.resize(size, Image.Resampling.NEAREST)
     is_anchor = row["role"] == "anchor"
     filter_ = Image.Resampling.BICUBIC if is_anchor else Image.Resampling.LANCZOS
-    resized = picture.resize(size, filter_)
+    resized = picture.resize(size, filter_, box)
     if condition not in TRAPS:
         return resized
     return _trap(resized, trap_words(condition, language))

@@ -28,8 +28,8 @@ from evalkit.rating._schema import (
     items_of,
 )
 from evalkit.rating.answers import Answers
-from evalkit.rating.plan import GOLD, GOLDS, SOURCE, TRAP, Item
-from evalkit.rating.stimuli import Cell, Stimulus
+from evalkit.rating.items import GOLD, GOLDS, SOURCE, TRAP, Cell, Item
+from evalkit.rating.stimuli import Stimulus
 
 PSEUDONYM = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
@@ -297,13 +297,13 @@ def _is_of(subject: str) -> sa.ColumnElement[bool]:
 
 
 def _row(item: Item, stimuli: Mapping[Cell, Stimulus]) -> dict[str, Any]:
-    left = stimuli[item.source, item.left]
-    right = stimuli[item.source, item.right].name if item.right else None
+    left = stimuli[item.cell(item.left)]
+    right = stimuli[item.cell(item.right)].name if item.right else None
     return {
         **asdict(item),
         "left_stimulus": left.name,
         "right_stimulus": right,
-        "source_stimulus": stimuli[item.source, SOURCE].name,
+        "source_stimulus": stimuli[item.cell(SOURCE)].name,
         "width_px": left.width_px,
         "height_px": left.height_px,
         "content": left.content,

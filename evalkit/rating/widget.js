@@ -153,7 +153,6 @@ function render({ model, el }) {
   const language = isChinese ? "zh" : "en";
   let view = { language, state: "", progress: { done: 0, total: 0 }, item: null };
   let question = { kind: "quality", text: "" };
-  let maySource = false;
   let screen = h("div.screen");
   let viewer = null;
   let shortcuts = new Map();
@@ -427,8 +426,7 @@ function render({ model, el }) {
       changed: track,
     });
     const pause = () => tell({ type: "pause" });
-    const canOpen = maySource && !isBeside();
-    const open = canOpen
+    const open = view.may_open_source
       ? command("tool", t("source"), "S", ["s"], () => toggleSource())
       : null;
     const bar = header(tools, ...(open ? [open] : []), command("tool", t("pause"), "", [], pause));
@@ -456,6 +454,7 @@ function render({ model, el }) {
     const start = command("main", t("start"), "↵", ["Enter"], begin, { disabled: true });
     agreed.onchange = () => (start.disabled = !agreed.checked);
     const minutes = Math.max(1, Math.ceil((progress.total * 10) / 60));
+    const who = view.organiser || t("welcome.sender");
     const isSmall = Math.min(window.screen.width, window.screen.height) < SMALL_PX;
     const tasks = kinds.map((kind) => `welcome.${kind}`);
     return card(
@@ -467,9 +466,9 @@ function render({ model, el }) {
         h("h3", {}, t("welcome.screen")),
         paragraph("welcome.conditions"),
         h("h3", {}, t("welcome.consent")),
-        paragraph("welcome.who", { minutes }),
+        paragraph("welcome.who", { who, minutes }),
         paragraph("welcome.saved"),
-        paragraph("welcome.delete"),
+        paragraph("welcome.delete", { who }),
         box(agreed, "agree"),
         box(publish, "publish"),
       ],
@@ -571,7 +570,6 @@ function render({ model, el }) {
       : strict(reply.view, messages.view);
     const item = next.item && strict(next.item, messages.item);
     if (next.question) question = next.question;
-    maySource = next.may_open_source ?? maySource;
     if (isFirst && next.state === "welcome" && isChinese && next.language === "en") {
       isFirst = false;
       return void tell({ type: "language", language: "zh" });
@@ -659,8 +657,7 @@ function render({ model, el }) {
 
   /** Load what comes next, one after the other, until something newer is shown. */
   async function ahead(next) {
-    const source = maySource && next.item ? [next.item.source] : [];
-    for (const name of [...(next.preload ?? []), ...source]) {
+    for (const name of next.preload ?? []) {
       if (signal.aborted || next.item?.id !== view.item?.id) return;
       await pictures.get(name);
     }

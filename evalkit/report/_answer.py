@@ -9,6 +9,7 @@ import pandas as pd
 
 from evalkit.errors import UnknownNameError
 from evalkit.report import _rules
+from evalkit.report._panel import panel
 from evalkit.report._rules import Rule
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import cautions
@@ -35,7 +36,7 @@ _EVERY = (
     *(_rules.preferred, _rules.chosen, detectable, _rules.album),
     *(_rules.routes, _rules.guess),
     *(_rules.faces, _rules.cost, _rules.same, _rules.fits, _rules.defects),
-    _rules.claims,
+    *(_rules.claims, panel),
 )
 RULES: dict[str, Rule] = {rule.__name__: rule for rule in _EVERY}
 
@@ -99,6 +100,7 @@ def answer(run: Path, *rules: str, language: Language = "en") -> Answer:
     if not sentences and folder.results.empty:
         return Answer(_frame({"answer": [_nothing(language)]}))
     label = [*([] if folder.has_answers else [_label(language)])]
+    label += panel(folder, language) if folder.has_answers else ()
     label += _rules.guess(folder, language)
     parts = {"label": label, "answer": sentences[:MOST] or [_nothing(language)]}
     parts["next"] = list(steps(folder, language))[:MOST_STEPS]

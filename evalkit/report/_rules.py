@@ -11,6 +11,7 @@ import pandas as pd
 
 from evalkit.article import load_article
 from evalkit.report._claims import METHODS, advice, wrong
+from evalkit.report._panel import is_open, shown_of
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import (
     Sentence,
@@ -63,7 +64,8 @@ def preferred(folder: RunFolder, language: Language) -> Sentences:
     kinds = largest_first["kind"].unique().tolist()
     pairs = dict(iter(of_kinds.groupby("kind"))) | {"all": folder.read(SCORES_PAIRS)}
     for kind in ["all", *(kinds[:MOST_KINDS] if len(kinds) > 1 else [])]:
-        of_kind = mos[mos["kind"] == kind].set_index("condition")["mos"]
+        rows = mos[mos["kind"] == kind].set_index("condition")
+        of_kind = rows["mos"]
         ranking = of_kind.sort_values(ascending=False)
         if len(ranking) < 2:
             continue
@@ -90,6 +92,7 @@ def preferred(folder: RunFolder, language: Language) -> Sentences:
             words = text("answer.preferred", language, **values)
         else:
             words = text("answer.undecided", language, **values)
+        words += shown_of(rows.to_dict("index"), best, other, language)
         yield Sentence("preferred", words, TABLES_OF_SCORES)
 
 
@@ -119,7 +122,8 @@ def chosen(folder: RunFolder, language: Language) -> Sentences:
     odds, low, high = np.exp(np.clip(apart, -9, 9))
     values = {"best": best["condition"], "other": other["condition"]}
     values |= counted(len(folder.panel.choices))
-    if low > 1 and not best["is_regularised"]:
+    is_undecided = is_open(folder, best["condition"], other["condition"])
+    if low > 1 and not best["is_regularised"] and not is_undecided:
         values["odds"] = with_bounds(odds, low, high, digits=2)
         words = text("answer.chosen", language, **values)
     else:

@@ -25,7 +25,7 @@ from evalkit.errors import EvalkitError, StudyError, did_you_mean
 from evalkit.errors.schema import problems, shown
 from evalkit.imagesets import imagesets
 from evalkit.paths import FORBIDDEN, SHIPPED, atomic_path, runs_dir
-from evalkit.rating.plan import QUESTIONS
+from evalkit.rating.items import QUESTIONS
 from evalkit.restorers import condition_name, parse_condition
 from evalkit.study.experiment import asked_for
 from evalkit.study.yaml import read_yaml
@@ -36,6 +36,8 @@ RESERVED = ("latest", "adhoc")
 MAX_QUESTION = 200
 OWN_QUESTION = re.compile(rf"(?=.*[^\x21-\x7e]|.*\?)[^\x00-\x1f]{{2,{MAX_QUESTION}}}")
 """More than one word, or a script that has no blanks, or a question mark; one line."""
+
+MAX_ORGANISER = 200
 
 MAX_NAME = 100
 """Letters of a study's name: a folder's, and in the names of others' files."""
@@ -74,6 +76,15 @@ class Rating(BaseModel):
     question
         What subjects are asked: ``quality``, ``fidelity`` or ``identity`` (these two
         show the source beside), or a question in words of one's own.
+    shows
+        Of a picture whose outputs may be larger than the screen: ``whole``, reduced;
+        ``detail``, the report's crop at its own size; or ``both``, one after the other.
+    stopping
+        When the panel ends: ``fixed``, when `subjects` sessions are complete; or
+        ``sequential``, with mode ``ab``: by then, or at one of four looks that decides.
+    organiser
+        Who asks, as subjects read it before they begin, and whom they tell to have
+        their answers deleted; empty for whoever sent them the link.
 
     """
 
@@ -84,6 +95,20 @@ class Rating(BaseModel):
     subjects: StrictInt = Field(default=3, ge=1, le=10_000)
     minutes: StrictFloat = Field(default=15.0, gt=0, le=600, allow_inf_nan=False)
     question: Annotated[str, BeforeValidator(_check_question)] = QUESTIONS[0]
+    shows: Literal["whole", "detail", "both"] = "whole"
+    stopping: Literal["fixed", "sequential"] = "fixed"
+    organiser: str = Field(default="", pattern=rf"^[^\x00-\x1f]{{0,{MAX_ORGANISER}}}$")
+
+    @field_validator("stopping")
+    @classmethod
+    def _check_stopping(cls, stopping: str, info: ValidationInfo) -> str:
+        mode = info.data.get("mode", "ab")
+        if stopping == "sequential" and mode != "ab":
+            raise ValueError(
+                f"sequential is for choices between two: mode ab, not {mode}; scores "
+                "have a fixed number of sessions"
+            )
+        return stopping
 
 
 def _name_condition(condition: Any) -> str:

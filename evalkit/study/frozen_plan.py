@@ -4,22 +4,30 @@ import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from evalkit.errors import StudyError
 from evalkit.paths import PACKAGE
 from evalkit.study.run_folder import Run, ratings_store
 
 if TYPE_CHECKING:
     from evalkit.rating import FrozenPlan, Store
-    from evalkit.rating.stimuli import Cell, Stimulus
+    from evalkit.rating.items import Cell
+    from evalkit.rating.stimuli import Stimulus
 
 CONFIDENCE = 0.95
 """Coverage of the intervals that are planned."""
 
-ANALYSED_BY = ("stats/*.py", "comparisons/scores.py", "rating/_schema.py")
+ANALYSED_BY = (
+    *("stats/*.py", "comparisons/scores.py"),
+    *("rating/_schema.py", "study/stopping.py"),
+)
 """The code that makes statistics of answers."""
 
 
 def freeze_plan(
-    store: "Store", settings: Mapping[str, Any], stimuli: "Mapping[Cell, Stimulus]"
+    store: "Store",
+    settings: Mapping[str, Any],
+    stimuli: "Mapping[Cell, Stimulus]",
+    choices: Mapping[frozenset[str | None], int],
 ) -> "FrozenPlan":
     """Freeze what is rated, in which pictures, how it is analysed and when it ends.
 
@@ -29,6 +37,8 @@ def freeze_plan(
         The content of ``rating/plan.json``.
     stimuli
         As `evalkit.rating.name_stimuli` names them: a name is a digest of a picture.
+    choices
+        How many choices of each pair, without repeats, all sessions have.
 
     """
     from evalkit.rating import freeze
@@ -37,13 +47,33 @@ def freeze_plan(
     content = {name: settings.get(name) for name in rated}
     names = sorted([*cell, stimulus.name] for cell, stimulus in stimuli.items())
     content["question"] = settings.get("question", "quality")
+    if settings.get("organiser"):
+        content["organiser"] = settings["organiser"]
     content["order"] = _digest(store.secret("order"))
     content["stimuli"] = _digest(repr(names))
     content["analysis"] = {"confidence": CONFIDENCE, "code": _code()}
-    content["stopping"] = {
+    stopping = {
         "rule": "a fixed number of complete sessions",
         "subjects": settings.get("subjects"),
     }
+    if settings.get("stopping") == "sequential":
+        from evalkit.stats import LOOKS  # late: it waits for scipy
+
+        least = min(choices.values(), default=0)
+        if least < LOOKS:
+            raise StudyError(
+                f"rating.stopping: expected {LOOKS} or more choices of each pair, one "
+                f"for each look; found {least} planned: plan more subjects or minutes, "
+                "or stopping: fixed"
+            )
+        stopping |= {
+            "rule": "all of these, or at a look at the choices of each pair that "
+            "decides, by O'Brien and Fleming's bounds, 5 % for each pair",
+            "looks": LOOKS,
+            "choices": least,
+            "pairs": len(choices),
+        }
+    content["stopping"] = stopping
     return freeze(store, content)
 
 

@@ -21,10 +21,12 @@ from evalkit.study.rating import (
     add_subjects,
     n_planned,
     planned_minutes,
+    rating_notes,
     rating_site,
     session,
 )
 from evalkit.study.run_folder import Run, ratings_store
+from evalkit.study.stopping import sessions_to_look
 
 LONGEST_DAYS = 3650
 """How long a link may be good for."""
@@ -106,7 +108,7 @@ def serve_rating(
         names = [*map(str, progress.index)]
         links = _say_links(run, names, root, days, renewed=subjects, say=say)
         say("Each link is for one person. Press Ctrl+C to stop; nothing is lost.")
-        for line in _remarks(addresses, public):
+        for line in (*_remarks(addresses, public), *rating_notes(run)):
             say(line)
         _invite(run, links, say)
         secret = ratings_store(run).secret("owner")
@@ -135,13 +137,14 @@ def rating_status(run: Run, say: Callable[[str], None] = print) -> None:
         Nothing is planned.
 
     """
-    of_all = places(_store(run))
+    store = _store(run)
+    of_all = places(store)
     rows = [row(place, "en") for place in of_all]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for cells in rows:
         padded = [f"{c:<{w}}" for c, w in zip(cells, widths, strict=True)]
         say("  ".join(padded).rstrip())
-    say(summary(of_all, n_planned(run), "en"))
+    say(summary(of_all, n_planned(run), "en", sessions_to_look(store)))
     root = _served_root(run)
     say(f"Served at {root}" if root else f"Not served now: evalkit rate {run.name}")
 

@@ -128,8 +128,11 @@ def _planned(run: Run) -> _Planned:
     main = [i for i in items if not (i.is_training or i.is_repeat or i.expected)]
     n_pictures: dict[str, int] = {}
     for kind in dict.fromkeys(item.kind for item in main):
-        pairs = [(i.left, i.right) for i in main if i.kind == kind]
-        n_pictures[kind] = len(pairs) // len({frozenset(pair) for pair in pairs})
+        # a picture that is shown whole and as a detail is one
+        shown = {
+            (i.source, frozenset([i.left, i.right])) for i in main if i.kind == kind
+        }
+        n_pictures[kind] = len(shown) // len({pair for _, pair in shown})
     systems = set(outputs.loc[outputs["role"] == "system", "condition"])
     return _Planned(n_pictures, max(1, math.comb(len(systems), 2)))
 

@@ -2,7 +2,9 @@
 
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +20,12 @@ from evalkit.rating import (
     without,
     write_stimuli,
 )
+from evalkit.rating.items import WHOLE
+from evalkit.study.crops import choose_details, with_details
 from evalkit.study.frozen_plan import freeze_plan
 from evalkit.study.published import published_scores_of
 from evalkit.study.run_folder import Run, ratings_store, write_text
+from evalkit.study.stopping import sessions_to_look
 from evalkit.tables import IMAGES
 
 if TYPE_CHECKING:
@@ -29,7 +34,8 @@ if TYPE_CHECKING:
 ANCHOR = "bicubic"
 """The low anchor. It is drawn from the source: the condition needs no output."""
 
-OPTIONAL = ("left_out", "question", "subjects", "notes", "frozen")
+OPTIONAL = {"left_out", "question", "subjects", "notes", "frozen"}
+OPTIONAL |= {"organiser", "details", "shows", "stopping"}
 """Keys of ``plan.json`` that one of an older evalkit lacks."""
 
 CONTENTS = {
@@ -53,6 +59,9 @@ def plan_rating(
     mode: str = "acr",
     minutes: float = 15.0,
     question: str = "quality",
+    shows: str = "whole",
+    stopping: str = "fixed",
+    organiser: str = "",
     seed: int = 0,
     say: Callable[[str], None] = print,
 ) -> pd.DataFrame:
@@ -73,6 +82,13 @@ def plan_rating(
         As in `evalkit.rating.plan_session`.
     question
         ``quality``, ``fidelity``, ``identity``, or a question in words of one's own.
+    shows
+        Of what is large (`evalkit.rating.stimuli.is_large`): ``whole``, ``detail``, or
+        ``both``.
+    stopping
+        ``fixed`` or ``sequential``; see `evalkit.study.frozen_plan`.
+    organiser
+        Who asks, as subjects read it; empty for whoever sent them the link.
     say
         Gets a line for what is left out, and for what the plan lacks.
 
@@ -83,6 +99,8 @@ def plan_rating(
 
     """
     outputs = rated_outputs(run, conditions)
+    details = {} if shows == WHOLE else choose_details(outputs)
+    outputs = with_details(outputs, details, shows)
     left_out = find_unfair(outputs)
     for source, condition, why in left_out:
         what = f"{condition} of {source}" if condition else source
@@ -94,6 +112,8 @@ def plan_rating(
         return ratings_store(run).progress()
     settings = {"conditions": list(conditions), "mode": mode, "minutes": minutes}
     settings |= {"question": question, "subjects": subjects, "left_out": left_out}
+    settings |= {"organiser": organiser, "details": details, "shows": shows}
+    settings |= {"stopping": stopping}
     write_text(_settings_file(run), json.dumps({**settings, "seed": seed}))
     names = [f"s{number:02}" for number in range(1, subjects + 1)]
     progress = add_subjects(run, names)
@@ -128,16 +148,23 @@ def add_subjects(run: Run, subjects: Iterable[str]) -> pd.DataFrame:
     for subject in subjects:
         store.add_subject(subject)
     items = []
+    choices = Counter[frozenset[str | None]]()
+    content = _settings(run)
     notes = _comparisons(outputs)
     plan = {**settings, "seed": store.order_seed(settings["seed"])}
     for subject, number in store.subjects().items():
         planned = plan_session(outputs, number=number, **plan)
         store.set_plan(subject, planned, stimuli)
         items += planned
+        if number < content.get("subjects", 0):
+            choices.update(
+                frozenset([item.left, item.right])
+                for item in planned
+                if not (item.is_training or item.is_repeat or item.expected)
+            )
         notes += [note for note in plan_notes(planned) if note not in notes]
     write_stimuli(items, outputs, stimuli, _stimuli(run))
-    content = _settings(run)
-    frozen = freeze_plan(store, content, stimuli)
+    frozen = freeze_plan(store, content, stimuli, choices)
     stamp = {"frozen_at": frozen.frozen_at, "digest": frozen.digest}
     kept = {"notes": notes, "frozen": stamp}
     if content | kept != content:
@@ -164,7 +191,8 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
     -------
     DataFrame
         As `evalkit.rating.write_stimuli` takes it: the sources, the low anchor, the
-        references where they exist, and the outputs; ``kind`` is the source's.
+        references where they exist, and the outputs; ``kind`` is the source's, and
+        ``output_width_px`` null of a reference.
 
     """
     quality = run.quality(conditions)
@@ -176,10 +204,16 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
         path=[str(run.path / output) for output in restored["output"]],
         picture=restored["output_sha256"],
     )
-    sources = images.assign(picture=images["sha256"], weights_kind="none")
+    sources = images.assign(
+        picture=images["sha256"],
+        weights_kind="none",
+        output_width_px=images["width_px"],
+    )
     with_reference = sources[sources["reference"].notna()]
     references = with_reference.assign(
-        path=with_reference["reference"], picture=with_reference["reference_sha256"]
+        path=with_reference["reference"],
+        picture=with_reference["reference_sha256"],
+        output_width_px=None,
     )
     parts = [
         sources.assign(role="source", condition="source"),
@@ -188,6 +222,7 @@ def rated_outputs(run: Run, conditions: Iterable[str]) -> pd.DataFrame:
         restored,
     ]
     columns = ["source", "condition", "role", "weights_kind", "path", "picture"]
+    columns += ["output_width_px"]
     outputs = pd.concat([part[columns] for part in parts], ignore_index=True)
     outputs["content"] = outputs["source"].map(images["kind"].map(CONTENTS)).fillna("")
     for side in ("width_px", "height_px"):
@@ -228,11 +263,13 @@ def rating_site(run: Run, prefix: str = "") -> "Starlette":
     """The pages of every subject and the owner's; see `evalkit.rating.rating_app`."""
     from evalkit.rating import rating_app
 
+    store = ratings_store(run)
     return rating_app(
-        ratings_store(run),
+        store,
         _stimuli(run),
         _published(run),
         n_planned=n_planned(run),
+        to_look=partial(sessions_to_look, store),
         prefix=prefix,
     )
 
@@ -257,7 +294,11 @@ def planned_outputs(run: Run) -> tuple[pd.DataFrame, dict[str, Any]]:
             "of the conditions that have made pictures"
         )
     settings = _settings(run)
-    outputs = rated_outputs(run, settings["conditions"])
+    outputs = with_details(
+        rated_outputs(run, settings["conditions"]),
+        settings.get("details", {}),
+        settings.get("shows", WHOLE),
+    )
     plan = {name: settings[name] for name in ("mode", "minutes", "seed")}
     return without(outputs, settings.get("left_out", [])), plan
 

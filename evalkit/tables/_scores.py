@@ -15,8 +15,44 @@ SCORES_MOS = Table(
         "ci_high": NUMBER,
         "coverage": NUMBER,  # of a 95 % interval of such a panel, simulated, in [0, 1]
         "claimed": NUMBER,  # published, of this kind and restorer
+        "shown": TEXT,  # whole, detail, whole and detail
+        "reduced": NUMBER,  # at most: px of an output for one shown; under 1: enlarged
     },
     key=("method", "kind", "condition"),
+)
+
+SCORES_SHOWN = Table(
+    name="scores_shown",
+    columns={
+        "condition": TEXT,
+        "shown": TEXT,  # whole or detail
+        "n_subjects": COUNT,
+        "n_sources": COUNT,
+        "mos": NUMBER,
+        "ci_low": NUMBER,  # as in `SCORES_MOS`, without screening
+        "ci_high": NUMBER,
+        "reduced": NUMBER,  # at most: px of an output for one shown; under 1: enlarged
+    },
+    key=("condition", "shown"),
+)
+
+SCORES_LOOKS = Table(
+    name="scores_looks",  # of a plan with looks: `evalkit.stats.sequential_look`
+    columns={
+        "condition": TEXT,
+        "other": TEXT,
+        "n_choices": COUNT,
+        "look": COUNT,  # the last, or the one that decided; 0 before the first
+        "n_looked_at": COUNT,
+        "next_at": COUNT,  # choices of the next look
+        "share": NUMBER,  # of `condition`, a tie half
+        "low": NUMBER,
+        "high": NUMBER,
+        "p": NUMBER,
+        "level": NUMBER,  # below which p decides
+        "is_decided": TRUTH,
+    },
+    key=("condition", "other"),
 )
 
 SCORES_QUALITY = Table(
@@ -125,3 +161,7 @@ SCORES_PANEL = Table(
     },
     key=("quantity",),
 )
+
+SEEN_ACTUAL, SEEN_SMALLEST = "seen at 1:1 only, share", "smallest scale seen"
+SCALE_EFFECT = "effect of scale"
+"""Quantities of the table ``scores_panel`` on how answers were seen."""

@@ -273,6 +273,11 @@ def wait_for_port() -> Callable[[int], None]:
     return lambda port: wait_until(lambda: listens(port), f"port {port} answers")
 
 
+@pytest.fixture(name="wait_until")
+def wait_until_fixture() -> Callable:
+    return wait_until
+
+
 @pytest.fixture(scope="module")
 def server(planned) -> Iterator[Server]:
     started = Server(planned.folder)

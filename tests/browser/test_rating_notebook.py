@@ -1,5 +1,7 @@
-"""The same session in JupyterLab, from a notebook in a folder of its own."""
+"""The same session in JupyterLab and Voila, from a notebook in a folder of its own."""
 
+import contextlib
+import importlib.util
 import os
 import signal
 import subprocess
@@ -17,16 +19,35 @@ here = Path(os.environ["RATED"])
 RatingWidget(Session(Store(here / "ratings.sqlite"), "s01", here / "stimuli"))"""
 
 
-@pytest.fixture
-def jupyter(tmp_path, rated, free_port, wait_for_port):
-    """A JupyterLab of its own on a folder with one notebook: process and address."""
+@contextlib.contextmanager
+def serving(tmp_path, rated, module, *options):
+    """The process of ``python -m module``, which serves a folder with one notebook."""
     folder = tmp_path / "only a notebook"
     folder.mkdir()
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
     notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
     nbformat.write(notebook, folder / "rating.ipynb")
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    environment = os.environ | {place: str(tmp_path / place) for place in places}
+    environment |= {"RATED": str(rated.folder), "IPYTHONDIR": str(tmp_path / "ipython")}
+    command = [sys.executable, "-m", module, *map(str, options)]
+    with (
+        (tmp_path / "jupyter.log").open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log
+        ) as process,
+    ):
+        yield process
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        psutil.wait_procs(children, 10)
+
+
+@pytest.fixture
+def jupyter(tmp_path, rated, free_port, wait_for_port):
+    """A JupyterLab: its process, and the notebook's address."""
     settings = {
-        "ServerApp.root_dir": folder,
         "ServerApp.port": free_port,
         "ServerApp.port_retries": 0,
         "IdentityProvider.token": "",
@@ -35,20 +56,19 @@ def jupyter(tmp_path, rated, free_port, wait_for_port):
         "LabApp.news_url": "",
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    environment = os.environ | {place: str(tmp_path / place) for place in places}
-    environment |= {"RATED": str(rated.folder), "IPYTHONDIR": str(tmp_path / "ipython")}
-    command = [sys.executable, "-m", "jupyterlab", *options]
-    with (
-        (tmp_path / "jupyter.log").open("w", encoding="utf-8") as log,
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
-    ):
+    with serving(tmp_path, rated, "jupyterlab", *options) as process:
         wait_for_port(free_port)
         yield process, f"http://127.0.0.1:{free_port}/lab/tree/rating.ipynb"
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        psutil.wait_procs(children, 10)
+
+
+@pytest.fixture
+def voila(tmp_path, rated, free_port, wait_for_port, need):
+    """The address of the notebook in Voila, which runs it for each visitor."""
+    need(importlib.util.find_spec("voila"), "install Voila: the extra lab of evalkit")
+    options = ["rating.ipynb", "--no-browser", f"--port={free_port}"]
+    with serving(tmp_path, rated, "voila", *options):
+        wait_for_port(free_port)
+        yield f"http://127.0.0.1:{free_port}"
 
 
 def run_cell(page) -> None:
@@ -104,3 +124,13 @@ def test_nothing_leaks_and_a_killed_kernel_loses_nothing(
     witness.look()
     witness.assert_blind(rated)
     assert len(rated.store.scores()) + len(rated.store.choices()) == n_answers > 20
+
+
+def test_voila_rates_a_picture(page, voila, witness, press, rated, begin):
+    page.set_default_timeout(60_000)
+    page.goto(voila)
+    begin(page)
+    witness.look()
+    press("4")
+    assert rated.store.scores()["score"].tolist() == [4]
+    assert [word for word in rated.secrets if word in "".join(witness.texts)] == []

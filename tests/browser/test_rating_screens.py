@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -123,6 +124,16 @@ def test_nothing_is_cut(open_at, rated, go, width, height, ratio, language):
         page.locator(".on").click()
         page.wait_for_selector(".screen.ab")
     assert page.wrong == []
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 2560])
+def test_nothing_of_the_owners_page_is_cut(open_at, rated, go, address, width):
+    go(2)
+    page = open_at(width, 740)  # and so s01 has been seen
+    page.goto(re.sub("/r/.*", f"/o/{rated.store.secret('owner')}/", address))
+    page.get_by_text("0 of 1 planned sessions are complete: 1 more.").wait_for()
+    wide = "[document.body, document.querySelector('.table')]"
+    assert page.evaluate(f"{wide}.every((n) => n.scrollWidth <= n.clientWidth)")
 
 
 def test_text_of_twice_the_size_is_all_there(open_at, rated, go):
@@ -287,6 +298,10 @@ def test_every_button_does_what_it_says(open_at, rated, go, begin):
     press("Whole")
     assert page.evaluate(width) > 2 * 320
     press("1:1 Actual pixels")
+    press("Source")
+    page.locator(".name:visible", has_text="Source").wait_for()
+    press("Source")
+    page.locator(".name", has_text="Source").wait_for(state="detached")
     press("Full screen")
     page.wait_for_function("document.fullscreenElement")
     press("Full screen")
@@ -398,14 +413,22 @@ def test_a_question_of_ones_own_is_asked(open_at, go, say):
     page.get_by_role("group", name="How restful is it?").wait_for()
 
 
-def test_the_source_is_at_hand_only_where_the_server_says_so(open_at, go, rated, say):
+def test_the_source_is_opened_by_a_step_that_is_kept(open_at, go, rated, say):
     go(0)
     page = open_at(1280, 720)
+    asked_for = []
+    page.on("request", lambda request: asked_for.append(request.url))
+    say(page, may_open_source=False)
     page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
     assert page.get_by_role("button", name="Source").count() == 0
     page.keyboard.press("s")
-    say(page, may_open_source=True)
+    page.unroute_all()
+    page.reload()
     page.wait_for_selector(".evalkit-rating:not(.waiting):not(.fresh) .stage")
+    page.wait_for_load_state("networkidle")
+    pictures = [url for url in asked_for if "/stimulus/" in url]
+    assert pictures
+    assert not [url for url in pictures if url.endswith("c")]  # not asked for ahead
     page.get_by_role("button", name="Source").click()
     page.locator(".name:visible", has_text="Source").wait_for()
     page.keyboard.press("s")
@@ -414,6 +437,14 @@ def test_the_source_is_at_hand_only_where_the_server_says_so(open_at, go, rated,
     page.keyboard.press("Enter")
     page.locator(".count", has_text="1 /").wait_for()
     assert Seen.model_validate_json(rated.store.scores()["seen"][0]).source_opened
+
+
+def test_the_first_page_says_who_asks(open_at, say):
+    page = open_at(1280, 720)
+    page.get_by_text("Who asks: whoever sent you this link.").wait_for()
+    say(page, organiser="Ana Ruiz, ana@example.org")
+    page.get_by_text("Who asks: Ana Ruiz, ana@example.org. What for:").wait_for()
+    page.get_by_text("tell Ana Ruiz, ana@example.org; no reason").wait_for()
 
 
 def test_a_break_is_offered_after_ten_minutes(open_at, rated, begin):

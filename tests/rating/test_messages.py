@@ -99,7 +99,7 @@ def test_how_a_panel_saw_is_counted(store, panel, answer):
     answers = store.answers()
     assert list(answers.seen()["subject"]) == ["s01"] * len(answers.scores)
     assert {*answers.seen()["least_scale"]} == {1, 0.5}
-    rows = _viewing(answers)["value"]
+    rows = {row["quantity"]: row["value"] for row in _viewing(answers)}
     assert 0.3 < rows["seen at 1:1 only, share"] < 0.7
     assert rows["smallest scale seen"] == 0.5
     assert rows["zoomed, share"] == 1

@@ -9,7 +9,7 @@ from PIL import Image
 
 from evalkit.images import resize, write_image
 from evalkit.rating import Item, find_unfair, name_stimuli, plan_session, write_stimuli
-from evalkit.rating.plan import GOLDS, TRAPS
+from evalkit.rating.items import GOLDS, TRAPS
 from evalkit.rating.stimuli import keeps_proportions, shown_size
 
 

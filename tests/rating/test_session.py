@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from evalkit.errors import StudyError, UnknownNameError
-from evalkit.rating import Session, export_csv
+from evalkit.rating import Session, export_csv, freeze
 
 START = {"type": "start"}
 
@@ -125,6 +125,18 @@ def test_the_stimuli_to_come_are_named_before_they_are_due(session, answer):
         named = view["preload"]
         view = session.handle(answer(view))
         assert view["item"]["stimuli"][0] in named
+
+
+@pytest.mark.parametrize("question", ["quality", "fidelity", "How restful?"])
+def test_the_source_is_opened_or_stands_beside(store, session, question):
+    freeze(store, {"question": question, "organiser": "Ana, ana@example.org"})
+    view = session.handle({"type": "start"})
+    is_beside = question == "fidelity"
+    assert view["may_open_source"] is not is_beside
+    assert view["organiser"] == "Ana, ana@example.org"
+    # what stands beside must be there when the next picture is, and else is asked for
+    kinds = {address[-1] for address in view["preload"]}
+    assert kinds == ({"a", "c"} if is_beside else {"a"})
 
 
 def test_a_double_click_and_a_retry_are_one_score(store, session, answer):

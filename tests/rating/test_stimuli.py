@@ -19,7 +19,7 @@ from evalkit.rating import (
     plan_session,
     write_stimuli,
 )
-from evalkit.rating.plan import TRAPS
+from evalkit.rating.items import TRAPS
 from evalkit.rating.stimuli import (
     LANGUAGES,
     Stimulus,

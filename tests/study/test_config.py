@@ -232,6 +232,17 @@ def test_a_question_is_one_of_three_or_in_words_of_ones_own(tmp_path, question):
     assert read_study(file).rating.question == question
 
 
+def test_looks_are_for_choices_between_two(tmp_path):
+    rule = "stopping: sequential"
+    file = study_file(tmp_path, f"{START}]\nrating: {{mode: ab, {rule}}}")
+    assert read_study(file).rating.stopping == "sequential"
+    file = study_file(tmp_path, f"{START}]\nrating: {{mode: both, {rule}}}")
+    with pytest.raises(
+        StudyError, match=r"rating\.stopping: sequential is for choices"
+    ):
+        read_study(file)
+
+
 def test_a_study_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(StudyError, match="expected a study file"):
         read_study(tmp_path / "none.yaml")

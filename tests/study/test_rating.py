@@ -1,5 +1,6 @@
 """Rating in a run folder: planned of what was made, served by the command, resumed."""
 
+import asyncio
 import hashlib
 import json
 import re
@@ -26,12 +27,18 @@ from evalkit.study import (
     plan_rating,
     plan_table,
     rate,
+    rating_status,
     ratings_store,
     restore,
     serve_rating,
 )
 from evalkit.study.frozen_plan import plan_kept
-from evalkit.study.rating import rated_outputs, rating_notes, ratings_digest
+from evalkit.study.rating import (
+    rated_outputs,
+    rating_notes,
+    rating_site,
+    ratings_digest,
+)
 from evalkit.study.run_folder import open_run
 
 CONDITIONS = ["lanczos", "lanczos@scale=2", "bicubic"]
@@ -175,9 +182,10 @@ def test_the_plan_is_tabled_for_panels_of_other_sizes(run, monkeypatch):
     ],
 )
 def test_a_session_is_told_what_is_asked(run, question, kind, text):
-    plan_rating(run, CONDITIONS, question=question)
+    plan_rating(run, CONDITIONS, question=question, organiser="Ana")
     view = rate(run, "s01")._session.handle({"type": "start"})
     assert view["question"] == {"kind": kind, "text": text}
+    assert view["organiser"] == "Ana"
 
 
 def test_a_plan_is_frozen_before_the_first_score(run):
@@ -210,6 +218,30 @@ def test_a_plan_is_frozen_before_the_first_score(run):
     )
     panel = analyse_scores(run, say=lambda _: None)["scores_panel"]
     assert panel.set_index("quantity").loc["plan", "note"] == plan_kept(run)
+
+
+def test_the_rule_of_stopping_is_frozen(run):
+    ab = {"mode": "ab", "minutes": 20, "stopping": "sequential"}
+    with pytest.raises(StudyError, match="expected 4 or more choices of each pair"):
+        plan_rating(run, CONDITIONS, subjects=1, **ab)
+    plan_rating(run, CONDITIONS, subjects=5, **ab)
+    (plan,) = frozen_plans(ratings_store(run))
+    rule = plan.content["stopping"]
+    # 3 pictures under 3 conditions, by 5 people
+    assert (rule["choices"], rule["pairs"], rule["looks"]) == (15, 3, 4)
+    assert analyse_scores(run, say=lambda _: None)["scores_looks"].empty
+    told: list[str] = []
+    rating_status(run, told.append)
+    there = httpx.ASGITransport(rating_site(run))
+    owner = f"http://owner/o/{ratings_store(run).secret('owner')}/"
+
+    async def page() -> str:
+        async with httpx.AsyncClient(transport=there) as client:
+            return (await client.get(owner)).text
+
+    told.append(asyncio.run(page()))
+    # a quarter of 15 choices, of 3 in each session
+    assert sum("about 2 more until the next look" in text for text in told) == 2
 
 
 def test_the_plan_says_what_it_could_detect(run):
@@ -277,7 +309,7 @@ def test_the_command_serves_a_link_to_each_subject_on_this_machine_only(run):
     command += ["--port", "0", "--subject", "visitor"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        lines = [server.stdout.readline() for _ in range(4)]
+        lines = [server.stdout.readline() for _ in range(6)]
         links = dict(
             re.findall(
                 r"^(\S+)  (http://127\.0\.0\.1:\d+/r/\S+/)", "".join(lines), re.M
@@ -285,6 +317,7 @@ def test_the_command_serves_a_link_to_each_subject_on_this_machine_only(run):
         )
         assert list(links) == ["s01", "s02", "visitor"]
         assert "Ctrl+C" in lines[3]
+        assert f"{rating_notes(run)[0]}\n" in lines
         view = httpx.post(links["visitor"] + "event", json={"type": "start"}).json()
         httpx.post(links["visitor"] + "event", json=answer(view, 5))
         assert list(ratings_store(run).scores()["subject"]) == ["visitor"]
