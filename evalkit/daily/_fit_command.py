@@ -33,17 +33,12 @@ def fit(
 
     evalkit fit album --with realesrgan-x4plus --measure
     """
-    import atexit
-    import gc
-
     from evalkit.daily.album import fit_album, look_at
     from evalkit.daily.compare import USUAL, lacks
     from evalkit.daily.fit import Fit, fit_size, parse_memory, parse_size
     from evalkit.daily.measuring import measure, sizes_to_measure
     from evalkit.images import read_image
 
-    # torch's counter of operations imports triton, which complains if it is frozen
-    atexit.unregister(gc.freeze)
     if (picture is None) == (not size):
         raise typer.BadParameter("give a picture, a folder, or --size 4000x3000")
     memory_mib = parse_memory(memory) if memory else None

@@ -23,6 +23,7 @@ from evalkit.images import (
     Metadata,
     Picture,
     fitted,
+    picture_kind,
     read_image,
     read_metadata,
     write_image,
@@ -184,8 +185,10 @@ def restore(
 ) -> Made:
     """Restore what was read from the file `source`."""
     begin = time.perf_counter()
-    stem = Path(source).stem
-    restored = restorer.restore(picture.picture, source=stem, progress=progress)
+    facts = {"is_pdf": float(picture_kind(Path(source)) == "pdf")}
+    restored = restorer.knowing(facts).restore(
+        picture.picture, source=Path(source).stem, progress=progress
+    )
     return Made(picture, restored, time.perf_counter() - begin)
 
 

@@ -9,7 +9,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from evalkit.figures._style import FAINT, INK, TEXT_PT, new_figure, wrap, write_beside
 
 WIDTH_PX, NAME_PX, VALUE_PX = 1400, 380, 300
-ROW_PX, HEAD_PX, FOOT_PX = 80, 76, 120
+ROW_PX, LINE_PX, HEAD_PX, FOOT_PX = 80, 20, 76, 120
 NAME_PT = 8.5
 LOGARITHMIC_FROM = 10.0
 """The ratio of largest to smallest value from which the axis is logarithmic."""
@@ -169,18 +169,20 @@ def _machines(frame: pd.DataFrame, machine: str | None) -> str:
 def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axes]:
     """A figure with a line for each of `rows`: names at the left, room at the right."""
     n_rows = max(1, len(rows))
-    height = HEAD_PX + ROW_PX * n_rows + FOOT_PX
+    names = [_name(row) for row in rows.itertuples()]
+    n_lines = max((name.count("\n") + 1 for name in names), default=1)
+    row_px = max(ROW_PX, LINE_PX * (n_lines + 1))
+    height = HEAD_PX + row_px * n_rows + FOOT_PX
     figure = new_figure(WIDTH_PX, height)
     axes = figure.add_axes(
         (
             NAME_PX / WIDTH_PX,
             FOOT_PX / height,
             (WIDTH_PX - NAME_PX - VALUE_PX) / WIDTH_PX,
-            ROW_PX * n_rows / height,
+            row_px * n_rows / height,
         )
     )
     axes.set_ylim(n_rows - 0.5, -0.5)
-    names = [_name(row) for row in rows.itertuples()]
     axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=NAME_PT)
     axes.tick_params(axis="x", labelsize=TEXT_PT)
@@ -246,7 +248,9 @@ def _scale(axes: Axes, values: np.ndarray, label: str) -> None:
     if len(values) and values.min() > 0:
         if values.max() / values.min() >= LOGARITHMIC_FROM:
             axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            # three decades have room for more ticks than one in each
+            subs = (1, 2, 5) if values.max() / values.min() < 1000 else (1,)
+            axes.xaxis.set_major_locator(LogLocator(subs=subs))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
             axes.grid(axis="x", which="both", color="0.93")

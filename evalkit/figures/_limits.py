@@ -7,7 +7,15 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator
 
 from evalkit.figures._cost import spread
-from evalkit.figures._spread import LEGEND, MARKS, _panels, literal, whose, write_title
+from evalkit.figures._spread import (
+    LEGEND,
+    MARKS,
+    _panels,
+    from_zero,
+    literal,
+    whose,
+    write_title,
+)
 from evalkit.figures._style import FAINT, INK, TEXT_PT, wrap
 
 
@@ -98,7 +106,7 @@ def instances(concurrency: pd.DataFrame, records: pd.DataFrame) -> Figure:
             axes.plot(unfit, np.zeros(len(unfit)), "x", color=INK, ms=8, clip_on=False)
             axes.set_xlabel("instances", fontsize=TEXT_PT)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_ylim(bottom=0)
+            from_zero(axes)
     return figure
 
 

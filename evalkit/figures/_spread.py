@@ -122,10 +122,15 @@ def series(records: pd.DataFrame) -> Figure:
             axes.set_xlabel("run", fontsize=TEXT_PT)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_xlim(0, int(runs["run"].max()) + 1)
-            axes.set_ylim(bottom=0)  # a few KiB more would look like a leak
+            from_zero(axes)  # a few KiB more would look like a leak
             for record in failed.to_dict("records"):
                 _failed(axes, record["run"], record["outcome"])
     return figure
+
+
+def from_zero(axes: Axes) -> None:
+    """Begin the upright axis at 0, and leave room for the marks at its top."""
+    axes.set_ylim(0, 1.08 * axes.get_ylim()[1])
 
 
 def write_title(axes: Axes, names: Sequence[str], pad: float | None = None) -> None:
@@ -170,7 +175,7 @@ def timeline(samples: pd.DataFrame) -> Figure:
             if rows[column].notna().any():
                 y = rows[column].to_numpy(float, na_value=np.nan)
                 axes.plot(time_s, y, style, color=INK, label=label)
-        axes.set_ylim(bottom=0)
+        from_zero(axes)
         axes.legend(loc="lower right", **LEGEND)
         _bands(axes, rows["stage"].fillna("").to_numpy(), time_s)
     return figure

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evalkit.errors import UnknownNameError
-from evalkit.report import _rules
+from evalkit.report import _costs, _rules
 from evalkit.report._panel import panel
 from evalkit.report._rules import Rule
 from evalkit.report._run_folder import RunFolder
@@ -35,7 +35,7 @@ def detectable(folder: RunFolder, language: Language) -> Sentences:
 _EVERY = (
     *(_rules.preferred, _rules.chosen, detectable, _rules.album),
     *(_rules.routes, _rules.guess),
-    *(_rules.faces, _rules.cost, _rules.same, _rules.fits, _rules.defects),
+    *(_rules.faces, _costs.cost, _costs.same, _costs.fits, _rules.defects),
     *(_rules.claims, panel),
 )
 RULES: dict[str, Rule] = {rule.__name__: rule for rule in _EVERY}

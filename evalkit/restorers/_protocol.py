@@ -208,6 +208,10 @@ class Restorer(ABC):
         """See `Plan.weights_kind`."""
         return self.plan.weights_kind
 
+    def knowing(self, facts: Mapping[str, float]) -> "Restorer":  # noqa: ARG002
+        """A restorer that knows this of its pictures' files; only ``auto`` asks."""
+        return self
+
     def restore(
         self,
         image: Picture,

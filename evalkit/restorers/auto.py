@@ -90,11 +90,6 @@ def takes_facts(plan: Plan) -> bool:
     return plan.spec.build is build
 
 
-def knowing(restorer: Restorer, facts: Values | None) -> Restorer:
-    """A router that knows this of its pictures (`FACTS`); another restorer as it is."""
-    return restorer.knowing(facts) if facts and isinstance(restorer, Auto) else restorer
-
-
 def fallback_note(route: str) -> str:
     """What is said where a route needs GPEN and its weights cannot be had."""
     return (

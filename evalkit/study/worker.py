@@ -103,18 +103,16 @@ def series_cell(
         The limit of each run, the first with the loading. A run that takes longer ends
         this process by SIGALRM, even within a library, and says where it was.
     facts
-        See `evalkit.restorers.auto.knowing`.
+        See `evalkit.restorers.Restorer.knowing`.
 
     """
-    from evalkit.restorers.auto import knowing  # late: it brings detectors
-
     faulthandler.register(signal.SIGALRM, chain=True)
     signal.setitimer(signal.ITIMER_REAL, timeout_s)
     with (
         loaded(condition, is_watched=is_watched) as (restorer, monitor, load_columns),
         TemporaryDirectory() as folder,
     ):
-        restorer, load_end = knowing(restorer, facts), time.perf_counter()
+        restorer, load_end = restorer.knowing(facts or {}), time.perf_counter()
         stages = [(load_end - load_columns["load_time_s"], load_end, "load")]
         output = Path(target) if target else Path(folder) / "output.png"
         copies = _Copies(restorer, Path(path), Path(folder), batch)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from evalkit import load_restorer
-from evalkit.daily import permitted, pool, settings
+from evalkit.daily import permitted, pool, settings, worker
 from evalkit.daily.journal import Journal
 from evalkit.daily.permitted import notices_of, permitted_plan
 from evalkit.errors import LicenceError
@@ -199,6 +199,21 @@ def test_weights_that_are_here_have_their_notice_too(monkeypatch, tmp_path):
     assert "the notice of its weights is not accepted; --accept gpen" in plan.notes[0]
     assert notices_of(permitted_plan({"name": "gpen-512"}, ["gpen"])) == ["gpen"]
     assert len(permitted_plan({"name": "auto"}, ["gpen"]).parts) == 3
+
+
+def test_auto_is_told_what_is_a_page_of_a_pdf(attic):
+    told = []
+    letter = attic / "letter.pdf"
+    Image.open(attic / "face.jpg").convert("RGB").save(letter)
+
+    class Asked:
+        def knowing(self, facts):
+            told.append(facts)
+            return load_restorer("lanczos", scale=2)
+
+    for source in map(str, (letter, attic / "face.jpg")):
+        worker.restore(Asked(), source, worker.read(source))
+    assert told == [{"is_pdf": 1.0}, {"is_pdf": 0.0}]
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def planned_steps(album, tmp_path, monkeypatch) -> str:
         raise InterruptedError
 
     with monkeypatch.context() as patch:
-        patch.setattr("evalkit.study.launch.subprocess.Popen", stop)
+        patch.setattr("evalkit.study.graph.subprocess.Popen", stop)
         with pytest.raises(InterruptedError):
             run_study(file, images=str(album), say=lambda _: None)
     run = next(iter(runs_dir().glob("all*")))

@@ -333,9 +333,9 @@ def test_what_is_known_of_a_file_reaches_the_record(routed, monkeypatch, astrona
         {n: load_restorer("lanczos", scale=2) for n in _routing.ROUTES.values()},
     )
     facts = {"is_pdf": 1.0, "folder_faces": 0.95}
-    notes = auto.knowing(restorer, facts).restore(astronaut[:64, :64]).notes
+    notes = restorer.knowing(facts).restore(astronaut[:64, :64]).notes
     assert {name: asked[0][name] for name in facts} == facts
     assert any("document: is_pdf 1 > 0" in note for note in notes)
     restorer.restore(astronaut[:64, :64])
     assert math.isnan(asked[1]["is_pdf"])  # it keeps nothing
-    assert auto.knowing(other := load_restorer("lanczos"), facts) is other
+    assert (other := load_restorer("lanczos")).knowing(facts) is other
