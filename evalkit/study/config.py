@@ -171,7 +171,7 @@ def read_study(path: Path, *, has_cuda: bool = False) -> Study:
         or setting: with the key, what was expected and found.
 
     """
-    if not path.exists() and path.name == str(path):
+    if not path.exists() and path.name == str(path) and (SHIPPED / path).is_file():
         path = SHIPPED / path
     device = "cuda" if has_cuda else "cpu"
     content = {

@@ -202,7 +202,7 @@ def test_gpens_engine_is_told_what_its_runner_means(
     told = []
     monkeypatch.setattr(
         "evalkit.restorers.engines.torch.TorchEngine",
-        lambda *given: told.append(given[1:]),
+        lambda *given, **_: told.append(given[1:]),
     )
     resolved = planned(**settings).resolved
     _gpen_generators.engine_for(None, 8, resolved, resolved["precision"])
