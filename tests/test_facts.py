@@ -24,7 +24,7 @@ ALLOWED = {
     "restorers/outputs.py": "files that others made are joined to sources by name",
     "records/old.py": "names in records of versions that had no columns for it",
     "restorers/command.py": "where a command line has the file of the source",
-    "study/measurement.py": "sources whose names begin alike, for outputs found by name",
+    "study/measurement.py": "sources whose names begin alike: outputs found by them",
     "daily/sheet.py": "a sheet of paper and its dots per inch, a4@300",
     "study/parameters.py": "the source of a notebook's cell",
     "figures/_style.py": "where a line may break",

@@ -63,7 +63,8 @@ def make_run(run: Path) -> Path:
     text = "a sentence that is long enough to fill a line of the table and then some"
     verdicts = [
         dict.fromkeys(VERDICTS.columns, text)
-        | {"n_intervals": 0, "claim": f"G{n}", "kind": ("measure", "rating")[n % 2], "verdict": verdict}
+        | {"n_intervals": 0}
+        | {"claim": f"G{n}", "kind": ("measure", "rating")[n % 2], "verdict": verdict}
         for n, verdict in enumerate(["reproduced", "not yet tested", "contradicted"])
     ]
     for table, rows in ((IMAGES, images), (COST, cost), (VERDICTS, verdicts)):
