@@ -35,7 +35,7 @@ soak: setup ## the long tests
 	@$(BIN)/python -m pytest -m soak --timeout 3600
 
 bench: setup ## ratios against named alternatives
-	@for file in benchmarks/[a-z]*.py; do $(BIN)/python "$$file"; done
+	@for name in real_esrgan gpen gpu monitor; do $(BIN)/python benchmarks/$$name.py; done
 
 lock: setup ## every version anew, and how much they weigh
 	@.ci/lock

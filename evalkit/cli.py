@@ -1,4 +1,7 @@
-"""The command ``evalkit``: run a study, rate, look after scores and weights."""
+"""The command ``evalkit``: restore and compare pictures, run a study, rate.
+
+It also looks after scores and weights.
+"""
 
 import atexit
 import gc

@@ -39,8 +39,8 @@ def compare(
     from evalkit.daily.compare import compare_pictures
     from evalkit.images import picture_files
 
-    if accept:
-        os.environ["EVALKIT_ACCEPT"] = ",".join(accept)
+    accepted = [*(accept or ()), os.environ.get("EVALKIT_ACCEPT", "")]
+    os.environ["EVALKIT_ACCEPT"] = ",".join(filter(None, accepted))
     files = [
         file
         for path in pictures

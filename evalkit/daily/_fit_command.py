@@ -20,7 +20,8 @@ def fit(
         str, typer.Option(help="cpu or cuda; cuda need not be here with --memory.")
     ] = "auto",
     conditions: Annotated[
-        list[str] | None, typer.Option("--with", help="A condition; may be repeated.")
+        list[str] | None,
+        typer.Option("--with", help="A condition; of a folder, to measure."),
     ] = None,
     is_measured: Annotated[
         bool,
@@ -31,7 +32,7 @@ def fit(
 
     evalkit fit --size 4000x3000 --memory 8GiB
 
-    evalkit fit album --with realesrgan-x4plus --measure
+    evalkit fit me.jpg --with realesrgan-x4plus --measure
     """
     from evalkit.daily.album import fit_album, look_at
     from evalkit.daily.compare import USUAL, lacks

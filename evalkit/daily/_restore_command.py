@@ -27,7 +27,8 @@ def restore(
         bool, typer.Option("--recursive", help="Subfolders too; their tree is kept.")
     ] = False,
     name: Annotated[
-        str, typer.Option(help="Of outputs: '{stem}_{time:%Y%m%d%H%M%S}.png', say.")
+        str,
+        typer.Option(help="Of {stem}, {condition}, {time}: '{stem}_{time:%Y}.png'."),
     ] = "{stem}",
     form: Annotated[
         str | None,

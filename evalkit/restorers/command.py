@@ -261,7 +261,7 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     if whole(text) not in _accepted():
         raise SettingError(
             f"{spec.name}:{text} is a program, and runs only where you name it yourself"
-            ": with --with on your own command line, or in your study's own file with "
+            ": by --with of restore or compare, or in your study's own file with "
             "accept: [command]"
         )
     if shutil.which(program) is None:

@@ -54,15 +54,15 @@ OFFERS = {
         test="tests/service",
     ),
     "D8": Offer(
-        commands=("study",),
-        does="restores every other picture; a broken one is a row with its reason",
-        test="tests/study/test_odd_album.py",
+        commands=("restore",),
+        does="restores every other picture, and names a broken one with its reason",
+        test="tests/daily/test_restore.py",
     ),
     "D9": Offer(
-        commands=("study",),
-        does="names each output by its source, in a folder for its condition, so that "
-        "no two pictures share a name; there is no time stamp",
-        test="tests/study/test_identity.py",
+        commands=("restore",),
+        does="names outputs by a template, a time stamp among its fields, and numbers "
+        "a name that is taken",
+        test="tests/daily/test_restore.py",
     ),
     "D10": Offer(
         commands=("serve",),
@@ -127,7 +127,8 @@ def _parameters(_: Evidence) -> Judgement:
         "parameters as JSON, and the same restorer from them",
         "The claim is about another program (gpen webui), whose page cannot be tested "
         "from here. Beside it: load_restorer(**restorer.parameters), whose parameters "
-        "are JSON, gives the same restorer again; this was just tried with bicubic.",
+        "are JSON, gives the same restorer again; this was just tried with bicubic. "
+        "evalkit restore --save-params writes them, and --params reads them.",
     )
 
 
