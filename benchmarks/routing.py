@@ -16,7 +16,8 @@ import numpy as np
 from evalkit import faces, features
 from evalkit.errors import ImageError
 from evalkit.images import picture_files, read_image, resize
-from evalkit.restorers._routing import FACES_PX, decide, look
+from evalkit.restorers._look import FACES_PX
+from evalkit.restorers._routing import decide, look
 
 SIDES_PX = (1024, 768)
 TIMES = 3

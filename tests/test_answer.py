@@ -16,9 +16,10 @@ from evalkit.article import load_claims
 from evalkit.cli import app
 from evalkit.comparisons import analyse_scores, compare_outputs
 from evalkit.errors import UnknownNameError
+from evalkit.imagesets.folder import KINDS
 from evalkit.report import answer
 from evalkit.restorers import restorers
-from evalkit.restorers._routing import FEATURES, RULES
+from evalkit.restorers._routing import FEATURES, RULES, SCENES
 from evalkit.study import open_run, ratings_store
 from evalkit.study.answer_lines import answer_lines
 from evalkit.tables import (
@@ -515,7 +516,8 @@ def test_an_unknown_rule_is_refused(run):
 
 
 def test_every_rule_of_the_router_has_a_reason_in_both_languages():
-    assert {f"why.{rule.name}" for rule in RULES} <= {*texts_of("answer")}
+    assert {f"why.{rule.name}" for rule in (*RULES, *SCENES)} <= {*texts_of("answer")}
+    assert {f"kind.{kind}" for kind in KINDS} <= {*texts_of("answer")}
 
 
 def test_who_redraws_faces_is_a_fact_of_the_restorer():

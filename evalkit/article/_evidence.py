@@ -127,18 +127,23 @@ LEAST_PANEL = (
 )
 
 
-def of_panel(verdict: Verdict, panel: Mapping[str, Any]) -> tuple[Verdict, str]:
+def of_panel(
+    verdict: Verdict, panel: Mapping[str, Any], statistic: str | None = "mos"
+) -> tuple[Verdict, str]:
     """The verdict where the panel is good for one; else open, and a sentence why.
 
     `panel` has ``n_subjects`` and ``n_sources`` (pictures of one original or face count
-    once).
+    once). `statistic` is that of `simulated_coverage` whose interval was judged; None
+    where its coverage was not simulated, and the size alone counts.
     """
     n_subjects, n_sources = int(panel["n_subjects"]), int(panel["n_sources"])
     if n_subjects < LEAST_SUBJECTS or n_sources < LEAST_SOURCES:
         return Verdict.INCONCLUSIVE, f" {LEAST_PANEL}"
+    if statistic is None:
+        return verdict, ""
     from evalkit.stats import simulated_coverage  # with scipy, for those who rated
 
-    coverage = simulated_coverage(n_subjects, n_sources)
+    coverage = simulated_coverage(n_subjects, n_sources, statistic)
     if coverage >= LEAST_COVERAGE:
         return verdict, ""
     return Verdict.INCONCLUSIVE, (

@@ -291,7 +291,10 @@ def _of_scale(answers: Answers, confidence: float) -> list[dict[str, Any]]:
     if scores.empty:
         return []
     scale = scores["seen"].map(lambda said: json.loads(said)["least_scale"])
-    effect = stats.scale_effect(scores.assign(scale=scale), confidence=confidence)
+    # a whole picture and its detail are two stimuli
+    stimulus = scores["condition"] + " " + scores["part"].fillna("")
+    scores = scores.assign(scale=scale, condition=stimulus)
+    effect = stats.scale_effect(scores, confidence=confidence)
     if pd.isna(effect["effect"]):
         return []
     note = "points for each doubling of the scale, on the same stimulus; "

@@ -12,9 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from evalkit.errors import EvalkitError, ImageError, WeightsError, attempt
+from evalkit.daily.permitted import permitted_plan
+from evalkit.errors import (
+    EvalkitError,
+    ImageError,
+    LicenceError,
+    WeightsError,
+    attempt,
+)
 from evalkit.figures import on_screen, shrunk
-from evalkit.images import Picture, read_image, write_image
+from evalkit.images import Picture, picture_kind, read_image, write_image
 from evalkit.restorers import (
     argument_of,
     condition_name,
@@ -215,7 +222,6 @@ def compare_file(
 def _usual(path: Path, picture: Picture, say: Callable[[str], None]) -> Iterator[str]:
     """The router's choice, GPEN, and whatever else of `USUAL` can run here."""
     from evalkit import faces
-    from evalkit.images import picture_kind
     from evalkit.restorers._routing import ROUTES, decide, look
 
     is_pdf = float(picture_kind(path) == "pdf")
@@ -271,9 +277,15 @@ def _restored(path: Path, condition: str) -> View:
             view.reason = "weights are absent, and random ones make noise"
             view.command = f"evalkit weights fetch {' '.join(absent)} --accept gpen"
             return view
+        try:
+            permitted_plan(parse_condition(condition))
+        except LicenceError as error:
+            view.reason, view.command = str(error), "evalkit compare --accept gpen"
+            return view
         output = Path(folder) / "output.png"
         row |= {"kind": None, "error": None}
-        ended = start(what, row, runs.append, target=str(output))
+        facts = {"is_pdf": float(picture_kind(path) == "pdf")}
+        ended = start(what, row, runs.append, target=str(output), facts=facts)
         if ended["outcome"] != "ok":
             view.reason = public(in_short(ended))
             return view

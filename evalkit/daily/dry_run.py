@@ -145,7 +145,7 @@ def _foreseen(
     if wish.sheet:
         size = wish.sheet.size(*size)
     n_samples = size[0] * size[1] * math.prod(picture.shape[2:])
-    rate = rates.get(restorer)
+    rate = rates.get(restorer) or rates.get(wish.condition)
     seconds = rate and rate.seconds * width * height / 1e6
     return Foreseen(restorer, why, size, n_samples * picture.itemsize, seconds)
 

@@ -83,6 +83,9 @@ def measure_budget(
     trials = [RECORDS.frame([])]
     for name in _variants(condition, savers, say):
         what = Measurement(run, name, "budget", function=LIMITED)
+        if not what.plan.spec.makes_pictures:
+            say(f"budget: not for {name}: it makes no picture here")
+            continue
         most_mib = highest_mib or MOST * total_mib(what.device)
         tried = budgets(most_mib, ASKED_MIB, resolution)
         for image in [resized(run, first, px) for px in sizes_px] or [first]:

@@ -19,6 +19,9 @@ from evalkit.tables import ANSWER
 from evalkit.texts import Language, text
 
 MOST, MOST_STEPS = 6, 3
+CLAIMED_SETS = ("article", "panel", "verdicts-1024")
+"""Sets of the article's kinds and size."""
+
 """The most sentences and steps."""
 
 
@@ -129,11 +132,12 @@ def _rule(name: str) -> Rule:
 
 def _order(folder: RunFolder) -> list[Rule]:
     """The rules, what matters most to the reader first."""
-    names = ["preferred", "chosen", "detectable"] if folder.has_answers else []
+    names = ["preferred", "chosen"] if folder.has_answers else []
     if folder.is_album:
-        names += ["album", "routes", "cost", "same", "fits", "defects", "claims"]
+        names += ["album", "routes", "cost", "detectable", "same", "fits"]
+        names += ["defects", "claims"]
     elif folder.has_answers:
-        names += ["faces", "cost", "same", "claims", "fits"]
+        names += ["faces", "cost", "detectable", "same", "claims", "fits"]
     else:
         names += ["faces", "cost", "same", "fits", "defects", "claims"]
     return [RULES[name] for name in names]
@@ -168,7 +172,7 @@ def steps(folder: RunFolder, language: Language) -> Sentences:
     if folder.gpus == []:
         yield Sentence("gpu", text("answer.next.gpu", language), (), again)
     images, asked = folder.study.get("images"), folder.study.get("experiments")
-    if folder.shows_claims and images not in (None, "article"):
+    if folder.shows_claims and images not in (None, *CLAIMED_SETS):
         words = text("answer.next.set", language)
         yield Sentence("set", words, (), "make study IMAGES=article")
     if folder.gpus and not asked:

@@ -186,6 +186,8 @@ def faces(folder: RunFolder, language: Language) -> Sentences:
     """Which restorer draws faces anew, and which never does."""
     known = restorers()
     names = [n for n in dict.fromkeys(folder.restorer_of.values()) if n in known]
+    # what others' files and programs draw is not known
+    names = [name for name in names if not known[name].argument]
     drawing = [name for name in names if known[name].redraws_faces]
     others = [name for name in names if name not in drawing]
     if drawing and others:
@@ -198,7 +200,8 @@ def guess(folder: RunFolder, language: Language) -> Sentences:
     """That a face is a guess, wherever this run has drawn one anew."""
     made = folder.results.loc[folder.results["output"].notna(), "restorer"].unique()
     known = restorers()
-    if any(known[name].redraws_faces for name in made if name in known):
+    specs = [known[name] for name in made if name in known]
+    if any(spec.redraws_faces or spec.argument for spec in specs):
         yield Sentence("guess", text("answer.guess", language), ())
 
 

@@ -227,8 +227,8 @@ class Decision(NamedTuple):
     route, rule
         One of `ROUTES`, and the name of the rule that said so.
     reasons
-        The rule with its numbers, then what changed its route, what was seen, and what
-        is unknown.
+        First what set the route, with its numbers: a scene, the folder, or the rule;
+        then the others, what was seen, and what is unknown.
     scene
         The name of one of `SCENES`, where one holds.
 
@@ -287,15 +287,15 @@ def decide(values: Values, rules: Sequence[Rule] = RULES) -> Decision:
     if is_ours and route == "hybrid" and values["folder_faces"] >= MOSTLY_FACES:
         route = "gpen"
         share = f"{values['folder_faces']:.0%} of the pictures of this folder"
-        reasons.append(f"folder rule: {share} have a face: GPEN for its people")
+        reasons.insert(0, f"folder rule: {share} have a face: GPEN for its people")
     if scene:
-        reasons.append(f"{scene.name}: {_in_words(scene, values)}")
+        seen = f"{scene.name}: {_in_words(scene, values)}"
         if route in REDRAWING:
             route = scene.route
-            reasons.append(
-                f"no face is drawn anew in what looks like this ({scene.name}) unless "
-                "a restorer that does so is named"
-            )
+            seen += "; no face is drawn anew in what looks like this unless a restorer "
+            reasons.insert(0, f"{seen}that does so is named")
+        else:
+            reasons.append(seen)
     if values["n_candidates"] > 0:
         reasons.append(
             f"candidates: {values['n_candidates']:.0f} seen that may be a face, not "

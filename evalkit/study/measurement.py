@@ -11,6 +11,7 @@ from evalkit.profiling.experiments import n_repeats
 from evalkit.provenance import environment, environment_digest
 from evalkit.records import code_digest, in_words, record_key
 from evalkit.restorers import Plan, parse_condition, plan_restorer, restorers
+from evalkit.restorers._routing import MOSTLY_FACES
 from evalkit.study.experiment import of_records
 from evalkit.study.looks import facts_of
 from evalkit.study.run_folder import Run
@@ -28,6 +29,17 @@ def warm_times_s(cell: pd.DataFrame) -> dict[int, float]:
     """The times of the warm runs of a cell, by their numbers."""
     warm = cell[cell["phase"] == "warm"]
     return dict(zip(warm["run"].astype(int), warm["wall_time_s"], strict=True))
+
+
+def deciding(facts: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    """What decides of the facts: of a folder's share only on which side it lies."""
+    return {
+        name: {
+            fact: float(value >= MOSTLY_FACES) if fact == "folder_faces" else value
+            for fact, value in values.items()
+        }
+        for name, values in facts.items()
+    }
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +159,7 @@ class Measurement:
         return record_key(
             source_sha256=row["sha256"],
             weights_sha256=[weights.sha256 for weights in self.plan.weights],
-            setting={**self.plan.resolved, **call, **self.facts_of_file(row)},
+            setting={**self.plan.resolved, **call, **deciding(self.facts_of_file(row))},
             restorer=self.plan.spec.name,
             code_sha256=self._code,
         )
@@ -158,8 +170,10 @@ class Measurement:
 
         if not takes_facts(self.plan):
             return {}
-        facts = self._facts.loc[row["source"]].dropna() if len(self._facts) else {}
-        return {"facts": dict(facts)} if len(facts) else {}
+        base = row.get("base_source")
+        facts = self._facts.reindex([row["source"] if pd.isna(base) else base])
+        known = facts.iloc[0].dropna()
+        return {"facts": dict(known)} if len(known) else {}
 
     @cached_property
     def _facts(self) -> pd.DataFrame:

@@ -55,7 +55,7 @@ def sessions_to_look(store: Store) -> int | None:
         return None
     looks = look(store.answers(), stopping)
     open_ = looks[looks["next_at"].notna()]
-    if len(looks) == stopping.pairs and open_.empty:
+    if len(looks) >= stopping.pairs and open_.empty:
         return 0
     lacking: list[float] = [*(open_["next_at"].astype(float) - open_["n_choices"])]
     if len(looks) < stopping.pairs:  # nobody has chosen between two of them yet

@@ -82,6 +82,7 @@ def test_the_same_choices_again_never_turn_a_verdict(tmp_path, claim, share):
             for n in range(4):
                 names = (one, other) if rng.random() < share else (other, one)
                 row = {"subject": f"s{s}", "source": f"group-{n}", "tied": False}
+                row["repeat"] = 0
                 rows.append(row | dict(zip(("winner", "loser"), names, strict=True)))
     verdicts = {
         evaluators()[claim]

@@ -134,5 +134,12 @@ def test_route_and_a_study_give_one_answer_for_a_page_and_for_a_told_kind(
     facts = {name: measured.facts_of_file(row)["facts"] for name, row in rows.items()}
     assert facts["page-p1"]["is_pdf"] == 1
     assert facts["door"] == {"is_pdf": 0, "is_camera": 1, "folder_faces": 1}
+    made = rows["door"] | {"source": "door@512px", "base_source": "door"}
+    assert measured.facts_of_file(made)["facts"] == facts["door"]
+    before = measured.key(rows["door"])
+    measured._facts["folder_faces"] = 0.95
+    assert measured.key(rows["door"]) == before  # on the same side of the limit
+    measured._facts["folder_faces"] = 0.5
+    assert measured.key(rows["door"]) != before
     other = Measurement(run, "lanczos", "quality")
     assert other.facts_of_file(rows["door"]) == {}

@@ -1,10 +1,12 @@
 """The memory budget: each trial is a record, the table has what the trials showed."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from evalkit.experiments import budget as _budget
 from evalkit.experiments import measure_budget, summarise_budget, which_fails_first
+from evalkit.images import write_image
 from evalkit.profiling.budget import budgets
 from evalkit.study.run_folder import open_run
 from evalkit.tables import BUDGET
@@ -35,6 +37,18 @@ def test_the_planted_budget_is_found_and_each_trial_is_a_record(run, album, plan
     assert row["n_trials"] == len(records)
     assert row["longest_px"] == 64
     assert row["same_output"] is True
+
+
+def test_what_makes_no_picture_has_no_budget(run, album, tmp_path):
+    outputs, said = tmp_path / "outputs", []
+    outputs.mkdir()
+    images = run.images(str(album))
+    write_image(outputs / f"{images['source'].iloc[0]}.png", np.zeros((8, 8), np.uint8))
+    condition = f"outputs:{outputs}"
+    assert measure_budget(
+        run, condition, images, highest_mib=900, say=said.append
+    ).empty
+    assert said == [f"budget: not for {condition}: it makes no picture here"]
 
 
 @pytest.mark.parametrize(

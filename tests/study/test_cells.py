@@ -3,7 +3,6 @@
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -15,7 +14,7 @@ from evalkit.images import write_image
 from evalkit.profiling import nvml
 from evalkit.profiling.isolation import run_cell
 from evalkit.profiling.nvml import GpuBusyError
-from evalkit.restorers import plan_restorer
+from evalkit.restorers import load_restorer
 from evalkit.study import runner as _compute
 from evalkit.study import worker as _worker
 from evalkit.study.run_folder import open_run
@@ -158,7 +157,7 @@ def test_the_context_is_read_after_the_first_run(monkeypatch):
     @contextmanager
     def loaded(_condition, **_):
         yield (
-            SimpleNamespace(plan=plan_restorer("lanczos"), restore=None),
+            load_restorer("lanczos"),
             meter,
             {"load_time_s": 1.0},
         )

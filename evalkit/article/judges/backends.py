@@ -5,9 +5,8 @@ Both claims are ratios and judged as such on any GPU: *reproduced* within the ra
 where precisions or networks do not agree.
 """
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Iterable
 from math import inf, nan
-from typing import Any
 
 import pandas as pd
 
@@ -53,7 +52,7 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
     rows = rows[rows["network"] == X4PLUS]
     bounds, texts, verdicts = CLAIMS["D2"].bounds, [], []
     for row in rows.to_dict("records"):
-        low, high = _speed_up(evidence.read(BACKENDS), row)
+        low, high = (float(row[f"speed_up_{end}"] or nan) for end in ("low", "high"))
         verdicts.append(within(low, high, *bounds, denied=(1, inf)))
         spread = "" if pd.isna(low) else f" [{low:.2g}, {high:.2g}]"
         texts.append(f"{row['speed_up']:.2g} times{spread} as fast ({row['device']})")
@@ -66,17 +65,6 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
         "agree, and the column differs says what else does not. The command as the "
         "article prints it runs a smaller network, so the verdict is not on that.",
     )
-
-
-def _speed_up(table: pd.DataFrame, row: Mapping[Hashable, Any]) -> tuple[float, float]:
-    """The widest interval of a speed-up that those of the two times allow; or NaN."""
-    others = table[table["condition"] == row["against"]]
-    if others.empty:
-        return nan, nan
-    other = others.iloc[0]
-    low = other["wall_time_low_s"] / row["wall_time_high_s"]
-    high = other["wall_time_high_s"] / row["wall_time_low_s"]
-    return (nan, nan) if pd.isna(low) or pd.isna(high) else (float(low), float(high))
 
 
 def _judged(

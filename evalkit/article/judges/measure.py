@@ -19,7 +19,6 @@ from typing import NamedTuple
 import pandas as pd
 
 from evalkit.article._evidence import (
-    LEAST_COVERAGE,
     Evaluator,
     Evidence,
     Judgement,
@@ -105,8 +104,6 @@ def _interval(rows: pd.DataFrame, figure: Figure) -> Value:
     if figure.quantity == MEMORY:
         return Value(float(value.median()), float(value.min()), float(value.max()))
     bounds = rows[["low", "high"]].astype(float)
-    if "coverage" in rows:  # of few runs it is less than was asked for
-        bounds = bounds.where(rows["coverage"].fillna(1).ge(LEAST_COVERAGE), axis=0)
     low, high = bounds["low"].min(skipna=False), bounds["high"].max(skipna=False)
     return Value(float(value.median()), float(low), float(high))
 

@@ -27,6 +27,7 @@ from evalkit.article._evidence import (
 )
 from evalkit.article._figures import CLAIMS, GPEN, MEANS, X4PLUS
 from evalkit.restorers import settings_of
+from evalkit.tables import SCORES_LOOKS
 
 UPSTREAM = "@runner=upstream"
 FAKE = ("plastic", "wax-figure", "not-a-real-person")
@@ -139,7 +140,7 @@ def _without_a_face(evidence: Evidence) -> Judgement:
     low, high = -row["ci_high"], -row["ci_low"]
     answer = f"{-row['difference']:+.2f} marks [{low:+.2f}, {high:+.2f}]"
     bounds = CLAIMS["Q12"].bounds
-    verdict, why = of_panel(within(low, high, *bounds), row)
+    verdict, why = of_panel(within(low, high, *bounds), row, "difference")
     return Judgement(
         verdict,
         f"{answer} against bicubic",
@@ -174,7 +175,7 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
     part = CLAIMS["Q20"].parts[0]
     held = within(low, high, *part.bounds(), is_effect=part.is_effect)
     panel = {"n_subjects": n, "n_sources": scores["source"].nunique()}
-    verdict, why = of_panel(held, panel)
+    verdict, why = of_panel(held, panel, None)
     return Judgement(
         verdict,
         f"{k} of {n} subjects",
@@ -194,6 +195,7 @@ def _preferred(
     is_pair &= choices["source"].isin(evidence.pictures(CLAIMS[claim])["source"])
     if not is_pair.any():
         return None
+    is_pair &= choices["repeat"] == 0  # whose answers are no new ones
     choices = choices[is_pair].astype({"tied": bool})
     choices = choices.assign(source=evidence.originals_of(choices["source"]))
     from scipy.special import expit
@@ -204,7 +206,14 @@ def _preferred(
     )
     panel = {f"n_{name}s": choices[name].nunique() for name in ("subject", "source")}
     held = within(low, high, *CLAIMS[claim].bounds)
-    verdict, why = of_panel(held, panel)
+    verdict, why = of_panel(held, panel, None)
+    looks = evidence.read(SCORES_LOOKS)
+    is_pair = looks[["condition", "other"]].isin([first, second]).all(axis=1)
+    if not looks.loc[is_pair, "is_decided"].all():
+        verdict = Verdict.INCONCLUSIVE
+        why = (
+            " By the looks that were planned this is not decided (tables/scores_looks)."
+        )
     text = (
         f"{first} is chosen over {second} in {middle:.0f} % [{low:.0f}, {high:.0f}] of "
         f"{len(choices)} choices by {people_and_pictures(panel)}"
@@ -242,7 +251,7 @@ def _hybrid(evidence: Evidence) -> Judgement:
         all_of(verdict for verdict, _, _ in measured),
         answer,
         f"{answer} (ratings.sqlite); far better is {least:g} % or more against each."
-        f"{measured[0][2]}",
+        f"{''.join(dict.fromkeys(why for *_, why in measured))}",
         len(measured),
     )
 

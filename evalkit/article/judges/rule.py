@@ -68,7 +68,7 @@ def _judge(evidence: Evidence, claim: str, route: str) -> Judgement:
         within(low, high, *part.bounds(), is_effect=part.is_effect)
         for low, high in bounds
     ]
-    verdict, why = of_panel(all_of(held), _smallest(gains))
+    verdict, why = of_panel(all_of(held), _smallest(gains), "difference")
     wanted = CLAIMS[claim].pictures
     assert wanted, "advice is for some pictures"
     return Judgement(
@@ -81,9 +81,8 @@ def _judge(evidence: Evidence, claim: str, route: str) -> Judgement:
 
 
 def _smallest(gains: pd.DataFrame) -> dict[str, Any]:
-    """The smallest panel of several comparisons, with the least coverage."""
-    names = {"n_subjects", "n_sources", "coverage"} & {*gains}
-    return {name: gains[name].min() for name in names}
+    """The smallest panel of several comparisons."""
+    return {name: gains[name].min() for name in ("n_subjects", "n_sources")}
 
 
 def _in_words(name: str, row: Mapping[str, float]) -> str:
@@ -108,7 +107,8 @@ def _folder(evidence: Evidence) -> Judgement:
     row = gains.iloc[0]
     answer = _in_words("a choice for each picture", row)
     bounds = CLAIMS["R7"].bounds
-    verdict, why = of_panel(within(row["ci_low"], row["ci_high"], *bounds), row)
+    held = within(row["ci_low"], row["ci_high"], *bounds)
+    verdict, why = of_panel(held, row, "difference")
     return Judgement(
         verdict,
         answer,

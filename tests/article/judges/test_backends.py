@@ -65,9 +65,8 @@ def test_d2_is_judged_on_one_network_whatever_the_printed_command_gives(
     run.environment(gpu)
     upstream = {"condition": f"{X4PLUS}@runner=upstream", "wall_time_s": 1.0}
     upstream |= {"backend": PYTORCH, "load_time_s": 2.0, "cold_wall_time_s": 4.0}
-    upstream |= {"wall_time_low_s": 1.0, "wall_time_high_s": 1.0}
-    ours = {f"wall_time_{end}_s": 1 / speed_up for end in ("low", "high")}
-    against = f"{X4PLUS}@runner=upstream@n=1"
+    ours = {f"speed_up_{end}": speed_up for end in ("low", "high")}
+    against = f"{X4PLUS}@runner=upstream of portrait"
     fill(run, ncnn(speed_up, against=against, **ours), upstream)
     printed = {"command": "realesrgan-ncnn-vulkan -i a", "source": "a"}
     printed |= {"command_time_s": 0.5, "network": "realesrgan-animevideo-x4"}
