@@ -16,6 +16,7 @@ from evalkit.images import write_image
 from evalkit.records import RecordStore
 
 N_WARM = 4
+MANY = 20  # kills of a monitor, of which one at least comes while a cell goes on
 
 KERNEL = f"""
 import sys
@@ -149,7 +150,8 @@ def check_records(study, killed):
     n_interrupted = study.seen.count(b'"outcome":"interrupted"')
     assert 1 <= n_interrupted <= killed[2]
     without_monitor = records["notes"].str.contains("monitor: ended", na=False)
-    assert without_monitor.any()
+    # of few kills each may come when a cell is about to end
+    assert without_monitor.any() or killed[3] < MANY
     assert records.loc[without_monitor, "wall_time_s"].notna().all()
 
 
