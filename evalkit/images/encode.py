@@ -4,6 +4,7 @@ import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import cast
 
@@ -118,7 +119,13 @@ def _packed(rows: NDArray[np.uint8]) -> bytes:
         return zlib.compress(rows.data, PNG_COMPRESSION)
     # it takes any buffer, which its annotations do not say
     buffer = cast("bytes", rows.data)
-    return cast("bytes", imagecodecs.deflate_encode(buffer, level=PNG_COMPRESSION))
+    try:
+        return cast("bytes", imagecodecs.deflate_encode(buffer, level=PNG_COMPRESSION))
+    except imagecodecs.DelayedImportError:
+        import_module(
+            "imagecodecs._deflate"
+        )  # whose own error says why: no memory, say
+        raise
 
 
 def _jpeg(image: Picture, metadata: Metadata | None) -> bytes:

@@ -19,6 +19,7 @@ from io import FileIO
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingUnixStreamServer
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from evalkit.errors import EvalkitError
 from evalkit.profiling import _server
@@ -32,6 +33,11 @@ class Steps(ThreadingUnixStreamServer):
     """Forks a step for each job that connects, and tells it how that ended."""
 
     daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say what went wrong, unless the study has ended and its steps with it."""
+        if self.socket.fileno() >= 0:
+            super().handle_error(request, client_address)
 
     @property
     def variables(self) -> dict[str, str]:

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from evalkit.errors import ImageError
-from evalkit.images import read_image, write_image
+from evalkit.images import encode, read_image, write_image
+from evalkit.machine.out_of_memory import is_out_of_memory
 
 
 def with_alpha(image: np.ndarray) -> np.ndarray:
@@ -141,3 +142,22 @@ def test_heic_is_written_where_pillow_heif_is_there(tmp_path, small, monkeypatch
     pytest.importorskip("pillow_heif", reason="pip install 'evalkit[heic]'")
     write_image(tmp_path / "a.heic", small)
     assert np.abs(read_image(tmp_path / "a.heic").astype(int) - small).mean() < 4
+
+
+def test_a_package_that_has_no_memory_to_be_loaded_runs_out_of_memory(
+    tmp_path, monkeypatch
+):
+    """It keeps to itself why a part of it could not be imported."""
+    imagecodecs = pytest.importorskip("imagecodecs")
+
+    def late(*_, **__):
+        raise imagecodecs.DelayedImportError("deflate_encode")
+
+    def starved(_):
+        raise ImportError("libdeflate.so: failed to map segment from shared object")
+
+    monkeypatch.setattr(imagecodecs, "deflate_encode", late)
+    monkeypatch.setattr(encode, "import_module", starved)
+    with pytest.raises(ImportError) as caught:
+        write_image(tmp_path / "a.png", np.zeros((2, 2), np.uint8))
+    assert is_out_of_memory(caught.value)
