@@ -138,6 +138,7 @@ def test_a_truth_inside_the_range_of_a_median_is_hardly_ever_contradicted(n_pict
     assert wrong / N <= LEVEL
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_subjects", "n_sources"), [(3, 3), (6, 6)])
 def test_a_truth_inside_the_range_of_a_mean_is_hardly_ever_contradicted(
     n_subjects, n_sources

@@ -100,6 +100,7 @@ def test_the_command_says_the_same(folder):
     assert result.output.strip() == said([folder]).strip()
 
 
+@pytest.mark.slow
 def test_route_and_a_study_give_one_answer_for_a_page_and_for_a_told_kind(
     tmp_path, astronaut
 ):

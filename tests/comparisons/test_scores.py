@@ -178,6 +178,7 @@ def test_too_few_answers_for_one_statistic_withhold_no_other(run):
     }
 
 
+@pytest.mark.slow
 def test_every_figure_is_drawn(run, monkeypatch):
     monkeypatch.setenv("EVALKIT_PDF", "1")
     fill(ratings_store(run), simulated())

@@ -304,6 +304,7 @@ def test_a_picture_or_a_size_is_asked_for(arguments):
     assert "give a picture, a folder, or --size" in result.stderr
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_known_from_then_on():
     command = ["fit", "--size", "64x48", "--memory", "1GiB", "--with", "lanczos"]
     result = CliRunner().invoke(app, command)
@@ -322,6 +323,7 @@ def check(folder, fitted, held_out, need):
     return rows
 
 
+@pytest.mark.slow
 def test_predicted_peaks_hold_for_sizes_that_were_not_fitted(tmp_path, need):
     fitted = {"bicubic": [(256, 256), (640, 480), (1600, 1200)]}
     (row,) = check(tmp_path, fitted, {"bicubic": [(1024, 768)]}, need)

@@ -94,6 +94,7 @@ def test_a_real_restorer_fails_below_its_budget_and_nothing_is_tried_twice(run, 
     assert list(table["source"]) == [f"{images['source'][0]}@{n}px" for n in (32, 512)]
 
 
+@pytest.mark.slow
 def test_savers_are_tried_and_what_a_restorer_lacks_is_left_out(run, album, planted):
     said = []
     measure_budget(

@@ -89,6 +89,7 @@ def test_the_utilisation_is_that_of_the_whole_warm_series(run, album):
     assert summarise_concurrency(run)["gpu_busy_percent"].tolist() == [70]
 
 
+@pytest.mark.slow
 def test_the_order_of_the_numbers_is_shuffled_by_the_seed(run, album, planted):
     orders = []
     for seed in (0, 1, 0):

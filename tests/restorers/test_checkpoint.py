@@ -239,6 +239,7 @@ def test_what_is_no_network_of_spandrels_is_refused(tmp_path):
         plan_restorer("checkpoint:nowhere.pth")
 
 
+@pytest.mark.slow
 def test_the_command_that_plans_one_ends_without_a_word_of_triton(tmp_path):
     path = save_network("Compact", tmp_path / "net.pth")
     code = (

@@ -78,6 +78,7 @@ def test_no_shell_reads_the_arguments(script, picture, tmp_path):
     assert not list(tmp_path.rglob("trapped"))
 
 
+@pytest.mark.slow
 def test_a_program_that_takes_too_long_is_ended_with_all_that_it_started(
     script, picture, tmp_path
 ):

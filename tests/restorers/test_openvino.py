@@ -190,6 +190,7 @@ print(seen)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["evalkit first", "openvino first"])
 def test_nothing_is_reported_and_the_home_folder_stays_empty(order, tmp_path):
     home = tmp_path / "home"

@@ -99,6 +99,7 @@ def script(original, tmp_path, name=SMALL, **settings):
 # --- the runners ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "change",
     [

@@ -86,6 +86,7 @@ def test_what_cannot_be_looked_at_is_refused():
         sequential_look(every(2, 2).assign(loser="a", winner="a"), 4)
 
 
+@pytest.mark.slow
 def test_looking_four_times_errs_no_more_often_than_promised(choices):
     # 400 simulated panels whose subjects and pictures have tastes, and no difference
     decided = [

@@ -60,6 +60,7 @@ def write(home, tmp_path):
     return write
 
 
+@pytest.mark.slow
 def test_a_study_calls_them_by_short_names_and_its_folder_holds_no_path(
     write, home, album, tmp_path
 ):
