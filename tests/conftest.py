@@ -1,6 +1,7 @@
 """Shared by all tests: what a machine may lack, and small real pictures."""
 
 import os
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -32,6 +33,35 @@ def need():
         pytest.skip(what_to_do)
 
     return check
+
+
+@pytest.fixture
+def told(capsys, monkeypatch):
+    """``told(*arguments)``: the exit status, stdout and stderr; in this process."""
+
+    from evalkit import cli
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["evalkit", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        return ended.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def refused(told):
+    """``refused(*arguments)``: the one line on stderr of a command that exits 1."""
+
+    def run(*arguments: object) -> str:
+        status, _, errors = told(*arguments)
+        (line,) = errors.splitlines()
+        assert line.startswith("evalkit: ")
+        assert status == 1
+        return line
+
+    return run
 
 
 def pytest_collection_modifyitems(config, items):

@@ -9,39 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evalkit import cli
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.images import write_image
 from evalkit.rating import Store
 from evalkit.study import open_run
-
-
-@pytest.fixture
-def told(capsys, monkeypatch):
-    """``told(*arguments)``: the exit status, stdout and stderr; in this process."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evalkit", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def refused(told):
-    """``refused(*arguments)``: the one line on stderr of a command that exits 1."""
-
-    def run(*arguments: object) -> str:
-        status, _, errors = told(*arguments)
-        (line,) = errors.splitlines()
-        assert line.startswith("evalkit: ")
-        assert status == 1
-        return line
-
-    return run
 
 
 @pytest.fixture

@@ -113,7 +113,7 @@ def _look(path: Path, detector: faces.Detector, usable: set[str]) -> Look:
         is_screenshot=kind in LOSSLESS and flatness(picture) > SCREENSHOT_FLAT,
         chosen=chosen,
         restorer=chosen if chosen in usable else ROUTES[FALLBACK],
-        reason=decision.rule,
+        reason=decision.scene or decision.rule,
     )
 
 

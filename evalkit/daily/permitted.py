@@ -10,7 +10,7 @@ from evalkit.restorers._routing import ROUTES
 from evalkit.weights import WeightsInUse, notice, registry, unaccepted
 
 
-def permitted_plan(parameters: Mapping[str, Any], accept: Collection[str] = ()) -> Plan:
+def permitted_plan(parameters: Mapping[str, Any]) -> Plan:
     """Plan a restorer; none that runs with random weights, or whose notice is unread.
 
     Of ``auto`` the restorers that may not be used are left out, and a note says so.
@@ -19,8 +19,6 @@ def permitted_plan(parameters: Mapping[str, Any], accept: Collection[str] = ()) 
     ----------
     parameters
         As `load_restorer` takes them, the name among them.
-    accept
-        Notices that are accepted; those of ``$EVALKIT_ACCEPT`` count, too.
 
     Raises
     ------
@@ -34,10 +32,10 @@ def permitted_plan(parameters: Mapping[str, Any], accept: Collection[str] = ()) 
     """
     plan = plan_restorer(**parameters)
     if plan.spec.name != "auto":
-        if error := _refusal(plan, accept):
+        if error := _refusal(plan):
             raise error
         return plan
-    parts = tuple(part for part in plan.parts if not _refusal(part, accept))
+    parts = tuple(part for part in plan.parts if not _refusal(part))
     names = {part.spec.name for part in parts}
     left_out = [name for name in ROUTES.values() if name not in names]
     if not left_out:
@@ -46,7 +44,7 @@ def permitted_plan(parameters: Mapping[str, Any], accept: Collection[str] = ()) 
     unused = {weights for part in plan.parts for weights in part.weights} - used
     note = (
         f"{' and '.join(left_out)} cannot be used, and the next best is: "
-        f"{_in_short(left_out[0], accept)}"
+        f"{_in_short(left_out[0])}"
     )
     return replace(
         plan,
@@ -62,9 +60,9 @@ def notices_of(plan: Plan) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
-def _refusal(plan: Plan, accept: Collection[str]) -> WeightsError | None:
+def _refusal(plan: Plan) -> WeightsError | None:
     """Why a plan may not be used, if so."""
-    unread = _unread(plan.weights, accept)
+    unread = _unread(plan.weights)
     if unread:
         return LicenceError(
             f"{plan.spec.name} runs only once you have read and accepted this: "
@@ -80,13 +78,13 @@ def _refusal(plan: Plan, accept: Collection[str]) -> WeightsError | None:
     return None
 
 
-def _unread(weights: Collection[WeightsInUse], accept: Collection[str]) -> str | None:
+def _unread(weights: Collection[WeightsInUse]) -> str | None:
     names = [w.name for w in weights if w.name in registry()]
-    return next(filter(None, (unaccepted(name, accept) for name in names)), None)
+    return next(filter(None, (unaccepted(name) for name in names)), None)
 
 
-def _in_short(name: str, accept: Collection[str]) -> str:
+def _in_short(name: str) -> str:
     plan = plan_restorer(name)
-    if unread := _unread(plan.weights, accept):
+    if unread := _unread(plan.weights):
         return f"the notice of its weights is not accepted; --accept {unread} does"
-    return str(_refusal(plan, accept))
+    return str(_refusal(plan))

@@ -271,20 +271,17 @@ def routes_by(rules: Sequence[Rule], values: Values) -> NDArray[Any]:
     return np.array([rule.route for rule in rules])[first_rule(values, rules)]
 
 
-def decide(values: Values, rules: Sequence[Rule] = RULES) -> Decision:
+def decide(values: Values) -> Decision:
     """Route one picture, and say why.
 
     The first rule decides. In a folder of which nine of ten pictures have a face, those
-    for the hybrid go to GPEN. On a picture of one of `SCENES` no face is drawn anew. A
-    published list of rules is read as it stands, without the last two.
+    for the hybrid go to GPEN. On a picture of one of `SCENES` no face is drawn anew.
     """
-    place = int(first_rule(values, rules)[0])
-    rule = rules[place]
-    route, is_ours = rule.route, rules is RULES
-    scene = _scene_of(values) if is_ours else None
-    where = f"rule {place + 1} of {len(rules)}, {rule.name}"
+    place = int(first_rule(values)[0])
+    rule, scene = RULES[place], _scene_of(values)
+    route, where = rule.route, f"rule {place + 1} of {len(RULES)}, {rule.name}"
     reasons = [f"{where}: {_in_words(rule, values)}"]
-    if is_ours and route == "hybrid" and values["folder_faces"] >= MOSTLY_FACES:
+    if route == "hybrid" and values["folder_faces"] >= MOSTLY_FACES:
         route = "gpen"
         share = f"{values['folder_faces']:.0%} of the pictures of this folder"
         reasons.insert(0, f"folder rule: {share} have a face: GPEN for its people")

@@ -1,6 +1,6 @@
 """An album as people have them, and the command as they type it."""
 
-import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +8,6 @@ import pytest
 from PIL import Image
 from skimage import data
 
-from evalkit import cli
 from evalkit.images import write_image
 
 TAKEN = "2015:06:01 12:00:00"
@@ -16,30 +15,9 @@ HEIC = Path(__file__).parents[1] / "images" / "heic" / "rgb.heic"
 
 
 @pytest.fixture
-def told(capsys, monkeypatch):
+def told(told):
     """``told(*arguments)``: exit status, stdout and stderr of ``evalkit restore``."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["evalkit", "restore", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        return ended.value.code or 0, *capsys.readouterr()
-
-    return run
-
-
-@pytest.fixture
-def refused(told):
-    """``refused(*arguments)``: the one line of a command that does nothing."""
-
-    def run(*arguments: object) -> str:
-        status, _, errors = told(*arguments)
-        (line,) = errors.splitlines()
-        assert status == 1
-        assert line.startswith("evalkit: ")
-        return line
-
-    return run
+    return partial(told, "restore")
 
 
 @pytest.fixture

@@ -197,8 +197,9 @@ def test_weights_that_are_here_have_their_notice_too(monkeypatch, tmp_path):
     plan = permitted_plan({"name": "auto"})
     assert [part.spec.name for part in plan.parts] == ["realesrgan-x4plus"]
     assert "the notice of its weights is not accepted; --accept gpen" in plan.notes[0]
-    assert notices_of(permitted_plan({"name": "gpen-512"}, ["gpen"])) == ["gpen"]
-    assert len(permitted_plan({"name": "auto"}, ["gpen"]).parts) == 3
+    monkeypatch.setenv("EVALKIT_ACCEPT", "gpen")
+    assert notices_of(permitted_plan({"name": "gpen-512"})) == ["gpen"]
+    assert len(permitted_plan({"name": "auto"}).parts) == 3
 
 
 def test_auto_is_told_what_is_a_page_of_a_pdf(attic):
