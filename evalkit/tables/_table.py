@@ -117,10 +117,10 @@ class Table:
             As in `checked` and `read_csv`.
 
         """
-        frame = read_csv(path, self.columns)
-        for name in self.columns.keys() - set(frame):
-            frame[name] = None
         try:
+            frame = read_csv(path, self.columns)
+            for name in self.columns.keys() - set(frame):
+                frame[name] = None
             return self.checked(frame)
         except TableError as error:
             raise TableError(f"{path}: {error}; {ANEW}") from error
@@ -174,7 +174,7 @@ def read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
             ),
         )
     except ValueError as error:  # from arrow, or another encoding
-        raise TableError(f"{path}: {error}; {ANEW}") from error
+        raise TableError(str(error)) from error
     frame = table.to_pandas(types_mapper=dtypes.get)
     for name in frame.columns.intersection(
         [n for n, t in columns.items() if t == TEXT]

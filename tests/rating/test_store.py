@@ -511,3 +511,12 @@ def test_sqlite_writes_through_to_the_disk_and_is_closed_to_others(tmp_path):
         assert ask("PRAGMA journal_mode").scalar() == "wal"
         assert ask("PRAGMA synchronous").scalar() == 2  # FULL
     assert (tmp_path / "ratings.sqlite").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("content", ["", "\x00\x01PK", 'subject,value\n"s01'])
+def test_nobody_is_told_to_delete_a_damaged_file_of_answers(store, tmp_path, content):
+    path = tmp_path / "all.csv"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(StudyError, match=r"all\.csv") as caught:
+        import_csv(store, path)
+    assert "once it is deleted" not in str(caught.value)
