@@ -224,7 +224,7 @@ rule scores:
         "notebooks/80_scores.ipynb",
     params:
         notebook=notebook("80_scores"),
-        given=lambda _: parameters(),
+        given=lambda _: parameters(routed=config["routed"]),
         ratings=config["ratings"],
         code=config["code"],
         pdf=config["pdf"],

@@ -16,7 +16,7 @@ from evalkit.article import load_claims
 from evalkit.cli import app
 from evalkit.comparisons import analyse_scores, compare_outputs
 from evalkit.errors import UnknownNameError
-from evalkit.imagesets.folder import KINDS
+from evalkit.images.album import KINDS
 from evalkit.report import answer
 from evalkit.restorers import restorers
 from evalkit.restorers._routing import FEATURES, RULES, SCENES

@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evalkit.article._register import Claim
+from evalkit.errors import INTERRUPTED
 from evalkit.rating.answers import Answers
 from evalkit.study.run_folder import SQLITE, Run
-from evalkit.tables import INTERRUPTED, Table
+from evalkit.tables import Table
 
 
 class Verdict(StrEnum):

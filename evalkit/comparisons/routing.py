@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evalkit import faces
+from evalkit.comparisons.looking import Page, Router, Seen
 from evalkit.errors import ImageError, attempt
-from evalkit.images import n_pages, picture_files, picture_kind, read_image
-from evalkit.imagesets.folder import find_pictures
+from evalkit.images import n_pages, picture_files
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
-from evalkit.restorers._routing import FEATURES, ROUTES, decide, look
+from evalkit.restorers._routing import FEATURES, ROUTES, decide
 from evalkit.restorers.auto import FALLBACK, fallback_note
 from evalkit.study.looks import facts_of
 from evalkit.study.published import published
@@ -50,18 +49,24 @@ def route_pictures(
     n_routed = 0
     usable = {part.spec.name for part in plan_restorer("auto").parts}
     costs = costs_of(run) if run else {}
-    detector = faces.detector()
+    router = Router()
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path}: expected a picture or a folder, found nothing")
-        kinds = find_pictures(path, recursive=False).kinds if path.is_dir() else {}
-        files = picture_files(path) if path.is_dir() else [path]
-        seen = [page for file in files for page in _look_at(file, detector, kinds, say)]
-        if path.is_dir() and seen:
-            share = float(np.mean([page.values["n_faces"] > 0 for page in seen]))
-            for page in seen:
-                page.values["folder_faces"] = share
-        routed = [_route(page, usable, costs, say) for page in seen]
+        folder = path if path.is_dir() else None
+        files = picture_files(path) if folder else [path]
+        pages: dict[Page, str] = {}
+        for file in files:
+            pages |= _pages(file, folder, say)
+        for page, name in pages.items():
+            seen, why = attempt(partial(router.look, page), name, lambda _: None)
+            if seen is None:
+                say(f"{name}: left out: {why}")
+        routed = [
+            _route(name, seen, usable, costs, say)
+            for page, name in pages.items()
+            if (seen := router.seen(page))
+        ]
         n_routed += len(routed)
         if path.is_dir():
             _say_folder(path, pd.DataFrame(routed), say)
@@ -95,66 +100,45 @@ def route_album(run: Run) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-class Page(NamedTuple):
-    """A picture in a file, its area, and what the router saw of it."""
-
-    name: str
-    megapixels: float
-    values: dict[str, float]
-
-
-def _look_at(
-    path: Path,
-    detector: faces.Detector,
-    kinds: Mapping[Path, str],
-    say: Callable[[str], None],
-) -> list[Page]:
-    """Every page of a file; why one cannot be looked at is said."""
-    count, why = attempt(partial(n_pages, path), str(path), lambda _: None)
+def _pages(
+    file: Path, folder: Path | None, say: Callable[[str], None]
+) -> dict[Page, str]:
+    """Every page of a file and what it is called; why there is none is said."""
+    count, why = attempt(partial(n_pages, file), str(file), lambda _: None)
     if count is None:
-        say(f"{path}: left out: {why}")
-        return []
-    pages = []
-    for number in range(count):
-        name = f"{path}, page {number + 1} of {count}" if count > 1 else str(path)
-
-        def see(name: str = name, number: int = number) -> Page:
-            picture = read_image(path, page=number)
-            is_pdf = float(picture_kind(path) == "pdf")
-            values = look(picture, detector, is_pdf=is_pdf)
-            values["is_camera"] = float(kinds.get(path) == "surveillance")
-            return Page(name, picture.shape[0] * picture.shape[1] / 1e6, values)
-
-        page, why = attempt(see, name, lambda _: None)
-        if page is None:
-            say(f"{name}: left out: {why}")
-        else:
-            pages.append(page)
-    return pages
+        say(f"{file}: left out: {why}")
+    return {
+        Page(file, n, folder): f"{file}, page {n + 1} of {count}"
+        if count and count > 1
+        else str(file)
+        for n in range(count or 0)
+    }
 
 
 def _route(
-    page: Page,
+    name: str,
+    seen: Seen,
     usable: set[str],
     costs: Mapping[str, Mapping[str, float]],
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    decision = decide(page.values)
+    decision = decide(seen.values)
+    megapixels = seen.size[0] * seen.size[1] / 1e6
     used = chosen = ROUTES[decision.route]
-    lines = [f"{page.name}: {chosen}", *decision.reasons]
+    lines = [f"{name}: {chosen}", *decision.reasons]
     if chosen not in usable:
         used = ROUTES[FALLBACK]
         lines.append(fallback_note(decision.route))
     cost = {"time_s": np.nan, "memory_mib": np.nan, "least": np.nan, "largest": np.nan}
     cost |= costs.get(used, {})
-    near = cost["least"] / SIMILAR <= page.megapixels <= SIMILAR * cost["largest"]
+    near = cost["least"] / SIMILAR <= megapixels <= SIMILAR * cost["largest"]
     if not near:
         cost |= {"time_s": np.nan, "memory_mib": np.nan}
-    cost["time_s"] *= page.megapixels
-    lines.append(f"{used} here: {_in_words(cost, page.megapixels)}")
+    cost["time_s"] *= megapixels
+    lines.append(f"{used} here: {_in_words(cost, megapixels)}")
     say("\n    ".join(lines))
-    return {"chosen": chosen, "has_face": page.values["n_faces"] > 0, **cost} | {
-        "megapixels": page.megapixels
+    return {"chosen": chosen, "has_face": seen.has_face, **cost} | {
+        "megapixels": megapixels
     }
 
 

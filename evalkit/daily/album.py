@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit import faces
+from evalkit.comparisons.looking import Page, Router, Seen
 from evalkit.daily.compare import USUAL, lacks
 from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words
 from evalkit.daily.predicting import ARITHMETIC, Estimate, work_of
 from evalkit.errors import ImageError, attempt
-from evalkit.images import Picture, picture_files, picture_kind, read_image
+from evalkit.images import picture_files, picture_kind
 from evalkit.restorers import plan_restorer, restorers
-from evalkit.restorers._routing import ROUTES, decide, look
+from evalkit.restorers._routing import ROUTES
 from evalkit.restorers.auto import FALLBACK
 
 SCREENSHOT_FLAT = 0.75
@@ -86,43 +86,38 @@ def look_at(folder: Path) -> Album:
         None of them can be read.
 
     """
-    detector = faces.detector()
+    router, looks, left_out = Router(), {}, {}
     usable = {part.spec.name for part in plan_restorer("auto").parts}
-    looks, left_out = [], {}
     for path in picture_files(folder):
-        seen, why = attempt(partial(_look, path, detector, usable), str(path))
+        page = Page(path, album=folder)
+        seen, why = attempt(partial(router.look, page), str(path))
         if seen is None:
             left_out[path.name] = (why or "").replace(str(path), path.name)
         else:
-            looks.append(seen)
+            looks[page] = seen
     if not looks:
         raise ImageError(f"expected pictures, found none that can be read in {folder}")
-    return Album(name=folder.absolute().name, looks=looks, left_out=left_out)
+    return Album(
+        name=folder.absolute().name,
+        looks=[_look(page, seen, router, usable) for page, seen in looks.items()],
+        left_out=left_out,
+    )
 
 
-def _look(path: Path, detector: faces.Detector, usable: set[str]) -> Look:
-    picture, kind = read_image(path), picture_kind(path)
-    values = look(picture, detector, is_pdf=float(kind == "pdf"))
-    decision = decide(values)
-    chosen, density = ROUTES[decision.route], values["text_density"]
+def _look(page: Page, seen: Seen, router: Router, usable: set[str]) -> Look:
+    decision = router.decide(page)
+    chosen, density = ROUTES[decision.route], seen.values["text_density"]
+    is_lossless = picture_kind(page.file) in LOSSLESS
     return Look(
-        name=path.name,
-        size=(picture.shape[1], picture.shape[0]),
-        has_face=values["n_faces"] > 0,
+        name=page.file.name,
+        size=seen.size,
+        has_face=seen.has_face,
         has_text=None if np.isnan(density) else density > TEXT,
-        is_screenshot=kind in LOSSLESS and flatness(picture) > SCREENSHOT_FLAT,
+        is_screenshot=is_lossless and seen.flatness > SCREENSHOT_FLAT,
         chosen=chosen,
         restorer=chosen if chosen in usable else ROUTES[FALLBACK],
         reason=decision.scene or decision.rule,
     )
-
-
-def flatness(picture: Picture) -> float:
-    """The share of pixels that equal their left neighbour; 1 for a single column."""
-    is_equal = picture[:, 1:] == picture[:, :-1]
-    if picture.ndim == 3:
-        is_equal = is_equal.all(axis=2)
-    return float(is_equal.mean()) if is_equal.size else 1.0
 
 
 def fit_album(fit: Fit, album: Album) -> Iterator[str]:

@@ -210,7 +210,7 @@ def compare_file(
     """
     picture = read_image(path)
     views = [_shown(View(SOURCE), picture)]
-    for condition in conditions or _usual(path, picture, say):
+    for condition in conditions or _usual(path, say):
         view = _restored(path, condition)
         views.append(view)
         how = view.reason or f"{view.wall_time_s:.3g} s, {view.memory_mib:,.0f} MiB"
@@ -219,13 +219,14 @@ def compare_file(
     return Comparison(name=path.stem, views=views)
 
 
-def _usual(path: Path, picture: Picture, say: Callable[[str], None]) -> Iterator[str]:
+def _usual(path: Path, say: Callable[[str], None]) -> Iterator[str]:
     """The router's choice, GPEN, and whatever else of `USUAL` can run here."""
-    from evalkit import faces
-    from evalkit.restorers._routing import ROUTES, decide, look
+    from evalkit.comparisons.looking import Page, Router
+    from evalkit.restorers._routing import ROUTES
 
-    is_pdf = float(picture_kind(path) == "pdf")
-    decision = decide(look(picture, faces.detector(), is_pdf=is_pdf))
+    router, page = Router(), Page(path)
+    router.look(page)
+    decision = router.decide(page)
     chosen = ROUTES[decision.route]
     say(f"{path.name}: the router's choice is {chosen}: {decision.reasons[0]}")
     for name in dict.fromkeys((chosen, *USUAL)):

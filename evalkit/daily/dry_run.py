@@ -5,25 +5,22 @@ import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from evalkit.comparisons.routing import costs_of
 from evalkit.daily.journal import Journal
 from evalkit.daily.names import Names
 from evalkit.daily.restore import Wish
+from evalkit.daily.routing import Routing
 from evalkit.daily.tasks import Task, find_tasks
 from evalkit.errors import attempt
-from evalkit.images import Picture, picture_kind, read_image
+from evalkit.images import read_image
 from evalkit.paths import runs_dir
-from evalkit.restorers._routing import ROUTES, decide, look
-from evalkit.restorers.auto import FALLBACK
 from evalkit.study import open_run
 from evalkit.study.progress import rounded_time
 
 GB = 1e9
 MIB_AS_GB = 2**20 / GB
-
-Look: TypeAlias = Callable[[Task, Picture], tuple[str, str]]
 
 
 class Rate(NamedTuple):
@@ -65,19 +62,21 @@ def foresee(wish: Wish, *, say: Callable[[str], None] = print) -> None:
     """
     journal, names = Journal(wish.out), Names(wish.out, wish.name, wish.suffix)
     journal.read()
-    look, rates = _looker(wish), _rates(wish, journal)
+    routing, rates = Routing(wish.plan, recursive=wish.recursive), _rates(wish, journal)
     for note in wish.plan.notes:
         say(note)
     pictures: list[Foreseen] = []
     n_before = n_broken = 0
-    for task in find_tasks(wish.paths, wish.out, recursive=wish.recursive, say=say):
+    tasks = find_tasks(wish.paths, wish.out, recursive=wish.recursive, say=say)
+    routing.look(tasks, say)
+    for task in tasks:
         key, reason = attempt(partial(task.key, wish.how), task.title)
         if key and journal.has(key):
             n_before += 1
             continue
         picture = None
         if key:
-            make = partial(_foreseen, task, wish, look, rates)
+            make = partial(_foreseen, task, wish, routing, rates)
             picture, reason = attempt(make, task.title)
         if picture is None:
             n_broken += 1
@@ -135,10 +134,12 @@ def _say_sums(
 
 
 def _foreseen(
-    task: Task, wish: Wish, look: Look, rates: Mapping[str, Rate]
+    task: Task, wish: Wish, routing: Routing, rates: Mapping[str, Rate]
 ) -> Foreseen:
     picture = read_image(task.source, page=task.page or 0)
-    restorer, why = look(task, picture)
+    restorer, why = wish.condition, ""
+    if routing.is_needed:
+        restorer, why = routing.decide(task)
     height, width = picture.shape[:2]
     scale = wish.plan.resolved.get("scale", 1)
     size = int(width * scale), int(height * scale)
@@ -148,24 +149,6 @@ def _foreseen(
     rate = rates.get(restorer) or rates.get(wish.condition)
     seconds = rate and rate.seconds * width * height / 1e6
     return Foreseen(restorer, why, size, n_samples * picture.itemsize, seconds)
-
-
-def _looker(wish: Wish) -> Look:
-    """What says which restorer a picture gets, and why."""
-    if wish.plan.spec.name != "auto":
-        return lambda _, __: (wish.condition, "")
-    from evalkit import faces
-
-    detector, parts = faces.detector(), {part.spec.name for part in wish.plan.parts}
-
-    def decided(task: Task, picture: Picture) -> tuple[str, str]:
-        is_pdf = float(picture_kind(task.source) == "pdf")
-        decision = decide(look(picture, detector, is_pdf=is_pdf))
-        chosen = ROUTES[decision.route]
-        used = chosen if chosen in parts else ROUTES[FALLBACK]
-        return used, f"route {decision.route}: {decision.reasons[0]}"
-
-    return decided
 
 
 def _rates(wish: Wish, journal: Journal) -> dict[str, Rate]:

@@ -28,6 +28,8 @@ class Journal:
         self._outputs: dict[str, str] = {}
         self.done: list[dict[str, Any]] = []
         """The facts of what was made, oldest first."""
+        self.has_face: dict[str, bool] = {}
+        """By task, of those that were looked at."""
 
     def __enter__(self) -> Self:
         """Take the folder, sweep what a killed program left in it, read the journal.
@@ -60,6 +62,8 @@ class Journal:
 
         def take(_: int, row: dict[str, Any]) -> None:
             self._outputs[row["task"]] = row["output"]
+            if "has_face" in row:
+                self.has_face[row["task"]] = row["has_face"]
             if row["done"]:
                 self.done.append(row)
 

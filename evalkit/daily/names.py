@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.errors import SettingError
+from evalkit.images.album import folded
 from evalkit.images.encode import FORMATS, encoded
-from evalkit.imagesets.folder import folded
 from evalkit.paths import file_name
 
 SUFFIXES = (*FORMATS, ".tif", ".tiff")

@@ -12,6 +12,7 @@ from evalkit.daily.journal import Journal
 from evalkit.daily.names import Names
 from evalkit.daily.pool import Event, Pool
 from evalkit.daily.progress import Progress
+from evalkit.daily.routing import Routing
 from evalkit.daily.sheet import Sheet
 from evalkit.daily.tasks import Task, find_tasks, settings_digest
 from evalkit.daily.worker import DETAILS
@@ -129,6 +130,7 @@ def _restore(
 ) -> None:
     wish = restoring.wish
     pool = Pool(plans, restoring.prepare, sheet=wish.sheet, strip=wish.strip)
+    restoring.look(tasks, say)
     pool.add(tasks)
     with Progress(len(tasks), say) as progress:
         while arrivals or progress.n_ended < progress.total:
@@ -136,6 +138,7 @@ def _restore(
                 restoring.take(pool.events.get(timeout=POLL_S), progress)
             if arrivals:
                 more = restoring.undone(next(arrivals))
+                restoring.look(more, say)
                 pool.add(more)
                 progress.total += len(more)
     pool.close()
@@ -160,6 +163,7 @@ class Restoring:
         self.failures: list[str] = []
         self.wish, self._journal = wish, journal
         self._names = Names(wish.out, wish.name, wish.suffix)
+        self._routing = Routing(wish.plan, recursive=wish.recursive)
         self._keys: dict[Task, str] = {}
         self._outputs: dict[Task, Path] = {}
         self._in_a_row: list[str] = []
@@ -174,10 +178,16 @@ class Restoring:
                 self._fail(task, reason)
             elif self._journal.has(key):
                 self.n_before += 1
+                if (has_face := self._journal.has_face.get(key)) is not None:
+                    self._routing.count(task, has_face=has_face)
             else:
                 self._keys[task] = key
                 left.append(task)
         return left
+
+    def look(self, tasks: Sequence[Task], say: Say) -> None:
+        """Look at pictures that ``auto`` will route, all before the first is."""
+        self._routing.look(tasks, say)
 
     def _fail(self, task: Task, reason: str | None) -> str:
         """Note the line on a picture that is passed over."""
@@ -192,11 +202,18 @@ class Restoring:
         output = self._journal.output(key)
         if output is None:
             output = self._names.next(task.folder, task.stem, self.wish.condition)
-            self._journal.add(key, output, done=False, source=task.title)
+            facts = self._routing.facts(task)
+            looked = {"has_face": facts["n_faces"] > 0} if facts else {}
+            self._journal.add(key, output, done=False, source=task.title, **looked)
         self._outputs[task] = output
         target = self.wish.out / output
         target.parent.mkdir(parents=True, exist_ok=True)
-        return {"source": str(task.source), "page": task.page, "target": str(target)}
+        return {
+            "source": str(task.source),
+            "page": task.page,
+            "target": str(target),
+            "facts": self._routing.facts(task),
+        }
 
     def take(self, event: Event, progress: Progress) -> None:
         """Note what a worker told.

@@ -4,14 +4,15 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from evalkit.comparisons.looking import Page
 from evalkit.errors import ImageError, SettingError
 from evalkit.images import SUFFIXES, n_pages
-from evalkit.imagesets.folder import NOT_READ, find_pictures
+from evalkit.images.album import NOT_READ, find_pictures
 from evalkit.paths import file_name
 
 
@@ -29,6 +30,8 @@ class Task:
         Where the output goes, below the outputs' folder: the tree of the sources.
     stem
         Of the output's name, if nothing else is asked for.
+    album
+        The folder that was named, if the file was found in one.
 
     """
 
@@ -36,6 +39,12 @@ class Task:
     page: int | None
     folder: Path
     stem: str
+    album: Path | None = None
+
+    @property
+    def as_page(self) -> Page:
+        """The picture, as the router looks at it."""
+        return Page(self.source, self.page or 0, self.album)
 
     @property
     def title(self) -> str:
@@ -99,10 +108,11 @@ def find_tasks(
                 f"{path} holds the pictures: expected another folder for --out, such "
                 f"as {path / 'restored'}"
             )
+        album = path if path.is_dir() else None
         for file, folder in _files(path, out, recursive, say):
             if file.resolve() not in files:
                 files[file.resolve()] = None
-                tasks += _pages(file, folder)
+                tasks += [replace(task, album=album) for task in _pages(file, folder)]
     return tasks
 
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import psutil
 
 from evalkit.daily.sheet import Sheet
-from evalkit.errors import attempt
+from evalkit.errors import INTERRUPTED, attempt
 from evalkit.errors.one_line import machine_error
 from evalkit.images import (
     Metadata,
@@ -70,7 +70,7 @@ def restore_each(
         Of the restorer.
     address
         Of the socket from which pictures come: ``number``, ``source``, ``page``,
-        ``target``.
+        ``target``, ``facts``.
     n_writers
         Threads that write.
     sheet, strip
@@ -88,7 +88,7 @@ def restore_each(
             value, error = attempt(work, "a picture", lambda _: None)
         except OSError as fault:  # of the machine: no picture would fare better
             value, error = None, machine_error(fault)
-            outcome = {"outcome": "interrupted"}  # evalkit.tables would bring pandas
+            outcome = {"outcome": INTERRUPTED}
         except Exception as fault:  # noqa: BLE001, where EVALKIT_STRICT raises it
             value, error = None, f"{type(fault).__name__}: {fault}"
         if value is None:
@@ -130,7 +130,9 @@ def restore_each(
         progress(0, 1)
         made = done(
             task["number"],
-            partial(restore, restorer, task["source"], picture, progress),
+            partial(
+                restore, restorer, task["source"], picture, progress, task["facts"]
+            ),
         )
         if made is not None:
             writing.append(writers.submit(finish, task, made))
@@ -181,11 +183,15 @@ def read(source: str, page: int | None = None, *, strip: bool = False) -> Read:
 
 
 def restore(
-    restorer: Restorer, source: str, picture: Read, progress: Progress | None = None
+    restorer: Restorer,
+    source: str,
+    picture: Read,
+    progress: Progress | None = None,
+    facts: Mapping[str, float] | None = None,
 ) -> Made:
-    """Restore what was read from the file `source`."""
+    """Restore what was read from the file `source`, of which `facts` are known."""
     begin = time.perf_counter()
-    facts = {"is_pdf": float(picture_kind(Path(source)) == "pdf")}
+    facts = facts or {"is_pdf": float(picture_kind(Path(source)) == "pdf")}
     restored = restorer.knowing(facts).restore(
         picture.picture, source=Path(source).stem, progress=progress
     )

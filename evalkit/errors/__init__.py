@@ -14,6 +14,10 @@ MACHINE = frozenset(
 )
 """Numbers of an OSError that no other picture would be spared."""
 
+INTERRUPTED = "interrupted"
+"""An outcome that is no result: the machine, or a person, ended the run. The next study
+tries it again."""
+
 
 class EvalkitError(Exception):
     """Base class: ``except EvalkitError`` catches all that evalkit raises."""

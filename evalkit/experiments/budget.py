@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit import figures
-from evalkit.errors import SettingError, UnknownNameError, WeightsError
+from evalkit.errors import INTERRUPTED, SettingError, UnknownNameError, WeightsError
 from evalkit.experiments._sources import resized
 from evalkit.profiling.budget import (
     balloon,
@@ -26,7 +26,7 @@ from evalkit.study.groups import choose, condition_facts, newest
 from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run, with_newest_key
 from evalkit.study.runner import compute
-from evalkit.tables import BUDGET, IMAGES, INTERRUPTED, RECORDS, SOURCES
+from evalkit.tables import BUDGET, IMAGES, RECORDS, SOURCES
 
 LIMITED = "evalkit.study.worker:limited_cell"
 ASKED_MIB = 3072

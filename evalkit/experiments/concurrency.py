@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit import figures
+from evalkit.errors import INTERRUPTED
 from evalkit.profiling.budget import total_mib
 from evalkit.profiling.concurrency import run_together
 from evalkit.profiling.experiments import REPEATS
@@ -20,7 +21,7 @@ from evalkit.study.groups import choose, condition_facts, newest
 from evalkit.study.measurement import Measurement
 from evalkit.study.run_folder import CELL, Run
 from evalkit.study.runner import compute
-from evalkit.tables import CONCURRENCY, INTERRUPTED, RECORDS
+from evalkit.tables import CONCURRENCY, RECORDS
 
 INSTANCES = (1, 2, 3, 4, 6, 8)
 GATED = "evalkit.study.worker:gated_cell"

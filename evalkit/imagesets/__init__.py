@@ -11,9 +11,10 @@ import pandas as pd
 
 from evalkit.discover import discover
 from evalkit.errors import UnknownNameError
+from evalkit.images.album import find_pictures
 from evalkit.imagesets._build import Made, Recipe, build, read_opaque, save_pair
 from evalkit.imagesets._spec import ImageSet
-from evalkit.imagesets.folder import find_pictures, prepare_folder
+from evalkit.imagesets.folder import prepare_folder
 from evalkit.paths import imageset_dir
 
 __all__ = [

@@ -15,7 +15,7 @@ from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
 
-from evalkit.errors import OutputRejectedError, SourceChangedError
+from evalkit.errors import INTERRUPTED, OutputRejectedError, SourceChangedError
 from evalkit.machine.out_of_memory import is_out_of_memory
 from evalkit.profiling._faults import is_fault
 from evalkit.profiling.memory import whole_peak_rss_mib
@@ -105,10 +105,10 @@ def _describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, OutputRejectedError):
         return "rejected", text
     if isinstance(error, SourceChangedError):
-        return "interrupted", str(error)
+        return INTERRUPTED, str(error)
     if is_out_of_memory(error):
         return "oom", text
-    return ("interrupted" if is_fault(error) else "error"), text
+    return (INTERRUPTED if is_fault(error) else "error"), text
 
 
 def _last_line(tb: TracebackType | None) -> str:

@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
-from evalkit.errors import KilledError, SettingError
+from evalkit.errors import INTERRUPTED, KilledError, SettingError
 from evalkit.machine.cgroup import memory_bytes
 from evalkit.machine.out_of_memory import sign_in
 from evalkit.profiling import _server
@@ -167,9 +167,9 @@ def _explain(
     if "refused" in facts:
         number = facts["refused"]
         is_oom = number == errno.ENOMEM
-        return "oom" if is_oom else "interrupted", f"no process: {os.strerror(number)}"
+        return "oom" if is_oom else INTERRUPTED, f"no process: {os.strerror(number)}"
     if "code" not in facts:
-        return "interrupted", "the server of workers was killed, and the worker with it"
+        return INTERRUPTED, "the server of workers was killed, and the worker with it"
     code = facts["code"]
     if facts["is_late"]:
         return "timeout", f"not finished after {timeout_s:g} s"
@@ -177,7 +177,7 @@ def _explain(
         return "oom", "out of memory, with none left to say where"
     if code >= 0:
         is_ours = code == EXIT_UNREPORTED and tells_of_fault(output)
-        outcome = "interrupted" if is_ours else "oom" if sign_in(output) else "crash"
+        outcome = INTERRUPTED if is_ours else "oom" if sign_in(output) else "crash"
         return outcome, f"ended with exit code {code} before the function did"
     name = f"{signal.Signals(-code).name} ({signal.strsignal(-code)})"
     if -code in SIGNALS:
@@ -191,9 +191,9 @@ def _explain(
 def _of_kill(facts: Mapping[str, Any], error: str) -> tuple[str, str]:
     """The outcome and the reason of an end by somebody else's signal."""
     if not facts.get("n_oom_kills"):
-        return "interrupted", f"{error}, from outside"
+        return INTERRUPTED, f"{error}, from outside"
     whole_mib = memory_bytes() / MIB
-    return "oom" if facts["held_mib"] > MOST * whole_mib else "interrupted", (
+    return "oom" if facts["held_mib"] > MOST * whole_mib else INTERRUPTED, (
         f"{error}, by the kernel, which was out of memory: the cells of this study "
         f"held {facts['held_mib']:,.0f} of {whole_mib:,.0f} MiB"
     )

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 import filelock
 import pandas as pd
 
-from evalkit.errors import EvalkitError, TableError
+from evalkit.errors import INTERRUPTED, EvalkitError, TableError
 from evalkit.paths import atomic_path
 from evalkit.records import jsonl
 from evalkit.records.old import in_todays_columns
 from evalkit.records.rows import plain
-from evalkit.tables import FAILURES, INTERRUPTED, RECORDS
+from evalkit.tables import FAILURES, RECORDS
 from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH
 
 LOCK_TIMEOUT_S = 60.0

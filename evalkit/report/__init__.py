@@ -124,12 +124,6 @@ class _Page:
             "study_text": folder.study_text,
             "max_named": MAX_NAMED,
         }
-        # the folder of outputs by its name alone: paths are a machine's and a person's
-        self._names = {
-            condition: f"outputs:{Path(condition.partition(':')[2]).name}"
-            for condition in folder.conditions
-            if condition.startswith("outputs:/")
-        }
 
     def render(self, visible: list[Section], hidden: list[Section]) -> bytes:
         """The page in UTF-8; without views as long as `visible` has none."""
@@ -137,9 +131,6 @@ class _Page:
         text = self._template.render(
             **self._content, shown=visible, unshown=hidden, steps=steps
         )
-        for condition, name in self._names.items():
-            for form in (escape, _breakable):
-                text = text.replace(form(condition), form(name))
         return text.encode()
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from evalkit.article import Evidence
+from evalkit.errors import INTERRUPTED
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
 from evalkit.study.run_folder import with_newest_key
@@ -14,7 +15,6 @@ from evalkit.tables import (
     AGREEMENT,
     COST,
     IMAGES,
-    INTERRUPTED,
     METRICS,
     PATHOLOGIES,
     SOURCES,

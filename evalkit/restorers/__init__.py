@@ -8,7 +8,12 @@ from urllib.parse import quote, unquote
 
 from evalkit.discover import discover
 from evalkit.errors import SettingError, UnknownNameError
-from evalkit.restorers._arguments import shorten, whole
+from evalkit.restorers._arguments import (
+    file_shown,
+    shorten,
+    whole,
+    without_arguments,
+)
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.restorers._protocol import (
     Cancel,
@@ -43,6 +48,7 @@ __all__ = [
     "settings_of",
     "shortened",
     "stop_if",
+    "without_arguments",
 ]
 
 
@@ -125,8 +131,8 @@ def load_restorer(
 def condition_name(name: str, **settings: Any) -> str:
     """A condition's name: the restorer, then its non-default settings, sorted.
 
-    A file or a command is called by its short name, which stands for it in this
-    process and in those that it starts.
+    A file, a folder or a command is called by its short name, which stands for it in
+    this process and in those that it starts.
 
     Examples
     --------
@@ -145,15 +151,22 @@ def condition_name(name: str, **settings: Any) -> str:
         argument, label = name.partition(":")[2], requested.pop("label", None)
         name = f"{spec.name}:{shorten(spec.name, argument, spec.shown, label)}"
     assignments = [
-        f"{setting}={_to_text(value)}"
+        f"{setting}={_to_text(_shown(setting, value, options[setting]))}"
         for setting, value in sorted(requested.items())
         if setting != spec.argument and value != options[setting].default
     ]
     return f"{name}@{','.join(assignments)}" if assignments else name
 
 
+def _shown(setting: str, value: Any, option: Option) -> Any:
+    """A value with its files by their short names."""
+    if setting == "weights":
+        return shorten("weights", value, file_shown, None)
+    return shortened(value) if option.is_condition else value
+
+
 def shortened(condition: str) -> str:
-    """The condition with its file or command called by its short name, else as it is.
+    """The condition with its files and command by their short names, else as it is.
 
     Raises
     ------
@@ -163,7 +176,12 @@ def shortened(condition: str) -> str:
     """
     settings = parse_condition(condition)
     spec, _ = _find(settings["name"])
-    return condition_name(settings.pop("name"), **settings) if spec.shown else condition
+    options = spec.all_options
+    is_short = not spec.shown and not any(
+        name == "weights" or (name in options and options[name].is_condition)
+        for name in settings
+    )
+    return condition if is_short else condition_name(**settings)
 
 
 def parse_condition(condition: str) -> dict[str, Any]:
@@ -241,6 +259,8 @@ def _request(
         settings = {**settings, spec.argument: whole(spec.name, argument)}
     requested = {option: options[option].default for option in options}
     for setting, value in settings.items():
+        if setting == "weights" and isinstance(value, str):
+            value = whole("weights", value)
         if setting in options:
             options[setting].check(setting, value)
             requested[setting] = value

@@ -1,18 +1,22 @@
-"""The arguments of restorers: what each is called where others read of it.
+"""Paths and command lines in settings: what each is called where others read of it.
 
-A path or a command line is the reader's own. In the name of a condition, and so in
-every table, page and record, a short name stands for it. What it stands for is kept in
-the environment, so that the processes of a study know it, and nowhere on the disk.
+They are the reader's own. In the name of a condition, and so in every table, page and
+record, a short name stands for each. What it stands for is kept in the environment, so
+that the processes of a study know it, and nowhere on the disk.
 """
 
 import json
 import os
-from collections.abc import Callable
-from typing import TypeAlias
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from evalkit.errors import SettingError
 
 VARIABLE = "EVALKIT_ARGUMENTS"
+
+PATHS = ("weights", "folder")
+"""Settings that name a file or a folder; digests say what is in it."""
 
 Shown: TypeAlias = Callable[[str], tuple[str, str | None]]
 """``shown(argument)``: its short name, and the argument whole, as it holds in any
@@ -48,6 +52,31 @@ def shorten(restorer: str, argument: str, shown: Shown, label: str | None) -> st
 def whole(restorer: str, argument: str) -> str:
     """What a short name stands for; any other argument as it is."""
     return _names().get(f"{restorer}:{argument}", argument)
+
+
+def without_arguments(text: str) -> str:
+    """A text with short names in place of what they stand for."""
+    for name, argument in _names().items():
+        text = text.replace(argument, name.partition(":")[2])
+    return text
+
+
+def file_shown(argument: str) -> tuple[str, str | None]:
+    """The name of a file or a folder that is there; see `Shown`."""
+    path = Path(argument).expanduser().absolute()
+    return (path.name, str(path)) if path.exists() else (argument, None)
+
+
+def without_paths(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with their files and folders (`PATHS`) called by their names alone."""
+    return {
+        name: without_paths(value)
+        if isinstance(value, Mapping)
+        else Path(value).name
+        if name in PATHS and value
+        else value
+        for name, value in settings.items()
+    }
 
 
 def _names() -> dict[str, str]:

@@ -24,7 +24,9 @@ class Option:
     low, high
         Inclusive limits; with them any number between is allowed.
     is_text
-        Any text is allowed: a path, a device, the name of another restorer.
+        Any text is allowed: a path, a device.
+    is_condition
+        Any text is allowed, and it is the name of a condition.
 
     """
 
@@ -34,6 +36,7 @@ class Option:
     low: float | None = None
     high: float | None = None
     is_text: bool = False
+    is_condition: bool = False
 
     def check(self, name: str, value: Any) -> None:
         """Accept `value`, or say what was expected.
@@ -49,7 +52,8 @@ class Option:
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         fits = self.low is not None and self.high is not None and is_number
         fits = fits and self.low <= value <= self.high
-        if is_choice or fits or (self.is_text and isinstance(value, str)):
+        takes_text = self.is_text or self.is_condition
+        if is_choice or fits or (takes_text and isinstance(value, str)):
             return
         expected = [repr(choice) for choice in self.choices]
         if self.low is not None and is_number and value < self.low:
@@ -58,7 +62,7 @@ class Option:
             expected = [f"{self.high:g} or less"]
         elif self.low is not None:
             expected.append(f"a number from {self.low:g} to {self.high:g}")
-        if self.is_text:
+        if takes_text:
             expected.append("text")
         texts = [choice for choice in self.choices if isinstance(choice, str)]
         near = did_you_mean(value, texts) if isinstance(value, str) else ""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from evalkit.images import Picture, check_picture
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.restorers._arguments import Shown
+from evalkit.restorers._arguments import Shown, without_paths
 from evalkit.restorers._context import Cancel, Context, Progress, stop_if
 from evalkit.restorers._options import COMMON_OPTIONS, Option
 from evalkit.weights import WeightsInUse
@@ -76,6 +76,11 @@ class Plan:
         """``random`` if any are, else `WeightsInUse.kind` of its own, or ``none``."""
         kinds = [weights.kind for weights in self.weights]
         return "random" if "random" in kinds else next(iter(kinds), "none")
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What is kept of `resolved`: the same wherever the reader's files lie."""
+        return without_paths(self.resolved)
 
     @property
     def parameters(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from evalkit.features import changed_text
 from evalkit.images import Picture, resize
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
-from evalkit.restorers._routing import ROUTES, Values, decide, look
+from evalkit.restorers._routing import FEATURES, ROUTES, Values, decide, look
 from evalkit.restorers.engines.tf32 import calculating_in, single_precision
 
 FALLBACK = "realesrgan"
@@ -43,7 +43,10 @@ class Auto(Restorer):
         self._facts: dict[str, float] = {}
 
     def knowing(self, facts: Values) -> Auto:
-        """The same, with what is loaded; it knows this of its pictures (`FACTS`)."""
+        """The same, with what is loaded; it knows this of its pictures.
+
+        `FACTS`; with all `FEATURES` among them it does not look at a picture itself.
+        """
         other = copy(self)
         other._facts = dict(facts)
         return other
@@ -51,8 +54,10 @@ class Auto(Restorer):
     def _restore(self, image: Picture, context: Context) -> Picture:
         single = single_precision(self.plan.resolved)
         with context.watch("route"), calculating_in(single):
-            is_pdf = self._facts.get("is_pdf", float("nan"))
-            values = look(image, self._detector, is_pdf=is_pdf) | self._facts
+            values = self._facts
+            if not values.keys() >= set(FEATURES):
+                is_pdf = values.get("is_pdf", float("nan"))
+                values = look(image, self._detector, is_pdf=is_pdf) | values
             route, _, (rule, *reasons), *_ = decide(values)
         context.notes += [f"route {route}: {rule}", *reasons]
         if ROUTES[route] not in self._plans:

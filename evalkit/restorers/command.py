@@ -139,8 +139,9 @@ class Command(Restorer):
             made = [output] if output.is_file() else picture_files(output.parent)
             if len(made) != 1:
                 raise EvalkitError(
-                    f"{arguments[0]} ended well, and made no picture: expected one at "
-                    f"{OUT}, found {len(made)} beside it; {_last_words(folder)}"
+                    f"{Path(arguments[0]).name} ended well, and made no picture: "
+                    f"expected one at {OUT}, found {len(made)} beside it; "
+                    f"{_last_words(folder)}"
                 )
             with context.watch("read"):
                 restored = with_dtype(read_image(made[0]), image.dtype)
@@ -167,6 +168,7 @@ def _run(
 
     """
     largest_before_mib, peak_mib = _largest_child_mib(), 0.0
+    program = Path(arguments[0]).name
     try:
         with (folder / "log").open("wb") as log:
             process = psutil.Popen(
@@ -178,7 +180,7 @@ def _run(
             )
     except OSError as error:
         raise EvalkitError(
-            f"{arguments[0]} cannot be started: {error.strerror}; give the program's "
+            f"{program} cannot be started: {error.strerror}; give the program's "
             "whole path"
         ) from error
     end_s = time.monotonic() + timeout_s
@@ -192,13 +194,13 @@ def _run(
                 stop_if(context.cancel)
             if time.monotonic() > end_s:
                 raise EvalkitError(
-                    f"{arguments[0]} had not ended after {timeout_s:g} s, and was "
+                    f"{program} had not ended after {timeout_s:g} s, and was "
                     f"ended; timeout_s is the limit; {_last_words(folder)}"
                 )
     finally:
         _end(process)
     if code:
-        reason = f"{arguments[0]} ended with exit code {code}; {_last_words(folder)}"
+        reason = f"{program} ended with exit code {code}; {_last_words(folder)}"
         if sign_in(reason):
             raise OutOfMemoryError(f"out of memory: {reason}")
         raise (KilledError if code in KILLED else EvalkitError)(reason)

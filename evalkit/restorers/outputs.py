@@ -16,6 +16,7 @@ from evalkit.downloads.files import digest
 from evalkit.errors import SettingError, TableError, UnknownNameError
 from evalkit.images import SUFFIXES, Picture, picture_files, read_image
 from evalkit.paths import cache_dir, imageset_dir
+from evalkit.restorers._arguments import file_shown
 from evalkit.restorers._options import Option
 from evalkit.restorers._protocol import Context, Plan, Restorer, RestorerSpec, Settings
 
@@ -303,6 +304,7 @@ ENTRIES = (
             )
         },
         argument="folder",
+        shown=file_shown,
         takes_names=True,
         makes_pictures=False,
     ),

@@ -4,13 +4,14 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from evalkit.errors import INTERRUPTED
 from evalkit.paths import file_name
 from evalkit.provenance import machine
 from evalkit.restorers import parse_condition
 from evalkit.study.experiment import of_records
 from evalkit.study.groups import GROUP, attempts
 from evalkit.study.run_folder import Run
-from evalkit.tables import FAILURES, IMAGES, INTERRUPTED
+from evalkit.tables import FAILURES, IMAGES
 
 
 def step_name(condition: str) -> str:

@@ -7,12 +7,13 @@ from typing import Any
 
 import pandas as pd
 
+from evalkit.errors import INTERRUPTED
 from evalkit.profiling.isolation import run_cell
 from evalkit.records import Cell
+from evalkit.restorers import without_arguments
 from evalkit.study.interrupted import find_fault
 from evalkit.study.measurement import Measurement, warm_times_s
 from evalkit.study.run_folder import Run
-from evalkit.tables import INTERRUPTED
 
 TIMEOUT_S = 3600.0
 """A cell that takes longer for each of its runs is recorded as a time-out."""
@@ -70,6 +71,9 @@ def attempt(
     before = {"cold": 0, "warm": 0}
 
     def take(columns: dict[str, Any]) -> None:
+        columns = columns | {
+            "notes": [without_places(note, what.run) for note in columns["notes"]]
+        }
         if not what.plan.spec.makes_pictures:
             columns = {k: v for k, v in columns.items() if k in OF_PICTURE}
         columns = columns | {"run": columns["run"] + before[columns["phase"]]}
@@ -179,7 +183,14 @@ def start(
     )
     if reason:
         ended |= {"outcome": INTERRUPTED, "error": f"{result.error}; {reason}"}
+    if ended["error"]:
+        ended["error"] = without_places(ended["error"], what.run)
     return ended
+
+
+def without_places(text: str, run: Run) -> str:
+    """A text without the places of the run folder and of the reader's files."""
+    return without_arguments(text).replace(f"{run.path.absolute()}/", "")
 
 
 def _now() -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from evalkit.study.pictures import FOLDERS
 from evalkit.study.run_folder import SQLITE, Run, ratings_store
 
 MADE_OF_ANSWERS = (
@@ -17,7 +18,7 @@ MADE_OF_ANSWERS = (
 )
 """The files of a run that hold answers or who gave them; the next study makes them."""
 
-SKIPPED = ("outputs", "rating/stimuli")
+SKIPPED = ("outputs", "rating/stimuli", *FOLDERS.values())
 """Folders of pictures only."""
 
 PICTURE = re.compile(rb"[A-Za-z0-9+/=]{60,}")

@@ -71,6 +71,7 @@ def run_steps(
         retried = pd.concat([retried, failed(run, started_at)])
     n_before = len(run.records.cells())
     repeats = 0 if study.repeats == "auto" else study.repeats  # as notebooks take it
+    ratings = ratings_digest(run)
     config = {
         "run_notebook": [sys.executable, "-I", "-S", job.__file__],
         "conditions": {step_name(name): name for name in study.conditions},
@@ -86,12 +87,16 @@ def run_steps(
             **study.rating.model_dump(),
             "conditions": study.rating.conditions or study.conditions,
         },
+        # what the router chooses is held against what people scored
+        "routed": study.images
+        if study.claims and ratings and study.images in imagesets()
+        else "",
         # what follows only says when a step is out of date
         "images_digest": _images_digest(study),
         "weights": {
             step_name(name): _digest(weights[name]) for name in study.conditions
         },
-        "ratings": ratings_digest(run),
+        "ratings": ratings,
         "pdf": pdf,
         "code": _code_digest(),
     }

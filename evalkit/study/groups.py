@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evalkit.errors import INTERRUPTED
 from evalkit.restorers.engines.tf32 import SINGLE
 from evalkit.study.run_folder import CELL, Run, with_newest_key
-from evalkit.tables import INTERRUPTED
 
 GROUP = ["experiment", "value", *CELL]
 """What a row of a summary stands for."""

@@ -5,8 +5,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from evalkit.errors import StudyError
-from evalkit.tables import INTERRUPTED
+from evalkit.errors import INTERRUPTED, StudyError
 
 IN_A_ROW = 3
 """So many interrupted cells in a row end a step: the next would be, too."""

@@ -159,7 +159,7 @@ class Measurement:
         return record_key(
             source_sha256=row["sha256"],
             weights_sha256=[weights.sha256 for weights in self.plan.weights],
-            setting={**self.plan.resolved, **call, **deciding(self.facts_of_file(row))},
+            setting={**self.plan.recorded, **call, **deciding(self.facts_of_file(row))},
             restorer=self.plan.spec.name,
             code_sha256=self._code,
         )
@@ -227,7 +227,7 @@ class Measurement:
             "machine": self.machine,
             "condition": self.condition,
             "restorer": self.plan.spec.name,
-            "setting": dict(self.plan.resolved),
+            "setting": self.plan.recorded,
             "source": row["source"],
             "source_sha256": row["sha256"],
             "base_source": row.get("base_source"),

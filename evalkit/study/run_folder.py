@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from evalkit.errors import INTERRUPTED
 from evalkit.imagesets import imagesets, left_out, prepare
 from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.rating.answers import Answers
 from evalkit.records import RecordStore, at_hand
 from evalkit.study.looks import look_at, with_kinds
+from evalkit.study.pictures import link_pictures, with_places
 from evalkit.study.yaml import read_yaml
-from evalkit.tables import IMAGES, INTERRUPTED, LOOKS, SOURCES, Table, as_markdown
+from evalkit.tables import IMAGES, LOOKS, SOURCES, Table, as_markdown
 
 if TYPE_CHECKING:
     from evalkit.rating import Store
@@ -102,8 +104,8 @@ class Run:
             looks = look_at(usable, self.read(LOOKS))
             self.write(LOOKS, looks)
             frame = with_kinds(frame, looks)
-        self.write(IMAGES, frame)
-        return frame
+        self.write(IMAGES, link_pictures(frame, self.path))
+        return self.read(IMAGES)
 
     def left_out(self, images: str) -> str:
         """The parts of a folder that are not read, in lines; empty for none."""
@@ -136,7 +138,8 @@ class Run:
     def read(self, table: Table, part: str = "") -> pd.DataFrame:
         """Read a table; empty when it has not been written."""
         path = table.path(self.path / "tables", part)
-        return table.read(path) if path.is_file() else table.frame([])
+        frame = table.read(path) if path.is_file() else table.frame([])
+        return with_places(frame, self.path) if table is IMAGES else frame
 
     def output_path(self, condition: str, source: str) -> Path:
         """Where the output of a source under a condition lies."""

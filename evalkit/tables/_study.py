@@ -1,5 +1,6 @@
 """Tables of every study: pictures, records, metrics, costs, verdicts."""
 
+from evalkit.errors import INTERRUPTED
 from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH, Table
 
 IMAGES = Table(
@@ -8,12 +9,12 @@ IMAGES = Table(
         "source": TEXT,  # stem; unique within the set
         "kind": TEXT,  # portrait, group, mixed, building, text, product, ...
         "kind_from": TEXT,  # kinds.csv, subfolder, router; null where the set knows it
-        "path": TEXT,  # of the source, absolute
+        "path": TEXT,  # of the source; in a run a link below its folder
         "page_of": TEXT,  # pdf, tiff: the kind of file that this is a page of, if any
         "sha256": TEXT,  # of that file
         "width_px": COUNT,
         "height_px": COUNT,
-        "reference": TEXT,  # path of the pristine version, null where none exists
+        "reference": TEXT,  # the pristine version, likewise; null where none exists
         "reference_sha256": TEXT,
         "origin": TEXT,  # package or repository that the picture comes from
         "url": TEXT,
@@ -96,9 +97,6 @@ RECORDS = Table(
 )
 
 FAILURES = ("oom", "error", "crash", "timeout", "rejected")
-INTERRUPTED = "interrupted"
-"""No result: the machine, or a person, ended the run. The next study tries it again."""
-
 OUTCOMES = ("ok", *FAILURES, INTERRUPTED)
 
 METRICS = Table(

@@ -8,8 +8,8 @@ from PIL import Image
 
 from evalkit.errors import ImageError
 from evalkit.images import read_image
+from evalkit.images.album import readable
 from evalkit.imagesets import left_out, prepare
-from evalkit.imagesets.folder import readable
 from evalkit.paths import file_name
 from evalkit.tables import IMAGES
 

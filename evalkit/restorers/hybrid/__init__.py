@@ -29,13 +29,13 @@ from evalkit.weights import find
 OPTIONS = {
     "faces": Option(
         default="gpen-512",
-        is_text=True,
+        is_condition=True,
         description="a GPEN condition, or outputs:<folder> of restored aligned faces: "
         "beside each, on its left or in ../sources, the face before",
     ),
     "background": Option(
         default="realesrgan-x4plus",
-        is_text=True,
+        is_condition=True,
         description="the condition that restores the rest; one with a scale",
     ),
     "scale": Option(
@@ -102,8 +102,10 @@ def plan(spec: RestorerSpec, settings: Settings) -> Plan:
     helpers.append(find_second(detector))
     if on_faces.spec.name == "outputs":
         helpers.append(find(PARSER))
-        folder = on_faces.resolved["folder"]
-        notes.insert(0, f"no face is made here: those that others made are in {folder}")
+        folder = Path(on_faces.resolved["folder"])
+        notes.insert(
+            0, f"no face is made here: those that others made are in {folder.name}"
+        )
     weights = (*on_faces.weights, *on_background.weights, *filter(None, helpers))
     part_settings = [{"name": part.spec.name, **part.resolved} for part in parts]
     settled: dict[str, Any] = {"device": device, "detector": detector}
