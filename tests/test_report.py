@@ -381,16 +381,6 @@ def test_what_was_changed_of_an_album_is_shown_without_any_reference(run, face):
     assert [a for tag, a in page.tags if tag == "details" and "open" in a]
 
 
-def test_a_folder_of_outputs_is_called_by_its_name_and_shows_no_path(run, face):
-    condition = "outputs:/somewhere/of mine/from-upscayl"
-    run.picture("portrait", face)
-    run.output(condition, "portrait", enlarged(face))
-    page = run.write([condition])
-    text = (run.path / "report.html").read_text(encoding="utf-8")
-    assert page.says("outputs:from-upscayl")
-    assert "/somewhere" not in text
-
-
 def test_verdicts_can_be_filtered_by_kind_and_verdict(run):
     rows = [
         {"claim": "G1", "kind": "measure", "verdict": "not testable here"},

@@ -71,9 +71,8 @@ def attempt(
     before = {"cold": 0, "warm": 0}
 
     def take(columns: dict[str, Any]) -> None:
-        columns = columns | {
-            "notes": [without_places(note, what.run) for note in columns["notes"]]
-        }
+        notes = [without_places(note, what.run) for note in columns.get("notes") or []]
+        columns = columns | {"notes": notes}
         if not what.plan.spec.makes_pictures:
             columns = {k: v for k, v in columns.items() if k in OF_PICTURE}
         columns = columns | {"run": columns["run"] + before[columns["phase"]]}

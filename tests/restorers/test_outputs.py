@@ -293,7 +293,7 @@ def test_a_folder_of_any_name_is_a_condition(tmp_path):
         folder = tmp_path / name
         write_image(folder / "anna.png", picture(10))
         condition = condition_name(**parse_condition(f"outputs:{folder}"))
-        assert condition == f"outputs:{folder}"
+        assert condition == f"outputs:{name}"
         made = load_restorer(**parse_condition(condition)).restore(
             SOURCE, source="anna"
         )
