@@ -21,6 +21,7 @@ from evalkit.daily._restore_command import restore
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
+from evalkit.service._command import serve
 from evalkit.texts import Language
 
 if TYPE_CHECKING:
@@ -186,6 +187,7 @@ def route(
 app.command()(compare)
 app.command()(fit)
 app.command()(restore)
+app.command()(serve)
 
 
 @scores_app.command("export")

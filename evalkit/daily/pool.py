@@ -1,6 +1,8 @@
 """One process a device, each with a loaded restorer, behind one queue of pictures."""
 
 import itertools
+import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -97,6 +99,13 @@ class Pool:
         for thread in self._threads:
             thread.join()
 
+    def kill(self) -> None:
+        """End the workers' processes at once; each gets a new one for what waits."""
+        for worker in self._workers:
+            with suppress(ProcessLookupError):
+                if worker.pid is not None:
+                    os.kill(worker.pid, signal.SIGKILL)
+
     def _tell(self) -> None:
         for worker in self._workers:
             worker.feed()
@@ -131,6 +140,7 @@ class _Worker:
         self._at_work: dict[int, Task] = {}
         self._listener: Listener | None = None
         self._connection: Connection | None = None
+        self.pid: int | None = None
 
     def run(self) -> bool:
         """Run a process until it ends; false if it could not load its restorer."""
@@ -151,6 +161,7 @@ class _Worker:
         ended = {"error": result.error, "outcome": result.outcome}
         with self._pool.changed:
             is_loaded, self._connection = self._connection is not None, None
+            self.pid = None
             tasks = [*self._at_work.values()]
             self._at_work.clear()
             if tasks and self._ahead > 1:
@@ -183,6 +194,7 @@ class _Worker:
             if self._connection is None:  # it is ready
                 assert self._listener is not None
                 self._connection = self._listener.accept()
+                self.pid = message["pid"]
             else:
                 task = self._at_work[number]
                 self._pool.events.put(Event(task, message))

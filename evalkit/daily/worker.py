@@ -1,6 +1,7 @@
 """The process that keeps a restorer loaded, and restores the pictures it is sent."""
 
 import json
+import os
 import time
 import warnings
 from collections import deque
@@ -31,7 +32,7 @@ from evalkit.images import (
 from evalkit.images.icc import ProfileWarning
 from evalkit.images.stored import MetadataWarning
 from evalkit.profiling.memory import MIB
-from evalkit.restorers import Plan, Progress, Restored, Restorer
+from evalkit.restorers import Cancel, Plan, Progress, Restored, Restorer
 from evalkit.restorers.classical import HOW
 from evalkit.texts import text
 
@@ -70,7 +71,7 @@ def restore_each(
         Of the restorer.
     address
         Of the socket from which pictures come: ``number``, ``source``, ``page``,
-        ``target``, ``facts``.
+        ``target``, ``facts``, and ``stop``, a file that is there once it is not wanted.
     n_writers
         Threads that write.
     sheet, strip
@@ -114,7 +115,7 @@ def restore_each(
 
     reader, writers = ThreadPoolExecutor(1), ThreadPoolExecutor(n_writers)
     writing: deque[Future[None]] = deque()
-    emit({"ready": True})
+    emit({"ready": True, "pid": os.getpid()})
     ahead = reader.submit(next_read)
     while (ready := ahead.result()) is not None:
         task, picture = ready
@@ -131,7 +132,13 @@ def restore_each(
         made = done(
             task["number"],
             partial(
-                restore, restorer, task["source"], picture, progress, task["facts"]
+                restore,
+                restorer,
+                task["source"],
+                picture,
+                progress,
+                task["facts"],
+                Path(task["stop"]).exists if "stop" in task else None,
             ),
         )
         if made is not None:
@@ -188,12 +195,13 @@ def restore(
     picture: Read,
     progress: Progress | None = None,
     facts: Mapping[str, float] | None = None,
+    cancel: Cancel | None = None,
 ) -> Made:
     """Restore what was read from the file `source`, of which `facts` are known."""
     begin = time.perf_counter()
     facts = facts or {"is_pdf": float(picture_kind(Path(source)) == "pdf")}
     restored = restorer.knowing(facts).restore(
-        picture.picture, source=Path(source).stem, progress=progress
+        picture.picture, source=Path(source).stem, progress=progress, cancel=cancel
     )
     return Made(picture, restored, time.perf_counter() - begin)
 

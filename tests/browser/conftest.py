@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import secrets
-import shutil
 import socket
 import struct
 import subprocess
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from browsers import ARGUMENTS, CHROMIUM, chromium, playwright
 from PIL import Image, ImageFilter
 from skimage import data
 
@@ -28,9 +28,8 @@ from evalkit.rating import (
     write_stimuli,
 )
 
-CHROMIUM = shutil.which("chromium")
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"]
-ARGUMENTS += ["--disable-background-networking", "--disable-component-update"]
+__all__ = ["chromium", "playwright"]
+
 SEED = 11
 READY = ".evalkit-rating:not(.waiting):not(.fresh)"
 """The screen once what is pressed counts."""
@@ -215,27 +214,9 @@ class Witness:
             self.pictures[name] = signature + picture
 
 
-@pytest.fixture(scope="module")
-def playwright() -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as started:
-        yield started
-
-
 @pytest.fixture
 def chromium_command() -> list[str] | None:
     return CHROMIUM and [CHROMIUM, *ARGUMENTS]
-
-
-@pytest.fixture(scope="module")
-def chromium(playwright) -> Iterator:
-    if CHROMIUM is None:
-        yield None
-        return
-    started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-    yield started
-    started.close()
 
 
 @pytest.fixture

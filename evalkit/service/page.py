@@ -1,0 +1,68 @@
+"""The page that the service serves, and the list of its addresses."""
+
+import json
+from collections.abc import Mapping
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from fastapi.responses import HTMLResponse
+from markupsafe import Markup
+
+from evalkit.daily.compare_page import LANGUAGES, OF_VIEWER
+from evalkit.texts import text, texts_of
+from evalkit.viewer import policy_of, with_viewer
+
+_FOLDER = Path(__file__).parent
+SCRIPT = with_viewer((_FOLDER / "page.js").read_text(encoding="utf-8"))
+STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")
+
+
+def page() -> HTMLResponse:
+    """A form for pictures, and each output beside its source, in both languages."""
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True
+    )
+    texts = {
+        language: {name: text(f"rating.{k}", language) for name, k in OF_VIEWER.items()}
+        | {key: words[language] for key, words in texts_of("service").items()}
+        for language in LANGUAGES
+    }
+    html = environment.get_template("page.html.jinja").render(
+        texts=json.dumps(texts), script=Markup(SCRIPT), style=Markup(STYLE)
+    )
+    return _answer(html, f"{policy_of(SCRIPT)}; connect-src 'self'")
+
+
+def docs_page(schema: Mapping[str, Any]) -> HTMLResponse:
+    """What OpenAPI says of each address, without a script."""
+    rows = [
+        f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
+        f"<p>{escape(what.get('description', ''))}</p>"
+        + "".join(
+            f"<p><code>{escape(status)}</code> {escape(answer['description'])}</p>"
+            for status, answer in what["responses"].items()
+        )
+        for path, methods in schema["paths"].items()
+        for method, what in methods.items()
+    ]
+    info = schema["info"]
+    html = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width">'
+        f"<title>{escape(info['title'])}</title><style>{STYLE}</style>"
+        f"<main><h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"
+        f'<p><a href="openapi.json">openapi.json</a></p>{"".join(rows)}</main></html>'
+    )
+    return _answer(html, "default-src 'none'; style-src 'unsafe-inline'")
+
+
+def _answer(html: str, policy: str) -> HTMLResponse:
+    headers = {
+        "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+    return HTMLResponse(html, headers=headers)

@@ -1,0 +1,316 @@
+"""``evalkit serve`` over HTTP: each gets its own picture, none harms another."""
+
+import io
+import json
+import re
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from evalkit import load_restorer
+from evalkit.restorers import plan_restorer
+from evalkit.service.desk import Desk, Limits
+
+
+def png(value: int, side: int = 24, *, exif: bool = False) -> bytes:
+    """A picture with an own level, and a place where it was taken."""
+    stream = io.BytesIO()
+    chance = np.random.default_rng(value).integers(0, 255, (side, side, 3), np.uint8)
+    tags = Image.Exif()
+    if exif:
+        tags.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 29.5)})
+    Image.fromarray(chance).save(stream, "png", exif=tags)
+    return stream.getvalue()
+
+
+def pixels(content: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(content)))
+
+
+def restored(content: bytes, condition="lanczos", **settings) -> np.ndarray:
+    return load_restorer(condition, **settings).restore(pixels(content)).image
+
+
+def workers(served) -> list[psutil.Process]:
+    """The processes that hold a restorer: those that a server of workers forked."""
+    below = psutil.Process(served.process.pid).children(recursive=True)
+    return [
+        p for p in below if not p.children() and p.parent().pid != served.process.pid
+    ]
+
+
+def test_a_picture_comes_back_with_what_made_it_and_what_it_cost(served):
+    answer = served.post(png(1, exif=True))
+    assert answer.status_code == 200, answer.text
+    assert np.array_equal(pixels(answer.content), restored(png(1), scale=2))
+    headers = answer.headers
+    assert re.search(
+        r'filename="evalkit-\d{8}T\d{12}Z\.png"', headers["content-disposition"]
+    )
+    parameters = json.loads(headers["x-evalkit-parameters"])
+    assert load_restorer(**parameters).parameters == parameters
+    assert headers["x-evalkit-condition"] == "lanczos@scale=2"
+    assert re.fullmatch(r"queue;dur=[\d.]+, model;dur=[\d.]+", headers["server-timing"])
+    assert Image.open(io.BytesIO(answer.content)).getexif().get_ifd(0x8825) == {}
+    as_json = served.post(png(1), params=json.dumps(parameters), format="webp")
+    assert as_json.headers["content-type"] == "image/webp"
+
+
+def test_sixteen_at_once_get_their_own(served):
+    def ask(number: int) -> list[httpx.Response]:
+        return [served.post(png(number), scale=s, condition="lanczos") for s in (2, 3)]
+
+    with ThreadPoolExecutor(16) as clients:
+        for number, answers in enumerate(clients.map(ask, range(16))):
+            for answer, scale in zip(answers, (2, 3), strict=True):
+                assert answer.status_code == 200, answer.text
+                assert np.array_equal(
+                    pixels(answer.content), restored(png(number), scale=scale)
+                )
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "says"),
+    [
+        ({"condition": "lanczo"}, 422, "did you mean lanczos"),
+        ({"condition": "outputs:/etc"}, 422, "no file and no program"),
+        ({"condition": "checkpoint:/etc/passwd"}, 422, "no file and no program"),
+        ({"condition": "command:sh {in} {out}"}, 422, "no file and no program"),
+        ({"condition": "hybrid@faces=outputs:x"}, 422, "no file and no program"),
+        ({"params": '{"name": "gpen-512", "weights": "/etc/passwd"}'}, 422, "no file"),
+        ({"params": "{"}, 422, "expected JSON"),
+        ({"params": "[" * 100_000}, 422, "expected JSON"),
+        ({"params": "[]"}, 422, 'the restorer\'s "name"'),
+        ({"condition": "gpen-512"}, 409, "--accept gpen"),
+        ({"scale": "0"}, 422, "scale"),
+        ({"format": "exe"}, 422, "format: expected one of"),
+        ({"condition": "lanczos", "params": '{"name": "lanczos"}'}, 422, "found both"),
+    ],
+)
+def test_what_cannot_be_done_is_said(served, fields, status, says):
+    answer = served.post(png(0), **fields)
+    assert (answer.status_code, says in answer.json()["error"]) == (status, True), (
+        answer.text
+    )
+
+
+def test_hostile_bodies_are_the_senders_fault(served):
+    bomb = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(bomb, "png")
+    for content in (b"no picture", b"", png(0)[:90], bomb.getvalue()):
+        answer = served.post(content)
+        assert answer.status_code == 422, answer.text
+        assert str(served.folder) not in answer.text
+    client = served.client
+    assert client.post("/api/upscale", data={"scale": 2}).status_code == 422
+    assert client.post("/api/upscale", content=b"x").status_code == 422
+    elsewhere = {"Origin": "https://elsewhere.example"}
+    files = {"file": png(0)}
+    asked = client.post("/api/upscale", files=files, headers=elsewhere)
+    assert asked.status_code == 403
+    asked = client.get("/api/restorers", headers={"Host": "elsewhere.example"})
+    assert asked.status_code == 403
+
+    def endless():
+        yield b'--b\r\nContent-Disposition: form-data; name="file"; filename="a"'
+        yield b"\r\n\r\n"
+        for _ in range(80):
+            yield b"x" * 2**20
+
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+    too_large = client.post("/api/upscale", content=endless(), headers=form)
+    assert too_large.status_code == 413
+    assert "at most 65 MiB" in too_large.json()["error"]
+    assert served.post(png(3)).status_code == 200
+
+
+def test_a_hundred_half_open_connections_keep_nobody_out(served):
+    address = urlsplit(served.address)
+    sockets = [
+        socket.create_connection((address.hostname, address.port)) for _ in range(100)
+    ]
+    for half in sockets:
+        half.sendall(b"POST /api/upscale HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+    assert served.post(png(4)).status_code == 200
+    for half in sockets:
+        half.close()
+
+
+def test_a_job_is_followed_fetched_and_deleted(served):
+    sent = served.post(png(5), "?async=1")
+    assert sent.status_code == 202
+    job = sent.json()
+    until = time.monotonic() + 30
+    while job["state"] in ("waiting", "running"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+        job = served.client.get(f"/api/jobs/{job['id']}").json()
+    assert (job["state"], job["part"]) == ("done", 1)
+    for _ in range(2):
+        answer = served.client.get(job["result"])
+        assert np.array_equal(pixels(answer.content), restored(png(5), scale=2))
+    served.client.delete(f"/api/jobs/{job['id']}")
+    assert served.client.get(job["result"]).status_code == 404
+    assert served.client.get("/api/jobs/none").status_code == 404
+
+
+def test_no_file_of_a_picture_outlives_its_answer(served):
+    served.post(png(6))
+    served.post(b"no picture")
+    left = [p for p in served.folder.rglob("*") if p.is_file() and ".in" in p.suffixes]
+    left += list(served.folder.rglob("*-out*"))
+    assert left == []
+
+
+def test_a_killed_worker_is_replaced(served):
+    served.post(png(7))
+    (worker,) = workers(served)
+    worker.kill()
+    assert served.post(png(8)).status_code in (200, 500)
+    assert served.post(png(9)).status_code == 200
+    assert workers(served) != [worker]
+
+
+def test_what_requests_get_by_themselves_is_changed_while_it_runs(served):
+    before = served.client.get("/api/config").json()
+    wrong = served.client.put("/api/config", json={"condition": "nothing"})
+    assert wrong.status_code == 422
+    assert served.client.get("/api/config").json() == before
+    changed = served.client.put("/api/config", json={"condition": "bicubic@scale=3"})
+    assert changed.json() == {"condition": "bicubic@scale=3", "device": "auto"}
+    answer = served.post(png(10))
+    assert np.array_equal(pixels(answer.content), restored(png(10), "bicubic", scale=3))
+    served.client.put("/api/config", json=before)
+
+
+def test_what_is_offered_is_listed_and_nothing_is_loaded_from_elsewhere(served):
+    offered = {
+        each["name"]: each for each in served.client.get("/api/restorers").json()
+    }
+    assert "gpen" in offered["gpen-512"]["lacks"]
+    assert offered["lanczos"]["lacks"] is None
+    assert "tile" in offered["realesrgan-x4plus"]["settings"]
+    assert not {"outputs", "command", "checkpoint"} & offered.keys()
+    fit = served.client.get("/api/fit", params={"width": 640, "height": 480})
+    assert "640x480 px" in fit.json()[0]
+    assert served.client.get("/api/fit?width=0&height=1").status_code == 422
+    for path in ("/", "/docs"):
+        html = served.client.get(path)
+        assert "default-src 'none'" in html.headers["content-security-policy"]
+        assert not re.search(r'(?:src|href)="(?:https?:)?//', html.text)
+    paths = served.client.get("/openapi.json").json()["paths"]
+    assert {"/api/upscale", "/api/jobs/{name}", "/healthz"} <= set(paths)
+
+
+def test_the_queue_has_an_end_and_jobs_can_be_cancelled(start):
+    served = start("--with", "realesrgan-animevideo-x4@tile=64", "--waiting", "2")
+    large = png(1, 900)
+    sent = [served.post(large, "?async=1") for _ in range(4)]
+    statuses = [answer.status_code for answer in sent]
+    assert statuses.count(202) in (2, 3)
+    refused = next(answer for answer in sent if answer.status_code == 429)
+    assert refused.headers["retry-after"].isdecimal()
+    assert "limit" in refused.json()["error"]
+    jobs = [answer.json() for answer in sent if answer.status_code == 202]
+    for job in jobs:
+        served.client.delete(f"/api/jobs/{job['id']}")
+    until = time.monotonic() + 60
+    while any(
+        served.client.get(f"/api/jobs/{job['id']}").json().get("state") == "running"
+        for job in jobs
+    ):
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    states = [served.client.get(f"/api/jobs/{job['id']}").json() for job in jobs]
+    assert {state["state"] for state in states} == {"cancelled"}
+    with pytest.raises(httpx.ReadTimeout):  # whoever leaves wants nothing any more
+        httpx.post(f"{served.address}/api/upscale", files={"file": large}, timeout=1)
+    until = time.monotonic() + 60
+    while served.client.get("/healthz").json()["running"]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert served.post(png(2)).status_code == 200
+    printed = served.end()
+    assert "of a person" not in printed
+    assert [path for path in served.folder.iterdir() if "serve" in path.name] == []
+
+
+def test_elsewhere_a_token_is_asked_for(start):
+    served = start("--host", "0.0.0.0", "--with", "lanczos")
+    (token,) = re.findall(r"token=(\S+)", served.page)
+    client = httpx.Client(base_url=f"http://127.0.0.1:{urlsplit(served.page).port}")
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/").status_code == 401
+    files = {"file": png(0)}
+    assert client.post("/api/upscale", files=files).status_code == 401
+    bearer = {"Authorization": f"Bearer {token}"}
+    asked = client.post("/api/upscale", files=files, headers=bearer)
+    assert asked.status_code == 200
+    assert client.get(f"/?token={token}").status_code == 200
+
+
+def test_what_a_killed_service_left_is_deleted_by_the_next(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left = tmp_path / "evalkit-serve-99999999-abc"
+    left.mkdir()
+    desk = Desk(Limits(kept_s=0.2))
+    assert not left.exists()
+    job = desk.new_job(None, ".png")
+    job.source.write_bytes(b"1")
+    desk.jobs[job.id] = job
+    job.end("failed", f"{job.source} is none")
+    assert job.error == "the file is none"
+    until = time.monotonic() + 10
+    while desk.jobs:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not job.source.exists()
+    desk.close()
+    assert not desk.folder.exists()
+
+
+@pytest.mark.slow
+def test_what_takes_too_long_is_ended(tmp_path):
+    """Also where its network looks at nothing until it is done."""
+    desk = Desk(Limits(picture_s=0.5))
+    plan = plan_restorer("realesrgan-x4plus", runner="upstream", device="cpu")
+    jobs = [desk.new_job(plan, ".png") for _ in range(2)]
+    for job, side in zip(jobs, (700, 8), strict=True):
+        job.source.write_bytes(png(1, side))
+        desk.submit(job)
+        job.ended.result(120)
+    assert jobs[0].error == "not done after 0.5 s"
+    assert jobs[0].facts["outcome"] == "timeout"
+    desk.close()
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(600)
+def test_sixteen_clients_for_two_minutes(start):
+    served = start("--with", "realesrgan-animevideo-x4")
+    expected = {n: restored(png(n), "realesrgan-animevideo-x4") for n in range(16)}
+    beside, until = [], time.monotonic() + 120
+    lock = threading.Lock()
+
+    def ask(number: int) -> None:
+        while time.monotonic() < until:
+            begin = time.perf_counter()
+            answer = served.post(png(number))
+            took_ms = 1000 * (time.perf_counter() - begin)
+            assert answer.status_code == 200, answer.text
+            assert np.array_equal(pixels(answer.content), expected[number])
+            timing = re.findall(r"dur=([\d.]+)", answer.headers["server-timing"])
+            with lock:
+                beside.append(took_ms - sum(map(float, timing)))
+
+    with ThreadPoolExecutor(16) as clients:
+        list(clients.map(ask, range(16)))
+    assert np.percentile(beside, 95) <= 50
