@@ -2,9 +2,8 @@
 
 import asyncio
 import json
-import re
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, File, Form, Request, UploadFile
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
@@ -22,36 +20,22 @@ from starlette.exceptions import HTTPException
 from evalkit.daily.permitted import notices_of, permitted_plan
 from evalkit.daily.settings import with_scale
 from evalkit.daily.worker import caution
-from evalkit.errors import (
-    EvalkitError,
-    LicenceError,
-    SettingError,
-    UnknownNameError,
-    WeightsError,
-)
+from evalkit.errors import EvalkitError, SettingError
 from evalkit.images.encode import FORMATS
 from evalkit.restorers import Plan, condition_name, parse_condition, restorers
 from evalkit.service.bounded import Bounded
-from evalkit.service.desk import BusyError, Desk, Job, Limits
+from evalkit.service.desk import BusyError, Desk, Job
 from evalkit.service.page import docs_page, page
-from evalkit.weights import notice
-
-STATUS: tuple[tuple[type[Exception], int], ...] = (
-    (BusyError, 429),
-    (LicenceError, 409),
-    (WeightsError, 409),
-    (UnknownNameError, 422),
-    (SettingError, 422),
-    (EvalkitError, 422),
+from evalkit.service.refusals import (
+    HEADERS,
+    answer_errors,
+    read_settings,
+    refuse_places,
 )
-"""Of errors; the first that fits."""
+from evalkit.weights import notice
 
 OUTCOMES = {"oom": 507, "timeout": 504, "crash": 500, "interrupted": 500}
 """Statuses of how the work on a picture ended; else the picture was at fault: 422."""
-
-HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-RETRY_S = 5
 
 
 class Config(BaseModel):
@@ -107,18 +91,16 @@ def service_app(
     app.add_middleware(
         Bounded, token=token, upload_mib=limits.upload_mib, upload_s=limits.upload_s
     )
-    app.add_exception_handler(HTTPException, _http_error)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(EvalkitError, _evalkit_error)
+    answer_errors(app)
 
     def planned(condition: str | None, scale: float | None, params: str | None) -> Plan:
         if condition and params:
             raise SettingError("expected condition or params, found both")
-        settings = _settings(params) if params else None
+        settings = read_settings(params) if params else None
         if settings is None:
             settings = parse_condition(condition or usual.condition)
         settings = with_scale(settings, scale)
-        _refuse_places(settings)
+        refuse_places(settings)
         spec = restorers().get(settings["name"])
         if spec and "device" in spec.all_options:
             settings = {"device": usual.device} | settings
@@ -241,47 +223,6 @@ def service_app(
     return app
 
 
-def _settings(params: str) -> dict[str, Any]:
-    try:
-        settings = json.loads(params)
-    except (ValueError, RecursionError) as error:
-        raise SettingError(f"params: expected JSON, found none: {error}") from error
-    if not isinstance(settings, dict) or not isinstance(settings.get("name"), str):
-        raise SettingError(
-            'params: expected an object with the restorer\'s "name", as '
-            "restorer.parameters has it"
-        )
-    return settings
-
-
-def _refuse_places(settings: Mapping[str, Any]) -> None:
-    """Refuse files and programs of this computer: who asks is not who owns it."""
-    for name, value in settings.items():
-        names = name in ("name", "faces", "background", "weights")
-        if names and isinstance(value, str) and re.search(r"[:/\\]|weights", value):
-            raise SettingError(
-                f"{name}: the service takes restorers that it offers (/api/restorers), "
-                f"no file and no program; found {value}"
-            )
-
-
-async def _http_error(_: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, HEADERS)
-
-
-async def _invalid(_: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)
-    lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-    return JSONResponse({"error": "; ".join(lines)}, 422, HEADERS)
-
-
-async def _evalkit_error(_: Request, error: Exception) -> Response:
-    status = next(code for kind, code in STATUS if isinstance(error, kind))
-    retry = {"Retry-After": str(RETRY_S)} if status == 429 else {}
-    return JSONResponse({"error": str(error)}, status, HEADERS | retry)
-
-
 def _keep(file: UploadFile, path: Path) -> None:
     with path.open("wb") as target:
         while part := file.file.read(2**20):
@@ -363,6 +304,3 @@ def _facts(name: str) -> dict[str, Any]:
 
 def _formats() -> str:
     return ", ".join(sorted({suffix[1:] for suffix in FORMATS} | {"tif"}))
-
-
-__all__ = ["Config", "Limits", "service_app"]
