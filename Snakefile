@@ -16,6 +16,10 @@ CONDITIONS = config["conditions"]  # file name -> condition
 RUN = os.getcwd()
 ASKED = config["experiments"]  # of each notebook of experiments
 NETWORKS = ["realesrgan-x4plus", "gpen-512"]
+# a profile may say these two: the cores of a node, and in how many jobs of one core
+# each the pictures of a condition are restored; see docs/cluster.md
+CORES = int(config.get("cores", workflow.cores))
+PARTS = int(config.get("parts", 1))
 
 
 # no path of the reader's is a file of a rule, and none stands in a plain parameter:
@@ -39,6 +43,7 @@ ADDED = [path.stem for path in sorted(NOTEBOOKS.glob("*.ipynb")) if comes_after(
 
 wildcard_constraints:
     condition="[^/]+",
+    part="[0-9]+",
     network="[^/]+",
 
 
@@ -55,6 +60,8 @@ rule environment:
         notebook=notebook("00_environment"),
         given=lambda _: parameters(),
         code=config["code"],
+    # by its cores a machine is told from others: those of what is timed, on a cluster
+    threads: int(config.get("cores", 1))
     message:
         "what this machine is"
     shell:
@@ -80,9 +87,36 @@ rule images:
 # both kinds of cells below use the whole machine, so that nothing else
 # runs beside what is timed
 
+rule restore_part:
+    input:
+        "tables/images.csv",
+    output:
+        "notebooks/20_restore-{condition}/{part}.ipynb",
+    params:
+        notebook=notebook("20_restore"),
+        given=lambda w: parameters(
+            images=config["images"],
+            condition=CONDITIONS[w.condition],
+            part=int(w.part),
+            n_parts=PARTS,
+        ),
+        weights=lambda w: config["weights"][w.condition],
+        code=config["code"],
+    message:
+        "restore: {wildcards.condition}, part {wildcards.part}"
+    shell:
+        "exec {RUN_NOTEBOOK} 20_restore {output:q} {params.given}"
+
+
+# where there are parts, it finds all pictures made
 rule restore:
     input:
         "tables/images.csv",
+        lambda w: [
+            f"notebooks/20_restore-{w.condition}/{part}.ipynb"
+            for part in range(PARTS if PARTS > 1 else 0)
+            if w.condition not in config["random"]
+        ],
     output:
         "notebooks/20_restore-{condition}.ipynb",
     params:
@@ -93,7 +127,7 @@ rule restore:
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
     # random weights make no picture: there is nothing to do but to say so
-    threads: lambda w: 1 if w.condition in config["random"] else workflow.cores
+    threads: lambda w: 1 if PARTS > 1 or w.condition in config["random"] else CORES
     message:
         "restore: {wildcards.condition}"
     shell:
@@ -119,7 +153,7 @@ rule cost:
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
         pdf=config["pdf"],
-    threads: workflow.cores
+    threads: CORES
     message:
         "cost: {wildcards.condition}"
     shell:
@@ -143,7 +177,7 @@ rule stability:
         weights=lambda w: config["weights"][w.condition],
         code=config["code"],
         pdf=config["pdf"],
-    threads: workflow.cores
+    threads: CORES
     message:
         "stability, budget, concurrency: {wildcards.condition}"
     shell:
@@ -169,7 +203,7 @@ rule backends:
         ),
         code=config["code"],
         pdf=config["pdf"],
-    threads: workflow.cores
+    threads: CORES
     message:
         "back ends: {wildcards.network}"
     shell:

@@ -73,11 +73,22 @@ def study(
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Save every figure as PDF, too.")
     ] = False,
+    profile: Annotated[
+        str | None,
+        typer.Option(
+            help="Where its steps run: a folder with a profile of Snakemake, or slurm."
+        ),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- ARGUMENTS]", help="More for Snakemake, behind --."),
+    ] = None,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(file, images=images, recursive=recursive, retry=retry, pdf=pdf, say=_say)
+    how = {"recursive": recursive, "retry": retry, "pdf": pdf, "profile": profile}
+    run_study(file, images=images, **how, arguments=arguments or (), say=_say)
 
 
 Folder = Annotated[

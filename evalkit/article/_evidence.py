@@ -161,11 +161,22 @@ class Evidence(Run):
         return {}
 
     def read(self, table: Table, part: str = "") -> pd.DataFrame:
-        """See `Run.read`."""
+        """See `Run.read`; of what several machines measured, this run's machine's."""
         key = (table.name, part)
         if key not in self._tables:
-            self._tables[key] = super().read(table, part)
+            self._tables[key] = self._of_machine(super().read(table, part))
         return self._tables[key]
+
+    def _of_machine(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """The rows of the machine of the newest step, else of the last row's.
+
+        Unlike machines are never pooled. A table that names none is as it was.
+        """
+        if "machine" not in frame.columns or frame.empty:
+            return frame
+        machines = frame["machine"]
+        here = self.environment.get("machine", {}).get("machine", machines.iloc[-1])
+        return frame[(machines == here).fillna(value=False)].reset_index(drop=True)
 
     @cached_property
     def attempts(self) -> pd.DataFrame:
@@ -179,10 +190,14 @@ class Evidence(Run):
         return self.attempts[is_result].reset_index(drop=True)
 
     def ok_records(self, experiment: str) -> pd.DataFrame:
-        """The records of `experiment` whose outcome is ``ok``."""
+        """The records of `experiment` whose outcome is ``ok``.
+
+        What was timed is of one machine, as in `read`; pictures are of any.
+        """
         results = self.results
         chosen = (results["experiment"] == experiment) & (results["outcome"] == "ok")
-        return results[chosen].reset_index(drop=True)
+        ok = results[chosen].reset_index(drop=True)
+        return ok if experiment == "quality" else self._of_machine(ok)
 
     @cached_property
     def _originals(self) -> dict[Any, Any]:

@@ -28,8 +28,15 @@ class Scanned(NamedTuple):
     torn: bytes = b""
 
 
-def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
-    """Give each whole line, in order, to ``take(offset, row)``.
+_MARK_BYTES = 512
+
+
+def scan(
+    path: Path,
+    take: Callable[[int, dict[str, Any]], None],
+    start: Scanned = Scanned(),  # noqa: B008
+) -> Scanned:
+    """Give each whole line behind `start`, in order, to ``take(offset, row)``.
 
     A last line without its newline is whole when it is a JSON object: half of one never
     is. A file that is not there has no lines.
@@ -44,12 +51,14 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
     if not path.exists():
         return Scanned()
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            file.seek(start.end)
+            content = file.read()
     except OSError as error:
         raise TableError(f"{path} cannot be read: {error.strerror}") from error
     lines = content.split(b"\n")
     position = 0
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, start.n_lines + 1):
         if line.strip():
             try:
                 # only the first line can begin with the mark of UTF-8
@@ -58,18 +67,29 @@ def scan(path: Path, take: Callable[[int, dict[str, Any]], None]) -> Scanned:
                     raise ValueError("not a JSON object")
             except (ValueError, RecursionError) as error:
                 if not content[position + len(line) :].strip():
-                    return Scanned(position, number - 1, content[position:])
+                    torn = content[position:]
+                    return Scanned(start.end + position, number - 1, torn)
                 raise TableError(
                     f"{path}: line {number} is broken ({error}), and is not the last: "
                     "no writer was interrupted there, something else changed the "
                     "file. Mend or delete that line; the others stand"
                 ) from error
             try:
-                take(position, row)
+                take(start.end + position, row)
             except (ValueError, RecursionError) as error:
                 raise TableError(f"{path}: line {number}: {error}") from error
         position += len(line) + 1
-    return Scanned(len(content), len(lines) - 1)
+    return Scanned(start.end + len(content), start.n_lines + len(lines) - 1)
+
+
+def mark(path: Path, end: int) -> tuple[int, bytes]:
+    """The file, and what stands before an offset: equal where it has only grown."""
+    if not end:
+        return 0, b""
+    with path.open("rb") as file:
+        file.seek(max(0, end - _MARK_BYTES))
+        before = file.read(min(end, _MARK_BYTES))
+        return os.fstat(file.fileno()).st_ino, before
 
 
 def append(path: Path, lines: bytes, *, torn_at: int | None = None) -> None:

@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -69,6 +71,8 @@ class RecordStore:
     def __init__(self, folder: Path) -> None:
         self.folder = Path(folder)
         self.path = self.folder / "records.jsonl"
+        self._known = _Known()
+        self._scanning = threading.Lock()
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> int:
         """Write rows, flushed to the disk, before returning.
@@ -116,7 +120,7 @@ class RecordStore:
 
     def has(self, cell: Cell) -> bool:
         """Whether the cell is recorded, by this process or another, and not open."""
-        return cell in self.cells()
+        return cell in self._scan()[0]
 
     def cells(self) -> frozenset[Cell]:
         """Every recorded cell that is not open."""
@@ -179,14 +183,21 @@ class RecordStore:
 
     def _scan(self) -> tuple[set[Cell], jsonl.Scanned]:
         """The cells that are there and not open, and how far they were read."""
-        cells: set[Cell] = set()
 
         def add(_offset: int, row: dict[str, Any]) -> None:
             row = in_todays_columns(row)
             if not is_open(row):
-                cells.add(_cell_of(row))
+                known.cells.add(_cell_of(row))
 
-        return cells, jsonl.scan(self.path, add)
+        with self._scanning:
+            if not self._known.holds(self.path):
+                self._known = _Known()
+            known = self._known
+            # a line is read once: else a study of n records would read n * n
+            scanned = jsonl.scan(self.path, add, known.scanned)
+            known.scanned = scanned._replace(torn=b"")
+            known.mark = jsonl.mark(self.path, scanned.end)
+            return known.cells, scanned
 
     def _append(self, lines: Mapping[Cell, bytes]) -> int:
         """Mend the end of the file, then add the lines whose cells are new."""
@@ -244,6 +255,26 @@ class RecordStore:
             lock.release()
 
 
+def _retry_before() -> str:
+    return os.environ.get("EVALKIT_RETRY_BEFORE", "")
+
+
+@dataclass
+class _Known:
+    """The cells of the lines that were read, as long as the file only grows."""
+
+    cells: set[Cell] = field(default_factory=set)
+    scanned: jsonl.Scanned = jsonl.Scanned()  # noqa: RUF009
+    mark: tuple[int, bytes] = (0, b"")
+    retry_before: str = field(default_factory=_retry_before)
+
+    def holds(self, path: Path) -> bool:
+        """Whether what was read of the file stands, and means the same."""
+        is_there = path.is_file() or not self.scanned.end
+        is_same = is_there and jsonl.mark(path, self.scanned.end) == self.mark
+        return is_same and self.retry_before == _retry_before()
+
+
 def is_open(record: Mapping[str, Any]) -> bool:
     """Whether a record's cell is to be tried again, and its place to be taken.
 
@@ -252,8 +283,7 @@ def is_open(record: Mapping[str, Any]) -> bool:
     """
     if record.get("outcome") in FAILURES:
         started_at = record.get("started_at")
-        before = os.environ.get("EVALKIT_RETRY_BEFORE", "")
-        return (started_at if isinstance(started_at, str) else "") < before
+        return (started_at if isinstance(started_at, str) else "") < _retry_before()
     return record.get("outcome") == INTERRUPTED
 
 
@@ -314,8 +344,22 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
         line = _LONE_SURROGATE.sub("\ufffd", text).encode() + b"\n"
         written.append(json.loads(line))
         lines[_cell_of(written[-1])] = line
-    RECORDS.frame(written)
+    if len(lines) < len(written) or not all(map(_fits, written)):
+        RECORDS.frame(written)  # says what is wrong
     return lines
+
+
+def _fits(row: Mapping[str, Any]) -> bool:
+    """Whether a row has the columns of the table and their types.
+
+    A table of one row, to ask the same, takes twenty times as long.
+    """
+    if row.keys() != _TYPES.keys():
+        return False
+    with suppress(TableError):
+        _check_types(0, row)
+        return True
+    return False
 
 
 def _cell_of(row: Mapping[str, Any]) -> Cell:

@@ -4,11 +4,12 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import gettempdir
@@ -42,6 +43,9 @@ from evalkit.study.rating import rating_notes, ratings_digest
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import ANSWER
 
+CANCEL_S = 30.0
+"""How long a queue may take to give back the jobs of a study that is stopped."""
+
 
 def run_steps(
     run: Run,
@@ -52,8 +56,12 @@ def run_steps(
     has_cuda: bool,
     retry: bool,
     pdf: bool,
+    arguments: Sequence[str] = (),
 ) -> None:
     """Run the steps of a study that are out of date, and say what they did.
+
+    Snakemake gets `arguments` after the study's own. They may send steps to other
+    machines, so with any of them each step starts an interpreter of its own.
 
     Raises
     ------
@@ -113,6 +121,7 @@ def run_steps(
     command += ["--nolock"]
     if notebooks := executed_notebooks(run, retried, study.conditions):
         command += ["--forcerun", *notebooks]
+    command += arguments
     (run.path / MESSAGES).write_bytes(b"")
     variables = _writable_folders()
     variables |= {"EVALKIT_OFFLINE": "1", FILE: str(run.path / MESSAGES)}
@@ -120,7 +129,7 @@ def run_steps(
         variables["EVALKIT_PDF"] = "1"
     with (
         (run.path / LOG).open("wb") as log,
-        steps_socket() as steps,
+        nullcontext() if arguments else steps_socket() as steps,
         subprocess.Popen(
             command,
             cwd=run.path,
@@ -137,6 +146,10 @@ def run_steps(
         try:
             follow(process, run.path, say)
         except BaseException:
+            if arguments:  # what lies in a queue is taken out of it
+                process.send_signal(signal.SIGINT)
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(CANCEL_S)
             process.kill()  # and its steps with it
             raise
     if process.returncode:

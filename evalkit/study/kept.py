@@ -61,10 +61,13 @@ def take_same_bytes(
     if not missing or what.plan.spec.takes_names:
         return False
     run, copies = what.run, []
+    by_key = dict(iter(records.groupby("key", sort=False)))
     with TemporaryDirectory(dir=run.path, prefix=".taken-") as folder:
         for number, row in enumerate(missing):
             name, key = row["source"], keys[row["source"]]
-            same = records[records["key"] == key]
+            if key not in by_key:
+                continue
+            same = by_key[key]
             names = same.loc[same["source"] != name, "source"].unique()
             candidates = [what.records_of(same, n, key, *what.beside) for n in names]
             twin = max(candidates, key=len, default=same.head(0))
@@ -153,11 +156,13 @@ def remove_strays(
     images = run.read(IMAGES)
     if images.empty:
         return
+    # listed before the records are read: another step may be restoring just now
+    found = sorted(folder.rglob("[!.]*"))
     sources = made_at_hand(run.read(SOURCES), images)
     expected = {*run.at_hand()["output"].dropna(), *sources["path"], *also_kept}
     strays = [
         path
-        for path in sorted(folder.rglob("[!.]*"))
+        for path in found
         if path.is_file() and path.relative_to(run.path).as_posix() not in expected
     ]
     if not strays:

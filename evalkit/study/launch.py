@@ -1,7 +1,7 @@
 """From a study file to a finished run folder: resolve, fetch, hand to Snakemake."""
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from evalkit.errors import (
     WeightsError,
 )
 from evalkit.imagesets import imagesets, left_out, made_dir, prepare
-from evalkit.paths import remove_litter, runs_dir
+from evalkit.paths import SHIPPED, remove_litter, runs_dir
 from evalkit.profiling.experiments import REPEATS, SLOW_REPEATS, SLOW_S
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers.command import accept_named
@@ -40,6 +40,8 @@ def run_study(
     recursive: bool = False,
     retry: bool = False,
     pdf: bool = False,
+    profile: str | None = None,
+    arguments: Sequence[str] = (),
     say: Callable[[str], None] = print,
 ) -> Run:
     """Run a study, or go on with it: only what is missing is computed.
@@ -58,19 +60,27 @@ def run_study(
         Whether to try again what failed in an earlier run, too.
     pdf
         Save every figure as PDF, too. Steps that ran without it are run again.
+    profile
+        A folder with a profile of Snakemake, or the name of one that is shipped:
+        where the steps run. See ``docs/cluster.md``.
+    arguments
+        More arguments of Snakemake.
     say
         Gets each line that tells what happens.
 
     Raises
     ------
     StudyError
-        The file is not a study, its folder holds no picture that can be read, another
-        process runs the same one, or a notebook failed (its executed copy shows
-        where). What is refused before a step has begun leaves no run folder.
+        There is no such profile. The file is not a study, its folder holds no picture
+        that can be read, another process runs the same one, or a notebook failed (its
+        executed copy shows where). What is refused before a step has begun leaves no
+        run folder.
     WeightsError
         A file that a condition names as its weights is not there.
 
     """
+    if profile is not None:
+        arguments = ["--profile", str(profile_folder(profile)), *arguments]
     has_cuda = _has_cuda()
     study = read_study(file, has_cuda=has_cuda)
     if recursive:
@@ -102,13 +112,34 @@ def run_study(
             write_study(study, run.path / "study.yaml")
             if (run.path / "notebooks" / f"{FIRST_STEP}.ipynb").is_file():
                 point_latest(run.path)
-            run_steps(run, study, weights, say, has_cuda=has_cuda, retry=retry, pdf=pdf)
+            how = {"has_cuda": has_cuda, "retry": retry, "pdf": pdf}
+            run_steps(run, study, weights, say, **how, arguments=arguments)
     except Timeout as error:
         raise StudyError(
             f"study {study.name} is being run by another process ({run.path}); "
             "wait for it, or give this one another name"
         ) from error
     return run
+
+
+def profile_folder(profile: str) -> Path:
+    """The folder of a profile: one of the reader's, else one that is shipped.
+
+    Raises
+    ------
+    StudyError
+        There is neither.
+
+    """
+    shipped = SHIPPED / "data" / "profiles"
+    for folder in (Path(profile).expanduser(), shipped / profile):
+        if any(folder.glob("config*.yaml")):
+            return folder.resolve()
+    known = ", ".join(sorted(path.name for path in shipped.iterdir()))
+    raise StudyError(
+        f"--profile: expected a folder with a config.yaml for Snakemake, or one of "
+        f"those shipped ({known}); found {profile}"
+    )
 
 
 def fetch_weights(study: Study, say: Callable[[str], None]) -> dict[str, Any]:

@@ -187,13 +187,23 @@ class Measurement:
         self, records: pd.DataFrame, source: str, key: str, *beside: str
     ) -> pd.DataFrame:
         """The records of one source's cell; those of experiments `beside` it, too."""
+        records = records[(records["key"] == key) & (records["source"] == source)]
+        return self._of_this(records, *beside)
+
+    def cells_of(self, records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
+        """The records of each cell, by key and source.
+
+        `records_of` each source would look through all of them for each.
+        """
+        cells = self._of_this(records).groupby(["key", "source"], sort=False)
+        return {(str(key), str(source)): cell for (key, source), cell in cells}
+
+    def _of_this(self, records: pd.DataFrame, *beside: str) -> pd.DataFrame:
         of_value = records["value"].isna()
         if self.value is not None:
             of_value = records["value"] == self.value
         return records[
-            (records["key"] == key)
-            & (records["source"] == source)
-            & records["experiment"].isin([self.experiment, *beside])
+            records["experiment"].isin([self.experiment, *beside])
             & of_value
             & (records["machine"] == self.machine)
         ]

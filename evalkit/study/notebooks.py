@@ -39,7 +39,7 @@ One whose parent was stopped would say so, after the line that ends the study.""
 FIRST_STEP = "10_images"
 """Once its notebook has run, a study has pictures: ``latest`` may point at it."""
 
-STEP_OF = ("condition", "network")
+STEP_OF = ("condition", "network", "part")
 """The parameters that tell apart the steps of one notebook."""
 
 

@@ -71,6 +71,7 @@ def compute(
         records = _standing(what)
         missing = _missing_of(what, missing, keys, records)
     copies = _copies(what, missing, keys)
+    cells = what.cells_of(records)
     say(
         f"{what.title()}: {len(rows) - len(missing)} of {len(rows)} sources "
         f"already there, {len(missing) - len(copies)} to compute"
@@ -82,11 +83,11 @@ def compute(
     for number, row in enumerate(missing, 1):
         tell(picture=number, of=len(missing))
         start, source = time.perf_counter(), row["source"]
-        if source in copies:
-            records = _standing(what)
-            if take_same_bytes(what, [row], keys, records, say):
-                continue
-        cell = what.records_of(records, source, keys[source])
+        if source in copies and take_same_bytes(
+            what, [row], keys, _standing(what), say
+        ):
+            continue
+        cell = cells.get((keys[source], source), records.head(0))
         outcome = compute_cell(what, row, keys[source], cell)
         say(
             f"  {number}/{len(missing)} {source}: {outcome}, "
@@ -95,7 +96,8 @@ def compute(
         count_interrupted(run.interrupted, outcome)
     records = run.records.read()
     records = records[records["key"].isin(keys.values())]
-    parts = [what.records_of(records, name, key) for name, key in keys.items()]
+    cells = what.cells_of(records)
+    parts = [cells[key, name] for name, key in keys.items() if (key, name) in cells]
     return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
 
 
@@ -129,16 +131,21 @@ def _missing_of(
     """The rows of sources whose cell is not whole, its output included."""
     with_output = records[records["output"].notna()]
     records = records[records["key"].isin(keys.values())]
+    cells = what.cells_of(records)
+    by_name = dict(iter(with_output.groupby(["key", "source"], sort=False)))
+    by_file = dict(iter(with_output.groupby("output", sort=False)))
     missing = []
     for row in rows:
-        key, source = keys[row["source"]], row["source"]
-        cell = what.records_of(records, source, key)
+        name = keys[row["source"]], row["source"]
+        if name not in cells:
+            missing.append(row)
+            continue
+        cell = cells[name]
         is_whole = what.is_whole(cell)
         if is_whole and what.keeps_outputs and (cell["outcome"] == "ok").all():
-            written = with_output[
-                (with_output["key"] == key) & (with_output["source"] == source)
-            ]
-            is_whole = holds(what.run, with_output, written)
+            written = by_name[name]
+            file = written["output"].iloc[-1]
+            is_whole = holds(what.run, by_file[file], written)
         if not is_whole:
             missing.append(row)
     return missing

@@ -56,7 +56,7 @@ class RunFolder:
         for run in range(1, n + 1):
             self._n_records += 1
             known = {"key": f"k{self._n_records}", "run": run, "phase": "warm"}
-            common = {"machine": "m", "condition": "bicubic", "outcome": "ok"}
+            common = {"machine": "test-2c", "condition": "bicubic", "outcome": "ok"}
             rows.append({"experiment": experiment, **known, **common, **columns})
         RecordStore(self.path).append(rows)
 

@@ -9,7 +9,7 @@ from evalkit.article._evidence import LEAST_COVERAGE, all_of, of_panel, within
 from evalkit.errors import TableError
 from evalkit.rating import Store
 from evalkit.stats import simulated_coverage
-from evalkit.tables import IMAGES, METRICS, RECORDS
+from evalkit.tables import COST, IMAGES, METRICS, RECORDS
 
 
 def test_an_empty_folder_is_empty_tables_with_their_columns(tmp_path):
@@ -103,3 +103,25 @@ def test_no_verdict_stands_on_intervals_that_hold_too_seldom():
     verdict, why = of_panel(Verdict.REPRODUCED, panel | {"n_sources": 48})
     assert verdict is Verdict.INCONCLUSIVE
     assert "hold the truth in 92" in why
+
+
+def test_what_unlike_machines_measured_is_never_pooled(run, cpu_only):
+    run.environment(cpu_only)  # whose machine is test-2c
+    run.record("cost", wall_time_s=1.0)
+    run.record("cost", wall_time_s=100.0, machine="other-64c")
+    run.record("quality", machine="other-64c")
+    cost = [
+        {"condition": "bicubic", "source": "s0", "machine": name, "wall_time_s": time}
+        for name, time in (("test-2c", 1.0), ("other-64c", 100.0))
+    ]
+    COST.write(COST.frame(cost), run.path / "tables")
+    evidence = Evidence(run.path)
+    assert evidence.ok_records("cost")["wall_time_s"].to_list() == [1.0]
+    assert evidence.read(COST)["wall_time_s"].to_list() == [1.0]
+    assert len(evidence.ok_records("quality")) == 1  # a picture is no measure
+
+
+def test_where_no_machine_is_known_the_newest_records_are_taken(run):
+    run.record("cost", wall_time_s=1.0)
+    run.record("cost", wall_time_s=100.0, machine="other-64c")
+    assert Evidence(run.path).ok_records("cost")["wall_time_s"].to_list() == [100.0]

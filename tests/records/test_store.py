@@ -464,3 +464,25 @@ def test_a_full_disk_leaves_the_parquet_as_it_was(tmp_path, monkeypatch):
     with pytest.raises(RecordsWriteError, match="make room"):
         store.write_parquet()
     assert (tmp_path / "records.parquet").read_bytes() == before
+
+
+def test_a_line_is_read_once_however_many_are_added(store, monkeypatch):
+    taken = []
+
+    def count(row):
+        taken.append(row)
+        return row
+
+    monkeypatch.setattr("evalkit.records.store.in_todays_columns", count)
+    for number in range(20):
+        store.append([row(number)])
+        assert store.has(cell(number))
+    assert len(taken) == 20
+
+
+def test_a_line_that_was_deleted_is_not_there_any_more(store):
+    store.append([row(1)])
+    store.append([row(2)])
+    lines = store.path.read_bytes().splitlines(keepends=True)
+    store.path.write_bytes(lines[1])
+    assert store.cells() == {cell(2)}

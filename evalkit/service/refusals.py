@@ -1,0 +1,97 @@
+"""Why a request is refused, and with which status."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+
+from evalkit.errors import (
+    EvalkitError,
+    LicenceError,
+    SettingError,
+    UnknownNameError,
+    WeightsError,
+)
+from evalkit.service.desk import BusyError
+
+HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+STATUS: tuple[tuple[type[Exception], int], ...] = (
+    (BusyError, 429),
+    (LicenceError, 409),
+    (WeightsError, 409),
+    (UnknownNameError, 422),
+    (SettingError, 422),
+    (EvalkitError, 422),
+)
+"""Of errors; the first that fits."""
+
+RETRY_S = 5
+
+
+def read_settings(params: str) -> dict[str, Any]:
+    """The settings of a restorer that a request sends as JSON.
+
+    Raises
+    ------
+    SettingError
+        Something else.
+
+    """
+    try:
+        settings = json.loads(params)
+    except (ValueError, RecursionError) as error:
+        raise SettingError(f"params: expected JSON, found none: {error}") from error
+    if not isinstance(settings, dict) or not isinstance(settings.get("name"), str):
+        raise SettingError(
+            'params: expected an object with the restorer\'s "name", as '
+            "restorer.parameters has it"
+        )
+    return settings
+
+
+def refuse_places(settings: Mapping[str, Any]) -> None:
+    """Refuse files and programs of this computer: who asks is not who owns it.
+
+    Raises
+    ------
+    SettingError
+        A setting that names one.
+
+    """
+    for name, value in settings.items():
+        names = name in ("name", "faces", "background", "weights")
+        if names and isinstance(value, str) and re.search(r"[:/\\]|weights", value):
+            raise SettingError(
+                f"{name}: the service takes restorers that it offers (/api/restorers), "
+                f"no file and no program; found {value}"
+            )
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Answer what goes wrong with a line of JSON."""
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(EvalkitError, _evalkit_error)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return JSONResponse({"error": error.detail}, error.status_code, HEADERS)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+    return JSONResponse({"error": "; ".join(lines)}, 422, HEADERS)
+
+
+async def _evalkit_error(_: Request, error: Exception) -> Response:
+    status = next(code for kind, code in STATUS if isinstance(error, kind))
+    retry = {"Retry-After": str(RETRY_S)} if status == 429 else {}
+    return JSONResponse({"error": str(error)}, status, HEADERS | retry)
