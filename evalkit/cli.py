@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.archive._commands import diff
 from evalkit.daily._compare_command import compare
 from evalkit.daily._fit_command import fit
 from evalkit.daily._restore_command import restore
@@ -183,9 +184,8 @@ def route(
     route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
 
 
-app.command()(compare)
-app.command()(fit)
-app.command()(restore)
+for command in (compare, diff, fit, restore):
+    app.command()(command)
 
 
 @scores_app.command("export")
