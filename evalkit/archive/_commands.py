@@ -45,3 +45,31 @@ def _run_at(folder: Path) -> "Run":
         if path.is_dir():
             return Run(path.resolve())
     raise StudyError(f"expected a run folder at {folder} or {runs_dir() / folder}")
+
+
+def publish(
+    run: Annotated[Path, typer.Argument(help="A run folder, or a study's name.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="The file; else RUN.zip here.")
+    ] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="window, times or text; may be repeated."),
+    ] = None,
+) -> None:
+    """Write what of a run may be shown to anybody as one archive.
+
+    evalkit publish latest -o study.zip
+
+    evalkit publish runs/default --keep times --keep window
+    """
+    from evalkit.archive.publish import KEEP
+    from evalkit.archive.publish import publish as write
+
+    if unknown := sorted({*(keep or ())} - {*KEEP}):
+        raise typer.BadParameter(f"--keep takes {', '.join(KEEP)}; found {unknown[0]}")
+    found = _run_at(run)
+    file = write(
+        found, out or Path(f"{found.name}.zip"), keep=keep or (), say=typer.echo
+    )
+    typer.echo(f"{file}: {file.stat().st_size / 2**20:.1f} MiB")
