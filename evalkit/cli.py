@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evalkit.archive._commands import diff, publish
+from evalkit.archive._commands import bundle, collect, diff, publish
 from evalkit.daily._compare_command import compare
 from evalkit.daily._fit_command import fit
 from evalkit.daily._restore_command import restore
@@ -184,7 +184,7 @@ def route(
     route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
 
 
-for command in (compare, diff, fit, publish, restore):
+for command in (bundle, collect, compare, diff, fit, publish, restore):
     app.command()(command)
 
 

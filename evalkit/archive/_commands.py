@@ -6,10 +6,73 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evalkit.errors import StudyError
-from evalkit.paths import runs_dir
+from evalkit.paths import SHIPPED, runs_dir
 
 if TYPE_CHECKING:
     from evalkit.study import Run
+
+
+def bundle(
+    out: Annotated[Path, typer.Argument(help="A new folder for the parts.")],
+    device: Annotated[str, typer.Option("--for", help="cuda or cpu: the host's.")],
+    study: Annotated[Path, typer.Option(help="A study file.")] = SHIPPED / "study.yaml",
+    images: Annotated[
+        str | None, typer.Option(help="A folder or a set, in place of the study's.")
+    ] = None,
+    has: Annotated[
+        Path | None, typer.Option(help="What pip freeze or pip list wrote there.")
+    ] = None,
+    python: Annotated[str, typer.Option(help="The host's: 3.11 or 3.12.")] = "3.12",
+    limit: Annotated[str, typer.Option(help="The most that a part has.")] = "60MiB",
+) -> None:
+    """Pack a study, and what a host without network lacks to run it, in parts.
+
+    evalkit bundle out --for cuda --has packages.txt --limit 60MiB
+
+    evalkit bundle out --for cpu --study my.yaml --images ~/Pictures/album
+    """
+    from evalkit.archive.bundle import bundle as write
+    from evalkit.archive.wheels import read_packages
+    from evalkit.daily.fit import parse_memory
+
+    for value, known in ((device, ("cuda", "cpu")), (python, ("3.11", "3.12"))):
+        if value not in known:
+            raise typer.BadParameter(f"expected {' or '.join(known)}; found {value}")
+    packages = read_packages(has.read_text(encoding="utf-8")) if has else {}
+    parts = write(
+        out,
+        study,
+        device=device,
+        python=python,
+        limit=int(parse_memory(limit) * 2**20),
+        has=packages,
+        images=images,
+        say=typer.echo,
+    )
+    for part in parts:
+        typer.echo(f"{part}: {part.stat().st_size / 2**20:.1f} MiB")
+    typer.echo("there, with all of them in one folder: python there.py")
+
+
+def collect(
+    files: Annotated[list[Path], typer.Argument(help="What there.py packed.")],
+    into: Annotated[
+        Path | None, typer.Option(help="A run folder; else runs/STUDY-collected.")
+    ] = None,
+) -> None:
+    """Merge what bundles found on their hosts; each machine's stays apart.
+
+    evalkit collect results-default-*.zip
+
+    evalkit diff runs/default runs/default-collected
+    """
+    from evalkit.archive.collect import collect as merge
+    from evalkit.archive.collect import study_of
+
+    run = merge(
+        files, into or runs_dir() / f"{study_of(files[0])}-collected", say=typer.echo
+    )
+    typer.echo(f"run: {run.path}")
 
 
 def diff(
