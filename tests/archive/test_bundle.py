@@ -25,7 +25,7 @@ with socket.socket() as some:
     fcntl.ioctl(some, 0x8914, struct.pack("16sh14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Kernels of Jupyter talk over the loopback interface, which is down in a new network."""
+"""Kernels of Jupyter talk over the loopback interface; a new network has it down."""
 
 ISOLATED = ["unshare", "--map-root-user", "--net", sys.executable, "-c", LOOPBACK]
 STUDY = "name: tiny\nimages: quick\nconditions: [lanczos, bicubic]\nrepeats: 7\n"
