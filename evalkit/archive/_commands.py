@@ -64,7 +64,7 @@ def collect(
 
     evalkit collect results-default-*.zip
 
-    evalkit diff runs/default runs/default-collected
+    evalkit collect results-h200.zip results-l4.zip --into runs/cards
     """
     from evalkit.archive.collect import collect as merge
     from evalkit.archive.collect import study_of

@@ -8,14 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import pandas as pd
-
 from evalkit.archive import there
 from evalkit.archive.bare import bare_copy
 from evalkit.archive.wheels import lacking, make_wheels
 from evalkit.errors import EvalkitError, StudyError
-from evalkit.imagesets import imagesets, prepare
-from evalkit.paths import cache_dir, file_name
+from evalkit.imagesets import imagesets, originals, prepare
+from evalkit.paths import file_name
 from evalkit.restorers import Plan, parse_condition, plan_restorer
 from evalkit.study.config import Study, read_study, resolve_study, write_study
 from evalkit.tables import TEXT, Table
@@ -138,20 +136,15 @@ def _weights_of(plan: Plan) -> Iterator[WeightsInUse]:
 
 
 def _copy_pictures(study: Study, stage: Path) -> Study:
-    """The pictures of a set as they are, those of a folder without metadata."""
+    """What a set is made of, as it is; the pictures of a folder without metadata."""
     table = prepare(study.images, recursive=study.recursive)
     usable = table[table["error"].isna()]
     if usable.empty:
         raise StudyError(f"images: {study.images} holds no picture that can be read")
     if study.images in imagesets():
-        if not imagesets()[study.images].is_offline:
-            files = pd.concat([usable["path"], usable["reference"]]).dropna()
-            for path in map(Path, files.unique()):
-                is_cached = cache_dir() in path.parents
-                place = path.relative_to(cache_dir()) if is_cached else Path(path.name)
-                target = stage / ("cache" if is_cached else MIRROR) / place
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(path, target)
+        is_offline = imagesets()[study.images].is_offline
+        for path in [] if is_offline else originals(usable):
+            shutil.copyfile(path, stage / MIRROR / path.name)
         return study
     folder = stage / PICTURES
     folder.mkdir()

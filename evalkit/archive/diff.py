@@ -39,10 +39,19 @@ class Side(NamedTuple):
     @property
     def environment(self) -> dict[str, Any]:
         """That of this machine; empty where it is not known."""
-        parts = MACHINES, file_name(self.machine or ""), "environment.json"
-        own = self.run.read_json("/".join(parts)) or self.run.environment
+        own = self._collected.environment or self.run.environment
         is_its = self.machine in (None, own.get("machine", {}).get("machine"))
         return own if is_its else {}
+
+    @property
+    def study(self) -> dict[str, Any]:
+        """The study as it was resolved on this machine."""
+        return self._collected.study or self.run.study
+
+    @property
+    def _collected(self) -> Run:
+        """What this machine brought to a collected run; else nothing is there."""
+        return Run(self.run.path / MACHINES / file_name(self.machine or ""))
 
     @property
     def costs(self) -> pd.DataFrame:
@@ -124,7 +133,7 @@ def differences(one: Side, other: Side) -> Iterator[tuple[str, str, str]]:
         parts = [side.environment.get(name) or {} for side in (one, other)]
         yield from _unequal(name, *parts)
     studies = [
-        {key: value for key, value in side.run.study.items() if key not in NAMELESS}
+        {key: value for key, value in side.study.items() if key not in NAMELESS}
         for side in (one, other)
     ]
     yield from _unequal("study", *studies)
