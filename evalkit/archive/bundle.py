@@ -101,7 +101,10 @@ def _portable(study: Study, say: Callable[[str], None]) -> Study:
         if settings["name"].startswith("command:"):
             say(f"left out: {condition}: no program travels, nor runs there")
             continue
-        if ":" in settings["name"] or Path(str(settings.get("weights"))).is_file():
+        values = [str(value) for value in settings.values()]
+        if ":" in settings["name"] or any(
+            "/" in value or Path(value).is_file() for value in values
+        ):
             raise StudyError(
                 f"{condition} needs files of this machine, and a bundle carries "
                 "registered weights only; leave it out of the study"

@@ -228,8 +228,10 @@ class Stage:
         """Take every path of this machine out of every text."""
         images = Path(str(self.run.study.get("images", "")))
         elsewhere = [images] if images.is_absolute() else []
-        scrub = Scrubber([self.run.path, self.to.path], elsewhere)
-        for file in self.to.path.rglob("*"):
+        conditions = self.run.study.get("conditions") or ()
+        scrub = Scrubber([self.run.path, self.to.path], elsewhere, conditions)
+        for file in sorted(self.to.path.rglob("*"), reverse=True):
+            file = file.rename(file.with_name(scrub(file.name)))
             if file.suffix in TEXTS:
                 text = file.read_text(encoding="utf-8")
                 file.write_text(scrub(text), encoding="utf-8", newline="")

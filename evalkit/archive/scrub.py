@@ -3,10 +3,18 @@
 import re
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 
-from evalkit.paths import CLONE, PACKAGE, cache_dir, mirror_dirs, runs_dir
+from evalkit.paths import (
+    CLONE,
+    PACKAGE,
+    cache_dir,
+    file_name,
+    mirror_dirs,
+    runs_dir,
+)
 
 USUAL = (
     *("home", "Users", "root", "tmp", "mnt", "media", "data", "var", "opt", "srv"),
@@ -25,26 +33,41 @@ class Scrubber:
     elsewhere
         Folders of other things, in any order: what lies below is named from their own
         name on. Those of Python, evalkit, its caches and this person are among them.
+    conditions
+        Those of the study: files are named by them, and some hold a path.
 
     """
 
-    def __init__(self, inside: Iterable[Path], elsewhere: Iterable[Path]) -> None:
+    def __init__(
+        self,
+        inside: Iterable[Path],
+        elsewhere: Iterable[Path],
+        conditions: Iterable[str] = (),
+    ) -> None:
         known = [CLONE or PACKAGE, Path(sys.prefix), Path(sys.base_prefix), Path.home()]
         known += [cache_dir(), runs_dir(), Path.cwd(), *mirror_dirs(), *elsewhere]
         known.append(Path(tempfile.gettempdir()))
         roots = {str(path): f"…/{path.name}" for path in known}
         roots |= {str(path.resolve()): f"…/{path.name}" for path in known}
-        roots |= {f"{path}/": "" for path in inside} | {
-            str(path): "." for path in inside
-        }
+        for path in inside:
+            roots |= {f"{path}/": "", str(path): "."}
         roots = {root: name for root, name in roots.items() if root.count("/") > 1}
+        self._set(roots)
+        names = {file_name(name): file_name(self(name)) for name in conditions}
+        self._set(roots | {old: new for old, new in names.items() if old != new})
+
+    def _set(self, roots: Mapping[str, str]) -> None:
         longest_first = sorted(roots, key=len, reverse=True)
         self._roots = roots
         self._known = re.compile("|".join(map(re.escape, longest_first)))
+
+    @cached_property
+    def _any(self) -> re.Pattern[str]:
+        """A path of which no part is known, here or on another machine."""
         tops = {*USUAL, *(path.name for path in Path("/").iterdir())}
         names = "|".join(map(re.escape, sorted(tops)))
         # no letter of a word, an address or base64 stands before a path
-        self._any = re.compile(
+        return re.compile(
             rf"(?<![\w/+.…-])(?:file://)?(?:/(?:{names})|[A-Z]:\\{{1,2}}\w+)"
             r"(?:[/\\]+[^\s/\\\"'<>|;,)\]&]+)+"
         )

@@ -138,7 +138,7 @@ def run(python: Path, folder: Path, seconds: float | None) -> int:
 
 def pack(run: Path, out: Path, limit: float) -> Path:
     """Pack what a run found into one file under a limit, in bytes."""
-    if not (run / "records.jsonl").is_file():
+    if not all((run / name).is_file() for name in VALUE[:2]):
         sys.exit("there.py: the study has made no record")
     facts = json.loads((run / "environment.json").read_text(encoding="utf-8"))
     machine = facts["machine"]["machine"]
@@ -158,7 +158,9 @@ def pack(run: Path, out: Path, limit: float) -> Path:
                 archive.write(file, name)
         same = run.parent.parent / SAME  # pictures by the digests of their originals
         index = {"format": 1, "study": run.name, "machine": machine}
-        index["same"] = json.loads(same.read_text()) if same.is_file() else {}
+        index["same"] = (
+            json.loads(same.read_text(encoding="utf-8")) if same.is_file() else {}
+        )
         archive.writestr(RESULTS, json.dumps(index))
     if left_out:
         print(

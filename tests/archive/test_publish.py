@@ -17,6 +17,7 @@ from skimage import data
 
 from evalkit.archive.publish import publish
 from evalkit.images import read_image, write_image
+from evalkit.paths import file_name
 from evalkit.provenance import environment
 from evalkit.rating import Store, import_csv
 from evalkit.rating._schema import ANSWERS, ITEMS, SUBJECTS
@@ -65,11 +66,18 @@ def run(tmp_path_factory) -> Run:
         made |= {"key": file, "source": row["source"], "source_sha256": row["sha256"]}
         made |= {"condition": "bicubic", "restorer": "bicubic", "weights_kind": "none"}
         records.append([made | {"notes": [f"read from {album / file}"]}])
+        theirs = run.output_path(f"outputs:{album}", row["source"])
+        theirs.parent.mkdir(parents=True, exist_ok=True)
+        write_image(theirs, pixels)
+        made |= {"output": str(theirs.relative_to(run.path)), "restorer": "outputs"}
+        made |= {"condition": f"outputs:{album}", "key": f"theirs {file}"}
+        records.append([made])
     run.write(IMAGES, IMAGES.frame(images))
     run.write(COST, COST.frame([]))
     files = {
         "environment.json": json.dumps(environment()),
-        "study.yaml": f"name: holiday\nimages: {album}\nconditions: [bicubic]\n"
+        "study.yaml": f"name: holiday\nimages: {album}\nconditions: "
+        f"[bicubic, 'outputs:{album}']\n"
         f"rating: {{organiser: {SECRET}, conditions: [bicubic]}}\n",
         "report.html": "the old one",
         "notebooks/10_images.ipynb": json.dumps(notebook(f"{album}/open.jpg")),
@@ -133,16 +141,19 @@ def test_it_is_read_again_and_every_file_is_what_its_digest_says(found, tmp_path
         (tmp_path / "read" / name).write_bytes(content)
     again = Run(tmp_path / "read")
     assert list(again.read(IMAGES)["source"]) == ["open", "private"]
-    assert len(again.records.read()) == 2
+    assert len(again.records.read()) == 4
     store = Store(tmp_path / "again.sqlite")
     assert import_csv(store, tmp_path / "read" / "scores.csv") == 4
     assert set(store.scores()["score"]) == {4}
 
 
 def test_no_path_is_in_it(found, run):
+    hidden = file_name(run.study["conditions"][1])  # outputs:/.../my own album
     for name, content in found.items():
+        assert hidden not in name
         if not name.startswith(("pictures/", "outputs/")):
             text = content.decode()
+            assert hidden not in text, name
             assert str(run.path.parent.parent) not in text, name
             paths = [path for path in FOUND.findall(text) if Path(path).exists()]
             assert not paths, name
@@ -168,7 +179,9 @@ def test_windows_times_and_words_are_in_it_where_asked_for(run):
 
 def test_pictures_without_a_licence_are_left_out_and_named(found):
     pictures = {n for n in found if n.startswith(("pictures/", "outputs/"))}
-    assert pictures == {"pictures/open.jpg", "outputs/bicubic/open.png"}
+    (theirs,) = pictures - {"pictures/open.jpg", "outputs/bicubic/open.png"}
+    assert theirs.startswith("outputs/outputs_…_my own album~")
+    assert theirs.encode() in found["records.jsonl"]
     listed = found["tables/left_out.csv"].decode()
     assert '"private","no licence is known"' in listed
     shown = json.loads(found["notebooks/10_images.ipynb"])["cells"][0]["outputs"]
