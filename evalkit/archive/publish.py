@@ -87,8 +87,6 @@ def publish(
                 stage.answer_anew(answers, keep)
             stage.copy_notebooks(is_rated=answers is not None)
             stage.report()
-        left_out = [{"what": w, "why": why} for w, why in stage.left_out.items()]
-        stage.to.write(LEFT_OUT, LEFT_OUT.frame(left_out))
         stage.scrub()
         for what, why in stage.left_out.items():
             say(f"left out: {what}: {why}")
@@ -162,7 +160,6 @@ class Stage:
             if (file := self.run.path / name).is_file():
                 self._copy(file)
         study = self.run.study
-        study["images"] = Path(str(study.get("images", ""))).name
         if "text" not in keep:
             rating = study.get("rating") or {}
             study["rating"] = rating | {
@@ -214,9 +211,11 @@ class Stage:
             write_text(self.to.path / name, text)
 
     def report(self) -> None:
-        """The report, of what is here; then what only it needed goes."""
+        """What is left out, and the report; then what only that needed goes."""
         from evalkit.report import write_report
 
+        left_out = [{"what": what, "why": why} for what, why in self.left_out.items()]
+        self.to.write(LEFT_OUT, LEFT_OUT.frame(left_out))
         write_report(self.to.path)
         for file in [
             *self.to.path.glob(f"{SQLITE}*"),

@@ -31,8 +31,8 @@ class Scrubber:
     inside
         Folders whose content is published: what lies below is named from there.
     elsewhere
-        Folders of other things, in any order: what lies below is named from their own
-        name on. Those of Python, evalkit, its caches and this person are among them.
+        Folders of pictures: what lies below is named from their own name on. So it is,
+        behind ``…/``, in those of Python, evalkit, its caches and this person.
     conditions
         Those of the study: files are named by them, and some hold a path.
 
@@ -45,10 +45,11 @@ class Scrubber:
         conditions: Iterable[str] = (),
     ) -> None:
         known = [CLONE or PACKAGE, Path(sys.prefix), Path(sys.base_prefix), Path.home()]
-        known += [cache_dir(), runs_dir(), Path.cwd(), *mirror_dirs(), *elsewhere]
+        known += [cache_dir(), runs_dir(), Path.cwd(), *mirror_dirs()]
         known.append(Path(tempfile.gettempdir()))
         roots = {str(path): f"…/{path.name}" for path in known}
         roots |= {str(path.resolve()): f"…/{path.name}" for path in known}
+        roots |= {str(path): path.name for path in elsewhere}
         for path in inside:
             roots |= {f"{path}/": "", str(path): "."}
         roots = {root: name for root, name in roots.items() if root.count("/") > 1}

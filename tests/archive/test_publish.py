@@ -180,13 +180,15 @@ def test_windows_times_and_words_are_in_it_where_asked_for(run):
 def test_pictures_without_a_licence_are_left_out_and_named(found):
     pictures = {n for n in found if n.startswith(("pictures/", "outputs/"))}
     (theirs,) = pictures - {"pictures/open.jpg", "outputs/bicubic/open.png"}
-    assert theirs.startswith("outputs/outputs_…_my own album~")
+    assert theirs.startswith("outputs/outputs_my own album~")
     assert theirs.encode() in found["records.jsonl"]
     listed = found["tables/left_out.csv"].decode()
     assert '"private","no licence is known"' in listed
     shown = json.loads(found["notebooks/10_images.ipynb"])["cells"][0]["outputs"]
     assert [output["output_type"] for output in shown] == ["stream"]
     assert found["report.html"].count(b"data:image/webp") > 0
+    assert b"No picture: left out of this copy" in found["report.html"]
+    assert b"images: my own album\n" in found["study.yaml"]
 
 
 def test_a_picture_keeps_its_orientation_and_nothing_else(found, run, tmp_path):
