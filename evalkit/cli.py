@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evalkit.archive._commands import bundle, collect, diff, publish
 from evalkit.daily._compare_command import compare
 from evalkit.daily._fit_command import fit
 from evalkit.daily._restore_command import restore
@@ -195,10 +196,8 @@ def route(
     route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
 
 
-app.command()(compare)
-app.command()(fit)
-app.command()(restore)
-app.command()(serve)
+for command in (bundle, collect, compare, diff, fit, publish, restore, serve):
+    app.command()(command)
 
 
 @scores_app.command("export")

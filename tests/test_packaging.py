@@ -82,7 +82,7 @@ def test_study_and_test_need_the_first_lock_and_ci_all_of_both(root):
     extras = project["optional-dependencies"]
     first, second = ({r.name for r in requirements(root, lock)} for lock in LOCKS)
     asked = [*project["dependencies"]]
-    others = {"ci", "docs", "heic", "lab", "service"}
+    others = {"ci", "docs", "heic", "lab", "service", "slurm"}
     for name in extras.keys() - others:
         asked += extras[name]
     assert {Requirement(line).name for line in asked} <= first

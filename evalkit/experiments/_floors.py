@@ -9,6 +9,7 @@ import pandas as pd
 
 from evalkit.errors import EvalkitError
 from evalkit.experiments._stages import median_stages, restore_time_s
+from evalkit.paths import package_dir
 from evalkit.profiling.isolation import run_cell
 from evalkit.provenance import environment
 from evalkit.restorers import restorers
@@ -76,7 +77,9 @@ class Rates:
         precision: str,
         preload: Sequence[str] = ("torch",),
     ) -> Mapping[str, Any]:
-        """The columns of a row of ``rates``; nothing for an unknown rate elsewhere.
+        """The columns of a row of ``rates``; nothing for one that is unknown.
+
+        A rate of this machine is measured, where there is PyTorch.
 
         `preload` is what a server of workers that runs already has imported.
         """
@@ -86,7 +89,8 @@ class Rates:
             names = [name for name in self._rates if name[:2] == (machine, device)]
             precision = names[0][2] if names else precision
         key = (machine, device, precision)
-        if key not in self._rates and machine == self._here:
+        can_be_measured = machine == self._here and package_dir("torch")
+        if key not in self._rates and can_be_measured:
             self._rates[key] = _measure(device, precision, preload)
             rows = [
                 dict(zip(RATES.key, names, strict=True)) | columns
@@ -167,7 +171,9 @@ def _published() -> Iterable[dict[str, Any]]:
             "figure": figure.name,
             "note": figure.note,
         }
-        work = spec.work(figure.setting, figure.height_px, figure.width_px)
+        size = figure.height_px, figure.width_px
+        # PyTorch counts operations; a host for interpolation alone may lack it
+        work = spec.work(figure.setting, *size) if package_dir("torch") else None
         yield _beside_floor(row, work, figure.rate)
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "imagesets",
     "left_out",
     "made_dir",
+    "originals",
     "prepare",
     "read_opaque",
     "save_pair",
@@ -76,6 +77,17 @@ def prepare(
         names = [*imagesets(), "<a folder of pictures>"]
         raise UnknownNameError("image set", str(name_or_folder), names)
     return prepare_folder(pictures, folder or made_dir(pictures), recursive=recursive)
+
+
+def originals(images: pd.DataFrame) -> list[Path]:
+    """The registered files that pictures (`IMAGES`) are made of; all must be here.
+
+    With them in ``$EVALKIT_MIRROR`` a set is prepared without network.
+    """
+    from evalkit.imagesets._registered import registered
+
+    named = images["original"].dropna().unique()
+    return [registered()[name].fetch() for name in named if name in registered()]
 
 
 def made_dir(name_or_folder: str | Path) -> Path:

@@ -67,13 +67,18 @@ def export_csv(store: Store, path: Path) -> int:
     """
     if not path.parent.is_dir():
         raise StudyError(f"{path}: expected a folder at {path.parent}, found none")
+    frame = every_answer(store)
+    write_csv(frame, path)
+    return len(frame)
+
+
+def every_answer(store: Store) -> pd.DataFrame:
+    """What `export_csv` writes: every answer, undone ones too, and its item."""
     joined = SUBJECTS.join(ITEMS).join(ANSWERS)
     query = sa.select(*_COLUMNS.values()).select_from(joined)
     order = SUBJECTS.c.subject, ITEMS.c.position, ANSWERS.c.answer
     with store.read() as connection:
-        frame = pd.read_sql_query(query.order_by(*order), connection)
-    write_csv(frame, path)
-    return len(frame)
+        return pd.read_sql_query(query.order_by(*order), connection)
 
 
 class _Row(BaseModel):

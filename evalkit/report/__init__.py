@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from evalkit.article import load_article
+from evalkit.article import evaluate, load_article
 from evalkit.errors import StudyError
 from evalkit.paths import atomic_path
 from evalkit.report._answer import Answer, answer
@@ -24,10 +24,10 @@ from evalkit.report._tables import (
 )
 from evalkit.report._views import show
 from evalkit.study.answer_lines import MOST_CAUTIONS
-from evalkit.tables import ANSWER
+from evalkit.tables import ANSWER, VERDICTS
 from evalkit.viewer import policy_of, with_viewer
 
-__all__ = ["MAX_BYTES", "answer", "write_report"]
+__all__ = ["MAX_BYTES", "answer", "write_report", "write_verdicts"]
 
 MAX_BYTES = 15_000_000
 """The limit of ``report.html``; pictures are made smaller until it holds."""
@@ -84,6 +84,11 @@ def write_report(run: Path) -> Path:
     with atomic_path(run / "report.html") as temporary:
         temporary.write_bytes(html)
     return run / "report.html"
+
+
+def write_verdicts(run: Path) -> None:
+    """Judge every claim anew on what lies in a run folder; write its verdicts there."""
+    RunFolder(run).write(VERDICTS, evaluate(run))
 
 
 class _Page:

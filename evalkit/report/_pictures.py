@@ -113,10 +113,10 @@ def sections(folder: RunFolder) -> list[Section]:
     built = []
     for facts in plain_rows(folder.usable):
         name = facts["source"]
-        views = [_input("source", facts["path"])]
+        views = [_input(folder, "source", facts["path"])]
         hidden: list[View] = []
         if facts["reference"]:
-            views.append(_input("reference", facts["reference"]))
+            views.append(_input(folder, "reference", facts["reference"]))
         for condition in folder.conditions:
             cell = (condition, name)
             view = _output(folder, cell)
@@ -144,10 +144,11 @@ def _same(other: str, decibels: float | None) -> str:
     return f"the same picture as that of {other} ({how_near})"
 
 
-def _input(name: str, path: str) -> View:
+def _input(folder: RunFolder, name: str, path: str) -> View:
     file = Path(path)
     if not file.is_file():
-        return View(name=name, file=None, reason="the file is no longer there")
+        reason = folder.published or "the file is no longer there"
+        return View(name=name, file=None, reason=reason)
     return View(name=name, file=file)
 
 
@@ -164,7 +165,7 @@ def _output(folder: RunFolder, cell: Pair) -> View:
         return View(name=condition, file=None, reason=reason, notes=notes)
     file = folder.path / record["output"]
     if not file.is_file():
-        reason = "its output is no longer in the run folder"
+        reason = folder.published or "its output is no longer in the run folder"
         return View(name=condition, file=None, reason=reason, notes=notes)
     return View(name=condition, file=file, notes=notes, link=quote(record["output"]))
 

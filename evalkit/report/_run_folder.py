@@ -100,6 +100,12 @@ class RunFolder(Evidence):
         return [condition for condition in self.conditions if condition in random]
 
     @property
+    def published(self) -> str:
+        """Why a picture is not in the copy of a run that is for others; else empty."""
+        is_copy = (self.path / "tables" / "left_out.csv").is_file()
+        return "left out of this copy; tables/left_out.md says why" if is_copy else ""
+
+    @property
     def is_album(self) -> bool:
         """Whether the pictures are a folder of the reader's own."""
         return Path(str(self.study.get("images", ""))).is_absolute()

@@ -3,6 +3,7 @@
 from evalkit.tables._cost import (
     BACKENDS,
     BUDGET,
+    CARDS,
     CONCURRENCY,
     EXPERIMENTS,
     FLOORS,
@@ -58,6 +59,7 @@ __all__ = [
     "ANSWER",
     "BACKENDS",
     "BUDGET",
+    "CARDS",
     "CONCURRENCY",
     "COST",
     "COUNT",

@@ -250,3 +250,27 @@ MEMORY = Table(
     },
     key=("condition", "source", "machine"),
 )
+
+CARDS = Table(
+    name="cards",
+    columns={
+        "condition": TEXT,
+        "source": TEXT,
+        "source_sha256": TEXT,
+        "run": TEXT,  # the run folder's name
+        "machine": TEXT,
+        "card": TEXT,  # the GPU that worked, else the processor
+        "n_runs": COUNT,  # warm runs that ended ok
+        "n_failed": COUNT,
+        "wall_time_s": NUMBER,  # median of the warm runs
+        "wall_time_low_s": NUMBER,  # interval of that median; null below 6 runs
+        "wall_time_high_s": NUMBER,
+        "ratio": NUMBER,  # of that median to the first row's of this picture
+        "ratio_low": NUMBER,  # what both medians' intervals allow
+        "ratio_high": NUMBER,
+        "peak_rss_mib": NUMBER,
+        "gpu_memory_mib": NUMBER,  # of the process by NVML, else reserved by torch
+        "same_output": TRUTH,  # as the first row's
+    },
+    key=("condition", "source", "source_sha256", "run", "machine"),
+)

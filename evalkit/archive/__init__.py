@@ -1,0 +1,1 @@
+"""Studies that travel: to hosts without network and back, beside others, to readers."""
