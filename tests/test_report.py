@@ -358,7 +358,7 @@ def test_metrics_stand_below_the_pictures_as_secondary(run, face):
     assert page.says("27 dB")  # the median of 24 and 30
     assert page.says("24 to 30")
     assert page.says("all outputs brought there by area")
-    assert page.text.index("Secondary.") > page.text.index("Compare two")
+    assert page.text.index("Secondary.") > page.text.index("Compare: zoom")
 
 
 def test_what_was_changed_of_an_album_is_shown_without_any_reference(run, face):
