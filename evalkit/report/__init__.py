@@ -26,7 +26,7 @@ from evalkit.report._tables import (
     verdict_rows,
 )
 from evalkit.report._text import in_verdict, kind_of
-from evalkit.report._views import shown_in, show
+from evalkit.report._views import show, shown_in
 from evalkit.study.answer_lines import MOST_CAUTIONS
 from evalkit.tables import ANSWER
 from evalkit.texts import Language, text, texts_of
@@ -49,12 +49,12 @@ _FOLDER = Path(__file__).parent
 
 
 def write_report(run: Path) -> Path:
-    """Write ``report.html`` and ``report.zh.html`` into a run folder, of what lies there.
+    """Write ``report.html`` and, in Chinese, ``report.zh.html`` into a run folder.
 
     Reads ``study.yaml``, ``environment.json``, ``timing.json``, ``crops.json``,
-    ``records.jsonl``, ``ratings.sqlite``, the figures of maps and the tables ``images``,
-    ``cost``, ``memory``, ``metrics``, ``scores_mos`` and ``verdicts``, where they exist,
-    and the pictures that they name.
+    ``records.jsonl``, ``ratings.sqlite``, the figures of maps and the tables
+    ``images``, ``cost``, ``memory``, ``metrics``, ``scores_mos`` and ``verdicts``,
+    where they exist, and the pictures that they name.
 
     Parameters
     ----------
@@ -65,10 +65,10 @@ def write_report(run: Path) -> Path:
     -------
     Path
         The English report: one file of at most 8 MB that fetches nothing, as is the
-        Chinese one beside it. Pictures are WebP views of up to 1280 px and crops at full
-        size, both reduced, in steps that the report names, until they fit; full outputs
-        are linked. The evidence of claims, what restorers said and messages of errors
-        stand in the English one only.
+        Chinese one. Pictures are WebP views of up to 1280 px and crops at full size,
+        both reduced, in steps that the report names, until they fit; full outputs are
+        linked. The evidence of claims, what restorers said and messages of errors
+        stand in the English one alone.
 
     Raises
     ------
@@ -96,8 +96,9 @@ def write_report(run: Path) -> Path:
     shown = shown_in(sections(in_chinese), visible)
     names = {section.facts["source"] for section in shown}
     unshown = [s for s in sections(in_chinese) if s.facts["source"] not in names]
-    for language, content in (("en", html), ("zh", chinese.render(shown, unshown))):
-        with atomic_path(run / FILES[language]) as temporary:
+    pages = {FILES["en"]: html, FILES["zh"]: chinese.render(shown, unshown)}
+    for name, content in pages.items():
+        with atomic_path(run / name) as temporary:
             temporary.write_bytes(content)
     return run / FILES["en"]
 

@@ -19,8 +19,8 @@ LEFT_PX, TOP_PX, WIDE_PX, HIGH_PX = 60, 20, 540, 220
 def charts(folder: RunFolder) -> list[dict[str, Any]]:
     """Each with ``title``, ``legend`` and ``rows``; none that would be empty.
 
-    A row has ``name``, ``value``, ``beside``, ``is_random`` and ``bars``, which are pairs
-    of left edge and width in percent.
+    A row has ``name``, ``value``, ``beside``, ``is_random`` and ``bars``, which are
+    pairs of left edge and width in percent.
     """
     timed = folder.timed
     sizes = timed.drop_duplicates("source").to_dict("records")
@@ -138,7 +138,9 @@ def frontier(folder: RunFolder) -> dict[str, Any] | None:
     return {
         "points": points,
         "x": [(LEFT_PX + WIDE_PX * i // 2, number(t)) for i, t in enumerate(ticks)],
-        "y": [(TOP_PX + HIGH_PX * (BEST_SCORE - s) // (BEST_SCORE - 1), s) for s in steps],
+        "y": [
+            (TOP_PX + HIGH_PX * (BEST_SCORE - s) // (BEST_SCORE - 1), s) for s in steps
+        ],
     }
 
 

@@ -198,8 +198,8 @@ def _cost_lines(
     for row, runs in ((timed, "median"), (record, "one")):
         if row and row["wall_time_s"] is not None:
             how = said(f"report.runs.{runs}", n=row.get("n_runs"))
-            line = {"time": number(row["wall_time_s"], "s"), "runs": how}
-            time = said("report.line.time", **line)
+            seconds = number(row["wall_time_s"], "s")
+            time = said("report.line.time", time=seconds, runs=how)
             if row.get("restore_time_s") is not None:
                 alone = number(row["restore_time_s"], "s")
                 time += f", {said('report.line.restore', time=alone)}"

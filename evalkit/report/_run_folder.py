@@ -50,7 +50,7 @@ class RunFolder(Evidence):
 
     @property
     def study_text(self) -> str:
-        """``study.yaml`` as it is written; of a reader's folder what runs with any place.
+        """``study.yaml`` as it is written; of a reader's folder what runs anywhere.
 
         The folder's path is the reader's own, and its name is added to the study's once
         more when the folder is given with the command.

@@ -64,7 +64,7 @@ def weights_lines(folder: RunFolder) -> list[dict[str, Any]]:
     for condition in folder.conditions:
         records = folder.results[folder.results["condition"] == condition]
         records = records[records["weights_kind"].notna()]
-        kind, digest = "no-record", None
+        kind, digest = "no-record", ""
         if len(records):
             kind, digest = records.iloc[-1][["weights_kind", "weights_sha256"]]
         is_known = kind in (*WEIGHTS, "no-record")
@@ -75,7 +75,7 @@ def weights_lines(folder: RunFolder) -> list[dict[str, Any]]:
                 "kind": text(f"report.weights.{kind}", folder.language)
                 if is_known
                 else kind,
-                "digest": "" if pd.isna(digest) or is_random else digest[:12],
+                "digest": "" if pd.isna(digest) or is_random else str(digest)[:12],
                 "is_random": is_random,
             }
         )

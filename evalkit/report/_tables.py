@@ -7,12 +7,10 @@ from functools import partial
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from evalkit.article import article_values, chance, comparable_values
-from evalkit.paths import data_file
 from evalkit.records import in_words
-from evalkit.report._claims import METHODS
+from evalkit.report._claims import METHODS, said_of
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._text import number, plain_rows
 from evalkit.tables import IMAGES, VERDICTS
@@ -191,9 +189,8 @@ def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
     """
     rows = plain_rows(folder.read(VERDICTS).astype(object).fillna(""))
     if folder.language == "zh":
-        said = yaml.safe_load(data_file("claims.zh.yaml").read_text(encoding="utf-8"))
         for row in rows:
-            row["said"] = said.get(row["claim"], row["claim"])
+            row["said"] = said_of(row["claim"], "zh")
             is_prose = re.search(r"[A-Za-z]{3,}[ ,;]+[A-Za-z]{2,}", row["found"])
             row["found"] = "" if is_prose else row["found"]
     return rows

@@ -122,7 +122,8 @@ def _encode(section: Section, pictures: _Pictures, step: Step) -> int:
             view.detail = _data_uri(detail, step.crop_side, step.crop_quality)
         used += len(view.whole) + len(view.detail)
     if section.map_file:
-        section.maps = _data_uri(read_image(section.map_file), step.side, step.quality)
+        sheet = on_screen(read_image(section.map_file))
+        section.maps = _data_uri(sheet, step.side, step.quality)
     section.step = step
     return used + len(section.maps)
 
