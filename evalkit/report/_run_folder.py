@@ -22,7 +22,7 @@ from evalkit.tables import (
     PATHOLOGIES,
     SOURCES,
 )
-from evalkit.texts import Language
+from evalkit.texts import Language, text
 
 Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -203,9 +203,11 @@ class RunFolder(Evidence):
     def device_name(self) -> str:
         """The processor and its cores, and the GPU where one worked."""
         machine = self.environment.get("machine", {})
-        name = f"{machine.get('cpu')}, {machine.get('cores')} cores"
+        values = {"cpu": machine.get("cpu"), "n": machine.get("cores")}
+        name = text("report.device", self.language, **values)
         is_used = self.timed["cuda_reserved_peak_mib"].notna().any()
-        return ", and ".join([name, *(g["name"] for g in self.gpus or () if is_used)])
+        gpus = (gpu["name"] for gpu in self.gpus or () if is_used)
+        return (", and " if self.language == "en" else "、").join([name, *gpus])
 
     def of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the study's conditions."""
