@@ -12,7 +12,7 @@ from evalkit.article import article_values, chance, comparable_values
 from evalkit.records import in_words
 from evalkit.report._claims import METHODS, said_of
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._text import number, plain_rows
+from evalkit.report._text import in_verdict, number, plain_rows
 from evalkit.tables import IMAGES, VERDICTS
 from evalkit.texts import Language, text, texts_of
 
@@ -191,19 +191,26 @@ def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
     if folder.language == "zh":
         for row in rows:
             row["said"] = said_of(row["claim"], "zh")
-            is_prose = re.search(r"[A-Za-z]{3,}[ ,;]+[A-Za-z]{2,}", row["found"])
+            is_prose = re.search(r"\b(?!px\b)[a-z]{2,}", row["found"])
             row["found"] = "" if is_prose else row["found"]
     return rows
 
 
-def verdict_counts(folder: RunFolder) -> dict[str, dict[str, int]]:
-    """How many claims have each verdict; those of `METHODS` apart."""
+def verdict_counts(folder: RunFolder) -> dict[str, str]:
+    """How many claims have each verdict, in words; those of `METHODS` apart."""
     verdicts = folder.read(VERDICTS)
     is_method = verdicts["verdict"].isin(METHODS)
-    return {
-        "claims": verdicts[~is_method]["verdict"].value_counts().to_dict(),
-        "methods": verdicts[is_method]["verdict"].value_counts().to_dict(),
-    }
+    parts = {"claims": verdicts[~is_method], "methods": verdicts[is_method]}
+    return {name: _counted(rows, folder.language) for name, rows in parts.items()}
+
+
+def _counted(verdicts: pd.DataFrame, language: Language) -> str:
+    counts = verdicts["verdict"].value_counts()
+    parts = [
+        text("report.claims.count", language, n=n, verdict=in_verdict(name, language))
+        for name, n in counts.items()
+    ]
+    return (", " if language == "en" else "、").join(parts)
 
 
 def chance_line(folder: RunFolder) -> str:
