@@ -520,6 +520,7 @@ def test_the_charts_tell_ratios_and_what_memory_is_made_of(run, face):
         json.dumps(ENVIRONMENT), encoding="utf-8"
     )
     run.picture("portrait", face)
+    run.output(X4, "portrait", enlarged(face), restorer=X4)
     slow = f"{X4}@runner=upstream"
     row = {"restorer": X4, "source": "portrait", "machine": MACHINE, "n_runs": 3}
     row |= {"source_width_px": 128, "source_height_px": 96}
@@ -538,6 +539,9 @@ def test_the_charts_tell_ratios_and_what_memory_is_made_of(run, face):
     page = run.write([slow, X4])
     assert page.says("portrait, 128x96 px")
     assert page.says("12 s 4 x")
+    assert page.says(f"Pictures an hour, one at a time : {slow} 300; {X4} 1,200 (cost)")
+    assert page.says("Most instances that ran side by side : not measured")
+    assert page.says("Licence : realesrgan-x4plus BSD-3-Clause (records)")
     assert page.says("fastest of its restorer")
     assert page.says("300 / 450 / 1000")
     styles = page.attributes("i", "style")

@@ -13,6 +13,7 @@ from evalkit.paths import atomic_path
 from evalkit.report._answer import Answer, answer
 from evalkit.report._charts import charts, frontier
 from evalkit.report._pictures import Section, sections
+from evalkit.report._roles import roles
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import headline, machine_line, weights_lines
 from evalkit.report._tables import (
@@ -155,6 +156,7 @@ class _Page:
             "article": load_article() if folder.shows_claims else None,
             "charts": charts(folder),
             "frontier": frontier(folder),
+            "roles": roles(folder),
             "cost": cost_table(folder),
             "article_note": article_note(),
             "metrics": metric_table(folder),
