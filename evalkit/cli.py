@@ -88,8 +88,16 @@ def study(
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    how = {"recursive": recursive, "retry": retry, "pdf": pdf, "profile": profile}
-    run_study(file, images=images, **how, arguments=arguments or (), say=_say)
+    run_study(
+        file,
+        images=images,
+        recursive=recursive,
+        retry=retry,
+        pdf=pdf,
+        profile=profile,
+        arguments=arguments or (),
+        say=_say,
+    )
 
 
 Folder = Annotated[

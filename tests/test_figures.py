@@ -12,7 +12,7 @@ from evalkit import figures
 from evalkit.errors import SettingError
 from evalkit.figures import Crop, crop_box, cut, on_screen, save
 from evalkit.images import read_image
-from evalkit.tables import COST, FLOORS, RECORDS
+from evalkit.tables import COST, FLOORS, MEMORY, RECORDS
 
 LONG = "realesrgan-x4plus@precision=fp16,runner=upstream,tile=200"
 
@@ -270,6 +270,36 @@ def test_memory_that_is_unknown_has_no_bar(cost):
     assert "not measured" in all_text(figure)
     widths = [bar.get_width() for bar in figure.axes[0].patches]
     assert widths == [1843.2, 0]
+    assert_nothing_is_cut_off(figure)
+
+
+def test_the_ratio_stands_beside_and_the_legend_tells_what_is_drawn(records, cost):
+    tuned = records[records["condition"] == LONG].assign(restorer=LONG)
+    slow = tuned.assign(condition="slow", wall_time_s=tuned["wall_time_s"] * 4)
+    sized = cost.assign(source_width_px=256, source_height_px=171)
+    figure = figures.wall_times(
+        pd.concat([tuned, slow]), sized, floors=FLOORS.frame([])
+    )
+    text = all_text(figure)
+    assert "4 x as long" in text
+    assert text.count("fastest of its restorer") == 1
+    assert "portrait_backlit, 256x171 px" in text
+    assert "cold run" in text
+    assert "dotted" not in text
+    assert "grey bar" not in text
+    assert_nothing_is_cut_off(figure)
+    warm = figures.wall_times(tuned[tuned["phase"] == "warm"])
+    assert "cold run" not in all_text(warm)
+
+
+def test_memory_is_stacked_of_what_it_is_made_of(cost):
+    row = {"condition": "gpen-512", "source": "portrait_backlit", "machine": "a PC"}
+    row |= {"start_rss_mib": 300, "loaded_rss_mib": 1000, "peak_rss_mib": 1843.2}
+    figure = figures.memory(cost, parts=MEMORY.frame([row]))
+    widths = [bar.get_width() for bar in figure.axes[0].patches]
+    assert widths[:3] == pytest.approx([300, 700, 843.2])
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert "added by loading" in legend
     assert_nothing_is_cut_off(figure)
 
 

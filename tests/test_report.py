@@ -12,7 +12,15 @@ from evalkit.errors import StudyError
 from evalkit.images import write_image
 from evalkit.paths import file_name
 from evalkit.records import RecordStore
-from evalkit.tables import COST, IMAGES, METRICS, PATHOLOGIES, VERDICTS
+from evalkit.tables import (
+    COST,
+    IMAGES,
+    MEMORY,
+    METRICS,
+    PATHOLOGIES,
+    SCORES_MOS,
+    VERDICTS,
+)
 
 EVIL = "<script>alert(1)</script>"
 X4, RANDOM = "realesrgan-x4plus", "gpen-512"
@@ -38,6 +46,7 @@ class Page(HTMLParser):
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.source = text
         self.text = ""
         self._tag = ""
         self.feed(text)
@@ -358,7 +367,7 @@ def test_metrics_stand_below_the_pictures_as_secondary(run, face):
     assert page.says("27 dB")  # the median of 24 and 30
     assert page.says("24 to 30")
     assert page.says("all outputs brought there by area")
-    assert page.text.index("Secondary.") > page.text.index("Compare two")
+    assert page.text.index("Secondary.") > page.text.index("Compare: zoom")
 
 
 def test_what_was_changed_of_an_album_is_shown_without_any_reference(run, face):
@@ -396,6 +405,11 @@ def test_verdicts_can_be_filtered_by_kind_and_verdict(run):
     assert page.says(
         "Of how it worked, and of what another program offers, apart: 1 fol"
     )
+    assert page.says("1 not testable here, 1 contradicted")
+    chinese = (run.path / "report.zh.html").read_text(encoding="utf-8")
+    assert "Real-ESRGAN 默认不是半精度" in chinese
+    assert "three portraits" not in chinese
+    assert 'href="report.html#claim-G1"' in chinese
     assert page.says("at most 1 wrong verdicts are to be expected")
     marked = [
         (a.get("data-kind"), a.get("data-verdict")) for t, a in page.tags if t == "tr"
@@ -489,3 +503,63 @@ def test_a_picture_of_one_pixel_has_a_report(run):
     run.picture("dot", np.zeros((1, 1), np.uint8))
     run.output("lanczos", "dot", np.zeros((4, 4), np.uint8))
     assert page_sizes(run.write(["lanczos"])) == [(1, 1), (1, 1), (4, 4), (4, 4)]
+
+
+def test_the_charts_tell_ratios_and_what_memory_is_made_of(run, face):
+    (run.path / "environment.json").write_text(
+        json.dumps(ENVIRONMENT), encoding="utf-8"
+    )
+    run.picture("portrait", face)
+    run.output(X4, "portrait", enlarged(face), restorer=X4)
+    slow = f"{X4}@runner=upstream"
+    row = {"restorer": X4, "source": "portrait", "machine": MACHINE, "n_runs": 3}
+    row |= {"source_width_px": 128, "source_height_px": 96}
+    times = {slow: 12.0, X4: 3.0}
+    rows = [row | {"condition": c, "wall_time_s": t} for c, t in times.items()]
+    COST.write(COST.frame(rows), run.path / "tables")
+    held = {"start_rss_mib": 300, "loaded_rss_mib": 450, "peak_rss_mib": 1000}
+    of_x4 = {"condition": X4, "source": "portrait", "machine": MACHINE} | held
+    MEMORY.write(MEMORY.frame([of_x4]), run.path / "tables")
+    mos = {"method": "none", "kind": "all", "n_subjects": 3, "n_sources": 1}
+    scores = [
+        mos | {"condition": slow, "mos": 4.0},
+        mos | {"condition": X4, "mos": 3.5},
+    ]
+    SCORES_MOS.write(SCORES_MOS.frame(scores), run.path / "tables")
+    page = run.write([slow, X4])
+    assert page.says("portrait, 128x96 px")
+    assert page.says("12 s 4 x")
+    assert page.says(f"Pictures an hour, one at a time : {slow} 300; {X4} 1,200 (cost)")
+    assert page.says("Most instances that ran side by side : not measured")
+    assert page.says("Licence : realesrgan-x4plus BSD-3-Clause (records)")
+    assert page.says("fastest of its restorer")
+    assert page.says("300 / 450 / 1000")
+    styles = page.attributes("i", "style")
+    assert {"left: 0%; width: 30.0%", "left: 30.0%; width: 15.0%"} <= {*styles}
+    assert "left: 45.0%; width: 55.0%" in styles
+    assert page.attributes("circle", "class") == ["best", "best"]  # faster, or better
+
+
+def test_an_album_is_run_again_with_its_place_left_open(run, face):
+    from evalkit.study.config import read_study
+
+    run.picture("portrait", face)
+    study = {"name": "mine-album", "images": "/home/reader/album"}
+    study |= {"conditions": ["lanczos"]}
+    (run.path / "study.yaml").write_text(yaml.safe_dump(study), encoding="utf-8")
+    page = run.write()
+    assert page.says('make study STUDY=study.yaml IMAGES="<your folder album>"')
+    printed = re.search(r"<pre[^>]*>(.*?)</pre>", page.source, re.DOTALL)[1]
+    (run.path / "again.yaml").write_text(printed, encoding="utf-8")
+    again = read_study(run.path / "again.yaml")
+    assert (again.name, again.images) == ("mine", "auto")
+
+
+def test_every_claim_has_our_chinese_words():
+    from evalkit.article import load_claims
+    from evalkit.report._claims import said_of
+
+    claims = [claim.id for claim in load_claims()]
+    said = [said_of(claim, "zh") for claim in claims]
+    assert all(re.search("[\u4e00-\u9fff]{2}", sentence) for sentence in said)
+    assert len(set(said)) == len(claims)

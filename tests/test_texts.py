@@ -16,6 +16,7 @@ SCRIPTS = {
     "rating": "rating/widget.js",
     "rating-pack": "rating/pack.js",
     "compare": "daily/compare.html.jinja",
+    "report": "report/page.html.jinja",
 }
 """Of each page that fills in texts by itself, its script or template."""
 
@@ -33,7 +34,8 @@ def asked() -> frozenset[str]:
             keys |= {re.sub("{.*", "*", key) for key in IN_PYTHON.findall(source)}
     for page, script in SCRIPTS.items():
         source = (PACKAGE / script).read_text(encoding="utf-8")
-        found = {re.sub(r"\$.*", "*", key) for key in IN_SCRIPT.findall(source)}
+        found = IN_SCRIPT.findall(source)
+        found = {re.sub(r"\$.*|(?<=\.)$", "*", key) for key in found}
         keys |= {f"{page}.{key}" for key in found}
     return frozenset(keys)
 

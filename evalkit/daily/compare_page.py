@@ -8,25 +8,12 @@ from markupsafe import Markup
 
 from evalkit.paths import atomic_path
 from evalkit.texts import Language, text, texts_of
-from evalkit.viewer import policy_of, with_viewer
+from evalkit.viewer import policy_of, texts_of_viewer, with_viewer
 
 if TYPE_CHECKING:
     from evalkit.daily.compare import Comparison
 
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
-
-OF_VIEWER = {
-    "view": "view",
-    "side": "side",
-    "flip": "flip",
-    "split": "split",
-    "zoomIn": "zoom.in",
-    "zoomOut": "zoom.out",
-    "actual": "actual",
-    "whole": "whole",
-    "full": "full",
-}
-"""The viewer's texts, and those of the rating page that are the same."""
 
 _FOLDER = Path(__file__).parent
 SCRIPT = with_viewer((_FOLDER / "compare.js").read_text(encoding="utf-8"))
@@ -76,6 +63,6 @@ def _both(key: str, **values: object) -> Markup:
 
 
 def _of_script(language: Language) -> Mapping[str, str]:
-    texts = {name: text(f"rating.{key}", language) for name, key in OF_VIEWER.items()}
+    texts = texts_of_viewer(language)
     own = {key: words[language] for key, words in texts_of("compare").items()}
     return texts | {key: own[key] for key in ("stage", "map", "map.said")}

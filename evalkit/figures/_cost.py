@@ -21,7 +21,13 @@ BARS = {
     "nvml_process_peak_mib": ("of the process by NVML", "0.45", ""),
 }
 ROW = ["condition", "source"]
-FLOOR_NOTE = "   dotted: least that the arithmetic allows"
+FLOOR_NOTE = "dotted: least that the arithmetic allows"
+PARTS = {
+    "start_rss_mib": ("process at its start", "0.55"),
+    "loaded_rss_mib": ("added by loading", "0.75"),
+    "peak_rss_mib": ("added by running, to the peak", "0.92"),
+}
+"""What a process's memory is made of: each as the grey of what it adds."""
 
 
 def wall_times(
@@ -51,8 +57,11 @@ def wall_times(
     """
     rows = _rows(records)
     ok = records[(records["outcome"] == "ok") & records["wall_time_s"].notna()]
-    figure, axes = _frame(rows, "wall time", _machines(records, machine))
+    title = f"Wall time of one picture, s, on {_machines(records, machine)}"
+    figure, axes = _frame(rows, title, _sizes(cost))
     drawn = ok["wall_time_s"].tolist()
+    ratios = _ratios(ok)
+    has_interval, times_floor = False, []
     for y, row in enumerate(rows.itertuples()):
         runs = _of(ok, row)
         for phase, marker in (("cold", "^"), ("warm", "o")):
@@ -67,24 +76,52 @@ def wall_times(
             )
         warm = runs.loc[runs["phase"] == "warm", "wall_time_s"].to_numpy(float)
         interval = _interval(cost, row)
+        has_interval |= interval is not None
         if len(warm):
             axes.plot([np.median(warm)] * 2, [y - 0.32, y + 0.32], color=INK, lw=2)
         if interval:
             axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
         n_failed = len(_of(records, row)) - len(runs)
-        write_beside(axes, y, _summary(warm, interval, n_failed))
-        drawn += _floor_line(axes, y, row, floors, "wall time")
-    _scale(axes, np.array(drawn, float), "wall time of one call, s")
-    note = "○ warm run   △ cold run   | median of the warm runs"
-    note += "   grey bar: its interval, from 6 runs on" if cost is not None else ""
-    _note(figure, note + (FLOOR_NOTE if floors is not None else ""))
+        ratio = ratios.get((row.condition, row.source))
+        write_beside(axes, y, _summary(warm, interval, n_failed, ratio))
+        times_floor += _floor_line(axes, y, row, floors, "wall time")
+    _scale(axes, np.array(drawn + times_floor, float), "wall time of one call, s")
+    marks = {
+        "○ warm run": (ok["phase"] == "warm").any(),
+        "△ cold run": (ok["phase"] == "cold").any(),
+        "| median of the warm runs": (ok["phase"] == "warm").any(),
+        "grey bar: its interval": has_interval,
+        FLOOR_NOTE: bool(times_floor),
+    }
+    _note(figure, "   ".join(mark for mark, is_drawn in marks.items() if is_drawn))
     return figure
+
+
+def _ratios(ok: pd.DataFrame) -> dict[tuple[str, str], float]:
+    """How many times the fastest condition of its restorer each takes; of 2 or more."""
+    warm = ok[ok["phase"] == "warm"].astype({"wall_time_s": float})
+    medians = warm.groupby([*ROW, "restorer"])["wall_time_s"].median()
+    of_restorer = medians.groupby(["source", "restorer"])
+    ratios = (medians / of_restorer.transform("min"))[of_restorer.transform("size") > 1]
+    return {(name, source): ratio for (name, source, _), ratio in ratios.items()}
+
+
+def _sizes(cost: pd.DataFrame | None) -> dict[str, str]:
+    """The size of each source, where it is known."""
+    if cost is None:
+        return {}
+    known = cost.dropna(subset=["source_width_px", "source_height_px"])
+    return {
+        row.source: f"{row.source_width_px}x{row.source_height_px} px"
+        for row in known.itertuples()
+    }
 
 
 def memory(
     cost: pd.DataFrame,
     machine: str | None = None,
     floors: pd.DataFrame | None = None,
+    parts: pd.DataFrame | None = None,
 ) -> Figure:
     """Peak memory as bars, by condition and source; what is unknown has no bar.
 
@@ -96,11 +133,16 @@ def memory(
         Named in the title; None for the machines in `cost`.
     floors
         As in `wall_times`, for the bytes that must coexist.
+    parts
+        Table `evalkit.tables.MEMORY`: a bar of the process is then stacked of what it
+        held at its start, what loading added and what running added.
 
     """
     rows = _rows(cost)
     measures = [name for name in BARS if cost[name].notna().any()]
-    figure, axes = _frame(rows, "peak memory", _machines(cost, machine))
+    title = f"Peak memory, MiB, on {_machines(cost, machine)}"
+    figure, axes = _frame(rows, title, _sizes(cost))
+    has_floor = False
     for y, row in enumerate(rows.itertuples()):
         costs = _of(cost, row)
         texts = []
@@ -109,26 +151,51 @@ def memory(
             label, grey, hatch = BARS[name]
             value = costs[name].max()
             texts.append("not measured" if pd.isna(value) else f"{value:,.0f} MiB")
-            axes.barh(
-                y - 0.35 + height * (index + 0.5),
-                0 if pd.isna(value) else float(value),
-                height,
-                facecolor=grey,
-                edgecolor=INK,
-                linewidth=0.8,
-                hatch=hatch,
-                label=label if y == 0 else None,
-            )
+            stack = _stack(parts, row) if name == "peak_rss_mib" else []
+            drawn = stack or [(0.0 if pd.isna(value) else float(value), label, grey)]
+            left = 0.0
+            for wide, said, shade in drawn:
+                axes.barh(
+                    y - 0.35 + height * (index + 0.5),
+                    wide,
+                    height,
+                    left=left,
+                    facecolor=shade,
+                    edgecolor=INK,
+                    linewidth=0.8,
+                    hatch=hatch,
+                    label=said,
+                )
+                left += wide
         write_beside(axes, y, "\n".join(texts) or "not measured")
-        _floor_line(axes, y, row, floors, "peak memory")
+        has_floor |= bool(_floor_line(axes, y, row, floors, "peak memory"))
     axes.set_xlim(left=0)
-    label = "peak memory, MiB" + (FLOOR_NOTE if floors is not None else "")
+    label = "peak memory, MiB" + (f"   {FLOOR_NOTE}" if has_floor else "")
     axes.set_xlabel(label, fontsize=TEXT_PT)
-    if measures:
+    handles, labels = axes.get_legend_handles_labels()
+    told = dict(zip(labels, handles, strict=True))
+    if len(told) > 1:  # one kind of bar is what the axis says
         figure.legend(
-            loc="lower center", ncols=len(measures), fontsize=TEXT_PT, frameon=False
+            told.values(),
+            told.keys(),
+            loc="lower center",
+            ncols=len(told),
+            fontsize=TEXT_PT,
+            frameon=False,
         )
     return figure
+
+
+def _stack(
+    parts: pd.DataFrame | None, row: tuple[object, ...]
+) -> list[tuple[float, str, str]]:
+    """What each part adds, MiB, its name and its grey; empty where it is not known."""
+    held = None if parts is None else _of(parts, row).dropna(subset=list(PARTS))
+    if held is None or held.empty:
+        return []
+    ends = held[list(PARTS)].astype(float).max().cummax()
+    added = ends.diff().fillna(ends.iloc[0])
+    return [(added[name], *PARTS[name]) for name in PARTS]
 
 
 def _floor_line(
@@ -166,10 +233,12 @@ def _machines(frame: pd.DataFrame, machine: str | None) -> str:
     return machine or "; ".join(names) or "machine not recorded"
 
 
-def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axes]:
+def _frame(
+    rows: pd.DataFrame, title: str, sizes: dict[str, str]
+) -> tuple[Figure, Axes]:
     """A figure with a line for each of `rows`: names at the left, room at the right."""
     n_rows = max(1, len(rows))
-    names = [_name(row) for row in rows.itertuples()]
+    names = [_name(row, sizes) for row in rows.itertuples()]
     n_lines = max((name.count("\n") + 1 for name in names), default=1)
     row_px = max(ROW_PX, LINE_PX * (n_lines + 1))
     height = HEAD_PX + row_px * n_rows + FOOT_PX
@@ -194,7 +263,7 @@ def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axe
     figure.text(
         16 / WIDTH_PX,
         1 - 16 / height,
-        "\n".join(wrap(f"{quantity}, {machine}", WIDTH_PX - 40, 10, 2, bold=True)),
+        "\n".join(wrap(title, WIDTH_PX - 40, 10, 2, bold=True)),
         fontsize=10,
         fontweight="bold",
         va="top",
@@ -204,11 +273,13 @@ def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axe
     return figure, axes
 
 
-def _name(row: tuple[object, ...]) -> str:
+def _name(row: tuple[object, ...], sizes: dict[str, str]) -> str:
     _, condition, source, weights_kind = row
+    size = sizes.get(str(source))
+    told = f"{source}, {size}" if size else str(source)
     lines = [
         *wrap(str(condition), NAME_PX - 20, NAME_PT, 2),
-        *wrap(str(source), NAME_PX - 20, NAME_PT, 1),
+        *wrap(told, NAME_PX - 20, NAME_PT, 1),
     ]
     return "\n".join([*lines, RANDOM] if weights_kind == "random" else lines)
 
@@ -230,11 +301,19 @@ def _interval(
 
 
 def _summary(
-    warm: np.ndarray, interval: tuple[float, float] | None, n_failed: int
+    warm: np.ndarray,
+    interval: tuple[float, float] | None,
+    n_failed: int,
+    ratio: float | None,
 ) -> str:
     lines = []
     if len(warm):
         lines.append(f"{np.median(warm):.3g} s, {len(warm)} runs")
+    if ratio is not None:
+        is_least = ratio == 1
+        lines.append(
+            "fastest of its restorer" if is_least else f"{ratio:.2g} x as long"
+        )
     if interval:
         lines.append(f"[{interval[0]:.3g}, {interval[1]:.3g}]")
     elif len(warm) > 1:
@@ -253,7 +332,7 @@ def _scale(axes: Axes, values: np.ndarray, label: str) -> None:
             axes.xaxis.set_major_locator(LogLocator(subs=subs))
             axes.xaxis.set_major_formatter("{x:g}")
             axes.xaxis.set_minor_formatter(NullFormatter())
-            axes.grid(axis="x", which="both", color="0.93")
+            axes.grid(axis="x", which="major", color="0.88")
             label += " (logarithmic)"
         else:
             axes.set_xlim(0, 1.05 * values.max())

@@ -48,6 +48,9 @@ MAX_EVENT_BYTES = 16_384
 PATIENCE_S = 20.0
 """How long the head of a request, and then its body, may be on the way."""
 
+FAREWELL_S = 5
+"""How long, once it is interrupted, a request that is at work may go on."""
+
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": (
@@ -196,6 +199,7 @@ def serve(
         log_level="error",
         access_log=False,
         timeout_keep_alive=300,
+        timeout_graceful_shutdown=FAREWELL_S,
         ssl_certfile=file,
         ssl_keyfile=key,
     )

@@ -308,7 +308,7 @@ _KINDS: dict[str, set[type]] = {
 _N_BITS = 63  # of a whole number without its sign
 
 
-def _check_types(_offset: int, row: dict[str, Any]) -> None:
+def _check_types(_offset: int, row: Mapping[str, Any]) -> None:
     """Refuse a line with a value that its column cannot hold."""
     for name, value in row.items():
         if value is None or name in RECORDS.json_columns or name not in _TYPES:

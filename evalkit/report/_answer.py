@@ -94,7 +94,7 @@ def answer(run: Path, *rules: str, language: Language = "en") -> Answer:
         No such rule.
 
     """
-    folder = RunFolder(run)
+    folder = RunFolder(run, language)
     if rules:
         chosen_rules = [_rule(name) for name in rules]
         sentences = [s for rule in chosen_rules for s in rule(folder, language)]

@@ -3,16 +3,20 @@
 import json
 import math
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from evalkit.figures import Crop
+from evalkit.paths import file_name
 from evalkit.report._run_folder import Pair, RunFolder, by_pair
 from evalkit.report._text import number, plain_rows
+from evalkit.texts import Language, text
 
-RANDOM = "since its weights are random and its output is noise"
-MEMORY = {"peak_rss_mib": "RAM", "cuda_reserved_peak_mib": "GPU memory"}
+MEMORY = {"peak_rss_mib": "ram", "cuda_reserved_peak_mib": "gpu"}
+
+MOST_COLUMNS = 6
 
 
 class Step(NamedTuple):
@@ -24,11 +28,9 @@ class Step(NamedTuple):
     crop_side: int
     crop_quality: int
 
-    def __str__(self) -> str:
-        return (
-            f"views up to {self.side} px at WebP quality {self.quality}, crops up to "
-            f"{self.crop_side} px at {self.crop_quality}"
-        )
+    def said(self, language: Language) -> str:
+        """It in words."""
+        return text("report.pictures.step", language, **self._asdict())
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +57,8 @@ class View:
         Data URIs; empty until `evalkit.report._views.show` fills them.
     size
         Width and height of the full picture, px; filled there too.
+    is_random, is_thick
+        Whether its weights are; whether a thin strip is drawn thicker.
 
     """
 
@@ -68,6 +72,8 @@ class View:
     whole: str = ""
     detail: str = ""
     size: tuple[int, int] | None = None
+    is_random: bool = False
+    is_thick: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +91,8 @@ class Section:
         under another condition.
     crop
         The part that is shown enlarged; None before it is known.
+    map_file, maps
+        The figure of maps, where there is one; its data URI, filled with the views.
     step
         How far its views were reduced; None without views.
 
@@ -94,12 +102,15 @@ class Section:
     views: list[View]
     without_pictures: list[View]
     crop: Crop | None
+    map_file: Path | None = None
+    maps: str = ""
     step: Step | None = None
 
     @property
     def n_columns(self) -> int:
-        """2 to 4, so that the rows of views are equally long."""
-        return max(2, math.ceil(len(self.views) / math.ceil(len(self.views) / 4)))
+        """So many that up to `MOST_COLUMNS` views stand in one row."""
+        n_rows = math.ceil(len(self.views) / MOST_COLUMNS)
+        return max(2, math.ceil(len(self.views) / n_rows))
 
 
 def sections(folder: RunFolder) -> list[Section]:
@@ -120,67 +131,80 @@ def sections(folder: RunFolder) -> list[Section]:
         for condition in folder.conditions:
             cell = (condition, name)
             view = _output(folder, cell)
-            view.lines = _cost_lines(cost.get(cell), folder.outputs.get(cell))
+            view.lines = _cost_lines(folder, cell, cost.get(cell))
             view.values = values.get(cell, {})
             if cell in folder.same_as and not view.reason:
-                view.reason = _same(*folder.same_as[cell])
+                view.reason = _same(folder.language, *folder.same_as[cell])
                 hidden.append(view)
             else:
-                (hidden if view.reason == RANDOM else views).append(view)
+                (hidden if view.is_random else views).append(view)
         crop = crops.get(name)
+        maps = folder.figures / f"60_maps_{file_name(name)}.png"
         built.append(
             Section(
                 facts=facts,
                 views=views,
                 without_pictures=hidden,
                 crop=Crop(*crop) if crop else None,
+                map_file=maps if maps.is_file() else None,
             )
         )
     return built
 
 
-def _same(other: str, decibels: float | None) -> str:
-    how_near = "equal pixels" if decibels is None else number(decibels, "dB")
-    return f"the same picture as that of {other} ({how_near})"
+def _same(language: Language, other: str, decibels: float | None) -> str:
+    is_equal = decibels is None
+    near = text("report.reason.equal", language) if is_equal else number(decibels, "dB")
+    return text("report.reason.same", language, other=other, near=near)
 
 
 def _input(folder: RunFolder, name: str, path: str) -> View:
     file = Path(path)
     if not file.is_file():
-        reason = folder.published or "the file is no longer there"
+        reason = folder.published or text("report.reason.gone", folder.language)
         return View(name=name, file=None, reason=reason)
     return View(name=name, file=file)
 
 
 def _output(folder: RunFolder, cell: Pair) -> View:
     condition, record = cell[0], folder.outputs.get(cell)
+    said = partial(text, language=folder.language)
     kind = record["weights_kind"] if record else None
     if kind == "random" or (not record and condition in folder.random_conditions):
-        return View(name=condition, file=None, reason=RANDOM)
+        reason = said("report.reason.random")
+        return View(name=condition, file=None, reason=reason, is_random=True)
     if record is None:
-        return View(name=condition, file=None, reason="not restored in this run")
+        reason = said("report.reason.not-restored")
+        return View(name=condition, file=None, reason=reason)
     notes = json.loads(record["notes"]) if record["notes"] else []
     if record["outcome"] != "ok":
-        reason = ": ".join(filter(None, (record["outcome"], record["error"])))
+        reason = said(f"report.outcome.{record['outcome']}")
+        if folder.language == "en":
+            reason = ": ".join(filter(None, (record["outcome"], record["error"])))
         return View(name=condition, file=None, reason=reason, notes=notes)
     file = folder.path / record["output"]
     if not file.is_file():
-        reason = folder.published or "its output is no longer in the run folder"
+        reason = folder.published or said("report.reason.output-gone")
         return View(name=condition, file=None, reason=reason, notes=notes)
     return View(name=condition, file=file, notes=notes, link=quote(record["output"]))
 
 
 def _cost_lines(
-    timed: dict[str, Any] | None, record: dict[str, Any] | None
+    folder: RunFolder, cell: Pair, timed: dict[str, Any] | None
 ) -> list[str]:
     """The median of the timed runs, else the one run that made the picture."""
-    for row, runs in ((timed, "median of {n_runs} runs"), (record, "one run")):
+    said = partial(text, language=folder.language)
+    record = folder.outputs.get(cell)
+    for row, runs in ((timed, "median"), (record, "one")):
         if row and row["wall_time_s"] is not None:
-            time = f"{number(row['wall_time_s'], 's')} ({runs.format(**row)})"
+            how = said(f"report.runs.{runs}", n=row.get("n_runs"))
+            seconds = number(row["wall_time_s"], "s")
+            time = said("report.line.time", time=seconds, runs=how)
             if row.get("restore_time_s") is not None:
-                time += f", restore() alone {number(row['restore_time_s'], 's')}"
+                alone = number(row["restore_time_s"], "s")
+                time += f", {said('report.line.restore', time=alone)}"
             memory = [
-                f"{number(row[column], 'MiB')} {label}"
+                said(f"report.line.{label}", size=number(row[column], "MiB"))
                 for column, label in MEMORY.items()
                 if row[column] is not None
             ]

@@ -1,15 +1,18 @@
 """A run folder as the report reads it: of the study's conditions alone."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pandas as pd
+import yaml
 
 from evalkit.article import Evidence
 from evalkit.errors import INTERRUPTED
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
+from evalkit.study.config import as_letters
 from evalkit.study.run_folder import with_newest_key
 from evalkit.tables import (
     AGREEMENT,
@@ -19,6 +22,7 @@ from evalkit.tables import (
     PATHOLOGIES,
     SOURCES,
 )
+from evalkit.texts import Language, text
 
 Pair: TypeAlias = tuple[str, str]
 """A condition and a source."""
@@ -29,6 +33,10 @@ ATTEMPT = ["condition", "source", "experiment", "value", "machine"]
 
 class RunFolder(Evidence):
     """The folder as judges read it, without the conditions that left the study."""
+
+    def __init__(self, path: Path, language: Language = "en") -> None:
+        super().__init__(path)
+        self.language: Language = language
 
     @property
     def title(self) -> str:
@@ -42,12 +50,18 @@ class RunFolder(Evidence):
 
     @property
     def study_text(self) -> str:
-        """``study.yaml`` as it is written, but for the path of a reader's folder."""
+        """``study.yaml`` as it is written; of a reader's folder what runs anywhere.
+
+        The folder's path is the reader's own, and its name is added to the study's once
+        more when the folder is given with the command.
+        """
         file = self.path / "study.yaml"
-        text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        images = str(self.study.get("images", ""))
-        is_path = Path(images).is_absolute()
-        return text.replace(images, self.images_name) if is_path else text
+        if not self.is_album:
+            return file.read_text(encoding="utf-8") if file.is_file() else ""
+        letters = re.escape(as_letters(self.images_name))
+        name = re.sub(f"-({letters})?-?([0-9a-f]{{8}})?$", "", self.title)
+        study = dict(self.study) | {"name": name or self.title, "images": "auto"}
+        return yaml.safe_dump(study, allow_unicode=True, sort_keys=False)
 
     @cached_property
     def costs(self) -> pd.DataFrame:
@@ -195,9 +209,11 @@ class RunFolder(Evidence):
     def device_name(self) -> str:
         """The processor and its cores, and the GPU where one worked."""
         machine = self.environment.get("machine", {})
-        name = f"{machine.get('cpu')}, {machine.get('cores')} cores"
+        values = {"cpu": machine.get("cpu"), "n": machine.get("cores")}
+        name = text("report.device", self.language, **values)
         is_used = self.timed["cuda_reserved_peak_mib"].notna().any()
-        return ", and ".join([name, *(g["name"] for g in self.gpus or () if is_used)])
+        gpus = (gpu["name"] for gpu in self.gpus or () if is_used)
+        return (", and " if self.language == "en" else "、").join([name, *gpus])
 
     def of_here(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The rows of the study's conditions."""

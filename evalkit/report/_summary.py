@@ -6,75 +6,77 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._text import count, counted, in_list
+from evalkit.report._text import counted, in_list, kind_of
 from evalkit.tables import IMAGES
 from evalkit.texts import Language, text
 
-WEIGHTS = {
-    "released": "released weights, downloaded and verified",
-    "package": "released weights, carried by an installed package",
-    "mirror": "released weights, from a local mirror",
-    "user": "a weights file of the user's own",
-    "random": "RANDOM weights: time and memory only, no picture",
-    "none": "no learned weights",
-}
+WEIGHTS = ("released", "package", "mirror", "user", "random", "none")
+"""The kinds of weights that the catalogue describes."""
+
 FEW_PICTURES, FEW_RUNS = 30, 50
 
 
 def headline(folder: RunFolder) -> dict[str, Any]:
     """What was compared: ``title``, ``compared``, ``kinds`` and ``images``."""
+    language = folder.language
     usable, images = folder.usable, folder.read(IMAGES)
     n_references = int(usable["reference"].notna().sum())
+    values = {
+        "conditions": len(folder.conditions),
+        "s": "" if len(folder.conditions) == 1 else "s",
+        "pictures": _pictures(len(usable), len(images), language),
+        "references": n_references or text("report.none", language),
+    }
     kinds = usable["kind"].value_counts(sort=False)
+    named = [f"{n} {kind_of(kind, language)}" for kind, n in kinds.items()]
     return {
-        "title": f"Study {folder.title}",
-        "compared": (
-            f"{count(len(folder.conditions), 'condition')} on "
-            f"{_pictures(len(usable), len(images))}, "
-            f"{n_references or 'none'} of them with a pristine reference"
-        ),
-        "kinds": ", ".join(f"{n} {kind}" for kind, n in kinds.items()),
+        "title": text("report.title", language, name=folder.title),
+        "compared": text("report.compared.said", language, **values),
+        "kinds": (", " if language == "en" else "、").join(named),
         "images": folder.images_name,
     }
 
 
-def _pictures(n_usable: int, n: int) -> str:
+def _pictures(n_usable: int, n: int, language: Language) -> str:
     if n_usable == n:
-        return count(n, "picture")
-    return f"{n_usable} of {count(n, 'picture')} (the others could not be read)"
+        return text("report.pictures.n", language, **counted(n))
+    return text("report.pictures.read", language, usable=n_usable, **counted(n))
 
 
 def machine_line(folder: RunFolder) -> str:
     """The machine in one sentence."""
+    language = folder.language
     machine = folder.environment.get("machine")
     if not machine:
-        return "The run folder does not say which machine it was."
+        return text("report.machine.unknown", language)
     gpus = [f"{gpu['name']} ({gpu['memory_mib']} MiB)" for gpu in machine["gpus"]]
-    return (
-        f"{machine['cpu']}, {count(machine['cores'], 'core')}, "
-        f"{machine['memory_gib']:.1f} GiB of memory, "
-        f"{', '.join(gpus) or 'no GPU'}; {machine['os']}, {machine['python']}. "
-        f"Called {machine['machine']} in every table."
-    )
+    values = {name: machine[name] for name in ("cpu", "cores", "os", "python")}
+    values["machine"] = machine["machine"]
+    values["s"] = "" if machine["cores"] == 1 else "s"
+    values["memory"] = f"{machine['memory_gib']:.1f}"
+    values["gpus"] = ", ".join(gpus) or text("report.machine.no-gpu", language)
+    return text("report.machine.said", language, **values)
 
 
-def weights_lines(folder: RunFolder) -> list[dict[str, str]]:
-    """For each condition: ``condition``, ``kind`` and ``digest`` of its weights."""
+def weights_lines(folder: RunFolder) -> list[dict[str, Any]]:
+    """Of each condition: ``condition``, ``kind``, ``digest`` and ``is_random``."""
     lines = []
     for condition in folder.conditions:
         records = folder.results[folder.results["condition"] == condition]
         records = records[records["weights_kind"].notna()]
-        if records.empty:
-            lines.append({"condition": condition, "kind": "no record", "digest": ""})
-            continue
-        last = records.iloc[-1]
-        digest = last["weights_sha256"]
-        kind = str(last["weights_kind"])
+        kind, digest = "no-record", ""
+        if len(records):
+            kind, digest = records.iloc[-1][["weights_kind", "weights_sha256"]]
+        is_known = kind in (*WEIGHTS, "no-record")
+        is_random = kind == "random"
         lines.append(
             {
                 "condition": condition,
-                "kind": WEIGHTS.get(kind, kind),
-                "digest": "" if pd.isna(digest) or kind == "random" else digest[:12],
+                "kind": text(f"report.weights.{kind}", folder.language)
+                if is_known
+                else kind,
+                "digest": "" if pd.isna(digest) or is_random else str(digest)[:12],
+                "is_random": is_random,
             }
         )
     return lines

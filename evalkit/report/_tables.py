@@ -1,83 +1,92 @@
 """The tables of the report, as rows of text."""
 
 import json
+import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from evalkit.article import article_values, chance, comparable_values
 from evalkit.records import in_words
-from evalkit.report._claims import METHODS
+from evalkit.report._claims import METHODS, said_of
 from evalkit.report._run_folder import RunFolder
-from evalkit.report._text import number, plain_rows
+from evalkit.report._text import in_verdict, number, plain_rows
 from evalkit.tables import IMAGES, VERDICTS
+from evalkit.texts import Language, text, texts_of
 
 MAX_ROWS = 200
 
-WEIGHTS_WORD = {
-    "random": "random: cost only",
-    "package": "released, in a package",
-    "mirror": "released, from a mirror",
-}
+KINDS = ("random", "package", "mirror", "released", "user", "none", "unknown")
+"""The kinds of weights that the catalogue names in a word."""
+
+METERS = (
+    "peak_rss_mib",
+    "cuda_reserved_peak_mib",
+    "nvml_process_peak_mib",
+    "gpu_busy_percent",
+    "energy_j",
+)
 
 
 def cost_table(folder: RunFolder) -> dict[str, Any]:
     """``rows``, ``columns`` (of meters with a value), ``n_more``, ``machines``."""
-    meters = {
-        "peak_rss_mib": "peak RAM, MiB",
-        "cuda_reserved_peak_mib": "GPU memory reserved by torch, MiB",
-        "nvml_process_peak_mib": "GPU memory by NVML, MiB",
-        "gpu_busy_percent": "GPU busy by NVML, %",
-        "energy_j": "GPU energy of a run, J",
-    }
-    measured = {k: v for k, v in meters.items() if folder.costs[k].notna().any()}
-    chosen = folder.costs
-    rows = [_cost_row(row, measured) for row in plain_rows(chosen.head(MAX_ROWS))]
+    language, chosen = folder.language, folder.costs
+    measured = [name for name in METERS if chosen[name].notna().any()]
+    shown = plain_rows(chosen.head(MAX_ROWS))
     return {
-        "rows": rows,
-        "columns": list(measured.values()),
+        "rows": [_cost_row(row, measured, language) for row in shown],
+        "columns": [text(f"report.meter.{name}", language) for name in measured],
         "n_more": max(0, len(chosen) - MAX_ROWS),
         "machines": sorted(chosen["machine"].dropna().unique()),
     }
 
 
-def _cost_row(row: Mapping[str, Any], meters: Mapping[str, str]) -> dict[str, Any]:
-    spread = ""
-    is_known = row["wall_time_low_s"] is not None
-    ends = ("low", "high") if is_known else ("min", "max")
-    low, high = (row[f"wall_time_{end}_s"] for end in ends)
-    if low is not None:
-        spread = f"{number(low)} to {number(high)}"
-        spread += f" ({row['wall_time_spread']})" if row["wall_time_spread"] else ""
-    same = {None: "not known", True: "yes", False: "no"}[row["same_as_quality"]]
-    kind = row["weights_kind"] or "not recorded"
-    if kind == "random":
-        same = "no picture"
+def _cost_row(
+    row: Mapping[str, Any], meters: list[str], language: Language
+) -> dict[str, Any]:
+    said = partial(number, language=language)
+    kind = row["weights_kind"] or "unknown"
+    same = {None: "unknown", True: "yes", False: "no"}[row["same_as_quality"]]
+    same = "none" if kind == "random" else same
     return {
         "condition": row["condition"],
         "source": row["source"],
         "size": f"{row['source_width_px']}x{row['source_height_px']}",
         "machine": row["machine"],
-        "weights": WEIGHTS_WORD.get(kind, kind),
+        "weights": text(f"report.kind-of.{kind}", language) if kind in KINDS else kind,
         "is_random": kind == "random",
         "runs": row["n_runs"],
         "failed": row["n_failed"],
-        "cold": number(row["cold_wall_time_s"]),
-        "load": _at_least_1_ms(row["load_time_s"]),
-        "median": number(row["wall_time_s"]),
-        "interval": spread,
-        "restore": number(row["restore_time_s"]),
+        "cold": said(row["cold_wall_time_s"]),
+        "load": _at_least_1_ms(row["load_time_s"], language),
+        "median": said(row["wall_time_s"]),
+        "interval": _spread(row, language),
+        "restore": said(row["restore_time_s"]),
         "stages": _stages(json.loads(row["stages_s"] or "{}")),
-        "meters": [number(row[name], digits=4) for name in meters],
-        "same": same,
+        "meters": [said(row[name], digits=4) for name in meters],
+        "same": text(f"report.same.{same}", language),
         "notes": json.loads(row["notes"] or "[]"),
-        "article": _article(row),
+        "article": _article(row, language),
     }
 
 
-def _at_least_1_ms(seconds: float | None) -> str:
-    return "under 0.001" if seconds is not None and seconds < 0.001 else number(seconds)
+def _spread(row: Mapping[str, Any], language: Language) -> str:
+    """The interval of a median, else the range of its runs; empty without either."""
+    ends = ("min", "max") if row["wall_time_low_s"] is None else ("low", "high")
+    low, high = (row[f"wall_time_{end}_s"] for end in ends)
+    if low is None:
+        return ""
+    words = text("report.range", language, low=number(low), high=number(high))
+    how = row["wall_time_spread"] if language == "en" else None
+    return f"{words} ({how})" if how else words
+
+
+def _at_least_1_ms(seconds: float | None, language: Language) -> str:
+    if seconds is not None and seconds < 0.001:
+        return text("report.tiny", language)
+    return number(seconds, language=language)
 
 
 def _stages(stages_s: Mapping[str, float]) -> list[str]:
@@ -86,7 +95,7 @@ def _stages(stages_s: Mapping[str, float]) -> list[str]:
     return [f"{name} {1000 * s:,.0f} ms" for name, s in longest_first if s >= 0.001]
 
 
-def _article(row: Mapping[str, Any]) -> list[str]:
+def _article(row: Mapping[str, Any], language: Language) -> list[str]:
     """What the article says of the same restorer, kind of device and size; or nothing.
 
     A figure of a GPU beside one of a CPU, or of another size, would look like a race.
@@ -95,13 +104,18 @@ def _article(row: Mapping[str, Any]) -> list[str]:
     device = str(setting.get("device", "")).partition(":")[0]
     is_half = setting.get("precision") == "fp16"
     return [
-        f"{number(value, unit, 6)} {quantity}"
+        text(
+            f"report.article.quantity.{quantity}",
+            language,
+            value=number(value, unit, 6),
+        )
         for value, unit, quantity in comparable_values(
             row["restorer"],
             device=device,
             is_half=is_half,
             size_px=(row["source_width_px"], row["source_height_px"]),
         )
+        if f"article.quantity.{quantity}" in texts_of("report")
     ]
 
 
@@ -116,58 +130,87 @@ def metric_table(folder: RunFolder) -> dict[str, Any]:
     ``rows`` are of metrics against a reference, ``changes`` of those against the
     source, or of the output alone.
     """
+    language = folder.language
     is_double = folder.metrics["condition"].isin(list(folder.doubles))
-    metrics = folder.metrics[~is_double]
+    metrics = folder.in_order(folder.metrics[~is_double])
     resampling = metrics["resampling"].dropna().value_counts()
-    texts = [
-        f"{'all' if n == len(metrics) else n} outputs brought there by {how}"
+    every = text("report.all", language)
+    resampled = [
+        text(
+            "report.metrics.resampled",
+            language,
+            n=every if n == len(metrics) else n,
+            how=how,
+        )
         for how, n in resampling.items()
         if how != "none"
     ]
-    doubles = [f"{name}: as {other}" for name, other in folder.doubles.items()]
+    doubles = [
+        text("report.metrics.as", language, name=name, other=other)
+        for name, other in folder.doubles.items()
+    ]
     changes = folder.pathologies
     changes = changes[~changes["condition"].isin(list(folder.doubles))]
     return {
-        "rows": _over_pictures(metrics),
-        "changes": _over_pictures(changes),
-        "resampled": ", ".join(texts),
+        "rows": _over_pictures(metrics, language),
+        "changes": _over_pictures(folder.in_order(changes), language),
+        "resampled": resampled,
         "doubles": "; ".join(doubles),
     }
 
 
-def _over_pictures(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+def _over_pictures(metrics: pd.DataFrame, language: Language) -> list[dict[str, Any]]:
     rows = []
     for (condition, metric), group in metrics.groupby(
         ["condition", "metric"], sort=False
     ):
         values, unit = group["value"].astype(float), group["unit"].iloc[0]
         best = group["higher_is_better"].iloc[0]
+        better = "" if pd.isna(best) else ("higher" if best else "lower")
+        ends = {"low": number(values.min()), "high": number(values.max())}
         rows.append(
             {
                 "condition": condition,
                 "metric": metric,
                 "median": number(values.median(), unit, 4),
-                "range": f"{number(values.min())} to {number(values.max())}",
+                "range": text("report.range", language, **ends),
                 "n": len(values),
-                "better": "" if pd.isna(best) else ("higher" if best else "lower"),
+                "better": better and text(f"report.better.{better}", language),
             }
         )
     return rows
 
 
 def verdict_rows(folder: RunFolder) -> list[dict[str, Any]]:
-    """The table ``verdicts``, null as empty text."""
-    return plain_rows(folder.read(VERDICTS).astype(object).fillna(""))
+    """The table ``verdicts``, null as empty text.
+
+    In Chinese ``said`` is the claim in our words, and what was found stands there only
+    where it is a number.
+    """
+    rows = plain_rows(folder.read(VERDICTS).astype(object).fillna(""))
+    if folder.language == "zh":
+        for row in rows:
+            row["said"] = said_of(row["claim"], "zh")
+            is_prose = re.search(r"\b(?!px\b)[a-z]{2,}", row["found"])
+            row["found"] = "" if is_prose else row["found"]
+    return rows
 
 
-def verdict_counts(folder: RunFolder) -> dict[str, dict[str, int]]:
-    """How many claims have each verdict; those of `METHODS` apart."""
+def verdict_counts(folder: RunFolder) -> dict[str, str]:
+    """How many claims have each verdict, in words; those of `METHODS` apart."""
     verdicts = folder.read(VERDICTS)
     is_method = verdicts["verdict"].isin(METHODS)
-    return {
-        "claims": verdicts[~is_method]["verdict"].value_counts().to_dict(),
-        "methods": verdicts[is_method]["verdict"].value_counts().to_dict(),
-    }
+    parts = {"claims": verdicts[~is_method], "methods": verdicts[is_method]}
+    return {name: _counted(rows, folder.language) for name, rows in parts.items()}
+
+
+def _counted(verdicts: pd.DataFrame, language: Language) -> str:
+    counts = verdicts["verdict"].value_counts()
+    parts = [
+        text("report.claims.count", language, n=n, verdict=in_verdict(name, language))
+        for name, n in counts.items()
+    ]
+    return (", " if language == "en" else "、").join(parts)
 
 
 def chance_line(folder: RunFolder) -> str:

@@ -29,7 +29,9 @@ class Sentence(NamedTuple):
 Sentences = Iterator[Sentence]
 
 
-def number(value: Any, unit: Any = None, digits: int = 3) -> str:
+def number(
+    value: Any, unit: Any = None, digits: int = 3, *, language: Language = "en"
+) -> str:
     """A number as a reader wants it, with its unit; ``not measured`` for null.
 
     Examples
@@ -39,23 +41,11 @@ def number(value: Any, unit: Any = None, digits: int = 3) -> str:
 
     """
     if pd.isna(value):
-        return "not measured"
+        return text("report.unknown", language)
     value = float(value)
     is_long = 10**digits <= abs(value) < 1e15
-    text = f"{value:,.0f}" if is_long else f"{value:.{digits}g}"
-    return f"{text} {unit}" if isinstance(unit, str) and unit else text
-
-
-def count(n: int, noun: str) -> str:
-    """A number and its noun.
-
-    Examples
-    --------
-    >>> count(1, "picture"), count(7, "picture")
-    ('1 picture', '7 pictures')
-
-    """
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    digits_said = f"{value:,.0f}" if is_long else f"{value:.{digits}g}"
+    return f"{digits_said} {unit}" if isinstance(unit, str) and unit else digits_said
 
 
 def counted(n: int) -> dict[str, Any]:
@@ -121,6 +111,11 @@ def in_kind(kind: str, language: Language) -> str:
     """A kind of picture in the reader's language; itself, where it is not ours."""
     is_ours = f"kind.{kind}" in texts_of("answer")
     return text(f"answer.kind.{kind}", language) if is_ours else kind
+
+
+def kind_of(kind: str, language: Language) -> str:
+    """The kind of one picture: in English the word of the tables."""
+    return kind if language == "en" else in_kind(kind, language)
 
 
 def or_number(names: list[str], most: int, language: Language) -> str:

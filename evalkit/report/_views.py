@@ -63,6 +63,23 @@ def show(
     return visible, dropped
 
 
+def shown_in(sections: Sequence[Section], shown: Sequence[Section]) -> list[Section]:
+    """The sections of another language with what `show` filled in of the same pictures.
+
+    Both are of one run folder, so that sections and views of a name are the same.
+    """
+    filled = {section.facts["source"]: section for section in shown}
+    chosen = [s for s in sections if s.facts["source"] in filled]
+    for section in chosen:
+        other = filled[section.facts["source"]]
+        section.crop, section.step, section.maps = other.crop, other.step, other.maps
+        for view, same in zip(section.views, other.views, strict=True):
+            view.whole, view.detail, view.size = same.whole, same.detail, same.size
+            view.is_thick = same.is_thick
+            view.reason = view.reason or same.reason
+    return chosen
+
+
 _Pictures = list[tuple[View, NDArray[np.uint8], NDArray[np.uint8] | None]]
 
 
@@ -91,7 +108,7 @@ def _read(section: Section) -> _Pictures:
         if detail is not None:
             detail = _reduced(detail, STEPS[0].crop_side).copy()
         if max(view.size) >= 2 * STRIP * min(view.size):
-            view.lines.append("drawn thicker")
+            view.is_thick = True
         pictures.append((view, _reduced(picture, STEPS[0].side), detail))
     return pictures
 
@@ -104,12 +121,15 @@ def _encode(section: Section, pictures: _Pictures, step: Step) -> int:
         if detail is not None:
             view.detail = _data_uri(detail, step.crop_side, step.crop_quality)
         used += len(view.whole) + len(view.detail)
+    if section.map_file:
+        sheet = on_screen(read_image(section.map_file))
+        section.maps = _data_uri(sheet, step.side, step.quality)
     section.step = step
-    return used
+    return used + len(section.maps)
 
 
 def _clear(section: Section) -> None:
-    section.step = None
+    section.step, section.maps = None, ""
     for view in section.views:
         view.whole = view.detail = ""
 

@@ -1,44 +1,55 @@
-// Two small helps, both usable by keyboard; the page is whole without them. It stands
+// Three small helps, all usable by keyboard; the page is whole without them. It stands
 // behind the viewer's module.
 
-// Any two pictures of a section in the viewer, one over the other at first.
+const texts = JSON.parse(document.querySelector("main").dataset.texts);
+const small = matchMedia("(max-width: 40rem)");
+
+// All pictures of a section in the viewer: on a screen with room side by side in one
+// row from the start, on a phone when they are asked for, since a finger scrolls there.
+const near = new IntersectionObserver(
+  (entries) => {
+    for (const { isIntersecting, target } of entries) {
+      if (!isIntersecting) continue;
+      near.unobserve(target);
+      target.open = true;
+    }
+  },
+  { rootMargin: "100%" },
+);
 for (const compare of document.querySelectorAll(".compare")) {
   const section = compare.closest(".picture");
   const views = [...section.querySelectorAll(".view")].filter((v) => v.querySelector("img"));
   if (views.length < 2) continue;
-  const [left, right, part] = compare.querySelectorAll("select");
+  const part = compare.querySelector("select");
   const place = compare.querySelector(".viewer");
   let viewer = null;
 
-  views.forEach((view, index) => {
-    for (const select of [left, right]) select.add(new Option(view.dataset.name, index));
-  });
-  left.value = 0;
-  right.value = views.length - 1;
-
   async function show() {
     if (!compare.open) return;
-    const images = [left, right].map(({ value }) => {
-      const view = views[value];
-      return view.querySelector(`img.${part.value}`) ?? view.querySelector("img");
-    });
+    const images = views.map(
+      (view) => view.querySelector(`img.${part.value}`) ?? view.querySelector("img"),
+    );
     await Promise.all(images.map((image) => image.decode()));
     const pictures = images.map((image, index) => ({
       src: image.src,
       alt: image.alt,
-      label: views[[left, right][index].value].dataset.name,
+      label: views[index].dataset.name,
       width: image.naturalWidth,
       height: image.naturalHeight,
     }));
-    const mode = viewer?.look().mode ?? "split";
+    const mode = viewer?.look().mode ?? (small.matches ? "split" : "side");
+    const ratio = pictures[0].height / pictures[0].width;
+    const wide = place.clientWidth / (small.matches ? 1 : pictures.length);
+    place.style.setProperty("--high", `${Math.round(wide * ratio)}px`);
     viewer?.close();
-    viewer = mount(place, pictures);
+    viewer = mount(place, pictures, { texts });
     viewer.show(mode);
     viewer.whole();
   }
-  compare.addEventListener("change", (event) => event.target.matches("select") && show());
+  part.addEventListener("change", show);
   compare.addEventListener("toggle", show);
   compare.hidden = false;
+  if (!small.matches) near.observe(compare);
 }
 
 // Claims of one kind or one verdict.
@@ -47,16 +58,31 @@ if (filters) {
   const rows = [...document.querySelectorAll("#claims tbody tr")];
   const selects = [...filters.querySelectorAll("select")];
   const shown = filters.querySelector("output");
+  const count = (n) => {
+    const said = filters.dataset.shown.replace("{shown}", n);
+    shown.textContent = said.replace("{all}", rows.length);
+  };
   for (const select of selects) {
-    const values = new Set(rows.map((row) => row.dataset[select.name]));
-    for (const value of [...values].sort()) select.add(new Option(value, value));
+    const said = (row) => [row.dataset[select.name], row.dataset[`${select.name}Said`]];
+    const values = new Map(rows.map(said).sort());
+    for (const [value, words] of values) select.add(new Option(words, value));
   }
   filters.addEventListener("input", () => {
     for (const row of rows) {
       row.hidden = selects.some((s) => s.value && row.dataset[s.name] !== s.value);
     }
-    shown.textContent = `${rows.filter((row) => !row.hidden).length} of ${rows.length}`;
+    count(rows.filter((row) => !row.hidden).length);
   });
-  shown.textContent = `${rows.length} of ${rows.length}`;
+  count(rows.length);
   filters.hidden = false;
 }
+
+// On paper every fold is open, but that of the viewer.
+let folded = [];
+addEventListener("beforeprint", () => {
+  folded = [...document.querySelectorAll("details:not(.compare, [open])")];
+  for (const fold of folded) fold.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const fold of folded) fold.open = false;
+});

@@ -9,9 +9,9 @@ from typing import Any
 from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
-from evalkit.daily.compare_page import LANGUAGES, OF_VIEWER
-from evalkit.texts import text, texts_of
-from evalkit.viewer import policy_of, with_viewer
+from evalkit.daily.compare_page import LANGUAGES
+from evalkit.texts import texts_of
+from evalkit.viewer import policy_of, texts_of_viewer, with_viewer
 
 _FOLDER = Path(__file__).parent
 SCRIPT = with_viewer((_FOLDER / "page.js").read_text(encoding="utf-8"))
@@ -26,7 +26,7 @@ def page() -> HTMLResponse:
         loader=jinja2.FileSystemLoader(_FOLDER), autoescape=True, trim_blocks=True
     )
     texts = {
-        language: {name: text(f"rating.{k}", language) for name, k in OF_VIEWER.items()}
+        language: texts_of_viewer(language)
         | {key: words[language] for key, words in texts_of("service").items()}
         for language in LANGUAGES
     }

@@ -233,9 +233,21 @@ def resolve_study(study: Study, *, images: str | None, has_cuda: bool) -> Study:
     return study.model_copy(update=resolved)
 
 
+def as_letters(name: str) -> str:
+    """A folder's name within a study's: small letters, digits, hyphens.
+
+    Examples
+    --------
+    >>> as_letters("Album of 1962!")
+    'album-of-1962'
+
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+
+
 def _name_for(name: str, folder: Path) -> str:
     """The name of a study of a folder: ``<name>-<folder>``, with a digest if needed."""
-    letters = re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-")
+    letters = as_letters(folder.name)
     digest = hashlib.sha256(os.fsencode(folder)).hexdigest()[:8]
     full_name = f"{name}-{letters}"
     key = (runs_dir(), full_name)

@@ -15,6 +15,7 @@ MADE_OF_ANSWERS = (
     "notebooks/80_scores.ipynb",
     "notebooks/90_verdict.ipynb",
     "report.html",
+    "report.zh.html",
 )
 """The files of a run that hold answers or who gave them; the next study makes them."""
 

@@ -5,6 +5,26 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
+from evalkit.texts import Language, text
+
+OF_VIEWER = {
+    "view": "view",
+    "side": "side",
+    "flip": "flip",
+    "split": "split",
+    "zoomIn": "zoom.in",
+    "zoomOut": "zoom.out",
+    "actual": "actual",
+    "whole": "whole",
+    "full": "full",
+}
+"""The viewer's texts, and those of the rating page that are the same."""
+
+
+def texts_of_viewer(language: Language) -> dict[str, str]:
+    """What ``mount`` takes as ``texts``."""
+    return {name: text(f"rating.{key}", language) for name, key in OF_VIEWER.items()}
+
 
 @cache
 def with_viewer(script: str) -> str:

@@ -1,15 +1,18 @@
+import re
 import shutil
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import pypdfium2
 import pytest
 import yaml
 from skimage import data
 
 from evalkit.images import write_image
 from evalkit.records import RecordStore
-from evalkit.report import write_report
+from evalkit.report import FILES, write_report
 from evalkit.tables import COST, IMAGES, VERDICTS
 
 CONDITIONS = ["lanczos", "realesrgan-x4plus@runner=upstream", "realesrgan-x4plus"]
@@ -58,12 +61,13 @@ def make_run(run: Path) -> Path:
             cost.append(
                 {key: record[key] for key in ("condition", "source", "machine")}
                 | {"source_width_px": 192, "source_height_px": 128, "n_runs": 3}
+                | {"wall_time_s": 2.5, "restorer": condition.partition("@")[0]}
             )
     records[-1] |= {"outcome": "oom", "error": "3.2 GiB wanted", "output": None}
     text = "a sentence that is long enough to fill a line of the table and then some"
     verdicts = [
         dict.fromkeys(VERDICTS.columns, text)
-        | {"n_intervals": 0}
+        | {"n_intervals": 0, "section": "4.3"}
         | {"claim": f"G{n}", "kind": ("measure", "rating")[n % 2], "verdict": verdict}
         for n, verdict in enumerate(["reproduced", "not yet tested", "contradicted"])
     ]
@@ -101,10 +105,10 @@ def open_page(browser, page_file, need):
     opened = []
 
     def note_request(page, url: str) -> None:
-        if url != page_file.as_uri() and not url.startswith("data:"):
+        if Path(url).name not in FILES.values() and not url.startswith("data:"):
             page.wrong.append(url)
 
-    def at(screen: tuple[int, int], scheme: str = "light"):
+    def at(screen: tuple[int, int], scheme: str = "light", name: str = FILES["en"]):
         width, height = screen
         page = browser.new_page(
             viewport={"width": width, "height": height}, color_scheme=scheme
@@ -114,7 +118,7 @@ def open_page(browser, page_file, need):
         page.on("console", lambda message: page.wrong.append(message.text))
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
         page.on("request", lambda request: note_request(page, request.url))
-        page.goto(page_file.as_uri())
+        page.goto(page_file.with_name(name).as_uri())
         return page
 
     yield at
@@ -165,17 +169,33 @@ def test_a_picture_has_one_displayed_size_under_every_condition(open_page, scree
         assert len(set(sizes)) == 1
 
 
-def test_two_pictures_are_compared_by_keyboard(open_page):
+def test_every_condition_stands_in_one_row_of_one_viewer(open_page):
     page = open_page(LAPTOP)
     compare = page.locator(".compare").first
-    compare.locator("summary").press("Enter")
+    panes = compare.locator(".pane")
+    panes.nth(3).wait_for()
+    tops = panes.evaluate_all("p => p.map(x => x.getBoundingClientRect().top)")
+    assert len(tops) == 1 + len(CONDITIONS)
+    assert len(set(tops)) == 1
+    assert not page.locator(".picture").first.locator("img.whole").first.is_visible()
+    phone = open_page(PHONE)  # where a finger scrolls: when it is asked for
+    assert phone.locator(".picture img.whole").first.is_visible()
+    phone.locator(".compare summary").first.click()
+    phone.locator(".compare [data-mode=split] .over img").wait_for()
+
+
+def test_pictures_are_compared_by_keyboard(open_page):
+    page = open_page(LAPTOP)
+    compare = page.locator(".compare").first
+    stage = compare.locator(".stage")
+    stage.wait_for()
+    stage.press("x")
     over, under = compare.locator(".over img"), compare.locator(".under img")
     over.and_(compare.get_by_alt_text("portrait, the source", exact=True)).wait_for()
-    assert under.get_attribute("alt") == f"portrait, restored by {CONDITIONS[-1]}"
+    assert under.get_attribute("alt") == f"portrait, restored by {CONDITIONS[0]}"
     compare.locator(".slider").press("ArrowRight")
-    stage = compare.locator(".stage")
     assert stage.evaluate("s => s.style.getPropertyValue('--at')") == "0.505"
-    compare.locator("select").nth(2).select_option("detail")
+    compare.locator("select").select_option("detail")
     detail = "portrait, the source: the detail"
     over.and_(compare.get_by_alt_text(detail, exact=True)).wait_for()
     assert over.evaluate("i => i.decode().then(() => i.naturalWidth)") > 0
@@ -189,7 +209,7 @@ def test_two_pictures_are_compared_by_keyboard(open_page):
 def test_the_split_is_dragged_on_the_picture(open_page):
     page = open_page(LAPTOP)
     compare = page.locator(".compare").first
-    compare.locator("summary").click()
+    compare.locator(".stage").press("x")
     line = compare.locator(".line")
     line.wait_for()
     line.scroll_into_view_if_needed()
@@ -200,6 +220,61 @@ def test_the_split_is_dragged_on_the_picture(open_page):
     page.mouse.move(x + 150, y, steps=3)
     page.mouse.up()
     assert line.bounding_box()["x"] == pytest.approx(box["x"] + 150, abs=2)
+
+
+@pytest.mark.parametrize("size", ["A4", "Letter"])
+def test_paper_holds_every_word_and_cuts_none(open_page, tmp_path, size):
+    page = open_page(LAPTOP)
+    wanted = page.evaluate(
+        """() => {
+        const skipped = "script, style, nav, .compare, .controls, .top, .language";
+        const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+        const texts = [];
+        while (walker.nextNode()) {
+          const parent = walker.currentNode.parentElement;
+          const isHidden = parent.closest(skipped + ", .cards thead, .cards caption");
+          if (!isHidden) texts.push(walker.currentNode.data.replace(/\\s/g, ""));
+        }
+        return texts; }"""
+    )
+    page.pdf(path=tmp_path / "report.pdf", format=size)
+    document = pypdfium2.PdfDocument(tmp_path / "report.pdf")
+    width = document[0].get_width()
+    texts = [sheet.get_textpage() for sheet in document]
+    paper = "".join(text.get_text_range() for text in texts)
+    paper = re.sub(r"[\s\ufffe\u00ad]", "", paper)
+    assert len(wanted) > 100
+    assert [text for text in wanted if text not in paper] == []
+    for text in texts:
+        boxes = [text.get_charbox(n) for n in range(text.count_chars())]
+        assert [box for box in boxes if box[0] < 0 or box[2] > width] == []
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@screens
+def test_axe_finds_nothing(open_page, need, screen, language):
+    need(find_spec("axe_playwright_python"), "uv pip install axe-playwright-python")
+    from axe_playwright_python.sync_playwright import Axe
+
+    for scheme in ("light", "dark"):
+        page = open_page(screen, scheme, FILES[language])
+        for summary in page.locator("summary:visible").all():
+            if summary.locator("..").get_attribute("open") is None:
+                summary.click()
+        found = Axe().run(page).response["violations"]
+        assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found] == []
+
+
+def test_the_chinese_report_has_no_english_sentence(open_page):
+    page = open_page(LAPTOP, "light", FILES["zh"])
+    page.locator("pre, code").evaluate_all("found => found.forEach(e => e.remove())")
+    words = page.locator("body").inner_text()
+    # names, units and files are left; a sentence has words that are none of these
+    prose = re.findall(r"\b(?:the|of|and|is|are|was|with|not|from|this|for)\b", words)
+    assert prose == [], words
+    assert page.locator("html").get_attribute("lang") == "zh"
+    page.locator(".language a").click()
+    assert page.locator("h1").inner_text() == "Study default"
 
 
 def test_claims_are_filtered(open_page):

@@ -27,22 +27,24 @@ def of(halo, texture, shape):
 
 
 def panels(figure):
-    """The grey in the middle of every panel, from the left of the top row on."""
+    """The colour in the middle of every panel, from the left of the top row on."""
     axes = [axes for axes in figure.axes if axes.images]
     pictures = [axes.images[0].get_array() for axes in axes]
-    return [p[p.shape[0] // 2, p.shape[1] // 2].mean() for p in pictures]
+    return [p[p.shape[0] // 2, p.shape[1] // 2].tolist() for p in pictures]
 
 
-def test_the_same_grey_means_the_same_in_every_row():
+def test_the_same_colour_means_the_same_in_every_row():
     shape = (60, 80)
     figure = drawn(shape, {"a": of(1, -4, shape), "b": of(4, 0, shape)})
     _, _, _, _, halo_a, texture_a, _, halo_b, texture_b = panels(figure)
-    assert halo_a > halo_b  # more is darker
-    assert texture_a < 5  # the least of -4 to 4
-    assert texture_b == pytest.approx(127, abs=2)  # none is the middle
+    (red, _, blue), (more_red, _, less_blue) = halo_a, halo_b
+    assert red - blue < more_red - less_blue  # brown: more of it
+    assert texture_a[2] > texture_a[1] + 40  # purple: less than the source has
+    assert len(set(texture_b)) == 1  # unchanged: the picture under it, pale
+    assert texture_b[0] == pytest.approx(255 - (255 - 90) / 2, abs=1)
     texts = [text.get_text() for text in figure.texts]
-    assert "0 to 4 %" in texts
-    assert "-4 to 4 dB" in texts
+    assert "map: 0 to 4 %" in texts
+    assert "map: -4 to 4 dB" in texts
 
 
 @pytest.mark.parametrize("shape", [(30, 200), (90, 120), (300, 100)])
@@ -60,7 +62,8 @@ def test_nothing_is_cut_off_or_laid_over_another(shape):
             assert not axes.bbox.shrunk(0.98, 0.98).overlaps(box)
 
 
-def test_a_map_of_nothing_is_white_and_not_noise():
+def test_a_defect_that_nobody_has_has_no_column():
     shape = (60, 80)
-    figure = drawn(shape, {"a": of(0, 0, shape)})
-    assert panels(figure)[4] == 255
+    figure = drawn(shape, {"a": of(0, 2, shape), "b": of(0, 0, shape)})
+    assert len(panels(figure)) == 2 * 3
+    assert "halo" not in [text.get_text() for text in figure.texts]

@@ -63,6 +63,11 @@ def test_papermill_with_a_misspelt_parameter_is_refused(tmp_path):
     assert done.returncode != 0
     assert "30_cost has no parameter 'conditon'" in done.stderr
     assert "condition: str" in done.stderr
+    cells = json.loads((tmp_path / "out.ipynb").read_text(encoding="utf-8"))["cells"]
+    shown = [o for c in cells for o in c.get("outputs", []) if "traceback" in o]
+    (lines,) = [output["traceback"] for output in shown]
+    assert len(lines) == 1  # the sentence, without the calls that led to it
+    assert lines[0].startswith("StudyError: 30_cost has no parameter 'conditon'")
 
 
 @pytest.mark.soak
