@@ -20,7 +20,9 @@ BARS = {
     "cuda_reserved_peak_mib": ("reserved by torch on the GPU", "1.0", "////"),
     "nvml_process_peak_mib": ("of the process by NVML", "0.45", ""),
 }
-ROW = ["condition", "source"]
+ROW = ["condition", "source", "machine"]
+"""What a line of marks is of: runs on unlike machines are never drawn as one."""
+
 FLOOR_NOTE = "   dotted: least that the arithmetic allows"
 
 
@@ -30,7 +32,7 @@ def wall_times(
     machine: str | None = None,
     floors: pd.DataFrame | None = None,
 ) -> Figure:
-    """Every raw wall time as a mark, one line of marks for each condition and source.
+    """Every raw wall time as a mark, one line of marks for each `ROW`.
 
     Circles are warm runs, triangles cold ones. The upright stroke is the median of
     the warm runs, with its value at the right. Runs that failed are counted there.
@@ -152,13 +154,18 @@ def _floor_line(
 
 
 def _rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Condition, source and kind of weights, in the order of first appearance."""
-    return frame.drop_duplicates(ROW)[[*ROW, "weights_kind"]].reset_index(drop=True)
+    """Columns `ROW`, the kind of weights, and the machine's name where it tells."""
+    rows = frame.drop_duplicates(ROW)[[*ROW, "weights_kind"]].reset_index(drop=True)
+    is_one = frame["machine"].nunique() < 2
+    return rows.assign(place="" if is_one else rows["machine"].fillna("not recorded"))
 
 
 def _of(frame: pd.DataFrame, row: tuple[object, ...]) -> pd.DataFrame:
-    _, condition, source, *_ = row
-    return frame[(frame["condition"] == condition) & (frame["source"] == source)]
+    _, condition, source, machine, *_ = row
+    machines = frame["machine"]
+    of_machine = machines.isna() if pd.isna(machine) else machines == machine
+    is_it = (frame["condition"] == condition) & (frame["source"] == source)
+    return frame[is_it & of_machine.fillna(value=False)]
 
 
 def _machines(frame: pd.DataFrame, machine: str | None) -> str:
@@ -205,10 +212,11 @@ def _frame(rows: pd.DataFrame, quantity: str, machine: str) -> tuple[Figure, Axe
 
 
 def _name(row: tuple[object, ...]) -> str:
-    _, condition, source, weights_kind = row
+    _, condition, source, _, weights_kind, place = row
     lines = [
         *wrap(str(condition), NAME_PX - 20, NAME_PT, 2),
         *wrap(str(source), NAME_PX - 20, NAME_PT, 1),
+        *(wrap(str(place), NAME_PX - 20, NAME_PT, 1) if place else []),
     ]
     return "\n".join([*lines, RANDOM] if weights_kind == "random" else lines)
 
