@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from evalkit import load_restorer, report, study
@@ -81,6 +82,17 @@ def add(run, _album):
         keep_new(run, newest | {"experiment": "added", "run": number + 1})
 
 
+def rate(run, _album):
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    import answers
+
+    n = len(run.usable)
+    told = {"subject": [f"s{i % 10}" for i in range(n)], "source": range(n)}
+    told = pd.DataFrame({**told, "score": 3}).astype({"source": str})
+    answers.fill(study.ratings_store(run), answers.scores(told))
+    study.ratings_store(run).answers()
+
+
 def _measurement(run):
     what = Measurement(run, CONDITION, "quality", keeps_outputs=True)
     return replace(what, arguments={"is_watched": False})
@@ -108,6 +120,7 @@ STAGES: dict[str, Callable] = {
     "read all records": records,
     "records.parquet and report": conclude,
     f"add {N_ADDED} records, one by one": add,
+    "rating store: write and read a score a picture": rate,
 }
 
 

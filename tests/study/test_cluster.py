@@ -101,9 +101,10 @@ def test_it_has_the_records_of_a_local_run_though_its_node_was_lost_for_a_while(
     found = RecordStore(run).read()
     assert set(found["outcome"]) == {"ok"}
     names = [*SAME, "output_sha256"]
-    for frame in (expected, found):
-        frame.sort_values(SAME, inplace=True, ignore_index=True)
-    assert found[names].equals(expected[names])
+    expected, found = (
+        frame[names].sort_values(SAME, ignore_index=True) for frame in (expected, found)
+    )
+    assert found.equals(expected)
     assert (run / "report.html").is_file()
 
     (begin, end), (other_begin, other_end) = jobs_of(slurm, "restore_part")
