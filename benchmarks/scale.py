@@ -64,10 +64,10 @@ def plan(run, album):
 def restore(run, album):
     restorer = load_restorer(CONDITION)
     what = _measurement(run)
-    rows = []
+    rows, no_records = [], RECORDS.frame([])
     for row in run.images(str(album)).to_dict("records"):
         restored = restorer.restore(read_image(row["path"]))
-        target = run.path / what.target(row, RECORDS.frame([]))
+        target = run.path / what.target(row, no_records)
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(restored.image).save(target)
         facts = what.facts(row, what.key(row)) | FACTS

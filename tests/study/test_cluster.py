@@ -58,6 +58,16 @@ def test_a_profile_that_is_not_there_is_refused(refused, light_file):
     assert "slurm" in line
 
 
+def test_what_stands_behind_the_dashes_is_for_snakemake(told, monkeypatch, light_file):
+    given = {}
+    monkeypatch.setattr(
+        "evalkit.study.run_study", lambda file, **how: given.update(how)
+    )
+    told("study", light_file, "--profile", "slurm", "--", "--jobs", "2")
+    assert given["arguments"] == ["--jobs", "2"]
+    assert given["profile"] == "slurm"
+
+
 def test_the_shipped_profile_is_of_rules_that_there_are():
     content = yaml.safe_load(SHIPPED_PROFILE.read_text(encoding="utf-8"))
     rules = (SHIPPED / "Snakefile").read_text(encoding="utf-8")
