@@ -369,3 +369,21 @@ def test_the_same_figure_is_the_same_bytes(tmp_path, records, cost, monkeypatch)
 def test_figures_are_not_kept_open(records):
     figures.wall_times(records)
     assert not sys.modules["matplotlib.pyplot"].get_fignums()
+
+
+def test_runs_on_unlike_machines_are_lines_of_their_own():
+    times = {"slow-1c": (10.0, 12.0), "fast-9c": (1.0, 2.0)}
+    rows = [
+        {"experiment": "cost", "key": "k", "run": run, "phase": "warm", "outcome": "ok"}
+        | {"condition": "lanczos", "source": "cup", "weights_kind": "none"}
+        | {"machine": name, "wall_time_s": time}
+        for name, both in times.items()
+        for run, time in enumerate(both, 1)
+    ]
+    axes = figures.wall_times(RECORDS.frame(rows)).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == [f"lanczos\ncup\n{name}" for name in times]
+    medians = {
+        float(line.get_xdata()[0]) for line in axes.lines if line.get_linewidth() == 2
+    }
+    assert medians >= {11.0, 1.5}
