@@ -252,14 +252,9 @@ def _frame(
     row_px = max(ROW_PX, LINE_PX * (n_lines + 1))
     height = HEAD_PX + row_px * n_rows + FOOT_PX
     figure = new_figure(WIDTH_PX, height)
-    axes = figure.add_axes(
-        (
-            NAME_PX / WIDTH_PX,
-            FOOT_PX / height,
-            (WIDTH_PX - NAME_PX - VALUE_PX) / WIDTH_PX,
-            row_px * n_rows / height,
-        )
-    )
+    width = (WIDTH_PX - NAME_PX - VALUE_PX) / WIDTH_PX
+    left, bottom = NAME_PX / WIDTH_PX, FOOT_PX / height
+    axes = figure.add_axes((left, bottom, width, row_px * n_rows / height))
     axes.set_ylim(n_rows - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=NAME_PT)
