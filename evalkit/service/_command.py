@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import socket
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +48,7 @@ def serve(
             f"{error.name} is missing: pip install 'evalkit[service]'"
         ) from error
     from evalkit.daily.permitted import permitted_plan
+    from evalkit.rating.addresses import listen
     from evalkit.rating.server import serve as serve_app
     from evalkit.restorers import parse_condition
     from evalkit.restorers.engines.torch import n_devices
@@ -60,11 +60,7 @@ def serve(
     os.environ.setdefault("EVALKIT_MAX_MEGAPIXELS", f"{limits.megapixels:g}")
     permitted_plan(parse_condition(condition))
     token = None if host in LOCAL else secrets.token_urlsafe(24)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen()  # from now on whoever asks waits, and is not turned away
+    listener = listen(host, port)
     n_places = instances * (max(1, n_devices()) if device in ("auto", "cuda") else 1)
     app = service_app(
         Desk(limits, n_places=n_places),

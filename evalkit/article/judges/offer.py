@@ -66,7 +66,8 @@ OFFERS = {
     ),
     "D10": Offer(
         commands=("serve",),
-        does="takes restorer and settings with each request, without a restart",
+        does="takes device and restorer with each request, and switches those that "
+        "hold where none is said, without a restart",
         test="tests/service",
     ),
 }
