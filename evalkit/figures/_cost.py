@@ -20,7 +20,9 @@ BARS = {
     "cuda_reserved_peak_mib": ("reserved by torch on the GPU", "1.0", "////"),
     "nvml_process_peak_mib": ("of the process by NVML", "0.45", ""),
 }
-ROW = ["condition", "source"]
+ROW = ["condition", "source", "machine"]
+"""What a line of marks is of: runs on unlike machines are never drawn as one."""
+
 FLOOR_NOTE = "dotted: least that the arithmetic allows"
 PARTS = {
     "start_rss_mib": ("process at its start", "0.55"),
@@ -36,7 +38,7 @@ def wall_times(
     machine: str | None = None,
     floors: pd.DataFrame | None = None,
 ) -> Figure:
-    """Every raw wall time as a mark, one line of marks for each condition and source.
+    """Every raw wall time as a mark, one line of marks for each `ROW`.
 
     Circles are warm runs, triangles cold ones. The upright stroke is the median of
     the warm runs, with its value at the right. Runs that failed are counted there.
@@ -82,7 +84,8 @@ def wall_times(
         if interval:
             axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
         n_failed = len(_of(records, row)) - len(runs)
-        ratio = ratios.get((row.condition, row.source))
+        machine_name = "" if pd.isna(row.machine) else row.machine
+        ratio = ratios.get((row.condition, row.source, machine_name))
         write_beside(axes, y, _summary(warm, interval, n_failed, ratio))
         times_floor += _floor_line(axes, y, row, floors, "wall time")
     _scale(axes, np.array(drawn + times_floor, float), "wall time of one call, s")
@@ -97,13 +100,17 @@ def wall_times(
     return figure
 
 
-def _ratios(ok: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """How many times the fastest condition of its restorer each takes; of 2 or more."""
+def _ratios(ok: pd.DataFrame) -> dict[tuple[str, str, str], float]:
+    """How many times the fastest condition of its restorer each takes; of 2 or more.
+
+    By `ROW`; the fastest is of the same source and machine.
+    """
     warm = ok[ok["phase"] == "warm"].astype({"wall_time_s": float})
+    warm = warm.fillna({"machine": ""})
     medians = warm.groupby([*ROW, "restorer"])["wall_time_s"].median()
-    of_restorer = medians.groupby(["source", "restorer"])
+    of_restorer = medians.groupby(["source", "machine", "restorer"])
     ratios = (medians / of_restorer.transform("min"))[of_restorer.transform("size") > 1]
-    return {(name, source): ratio for (name, source, _), ratio in ratios.items()}
+    return {(name, source, where): r for (name, source, where, _), r in ratios.items()}
 
 
 def _sizes(cost: pd.DataFrame | None) -> dict[str, str]:
@@ -219,13 +226,18 @@ def _floor_line(
 
 
 def _rows(frame: pd.DataFrame) -> pd.DataFrame:
-    """Condition, source and kind of weights, in the order of first appearance."""
-    return frame.drop_duplicates(ROW)[[*ROW, "weights_kind"]].reset_index(drop=True)
+    """Columns `ROW`, the kind of weights, and the machine's name where it tells."""
+    rows = frame.drop_duplicates(ROW)[[*ROW, "weights_kind"]].reset_index(drop=True)
+    is_one = frame["machine"].nunique() < 2
+    return rows.assign(place="" if is_one else rows["machine"].fillna("not recorded"))
 
 
 def _of(frame: pd.DataFrame, row: tuple[object, ...]) -> pd.DataFrame:
-    _, condition, source, *_ = row
-    return frame[(frame["condition"] == condition) & (frame["source"] == source)]
+    _, condition, source, machine, *_ = row
+    machines = frame["machine"]
+    of_machine = machines.isna() if pd.isna(machine) else machines == machine
+    is_it = (frame["condition"] == condition) & (frame["source"] == source)
+    return frame[is_it & of_machine.fillna(value=False)]
 
 
 def _machines(frame: pd.DataFrame, machine: str | None) -> str:
@@ -274,12 +286,13 @@ def _frame(
 
 
 def _name(row: tuple[object, ...], sizes: dict[str, str]) -> str:
-    _, condition, source, weights_kind = row
+    _, condition, source, _, weights_kind, place = row
     size = sizes.get(str(source))
     told = f"{source}, {size}" if size else str(source)
     lines = [
         *wrap(str(condition), NAME_PX - 20, NAME_PT, 2),
         *wrap(told, NAME_PX - 20, NAME_PT, 1),
+        *(wrap(str(place), NAME_PX - 20, NAME_PT, 1) if place else []),
     ]
     return "\n".join([*lines, RANDOM] if weights_kind == "random" else lines)
 

@@ -28,7 +28,7 @@ class Scanned(NamedTuple):
     torn: bytes = b""
 
 
-_MARK_BYTES = 512
+_MARK_BYTES = 1 << 16  # more than a line, which names its cell near its begin
 
 
 def scan(

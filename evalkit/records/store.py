@@ -349,7 +349,7 @@ def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
     return lines
 
 
-def _fits(row: Mapping[str, Any]) -> bool:
+def _fits(row: dict[str, Any]) -> bool:
     """Whether a row has the columns of the table and their types.
 
     A table of one row, to ask the same, takes twenty times as long.

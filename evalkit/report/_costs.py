@@ -96,6 +96,8 @@ def fits(folder: RunFolder, language: Language) -> Sentences:
     peaks = costs[columns].astype(float).bfill(axis=1).iloc[:, 0].dropna()
     sizes = [gpu["memory_mib"] for gpu in folder.gpus or ()] if on_gpu else []
     total = sizes[0] if sizes else 1024 * (machine.get("memory_gib") or 0)
+    if here := machine.get("machine"):  # what another machine lacked does not count
+        results = results[results["machine"] == here]
     failed = results.loc[results["outcome"] == "oom", "condition"].value_counts()
     if failed.size:
         parts = [
