@@ -21,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from evalkit import load_restorer, report, study
@@ -63,10 +64,10 @@ def plan(run, album):
 def restore(run, album):
     restorer = load_restorer(CONDITION)
     what = _measurement(run)
-    rows = []
+    rows, no_records = [], RECORDS.frame([])
     for row in run.images(str(album)).to_dict("records"):
         restored = restorer.restore(read_image(row["path"]))
-        target = run.path / what.target(row, RECORDS.frame([]))
+        target = run.path / what.target(row, no_records)
         target.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(restored.image).save(target)
         facts = what.facts(row, what.key(row)) | FACTS
@@ -79,6 +80,17 @@ def add(run, _album):
     newest = plain_records(run.records.read().tail(1))[0]
     for number in range(N_ADDED):
         keep_new(run, newest | {"experiment": "added", "run": number + 1})
+
+
+def rate(run, _album):
+    sys.path.append(str(Path(__file__).parents[1] / "tests"))
+    import answers
+
+    n = len(run.usable)
+    told = {"subject": [f"s{i % 10}" for i in range(n)], "source": range(n)}
+    told = pd.DataFrame({**told, "score": 3}).astype({"source": str})
+    answers.fill(study.ratings_store(run), answers.scores(told))
+    study.ratings_store(run).answers()
 
 
 def _measurement(run):
@@ -108,6 +120,7 @@ STAGES: dict[str, Callable] = {
     "read all records": records,
     "records.parquet and report": conclude,
     f"add {N_ADDED} records, one by one": add,
+    "rating store: write and read a score a picture": rate,
 }
 
 

@@ -11,7 +11,7 @@ import shutil
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,30 +74,15 @@ def study(
     pdf: Annotated[
         bool, typer.Option("--pdf", help="Save every figure as PDF, too.")
     ] = False,
-    profile: Annotated[
-        str | None,
-        typer.Option(
-            help="Where its steps run: a folder with a profile of Snakemake, or slurm."
-        ),
-    ] = None,
-    arguments: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="[-- ARGUMENTS]", help="More for Snakemake, behind --."),
-    ] = None,
+    profile: Annotated[str | None, typer.Option(help="slurm, or a folder.")] = None,
+    arguments: Annotated[list[str] | None, typer.Argument(help="Snakemake's.")] = None,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
     from evalkit.study import run_study
 
-    run_study(
-        file,
-        images=images,
-        recursive=recursive,
-        retry=retry,
-        pdf=pdf,
-        profile=profile,
-        arguments=arguments or (),
-        say=_say,
-    )
+    how: dict[str, Any] = {"recursive": recursive, "retry": retry, "pdf": pdf}
+    how |= {"profile": profile, "arguments": arguments or ()}
+    run_study(file, images=images, **how, say=_say)
 
 
 Folder = Annotated[

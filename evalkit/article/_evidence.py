@@ -168,11 +168,11 @@ class Evidence(Run):
         return self._tables[key]
 
     def _of_machine(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of the machine of the newest step, else of the last row's.
+        """Of several machines' rows those of the newest step's, else of the last row's.
 
-        Unlike machines are never pooled. A table that names none is as it was.
+        Unlike machines are never pooled.
         """
-        if "machine" not in frame.columns or frame.empty:
+        if "machine" not in frame.columns or frame["machine"].nunique(dropna=False) < 2:
             return frame
         machines = frame["machine"]
         here = self.environment.get("machine", {}).get("machine", machines.iloc[-1])

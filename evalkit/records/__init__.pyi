@@ -1,4 +1,5 @@
 from .keys import code_digest as code_digest, record_key as record_key
+from .lines import Cell as Cell
 from .rows import (
     SERIES as SERIES,
     at_hand as at_hand,
@@ -7,7 +8,6 @@ from .rows import (
     plain_records as plain_records,
 )
 from .store import (
-    Cell as Cell,
     RecordStore as RecordStore,
     RecordsWarning as RecordsWarning,
     RecordsWriteError as RecordsWriteError,

@@ -2,14 +2,13 @@
 
 import json
 import os
-import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import filelock
 import pandas as pd
@@ -17,30 +16,12 @@ import pandas as pd
 from evalkit.errors import INTERRUPTED, EvalkitError, TableError
 from evalkit.paths import atomic_path
 from evalkit.records import jsonl
+from evalkit.records.lines import KINDS, TYPES, Cell, cell_of, check_types, to_lines
 from evalkit.records.old import in_todays_columns
-from evalkit.records.rows import plain
 from evalkit.tables import FAILURES, RECORDS
-from evalkit.tables._table import COUNT, NUMBER, TEXT, TRUTH
 
 LOCK_TIMEOUT_S = 60.0
-_LONE_SURROGATE = re.compile("[\ud800-\udfff]")  # from a file name that is not UTF-8
 _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False).encode
-
-
-class Cell(NamedTuple):
-    """What identifies a record: the key of the table ``records``.
-
-    A picture is its name and its content: `key` has the content, `source` the name.
-    """
-
-    key: str
-    source: str | None
-    experiment: str
-    value: str | None
-    instance: int | None
-    machine: str
-    run: int
-    phase: str
 
 
 class RecordsWriteError(EvalkitError, OSError):
@@ -99,7 +80,7 @@ class RecordStore:
             Another process held the lock for over a minute.
 
         """
-        lines = _to_lines(rows)
+        lines = to_lines(rows)
         if not lines:
             return 0
         try:
@@ -151,13 +132,11 @@ class RecordStore:
             )
         kinds = {name: set(map(type, values)) for name, values in columns.items()}
         try:
-            if any(
-                kinds[n] - {*_KINDS[kind], type(None)} for n, kind in _TYPES.items()
-            ):
+            if any(kinds[n] - {*KINDS[kind], type(None)} for n, kind in TYPES.items()):
                 raise TableError(f"{self.path}: a value of another type")
             return RECORDS.checked(_without_retried(pd.DataFrame(columns)))
         except (OverflowError, TableError):
-            jsonl.scan(self.path, _check_types)  # names the line
+            jsonl.scan(self.path, check_types)  # names the line
             raise
 
     def write_parquet(self) -> Path:
@@ -187,7 +166,7 @@ class RecordStore:
         def add(_offset: int, row: dict[str, Any]) -> None:
             row = in_todays_columns(row)
             if not is_open(row):
-                known.cells.add(_cell_of(row))
+                known.cells.add(cell_of(row))
 
         with self._scanning:
             if not self._known.holds(self.path):
@@ -224,7 +203,7 @@ class RecordStore:
                     "wrote them: use that"
                 )
             if row.get("outcome") == "ok":
-                cell = _cell_of(row)
+                cell = cell_of(row)
                 if cell in cells:
                     raise TableError(
                         "its cell is that of an earlier line, and no evalkit writes "
@@ -295,90 +274,6 @@ def _without_retried(records: pd.DataFrame) -> pd.DataFrame:
     run = [name for name in Cell._fields if name != "phase"]
     is_retried = records.duplicated(run, keep="last") & (records["outcome"] != "ok")
     return records[~is_retried].reset_index(drop=True)
-
-
-_CELL_TYPES = Cell.__annotations__
-_TYPES = RECORDS.columns
-_KINDS: dict[str, set[type]] = {
-    TEXT: {str},
-    NUMBER: {int, float},
-    COUNT: {int},
-    TRUTH: {bool},
-}
-_N_BITS = 63  # of a whole number without its sign
-
-
-def _check_types(_offset: int, row: Mapping[str, Any]) -> None:
-    """Refuse a line with a value that its column cannot hold."""
-    for name, value in row.items():
-        if value is None or name in RECORDS.json_columns or name not in _TYPES:
-            continue
-        is_long = type(value) is int and value.bit_length() > _N_BITS
-        if type(value) not in _KINDS[_TYPES[name]] or is_long:
-            raise TableError(
-                f"{name} is no {_TYPES[name]}: {str(value)[:80]}; mend or delete this "
-                "line"
-            )
-
-
-def _to_lines(rows: Sequence[Mapping[str, Any]]) -> dict[Cell, bytes]:
-    """Check rows and make the line of each, newline included."""
-    lines, written = {}, []
-    for row in rows:
-        full = {**dict.fromkeys(RECORDS.columns), **row}
-        full = {name: plain(value) for name, value in full.items()}
-        cell = _cell_of(full)
-        wrong = [n for n in Cell._fields if not isinstance(full[n], _CELL_TYPES[n])]
-        if wrong:
-            raise TableError(f"table records: null or wrong type: {wrong} of {cell}")
-        try:
-            text = json.dumps(
-                full,
-                ensure_ascii=False,
-                allow_nan=False,
-                separators=(",", ":"),
-                default=_scalar,
-            )
-        except (RecursionError, TypeError, ValueError) as error:
-            raise TableError(f"table records, {cell}: not JSON: {error}") from error
-        line = _LONE_SURROGATE.sub("\ufffd", text).encode() + b"\n"
-        written.append(json.loads(line))
-        lines[_cell_of(written[-1])] = line
-    if len(lines) < len(written) or not all(map(_fits, written)):
-        RECORDS.frame(written)  # says what is wrong
-    return lines
-
-
-def _fits(row: dict[str, Any]) -> bool:
-    """Whether a row has the columns of the table and their types.
-
-    A table of one row, to ask the same, takes twenty times as long.
-    """
-    if row.keys() != _TYPES.keys():
-        return False
-    with suppress(TableError):
-        _check_types(0, row)
-        return True
-    return False
-
-
-def _cell_of(row: Mapping[str, Any]) -> Cell:
-    """The cell of a line; an error where a part of it is of another kind."""
-    cell = Cell(*map(row.get, Cell._fields))  # type: ignore[arg-type]
-    try:
-        hash(cell)
-    except TypeError as error:
-        wrong = [n for n, v in cell._asdict().items() if isinstance(v, dict | list)]
-        raise TableError(
-            f"null or wrong type: {wrong}; mend or delete this line"
-        ) from error
-    return cell
-
-
-def _scalar(value: Any) -> Any:
-    if hasattr(value, "item"):
-        return value.item()
-    raise TypeError(f"{type(value).__name__} {value!r}")
 
 
 def _warn(text: str) -> None:

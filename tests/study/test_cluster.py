@@ -58,6 +58,16 @@ def test_a_profile_that_is_not_there_is_refused(refused, light_file):
     assert "slurm" in line
 
 
+def test_what_stands_behind_the_dashes_is_for_snakemake(told, monkeypatch, light_file):
+    given = {}
+    monkeypatch.setattr(
+        "evalkit.study.run_study", lambda file, **how: given.update(how)
+    )
+    told("study", light_file, "--profile", "slurm", "--", "--jobs", "2")
+    assert given["arguments"] == ["--jobs", "2"]
+    assert given["profile"] == "slurm"
+
+
 def test_the_shipped_profile_is_of_rules_that_there_are():
     content = yaml.safe_load(SHIPPED_PROFILE.read_text(encoding="utf-8"))
     rules = (SHIPPED / "Snakefile").read_text(encoding="utf-8")
@@ -101,9 +111,10 @@ def test_it_has_the_records_of_a_local_run_though_its_node_was_lost_for_a_while(
     found = RecordStore(run).read()
     assert set(found["outcome"]) == {"ok"}
     names = [*SAME, "output_sha256"]
-    for frame in (expected, found):
-        frame.sort_values(SAME, inplace=True, ignore_index=True)
-    assert found[names].equals(expected[names])
+    expected, found = (
+        frame[names].sort_values(SAME, ignore_index=True) for frame in (expected, found)
+    )
+    assert found.equals(expected)
     assert (run / "report.html").is_file()
 
     (begin, end), (other_begin, other_end) = jobs_of(slurm, "restore_part")
