@@ -27,8 +27,9 @@ see `evalkit.stats.median_interval`."""
 
 def warm_times_s(cell: pd.DataFrame) -> dict[int, float]:
     """The times of the warm runs of a cell, by their numbers."""
-    warm = cell[cell["phase"] == "warm"]
-    return dict(zip(warm["run"].astype(int), warm["wall_time_s"], strict=True))
+    # asked of each source again: a frame of the warm ones takes twenty times as long
+    runs = zip(cell["phase"], cell["run"], cell["wall_time_s"], strict=True)
+    return {int(run): time_s for phase, run, time_s in runs if phase == "warm"}
 
 
 def deciding(facts: Mapping[str, dict[str, float]]) -> dict[str, dict[str, float]]:
@@ -188,17 +189,18 @@ class Measurement:
     ) -> pd.DataFrame:
         """The records of one source's cell; those of experiments `beside` it, too."""
         records = records[(records["key"] == key) & (records["source"] == source)]
-        return self._of_this(records, *beside)
+        return self.of_this(records, *beside)
 
     def cells_of(self, records: pd.DataFrame) -> dict[tuple[str, str], pd.DataFrame]:
         """The records of each cell, by key and source.
 
         `records_of` each source would look through all of them for each.
         """
-        cells = self._of_this(records).groupby(["key", "source"], sort=False)
+        cells = self.of_this(records).groupby(["key", "source"], sort=False)
         return {(str(key), str(source)): cell for (key, source), cell in cells}
 
-    def _of_this(self, records: pd.DataFrame, *beside: str) -> pd.DataFrame:
+    def of_this(self, records: pd.DataFrame, *beside: str) -> pd.DataFrame:
+        """The records of this measurement; those of experiments `beside` it, too."""
         of_value = records["value"].isna()
         if self.value is not None:
             of_value = records["value"] == self.value

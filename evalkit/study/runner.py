@@ -21,6 +21,11 @@ from evalkit.tables import FAILURES
 Compute = Callable[[Measurement, Mapping[str, Any], str, pd.DataFrame], str]
 """Computes one cell, keeps its records, returns its outcome: see `attempt`."""
 
+WRITTEN = ["key", "source", "output", "output_sha256"]
+JUDGED = ["key", "source", "experiment", "value", "machine"]
+JUDGED += ["run", "phase", "outcome", "wall_time_s"]
+"""The columns by which an output is found again, and by which a cell is whole."""
+
 
 def compute(
     what: Measurement,
@@ -71,7 +76,8 @@ def compute(
         records = _standing(what)
         missing = _missing_of(what, missing, keys, records)
     copies = _copies(what, missing, keys)
-    cells = what.cells_of(records)
+    open_keys = {keys[row["source"]] for row in missing}
+    cells = what.cells_of(records[records["key"].isin(open_keys)])
     say(
         f"{what.title()}: {len(rows) - len(missing)} of {len(rows)} sources "
         f"already there, {len(missing) - len(copies)} to compute"
@@ -95,10 +101,10 @@ def compute(
         )
         count_interrupted(run.interrupted, outcome)
     records = run.records.read()
-    records = records[records["key"].isin(keys.values())]
-    cells = what.cells_of(records)
-    parts = [cells[key, name] for name, key in keys.items() if (key, name) in cells]
-    return pd.concat([records.head(0), *parts]).sort_index().reset_index(drop=True)
+    asked = {(key, name) for name, key in keys.items()}
+    named = zip(records["key"], records["source"], strict=True)
+    is_asked = np.array([cell in asked for cell in named], bool)
+    return what.of_this(records[is_asked]).reset_index(drop=True)
 
 
 def _standing(what: Measurement) -> pd.DataFrame:
@@ -129,8 +135,9 @@ def _missing_of(
     records: pd.DataFrame,
 ) -> list[dict[str, Any]]:
     """The rows of sources whose cell is not whole, its output included."""
-    with_output = records[records["output"].notna()]
-    records = records[records["key"].isin(keys.values())]
+    # a frame a cell takes as long as it has columns
+    with_output = records.loc[records["output"].notna(), WRITTEN]
+    records = records.loc[records["key"].isin(keys.values()), JUDGED]
     cells = what.cells_of(records)
     by_name = dict(iter(with_output.groupby(["key", "source"], sort=False)))
     by_file = dict(iter(with_output.groupby("output", sort=False)))
