@@ -23,7 +23,7 @@ CLONE = DOCS.parent
 SITE = DOCS / "site"
 BUILD = DOCS / "_build"
 GUIDE = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")
-LINKED = ("data", "figures", "LICENSE", "study.yaml")
+LINKED = ("data", "figures", "CITATION.cff", "LICENSE", "study.yaml")
 BETTER = {True: "higher", False: "lower", None: "0, or none"}
 OF_PROGRAMS = {"__main__", "cli", "imports"}
 """Rooms that nobody imports from: the commands, and our own importing."""

@@ -71,9 +71,7 @@ def study(
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what failed, too.")
     ] = False,
-    pdf: Annotated[
-        bool, typer.Option("--pdf", help="Save every figure as PDF, too.")
-    ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="Figures as PDF, too.")] = False,
     profile: Annotated[str | None, typer.Option(help="slurm, or a folder.")] = None,
     arguments: Annotated[list[str] | None, typer.Argument(help="Snakemake's.")] = None,
 ) -> None:

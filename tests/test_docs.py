@@ -67,14 +67,49 @@ def test_without_a_finished_run_it_says_how_to_make_one(tmp_path):
         BUILD["main"](tmp_path)
 
 
-@pytest.mark.parametrize("page", ["docs/panel.md", "README.md"])
-def test_every_command_of_a_page_is_one(page):
+@pytest.mark.parametrize(
+    ("page", "n"),
+    [
+        ("docs/daily.md", 4),
+        ("docs/panel.md", 9),
+        ("docs/rating.md", 7),
+        ("README.md", 9),
+    ],
+)
+def test_every_command_of_a_page_is_one(page, n):
     text = (CLONE / page).read_text(encoding="utf-8")
     lines = re.findall(r"^(?:\.venv/bin/)?evalkit (.+)$", text, re.M)
-    assert len(lines) > 8
+    assert len(lines) >= n
     for line in lines:
         command = typer.main.get_command(cli.app)
         arguments = shlex.split(line, comments=True)
         while hasattr(command, "commands"):
             command = command.commands[arguments.pop(0)]
         command.make_context("evalkit", arguments)  # raises UsageError
+
+
+def told(text):
+    """Of each section: its level, commands, code in the text, links, and numbers."""
+    text = re.sub(r"<!-- answer .*?<!-- end -->", "", text, flags=re.S)
+    for section in re.split(r"^(?=#+ )", text, flags=re.M):
+        blocks = re.findall(r"^```\w+\n(.*?)^```", section, re.M | re.S)
+        prose = re.sub(r"^```\w+\n.*?^```", "", section, flags=re.M | re.S)
+        spans = re.findall(r"`([^`]+)`", prose)
+        links = [to for to in re.findall(r"\]\((.+?)\)", prose) if "README" not in to]
+        prose = re.sub(r"`[^`]+`|\]\(.+?\)", "", prose)
+        yield {
+            "level": len(section) - len(section.lstrip("#")),
+            "commands": [re.sub(r" +# .*", "", block) for block in blocks],
+            "code": sorted(" ".join(span.split()) for span in spans),
+            "links": sorted(links),
+            "numbers": sorted(re.findall(r"\d+(?:[.,]\d+)*", prose)),
+        }
+
+
+def test_the_readme_says_in_chinese_what_it_says_in_english():
+    english, chinese = (
+        [*told((CLONE / name).read_text(encoding="utf-8"))]
+        for name in ("README.md", "README.zh-CN.md")
+    )
+    assert len(english) > 6
+    assert chinese == english

@@ -13,15 +13,24 @@ from evalkit.texts import text, texts_of
 CATALOGUE = json.loads(data_file("texts.json").read_text(encoding="utf-8"))
 KEYS = [(page, key) for page, texts in CATALOGUE.items() for key in texts]
 SCRIPTS = {
-    "rating": "rating/widget.js",
-    "rating-pack": "rating/pack.js",
-    "compare": "daily/compare.html.jinja",
-    "report": "report/page.html.jinja",
+    "rating": ["rating/widget.js"],
+    "rating-pack": ["rating/pack.js"],
+    "compare": ["daily/compare.html.jinja"],
+    "report": ["report/page.html.jinja"],
+    "service": ["service/page.js", "service/page.html.jinja"],
 }
-"""Of each page that fills in texts by itself, its script or template."""
+"""Of each page that fills in texts by itself, its scripts and templates."""
 
 IN_PYTHON = re.compile(r"""(?<![.\w])text\(\s*f?"([^"]+)\"""")
 IN_SCRIPT = re.compile(r"""\b(?:t|paragraph|main)\((?:"[^"]+", )??["`]([^"`]+)["`]""")
+
+
+IN_PAGE = re.compile(r'data-t="([^"]+)"')
+
+
+def source_of(page: str) -> str:
+    """All that fills in a page's texts."""
+    return "".join((PACKAGE / s).read_text(encoding="utf-8") for s in SCRIPTS[page])
 
 
 @cache
@@ -32,9 +41,8 @@ def asked() -> frozenset[str]:
         if path.name != "texts.py":  # its own examples
             source = path.read_text(encoding="utf-8")
             keys |= {re.sub("{.*", "*", key) for key in IN_PYTHON.findall(source)}
-    for page, script in SCRIPTS.items():
-        source = (PACKAGE / script).read_text(encoding="utf-8")
-        found = IN_SCRIPT.findall(source)
+    for page in SCRIPTS:
+        found = IN_SCRIPT.findall(source_of(page)) + IN_PAGE.findall(source_of(page))
         found = {re.sub(r"\$.*|(?<=\.)$", "*", key) for key in found}
         keys |= {f"{page}.{key}" for key in found}
     return frozenset(keys)
@@ -69,7 +77,7 @@ def test_no_text_is_unused(page, key):
     families = {other[:-1] for other in asked() if other.endswith("*")}
     if name in asked() or any(name.startswith(family) for family in families):
         return
-    script = (PACKAGE / SCRIPTS[page]).read_text(encoding="utf-8")
+    script = source_of(page)
     family = key.partition(".")[0]
     assert re.search(f'"{re.escape(key)}"|`{family}\\.\\$|"{family}\\."', script)
 

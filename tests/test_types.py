@@ -124,7 +124,8 @@ tables.COST.no_such_column_check()  # attr-defined
 weights.find(3)  # arg-type
 """
 
-ROOMS = ("", ".comparisons", ".experiments", ".figures", ".rating", ".stats", ".study")
+ROOMS = ("", ".comparisons", ".experiments", ".figures", ".rating", ".records")
+ROOMS += (".stats", ".study")
 """Of evalkit, those with a stub."""
 
 

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -32,6 +34,9 @@ COPIED = ("environment.json", "timing.json", "crops.json", "records.jsonl")
 TABLES, NOTEBOOKS, PICTURES = "tables", "notebooks", "pictures"
 FREE_TEXT = {"organiser": "", "question": "quality"}
 """Keys of a study's rating for a person's own words, and what takes their place."""
+
+QUESTIONS = ("quality", "fidelity", "identity")
+"""Questions in nobody's own words."""
 
 NO_LICENCE = "no licence is known"
 LEFT_OUT = Table(name="left_out", columns={"what": TEXT, "why": TEXT}, key=("what",))
@@ -113,6 +118,7 @@ class Stage:
     def __init__(self, run: Run, to: Run) -> None:
         self.run, self.to = run, to
         self.left_out: dict[str, str] = {}
+        self.words: set[str] = set()
         self.images = run.read(IMAGES)
         is_licensed = self.images["licence"].notna() & self.images["error"].isna()
         self.licensed = set(self.images.loc[is_licensed, "source"])
@@ -162,9 +168,9 @@ class Stage:
         study = self.run.study
         if "text" not in keep:
             rating = study.get("rating") or {}
-            study["rating"] = rating | {
-                k: v for k, v in FREE_TEXT.items() if k in rating
-            }
+            unsaid = {k: v for k, v in FREE_TEXT.items() if k in rating}
+            study["rating"] = rating | unsaid
+            self.words = {str(rating[key]) for key in unsaid} - {"", *QUESTIONS}
         text = yaml.safe_dump(study, sort_keys=False, allow_unicode=True)
         write_text(self.to.path / "study.yaml", text)
         for file in sorted((self.run.path / TABLES).glob("*.*")):
@@ -186,6 +192,8 @@ class Stage:
         for made in MADE_OF_ANSWERS:
             for file in self.to.path.glob(made):
                 file.unlink()
+                if file.parent.name == "figures":
+                    self.left_out[f"figures/{file.name}"] = "it is of all answers"
         if (plan := self.run.path / "rating" / "plan.json").is_file():
             self._copy(plan)
         copy = Store(self.to.path / SQLITE)
@@ -224,7 +232,9 @@ class Stage:
             file.unlink(missing_ok=True)
 
     def scrub(self) -> None:
-        """Take every path of this machine out of every text."""
+        """Take paths, and what the organiser wrote, out of every text."""
+        forms = {form(word) for word in self.words for form in (str, escape, _in_json)}
+        words = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, forms))})(?!\w)")
         images = Path(str(self.run.study.get("images", "")))
         elsewhere = [images] if images.is_absolute() else []
         conditions = self.run.study.get("conditions") or ()
@@ -233,12 +243,17 @@ class Stage:
             file = file.rename(file.with_name(scrub(file.name)))
             if file.suffix in TEXTS:
                 text = file.read_text(encoding="utf-8")
-                file.write_text(scrub(text), encoding="utf-8", newline="")
+                text = words.sub("…", scrub(text)) if forms else scrub(text)
+                file.write_text(text, encoding="utf-8", newline="")
 
     def _copy(self, file: Path) -> None:
         target = self.to.path / file.relative_to(self.run.path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
+
+
+def _in_json(word: str) -> str:
+    return json.dumps(word, ensure_ascii=False)[1:-1]
 
 
 def _without_pictures(notebook: dict[str, Any]) -> bool:

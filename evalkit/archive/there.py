@@ -28,8 +28,8 @@ SAME = "same.json"
 
 VALUE = (
     *("records.jsonl", "environment.json", "study.yaml", "tables/*.csv"),
-    *("report.html", "tables/*.md", "figures/*.png", "notebooks/*.ipynb"),
-    "snakemake.log",
+    *("report.html", "report.zh.html", "tables/*.md", "figures/*.png"),
+    *("notebooks/*.ipynb", "snakemake.log"),
 )
 """What comes back, the most valuable first: what does not fit is named."""
 

@@ -8,7 +8,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib import metadata
-from importlib.metadata import Distribution, PathDistribution
+from importlib.metadata import PathDistribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -170,27 +170,28 @@ def make_wheels(lines: Mapping[str, str], python: str, folder: Path) -> None:
             _uv_install(target, python, "--require-hashes", "--requirement", str(lock))
         _uv_install(target, python, str(CLONE))
         for info in sorted(target.glob("*.dist-info")):
-            _wheel(PathDistribution(info), folder)
+            _wheel(info, folder)
 
 
 def _uv_install(target: Path, python: str, *what: str) -> None:
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
     command += ["--target", str(target), "--python-version", python]
     command += ["--python-platform", GLIBC, "--python", sys.executable, *what]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
     if done.returncode:
         said = " ".join(done.stderr.split())[-400:]
         raise PackageMissingError(f"uv could not bring the packages: {said}")
 
 
-def _wheel(package: Distribution, folder: Path) -> None:
+def _wheel(where: Path, folder: Path) -> None:
     """A wheel of an installed package (PEP 427), each file by its digest."""
+    package, info = PathDistribution(where), where.name
     name = re.sub(r"[-.]+", "_", package.metadata["Name"])
-    stem, facts = f"{name}-{package.version}", package.read_text("WHEEL") or ""
+    stem = f"{name}-{package.version}"
+    facts = (where / "WHEEL").read_text(encoding="utf-8")
     tags = re.findall(r"^Tag: (\S+)", facts, re.MULTILINE)
     parts = zip(*(tag.split("-") for tag in tags), strict=True)
     compressed = "-".join(".".join(sorted({*part})) for part in parts)
-    info = package._path.name  # type: ignore[attr-defined]
     rows = []
     path = folder / f"{stem}-{compressed}.whl"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as wheel:

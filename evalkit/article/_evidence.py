@@ -170,13 +170,16 @@ class Evidence(Run):
     def _of_machine(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Of several machines' rows those of the newest step's, else of the last row's.
 
-        Unlike machines are never pooled.
+        Unlike machines are never pooled; what is of no machine here, an article's
+        figure say, stays.
         """
-        if "machine" not in frame.columns or frame["machine"].nunique(dropna=False) < 2:
+        if "machine" not in frame.columns or frame["machine"].nunique() < 2:
             return frame
         machines = frame["machine"]
-        here = self.environment.get("machine", {}).get("machine", machines.iloc[-1])
-        return frame[(machines == here).fillna(value=False)].reset_index(drop=True)
+        last = machines.dropna().iloc[-1]
+        here = self.environment.get("machine", {}).get("machine", last)
+        is_it = machines.isna() | (machines == here).fillna(value=False)
+        return frame[is_it].reset_index(drop=True)
 
     @cached_property
     def attempts(self) -> pd.DataFrame:

@@ -84,8 +84,8 @@ def wall_times(
         if interval:
             axes.plot(interval, [y, y], color="0.6", lw=6, alpha=0.6, zorder=0.5)
         n_failed = len(_of(records, row)) - len(runs)
-        machine_name = "" if pd.isna(row.machine) else row.machine
-        ratio = ratios.get((row.condition, row.source, machine_name))
+        place = "" if pd.isna(row.machine) else row.machine
+        ratio = ratios.get((row.condition, row.source, place))
         write_beside(axes, y, _summary(warm, interval, n_failed, ratio))
         times_floor += _floor_line(axes, y, row, floors, "wall time")
     _scale(axes, np.array(drawn + times_floor, float), "wall time of one call, s")
@@ -100,17 +100,14 @@ def wall_times(
     return figure
 
 
-def _ratios(ok: pd.DataFrame) -> dict[tuple[str, str, str], float]:
-    """How many times the fastest condition of its restorer each takes; of 2 or more.
-
-    By `ROW`; the fastest is of the same source and machine.
-    """
+def _ratios(ok: pd.DataFrame) -> dict[tuple[object, ...], float]:
+    """How many times the fastest condition of its restorer each `ROW` takes."""
     warm = ok[ok["phase"] == "warm"].astype({"wall_time_s": float})
-    warm = warm.fillna({"machine": ""})
+    warm["machine"] = warm["machine"].fillna("")
     medians = warm.groupby([*ROW, "restorer"])["wall_time_s"].median()
     of_restorer = medians.groupby(["source", "machine", "restorer"])
     ratios = (medians / of_restorer.transform("min"))[of_restorer.transform("size") > 1]
-    return {(name, source, where): r for (name, source, where, _), r in ratios.items()}
+    return {tuple(row): float(ratio) for (*row, _), ratio in ratios.items()}
 
 
 def _sizes(cost: pd.DataFrame | None) -> dict[str, str]:
@@ -255,14 +252,9 @@ def _frame(
     row_px = max(ROW_PX, LINE_PX * (n_lines + 1))
     height = HEAD_PX + row_px * n_rows + FOOT_PX
     figure = new_figure(WIDTH_PX, height)
-    axes = figure.add_axes(
-        (
-            NAME_PX / WIDTH_PX,
-            FOOT_PX / height,
-            (WIDTH_PX - NAME_PX - VALUE_PX) / WIDTH_PX,
-            row_px * n_rows / height,
-        )
-    )
+    width = (WIDTH_PX - NAME_PX - VALUE_PX) / WIDTH_PX
+    left, bottom = NAME_PX / WIDTH_PX, FOOT_PX / height
+    axes = figure.add_axes((left, bottom, width, row_px * n_rows / height))
     axes.set_ylim(n_rows - 0.5, -0.5)
     axes.set_yticks(range(len(rows)), names, parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=NAME_PT)

@@ -80,7 +80,9 @@ def run(tmp_path_factory) -> Run:
         f"[bicubic, 'outputs:{album}']\n"
         f"rating: {{organiser: {SECRET}, conditions: [bicubic]}}\n",
         "report.html": "the old one",
-        "notebooks/10_images.ipynb": json.dumps(notebook(f"{album}/open.jpg")),
+        "notebooks/10_images.ipynb": json.dumps(
+            notebook(f"{album}/open.jpg, {SECRET}")
+        ),
         "notebooks/80_scores.ipynb": json.dumps(notebook("of anna")),
     }
     for name, text in files.items():

@@ -1,2 +1,0 @@
-from .app import service_app as service_app
-from .desk import Desk as Desk, Job as Job, Limits as Limits
