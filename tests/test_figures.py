@@ -293,7 +293,8 @@ def test_the_ratio_stands_beside_and_the_legend_tells_what_is_drawn(records, cos
 
 
 def test_memory_is_stacked_of_what_it_is_made_of(cost):
-    row = {"condition": "gpen-512", "source": "portrait_backlit", "machine": "a PC"}
+    row = {"condition": "gpen-512", "source": "portrait_backlit"}
+    row |= {"machine": "workshop PC"}
     row |= {"start_rss_mib": 300, "loaded_rss_mib": 1000, "peak_rss_mib": 1843.2}
     figure = figures.memory(cost, parts=MEMORY.frame([row]))
     widths = [bar.get_width() for bar in figure.axes[0].patches]
@@ -387,3 +388,19 @@ def test_runs_on_unlike_machines_are_lines_of_their_own():
         float(line.get_xdata()[0]) for line in axes.lines if line.get_linewidth() == 2
     }
     assert medians >= {11.0, 1.5}
+
+
+def test_a_ratio_is_of_times_on_one_machine():
+    times = {"slow-1c": {"a": 10.0, "b": 30.0}, "fast-9c": {"a": 1.0, "b": 2.0}}
+    rows = [
+        {"experiment": "cost", "key": name, "run": 1, "phase": "warm", "outcome": "ok"}
+        | {"condition": name, "source": "cup", "restorer": "r", "weights_kind": "none"}
+        | {"machine": machine, "wall_time_s": time}
+        for machine, of_machine in times.items()
+        for name, time in of_machine.items()
+    ]
+    axes = figures.wall_times(RECORDS.frame(rows)).axes[0]
+    beside = " ".join(text.get_text() for text in axes.texts)
+    assert "3x" in beside.replace(" ", "")
+    assert "2x" in beside.replace(" ", "")
+    assert "30x" not in beside.replace(" ", "")

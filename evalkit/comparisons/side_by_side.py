@@ -17,7 +17,7 @@ from evalkit.metrics import Metric, metrics
 from evalkit.paths import file_name
 from evalkit.study.crops import choose_crop
 from evalkit.study.kept import replace_figures
-from evalkit.study.run_folder import Run, write_text
+from evalkit.study.run_folder import CELL, Run, write_text
 from evalkit.tables import COST, IMAGES, METRICS
 
 
@@ -140,7 +140,7 @@ def compare_side_by_side(run: Run, conditions: Sequence[str]) -> list[Path]:
 
     """
     quality = run.quality(conditions)
-    cost = run.read(COST).set_index(["condition", "source"])
+    cost = run.read(COST).set_index(CELL)
     crops = choose_crops(run)
 
     def draw(row: Mapping[str, Any]) -> list[Path]:
@@ -188,8 +188,11 @@ def _picture_or_reason(run: Run, record: Mapping[str, Any]) -> Path | str:
 
 
 def _caption(condition: str, record: Mapping[str, Any], cost: pd.DataFrame) -> str:
-    """The cost of one output: the median warm run where timed, else this run."""
-    cell = (condition, record["source"])
+    """The cost of one output: the median warm run where its machine timed it.
+
+    Else that of this run.
+    """
+    cell = (condition, record["source"], record["machine"])
     timed = cost.loc[[cell]].iloc[0] if cell in cost.index else None
     if timed is not None and pd.notna(timed["wall_time_s"]):
         return f"{timed['wall_time_s']:.3g} s, {timed['peak_rss_mib']:.0f} MiB"

@@ -215,7 +215,8 @@ def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> pd.Da
     Parameters
     ----------
     budget
-        Table `evalkit.tables.BUDGET`, of one machine; its largest pictures count.
+        Table `evalkit.tables.BUDGET`; the largest pictures on its last row's machine
+        count.
     asked_mib
         The budget in question.
 
@@ -228,6 +229,7 @@ def which_fails_first(budget: pd.DataFrame, asked_mib: int = ASKED_MIB) -> pd.Da
         row's, if it is of the same restorer: empty for the default, else null.
 
     """
+    budget = budget.merge(budget[["machine"]].tail(1))
     rows = budget[budget["longest_px"] == budget["longest_px"].max()]
     need_mib = rows["works_mib"].astype(float).fillna(math.inf)
     rows = rows.assign(need_mib=need_mib, fails=need_mib > asked_mib, saved_by=None)

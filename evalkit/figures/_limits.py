@@ -20,7 +20,7 @@ from evalkit.figures._style import FAINT, INK, TEXT_PT, wrap
 
 
 def frontier(budget: pd.DataFrame, asked_mib: int = 3072) -> Figure:
-    """The smallest budget of memory over the picture's size, a line for each condition.
+    """The smallest budget of memory over the picture's size, by condition and machine.
 
     The grey stroke below a mark ends at the largest budget that failed; a cross is the
     largest that was tried, where none works.
@@ -38,13 +38,15 @@ def frontier(budget: pd.DataFrame, asked_mib: int = 3072) -> Figure:
     figure, ((axes,),) = _panels(1, title, n_columns=1)
     figure.set_figheight(1.7 * figure.get_figheight())
     figure.subplots_adjust(top=0.88, right=0.68, bottom=0.09)
+    is_one = budget["machine"].nunique() < 2
     kinds = budget.groupby(["condition", "machine"], sort=False)
-    for number, ((condition, _), rows) in enumerate(kinds):
+    for number, ((condition, machine), rows) in enumerate(kinds):
         rows = rows.set_index("longest_px").sort_index()
         rows = rows[["works_mib", "fails_mib", "largest_mib"]].astype(float)
         needs, fails, largest = (rows[name] for name in rows)
         mark, style = MARKS[number % len(MARKS)], ("-", "--", ":", "-.")[number % 4]
-        name = "\n".join(wrap(condition, 330, TEXT_PT))
+        who = condition if is_one else f"{condition}, {machine}"
+        name = "\n".join(wrap(who, 330, TEXT_PT))
         axes.vlines(rows.index, fails.fillna(needs), needs, color="0.75", lw=4)
         axes.plot(
             needs,

@@ -147,6 +147,13 @@ def test_the_neediest_fails_first_and_the_smallest_change_saves_it():
     assert saved.to_dict() == {"tile=200": 2500, "precision=fp16, tile=200": 1500}
 
 
+def test_another_machines_needs_are_not_ranked_among_these():
+    there = table(("gpen-512", 9000)).assign(machine="n")
+    here = table(("gpen-512", 3500), (PLUS, 2500))
+    found = which_fails_first(pd.concat([there, here]))
+    assert found["works_mib"].tolist() == [3500, 2500]
+
+
 def test_what_works_nowhere_fails_first_and_nothing_may_save_it():
     found = which_fails_first(table(("gpen-512", 3500), (PLUS, None)))
     first = found.iloc[0]

@@ -1,6 +1,7 @@
 """Figures of limits show every value of their tables."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from evalkit.figures import frontier, instances
@@ -101,3 +102,11 @@ def test_instances_show_throughput_latencies_memory_and_what_did_not_fit():
 def test_nothing_measured_is_an_empty_figure(make, tmp_path):
     make().savefig(tmp_path / "empty.png")
     assert (tmp_path / "empty.png").stat().st_size > 1000
+
+
+def test_budgets_of_unlike_machines_are_lines_that_name_them():
+    both = pd.concat([BUDGETS, BUDGETS.assign(machine="n", works_mib=500)])
+    (axes,) = frontier(both).axes
+    found = values(axes)
+    assert found["x@tile=64, m"][:, 1].tolist() == [900, 950]
+    assert found["x@tile=64, n"][:, 1].tolist() == [500, 500]
