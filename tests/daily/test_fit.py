@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from evalkit.cli import app
 from evalkit.daily import predicting
-from evalkit.daily.album import Album, Look, fit_album, flatness, look_at
+from evalkit.comparisons.looking import flatness
+from evalkit.daily.album import Album, Look, fit_album, look_at
 from evalkit.daily.evidence import Measured, measured_cells
 from evalkit.daily.fit import (
     FITS,
