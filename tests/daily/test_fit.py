@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from evalkit.cli import app
-from evalkit.daily import predicting
 from evalkit.comparisons.looking import flatness
+from evalkit.daily import predicting
 from evalkit.daily.album import Album, Look, fit_album, look_at
 from evalkit.daily.evidence import Measured, measured_cells
 from evalkit.daily.fit import (
