@@ -18,10 +18,7 @@ const t = (key, values = {}) =>
 
 async function ask(path, options = {}) {
   const answer = await fetch(path, { headers, ...options });
-  if (!answer.ok) {
-    const { error } = await answer.json().catch(() => ({ error: answer.statusText }));
-    throw new Error(error);
-  }
+  if (!answer.ok) throw new Error((await answer.json()).error);
   return answer;
 }
 
@@ -42,21 +39,16 @@ const sizeOf = async (src) => {
 
 async function show(picture) {
   shown = picture;
-  const views = [];
-  for (const [src, label] of [
-    [picture.source, t("source")],
-    [picture.output, picture.condition],
-  ]) {
-    // what a browser cannot show, a TIFF say, has no view
-    const size = await sizeOf(src).catch(() => null);
-    if (size) views.push({ ...size, label });
-  }
+  // what a browser cannot show, a TIFF say, has no view
+  const [source, output] = await Promise.all(
+    [picture.source, picture.output].map((src) => sizeOf(src).catch(() => null)),
+  );
+  const views = [source && { ...source, label: t("source") }];
+  views.push(output && { ...output, label: picture.condition });
   viewer?.close();
-  $(".viewer").hidden = !views.length;
-  if (views.length) viewer = mount($(".viewer"), views, { texts: all[root.lang] });
+  $(".viewer").hidden = !source && !output;
+  if (source || output) viewer = mount($(".viewer"), views.filter(Boolean), { texts: all[root.lang] });
 }
-
-const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 
 /** Send a picture, follow its job, and write its line. */
 async function restore(file, settings, line) {
@@ -70,7 +62,7 @@ async function restore(file, settings, line) {
     let job = await sent.json();
     running.job = job.id;
     while (["waiting", "running"].includes(job.state)) {
-      await wait(300);
+      await new Promise((done) => setTimeout(done, 300));
       job = await (await ask(`api/jobs/${job.id}`)).json();
       if (job.part) bar.value = job.part;
     }
@@ -82,17 +74,11 @@ async function restore(file, settings, line) {
     const picture = { source: URL.createObjectURL(file), output, condition };
     const seconds = answer.headers.get("x-evalkit-seconds");
     const notes = JSON.parse(answer.headers.get("x-evalkit-notes"));
+    const told = h("summary", {}, t("done", { condition, seconds }));
     line.append(
-      " ",
       h("button", { type: "button", onclick: () => show(picture) }, t("show")),
-      " ",
       h("a", { href: output, download: name }, t("save")),
-      h(
-        "details",
-        {},
-        h("summary", {}, t("done", { condition, seconds })),
-        ...notes.map((note) => h("p", {}, note)),
-      ),
+      h("details", {}, told, ...notes.map((note) => h("p", {}, note))),
     );
     await show(picture);
     return true;

@@ -141,15 +141,13 @@ def _missing_of(
     cells = what.cells_of(records)
     by_name = dict(iter(with_output.groupby(["key", "source"], sort=False)))
     by_file = dict(iter(with_output.groupby("output", sort=False)))
-    missing = []
+    missing, nothing = [], records.head(0)
     for row in rows:
         name = keys[row["source"]], row["source"]
-        if name not in cells:
-            missing.append(row)
-            continue
-        cell = cells[name]
+        cell = cells.get(name, nothing)
         is_whole = what.is_whole(cell)
-        if is_whole and what.keeps_outputs and (cell["outcome"] == "ok").all():
+        has_output = what.keeps_outputs and len(cell)
+        if is_whole and has_output and (cell["outcome"] == "ok").all():
             written = by_name[name]
             file = written["output"].iloc[-1]
             is_whole = holds(what.run, by_file[file], written)
