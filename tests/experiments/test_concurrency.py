@@ -26,7 +26,7 @@ def measured(run, album, n):
     """The row of `n` sleepers; places are free again."""
     images = run.images(str(album))
     measure_concurrency(run, "lanczos", images, instances=[n], say=lambda _: None)
-    for place in album.glob("*.place-*"):
+    for place in (run.path / "pictures").glob("*.place-*"):
         place.unlink()
     table = summarise_concurrency(run).set_index("n_instances")
     return table.loc[n]
@@ -35,8 +35,8 @@ def measured(run, album, n):
 def test_throughput_of_sleepers_grows_with_their_number(run, album, planted):
     one, three = (measured(run, album, n) for n in (1, 3))
     assert 0.6 * 5 < one["throughput_per_s"] <= 5.05
-    assert 0.5 * 3 < three["speedup"] < 3.6  # on busy cores, too
-    assert 1.5 < three["speedup_low"] <= three["speedup_high"] < 3.01
+    assert 0.7 * 3 < three["speedup"] < 3.6
+    assert three["speedup_low"] == pytest.approx(3) == three["speedup_high"]
     assert (three["n_ok"], three["n_runs"], three["outcome"]) == (3, 21, "ok")
     assert three["latency_s"] == 0.2
     assert three["memory_mib"] == 300
@@ -98,7 +98,7 @@ def test_the_order_of_the_numbers_is_shuffled_by_the_seed(run, album, planted):
         options = {"instances": [1, 2, 3], "repeats": 1, "say": said.append}
         measure_concurrency(part, "lanczos", images, seed=seed, **options)
         orders.append([line for line in said if line.startswith("concurrency")])
-        for place in album.glob("*.place-*"):
+        for place in (run.path / "pictures").glob("*.place-*"):
             place.unlink()
     assert orders[0] == orders[2] != orders[1]
 
