@@ -105,6 +105,14 @@ def file_name(name: str) -> str:
     return head.decode(errors="ignore") + tail
 
 
+def point(link: Path, target: Path | str) -> None:
+    """Make a link, or let it point elsewhere; at no moment is there none."""
+    temporary = link.with_name(f".{link.name}-{os.getpid()}")
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(target)
+    temporary.replace(link)
+
+
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary file beside `path` that takes its place if the block succeeds.

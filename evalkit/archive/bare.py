@@ -5,7 +5,6 @@ that its pixels and the time to read it stay; any other becomes a PNG of its pix
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from PIL import ExifTags, Image
 
 from evalkit.errors import ImageError
 from evalkit.images import picture_kind, read_image, write_image
-from evalkit.images.png import SIGNATURE
+from evalkit.images.png import SIGNATURE, chunk, chunks
 from evalkit.paths import atomic_path
 
 KEPT_CHUNKS = (
@@ -74,18 +73,16 @@ def bare_copy(path: Path, target: Path) -> Path:
     return copy
 
 
-def _png(content: bytes, exif: bytes) -> Iterator[bytes]:
+def _png(content: bytes, exif: bytes) -> Iterator[bytes | bytearray | memoryview]:
     yield SIGNATURE
-    at, name = len(SIGNATURE), b""
-    while name != b"IEND":
-        length, name = struct.unpack_from(">I4s", content, at)
+    name = b""
+    for name, _, whole in chunks(content):
         if name in KEPT_CHUNKS:
-            yield content[at : at + 12 + length]
+            yield whole
         if name == b"IHDR" and exif:
-            check = zlib.crc32(b"eXIf" + exif)
-            yield struct.pack(">I", len(exif)) + b"eXIf" + exif
-            yield struct.pack(">I", check)
-        at += 12 + length
+            yield from chunk(b"eXIf", exif)
+    if name != b"IEND":
+        raise ValueError(name)
 
 
 def _jpeg(content: bytes, exif: bytes) -> Iterator[bytes]:

@@ -1,6 +1,5 @@
 """``evalkit bundle``: a study, and all that a host without network lacks to run it."""
 
-import hashlib
 import json
 import shutil
 import zipfile
@@ -11,6 +10,7 @@ from tempfile import TemporaryDirectory
 from evalkit.archive import there
 from evalkit.archive.bare import bare_copy
 from evalkit.archive.wheels import lacking, make_wheels
+from evalkit.downloads.files import digest
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.imagesets import imagesets, originals, prepare
 from evalkit.paths import file_name
@@ -152,7 +152,7 @@ def _copy_pictures(study: Study, stage: Path) -> Study:
     folder = stage / PICTURES
     folder.mkdir()
     copies = {
-        row.source: _digest(bare_copy(Path(row.path), folder / file_name(row.source)))
+        row.source: digest(bare_copy(Path(row.path), folder / file_name(row.source)))
         for row in usable.itertuples()
     }
     told = usable[~usable["kind_from"].isin(["router"]) & usable["kind_from"].notna()]
@@ -194,7 +194,7 @@ def _write_parts(
             fitting = [len(room) - 1]
         content[fitting[0]].append(name)
         room[fitting[0]] -= sizes[name]
-    index = {**facts, "files": {name: _digest(path) for name, path in files.items()}}
+    index = {**facts, "files": {name: digest(path) for name, path in files.items()}}
     parts = []
     for number, names in enumerate(content, 1):
         part = out / f"evalkit-{number}-of-{len(content)}.zip"
@@ -205,7 +205,3 @@ def _write_parts(
                 archive.writestr(there.INDEX, json.dumps(index, indent=1))
         parts.append(part)
     return parts
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,6 +1,5 @@
 """``evalkit publish``: a run as one archive that may be shown to anybody."""
 
-import hashlib
 import json
 import os
 import re
@@ -17,6 +16,7 @@ import yaml
 
 from evalkit.archive.bare import bare_copy
 from evalkit.archive.scrub import Scrubber
+from evalkit.downloads.files import digest
 from evalkit.errors import ImageError, StudyError
 from evalkit.paths import atomic_path, file_name
 from evalkit.study.forgetting import MADE_OF_ANSWERS
@@ -278,7 +278,7 @@ def _pack(folder: Path, out: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     names = {path: path.relative_to(folder).as_posix() for path in files}
     lines = [
-        f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {name}\n"
+        f"{digest(path)}  {name}\n"
         for path, name in names.items()
         if not path.name.startswith(".")
     ]

@@ -4,6 +4,7 @@ Every command that routes files looks at them here, so that all give one answer.
 """
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -14,7 +15,8 @@ import numpy as np
 from evalkit import faces
 from evalkit.images import Picture, picture_kind, read_image
 from evalkit.images.album import find_pictures
-from evalkit.restorers._routing import Decision, decide, look
+from evalkit.restorers._routing import ROUTES, Decision, decide, look
+from evalkit.restorers.auto import FALLBACK
 
 
 class Page(NamedTuple):
@@ -100,6 +102,11 @@ class Router:
         seen = self.seen(page)
         assert seen is not None, page
         return decide(seen.values)
+
+
+def used_for(route: str, usable: Collection[str]) -> str:
+    """The restorer of a route, or the one in its place where it is not `usable`."""
+    return ROUTES[route] if ROUTES[route] in usable else ROUTES[FALLBACK]
 
 
 def flatness(picture: Picture) -> float:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evalkit.comparisons.looking import Page, Router, Seen
+from evalkit.comparisons.looking import Page, Router, Seen, used_for
 from evalkit.errors import ImageError, attempt
 from evalkit.images import n_pages, picture_files
 from evalkit.provenance import environment
 from evalkit.restorers import parse_condition, plan_restorer
 from evalkit.restorers._routing import FEATURES, ROUTES, decide
-from evalkit.restorers.auto import FALLBACK, fallback_note
+from evalkit.restorers.auto import fallback_note
 from evalkit.study.looks import facts_of
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
@@ -124,10 +124,9 @@ def _route(
 ) -> dict[str, Any]:
     decision = decide(seen.values)
     megapixels = seen.size[0] * seen.size[1] / 1e6
-    used = chosen = ROUTES[decision.route]
+    chosen, used = ROUTES[decision.route], used_for(decision.route, usable)
     lines = [f"{name}: {chosen}", *decision.reasons]
-    if chosen not in usable:
-        used = ROUTES[FALLBACK]
+    if used != chosen:
         lines.append(fallback_note(decision.route))
     cost = {"time_s": np.nan, "memory_mib": np.nan, "least": np.nan, "largest": np.nan}
     cost |= costs.get(used, {})

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evalkit.comparisons.looking import Page, Router, Seen
+from evalkit.comparisons.looking import Page, Router, Seen, used_for
 from evalkit.daily.compare import USUAL, lacks
 from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words
 from evalkit.daily.predicting import ARITHMETIC, Estimate, work_of
@@ -16,7 +16,6 @@ from evalkit.errors import ImageError, attempt
 from evalkit.images import picture_files, picture_kind
 from evalkit.restorers import plan_restorer, restorers
 from evalkit.restorers._routing import ROUTES
-from evalkit.restorers.auto import FALLBACK
 
 SCREENSHOT_FLAT = 0.75
 """The share of equal neighbours from which a lossless picture counts as a screenshot.
@@ -106,7 +105,7 @@ def look_at(folder: Path) -> Album:
 
 def _look(page: Page, seen: Seen, router: Router, usable: set[str]) -> Look:
     decision = router.decide(page)
-    chosen, density = ROUTES[decision.route], seen.values["text_density"]
+    density = seen.values["text_density"]
     is_lossless = picture_kind(page.file) in LOSSLESS
     return Look(
         name=page.file.name,
@@ -114,8 +113,8 @@ def _look(page: Page, seen: Seen, router: Router, usable: set[str]) -> Look:
         has_face=seen.has_face,
         has_text=None if np.isnan(density) else density > TEXT,
         is_screenshot=is_lossless and seen.flatness > SCREENSHOT_FLAT,
-        chosen=chosen,
-        restorer=chosen if chosen in usable else ROUTES[FALLBACK],
+        chosen=ROUTES[decision.route],
+        restorer=used_for(decision.route, usable),
         reason=decision.scene or decision.rule,
     )
 

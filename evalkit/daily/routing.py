@@ -3,12 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
-from evalkit.comparisons.looking import Router
+from evalkit.comparisons.looking import Router, used_for
 from evalkit.daily.tasks import Task
 from evalkit.errors import attempt
 from evalkit.restorers import Plan
-from evalkit.restorers._routing import ROUTES
-from evalkit.restorers.auto import FALLBACK, takes_facts
+from evalkit.restorers.auto import takes_facts
 
 
 class Routing:
@@ -52,6 +51,5 @@ class Routing:
         if not self._router.seen(task.as_page):
             self._router.look(task.as_page)
         decision = self._router.decide(task.as_page)
-        chosen = ROUTES[decision.route]
-        used = chosen if chosen in self._usable else ROUTES[FALLBACK]
+        used = used_for(decision.route, self._usable)
         return used, f"route {decision.route}: {decision.reasons[0]}"

@@ -63,7 +63,7 @@ def essential(content: bytes) -> Png:
     """
     png = Png(io.BytesIO(), bits=content[24] if len(content) > 24 else 8)
     png.file.write(SIGNATURE)
-    for name, body, whole in _chunks(content):
+    for name, body, whole in chunks(content):
         if name in MADE_OF or not name:
             png.file.write(whole)
         elif zlib.crc32(name + body) != int.from_bytes(whole[-4:], "big"):
@@ -88,14 +88,14 @@ def essential(content: bytes) -> Png:
 
 def described(metadata: Metadata) -> list[tuple[bytes, bytes]]:
     """The chunks that tell an sRGB picture's metadata (PNG 11.3), for `assembled`."""
-    chunks = [(b"sRGB", b"\0")]  # perceptual intent
+    named = [(b"sRGB", b"\0")]  # perceptual intent
     if metadata.dpi:
         per_metre = round(metadata.dpi / 0.0254)
-        chunks.append((b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
-    chunks.append((b"eXIf", metadata.exif_bytes()))
+        named.append((b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1)))
+    named.append((b"eXIf", metadata.exif_bytes()))
     if metadata.xmp:
-        chunks.append((b"iTXt", ORIENTED_BY[0] + b"\0\0\0\0\0" + metadata.xmp))
-    return chunks
+        named.append((b"iTXt", ORIENTED_BY[0] + b"\0\0\0\0\0" + metadata.xmp))
+    return named
 
 
 def assembled(
@@ -111,20 +111,25 @@ def assembled(
     height, width = shape[:2]
     kind = COLOUR_TYPES[shape[2] if shape[2:] else 1]
     starts = range(0, len(packed), MAX_CHUNK_BYTES)
-    chunks = [
+    named = [
         (b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0)),
         *beside,
         *((b"IDAT", packed[at : at + MAX_CHUNK_BYTES]) for at in starts),
         (b"IEND", b""),
     ]
     parts: list[bytes | bytearray] = [SIGNATURE]
-    for name, body in chunks:
-        check = zlib.crc32(body, zlib.crc32(name))
-        parts += [struct.pack(">I", len(body)), name, body, struct.pack(">I", check)]
+    for name, body in named:
+        parts += chunk(name, body)
     return b"".join(parts)
 
 
-def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
+def chunk(name: bytes, body: bytes | bytearray) -> list[bytes | bytearray]:
+    """The parts of a chunk (PNG 5.3): its length, name, body and check."""
+    check = zlib.crc32(body, zlib.crc32(name))
+    return [struct.pack(">I", len(body)), name, body, struct.pack(">I", check)]
+
+
+def chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:
     """Name, body, and all bytes of each chunk; the name is empty where one is cut."""
     view, at = memoryview(content), len(SIGNATURE)
     while at < len(view):

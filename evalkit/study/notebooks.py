@@ -16,7 +16,7 @@ from traitlets.config import Config
 from evalkit.errors import EvalkitError, StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.imports import without_collector
-from evalkit.paths import atomic_path
+from evalkit.paths import atomic_path, point
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study.parameters import check_parameters, notebook_path
 from evalkit.study.progress import STEP, tell
@@ -105,9 +105,7 @@ def run_notebook(
 
 def point_latest(run_dir: Path) -> None:
     """Let ``latest``, beside the run folder, point at it."""
-    temporary = run_dir.with_name(f".latest-{os.getpid()}")
-    temporary.symlink_to(run_dir.name, target_is_directory=True)
-    temporary.replace(run_dir.with_name("latest"))
+    point(run_dir.with_name("latest"), run_dir.name)
 
 
 def run_step(

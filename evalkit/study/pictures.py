@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.paths import file_name
+from evalkit.paths import file_name, point
 
 FOLDERS = {"path": "pictures", "reference": "references"}
 """The folder of a run that holds the links, by the column that names them."""
@@ -26,7 +26,7 @@ def link_pictures(images: pd.DataFrame, run: Path) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        The same with the links' paths, below the folder.
+        The same with the links' paths.
 
     """
     images = images.copy()
@@ -37,9 +37,11 @@ def link_pictures(images: pd.DataFrame, run: Path) -> pd.DataFrame:
             if link.is_symlink():
                 link.unlink()
         for link, file in links.items():
-            _point(link, file)
-        names = [link.relative_to(run).as_posix() for link in links]
-        images.loc[images[column].notna(), column] = names
+            if not (link.is_symlink() and link.readlink() == Path(file)):
+                link.parent.mkdir(exist_ok=True)
+                point(link, file)
+        paths = [os.fspath(link) for link in links]
+        images.loc[images[column].notna(), column] = paths
     return images
 
 
@@ -49,15 +51,17 @@ def _links(images: pd.DataFrame, column: str, folder: Path) -> Iterator[Any]:
         yield folder / f"{file_name(source)}{Path(file).suffix}", file
 
 
-def _point(link: Path, file: str) -> None:
-    """Make a link, or point it elsewhere; at no moment is there none."""
-    if link.is_symlink() and link.readlink() == Path(file):
-        return
-    link.parent.mkdir(exist_ok=True)
-    temporary = link.with_name(f".{link.name}")
-    temporary.unlink(missing_ok=True)
-    temporary.symlink_to(file)
-    temporary.replace(link)
+def as_written(images: pd.DataFrame, run: Path) -> pd.DataFrame:
+    """The table as it is written: what lies in the run folder is named from there."""
+    heres = (f"{run}/", f"{run.absolute()}/")
+    below = {
+        column: images[column].map(
+            lambda path: str(path).removeprefix(heres[0]).removeprefix(heres[1]),
+            na_action="ignore",
+        )
+        for column in FOLDERS
+    }
+    return images.assign(**below)
 
 
 def with_places(images: pd.DataFrame, run: Path) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from evalkit.paths import atomic_path, file_name, runs_dir
 from evalkit.rating.answers import Answers
 from evalkit.records import RecordStore, at_hand
 from evalkit.study.looks import look_at, with_kinds
-from evalkit.study.pictures import link_pictures, with_places
+from evalkit.study.pictures import as_written, link_pictures, with_places
 from evalkit.study.yaml import read_yaml
 from evalkit.tables import IMAGES, LOOKS, SOURCES, Table, as_markdown
 
@@ -124,6 +124,8 @@ class Run:
 
     def write(self, table: Table, frame: pd.DataFrame, part: str = "") -> None:
         """Write a table as CSV, to compute with, and as Markdown, to read."""
+        if table is IMAGES:
+            frame = as_written(frame, self.path)
         path = table.write(frame, self.path / "tables", part)
         path.with_suffix(".md").write_text(as_markdown(frame), encoding="utf-8")
 

@@ -43,6 +43,8 @@ def test_machines_stay_apart_and_nothing_is_added_twice(packed, tmp_path, told):
     assert records.groupby("machine").size().to_dict() == {"one": 6, "two": 6}
     assert list(run.read(COST)["machine"]) == ["one", "two"]
     assert len(run.read(IMAGES)) == 1
+    listed = (run.path / "tables" / "images.csv").read_text(encoding="utf-8")
+    assert '"on two"' in listed  # and not below this machine's folder
     assert (run.path / "machines" / "two" / "report.html").read_text() == "a page"
     status, out, _ = told("diff", run.path)
     assert status == 0

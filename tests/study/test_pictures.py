@@ -65,6 +65,9 @@ def test_links_follow_the_album_and_the_run(run, home, tmp_path):
     paths = moved.read(IMAGES).set_index("source")["path"]
     assert np.array_equal(read_image(paths["b"]), picture(0))
     assert paths["b"] == str(moved.path / "pictures" / "b.png")
+    written = (moved.path / "tables" / "images.csv").read_bytes()
+    moved.write(IMAGES, moved.read(IMAGES))
+    assert (moved.path / "tables" / "images.csv").read_bytes() == written
 
 
 def test_references_are_links_too(run):
