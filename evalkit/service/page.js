@@ -61,6 +61,7 @@ async function restore(file, settings, line) {
     const sent = await ask("api/upscale?async=1", { method: "POST", body });
     let job = await sent.json();
     running.job = job.id;
+    if (running.isStopped) stopJob(); // while it was sent
     while (["waiting", "running"].includes(job.state)) {
       await new Promise((done) => setTimeout(done, 300));
       job = await (await ask(`api/jobs/${job.id}`)).json();
@@ -86,6 +87,7 @@ async function restore(file, settings, line) {
     line.append(` ${t("failed", { error: error.message })}`);
     return false;
   } finally {
+    running.job = null;
     bar.remove();
   }
 }
@@ -121,10 +123,12 @@ function tellOf(name) {
   $(".lacks").textContent = lacks ?? notices?.join(" ") ?? "";
 }
 
-$(".stop").onclick = () => {
+function stopJob() {
   running.isStopped = true;
   if (running.job) ask(`api/jobs/${running.job}`, { method: "DELETE" });
-};
+}
+
+$(".stop").onclick = stopJob;
 form.onsubmit = (event) => {
   event.preventDefault();
   send($("input[type=file]").files);

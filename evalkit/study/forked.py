@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import FileIO
 from pathlib import Path
 from socketserver import BaseRequestHandler, ThreadingUnixStreamServer
@@ -81,5 +81,6 @@ class _Job(BaseRequestHandler):
         self.request.sendall(bytes([not ends or ends[0][1] != "ok"]))
 
     def _end(self, worker: Worker) -> None:
-        self.request.recv(1)  # nothing comes but the job's end
+        with suppress(OSError):  # closed before it is read: the step has ended
+            self.request.recv(1)  # nothing comes but the job's end
         worker.stop()

@@ -78,3 +78,22 @@ def test_the_work_is_stopped(start, chromium, need, files):
     page.wait_for_selector(".stop:disabled", timeout=60_000)
     assert "not restored" in page.inner_text(".pictures li")
     page.close()
+
+
+def test_what_is_stopped_while_it_is_sent_is_not_worked_on(
+    served, chromium, need, files
+):
+    need(chromium, "install chromium to test the service's page")
+    page = chromium.new_page()
+    held = []
+    page.goto(f"{served.address}/")
+    page.wait_for_selector("select[name=name] option", state="attached")
+    page.route("**/api/upscale?async=1", lambda route: held.append(route))
+    page.set_input_files("input[type=file]", files[:1])
+    page.click(".go")
+    page.wait_for_selector(".pictures li progress")
+    page.click(".stop")
+    with page.expect_request(lambda request: request.method == "DELETE"):
+        held[0].continue_()
+    page.wait_for_selector(".stop:disabled")
+    page.close()

@@ -2,9 +2,11 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import time
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -158,3 +160,14 @@ def test_a_forked_kernel_shows_what_a_fresh_one_shows(tmp_path):
     )
     assert fresh.count("image/png") == 3
     assert forked_one == fresh
+
+
+def test_a_job_that_ended_before_its_end_was_waited_for_is_no_fault(steps):
+    ended, theirs = socket.socketpair()
+    ended.close()
+    handler = forked._Job.__new__(forked._Job)
+    handler.request = ended
+    worker = Mock()
+    handler._end(worker)
+    theirs.close()
+    worker.stop.assert_called_once_with()
