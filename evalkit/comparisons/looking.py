@@ -14,7 +14,7 @@ import numpy as np
 
 from evalkit import faces
 from evalkit.images import Picture, picture_kind, read_image
-from evalkit.images.album import find_pictures
+from evalkit.images.album import check_is_read, find_pictures
 from evalkit.restorers._routing import ROUTES, Decision, decide, look
 from evalkit.restorers.auto import FALLBACK
 
@@ -74,6 +74,7 @@ class Router:
             It cannot be read.
 
         """
+        check_is_read(page.file)
         picture = read_image(page.file, page=page.number)
         is_pdf = float(picture_kind(page.file) == "pdf")
         values = look(picture, self._detector, is_pdf=is_pdf)

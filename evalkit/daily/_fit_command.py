@@ -8,7 +8,7 @@ import typer
 
 def fit(
     picture: Annotated[
-        Path | None, typer.Argument(help="A picture, or a folder.")
+        Path | None, typer.Argument(help="A picture, or a folder: its album.")
     ] = None,
     size: Annotated[
         str, typer.Option(help="A size in place of a picture: 4000x3000.")
@@ -23,6 +23,9 @@ def fit(
         list[str] | None,
         typer.Option("--with", help="A condition; of a folder, to measure."),
     ] = None,
+    recursive: Annotated[
+        bool, typer.Option("--recursive", help="Look into subfolders, too.")
+    ] = False,
     is_measured: Annotated[
         bool,
         typer.Option("--measure", help="Run each condition here first, and keep that."),
@@ -38,13 +41,15 @@ def fit(
     from evalkit.daily.compare import USUAL, lacks
     from evalkit.daily.fit import Fit, fit_size, parse_memory, parse_size
     from evalkit.daily.measuring import measure, sizes_to_measure
-    from evalkit.images import read_image
+    from evalkit.images import n_pages, read_image
 
     if (picture is None) == (not size):
         raise typer.BadParameter("give a picture, a folder, or --size 4000x3000")
     memory_mib = parse_memory(memory) if memory else None
     asked = Fit(device, memory_mib)
-    album = look_at(picture) if picture and picture.is_dir() else None
+    album = None
+    if picture and (picture.is_dir() or n_pages(picture) > 1):
+        album = look_at(picture, recursive=recursive, say=typer.echo)
     if album:
         sizes, usual = album.sizes, album.restorers
     else:

@@ -1,19 +1,20 @@
 """What an album would take: its routes, their reasons, hours and memory."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from evalkit.comparisons.looking import Page, Router, Seen, used_for
+from evalkit.comparisons.looking import Router, Seen, used_for
 from evalkit.daily.compare import USUAL, lacks
 from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words
 from evalkit.daily.predicting import ARITHMETIC, Estimate, work_of
+from evalkit.daily.tasks import Task, find_tasks
 from evalkit.errors import ImageError, attempt
-from evalkit.images import picture_files, picture_kind
+from evalkit.images import picture_kind
 from evalkit.restorers import plan_restorer, restorers
 from evalkit.restorers._routing import ROUTES
 
@@ -38,7 +39,7 @@ class Look:
     Attributes
     ----------
     name, size
-        Of the file; width and height, px.
+        Of the file, with its page if there are several; width and height, px.
     has_face, has_text, is_screenshot
         What it shows; whether there is text is None where nothing reads it.
     chosen, restorer, reason
@@ -59,7 +60,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Album:
-    """The pictures of a folder that can be read, and why the others cannot."""
+    """The pictures that can be read of a folder or a file, and why others cannot."""
 
     name: str
     looks: list[Look]
@@ -76,8 +77,17 @@ class Album:
         return [seen.size for seen in self.looks]
 
 
-def look_at(folder: Path) -> Album:
-    """Look at each picture of a folder.
+def look_at(
+    path: Path, *, recursive: bool = False, say: Callable[[str], None] = print
+) -> Album:
+    """Look at each picture of a folder, or each page of a file.
+
+    Parameters
+    ----------
+    path
+        The folder, or the file.
+    recursive, say
+        As in `find_tasks`.
 
     Raises
     ------
@@ -85,30 +95,30 @@ def look_at(folder: Path) -> Album:
         None of them can be read.
 
     """
-    router, looks, left_out = Router(), {}, {}
+    router, looks, left_out = Router(recursive=recursive), {}, {}
     usable = {part.spec.name for part in plan_restorer("auto").parts}
-    for path in picture_files(folder):
-        page = Page(path, album=folder)
-        seen, why = attempt(partial(router.look, page), str(path))
+    for task in find_tasks([path], None, recursive=recursive, say=say):
+        seen, why = attempt(partial(router.look, task.as_page), task.title)
         if seen is None:
-            left_out[path.name] = (why or "").replace(str(path), path.name)
+            name = task.title_in_album
+            left_out[name] = (why or "").replace(str(task.source), task.source.name)
         else:
-            looks[page] = seen
+            looks[task] = seen
     if not looks:
-        raise ImageError(f"expected pictures, found none that can be read in {folder}")
+        raise ImageError(f"expected pictures, found none that can be read in {path}")
     return Album(
-        name=folder.absolute().name,
-        looks=[_look(page, seen, router, usable) for page, seen in looks.items()],
+        name=path.absolute().name,
+        looks=[_look(task, seen, router, usable) for task, seen in looks.items()],
         left_out=left_out,
     )
 
 
-def _look(page: Page, seen: Seen, router: Router, usable: set[str]) -> Look:
-    decision = router.decide(page)
+def _look(task: Task, seen: Seen, router: Router, usable: set[str]) -> Look:
+    decision = router.decide(task.as_page)
     density = seen.values["text_density"]
-    is_lossless = picture_kind(page.file) in LOSSLESS
+    is_lossless = picture_kind(task.source) in LOSSLESS
     return Look(
-        name=page.file.name,
+        name=task.title_in_album,
         size=seen.size,
         has_face=seen.has_face,
         has_text=None if np.isnan(density) else density > TEXT,

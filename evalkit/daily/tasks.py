@@ -12,7 +12,7 @@ from typing import Any
 from evalkit.comparisons.looking import Page
 from evalkit.errors import ImageError, SettingError
 from evalkit.images import SUFFIXES, n_pages
-from evalkit.images.album import NOT_READ, find_pictures
+from evalkit.images.album import NOT_READ, check_is_read, find_pictures
 from evalkit.paths import file_name
 
 
@@ -52,6 +52,11 @@ class Task:
         page = "" if self.page is None else f", page {self.page + 1}"
         return f"{self.source}{page}"
 
+    @property
+    def title_in_album(self) -> str:
+        """The same, without the folder that was named."""
+        return self.title.removeprefix(f"{self.album or self.source.parent}/")
+
     def key(self, how: str) -> str:
         """Digest of the file, as far as its state says which it is, and of `how`.
 
@@ -63,11 +68,7 @@ class Task:
             The file has gone.
 
         """
-        if self.source.suffix.lower() in NOT_READ:
-            raise ImageError(
-                f"{self.source}: {self.source.suffix} is not read; convert it to .tif "
-                "or .png"
-            )
+        check_is_read(self.source)
         state = self.source.stat()
         facts = [str(self.source.absolute()), state.st_size, state.st_mtime_ns]
         text = json.dumps([*facts, self.page, how])
@@ -75,7 +76,11 @@ class Task:
 
 
 def find_tasks(
-    paths: Sequence[Path], out: Path, *, recursive: bool, say: Callable[[str], None]
+    paths: Sequence[Path],
+    out: Path | None,
+    *,
+    recursive: bool,
+    say: Callable[[str], None],
 ) -> list[Task]:
     """The pictures of files and folders, without what lies in the outputs' folder.
 
@@ -84,7 +89,7 @@ def find_tasks(
     paths
         Pictures, and folders of them.
     out
-        The outputs' folder.
+        The outputs' folder, if there are to be any.
     recursive
         Look into subfolders, too.
     say
@@ -103,7 +108,7 @@ def find_tasks(
     for path in paths:
         if not path.exists():
             raise ImageError(f"{path}: expected a picture or a folder, found nothing")
-        if path.is_dir() and path.resolve() == out.resolve():
+        if out and path.is_dir() and path.resolve() == out.resolve():
             raise SettingError(
                 f"{path} holds the pictures: expected another folder for --out, such "
                 f"as {path / 'restored'}"
@@ -117,7 +122,7 @@ def find_tasks(
 
 
 def _files(
-    path: Path, out: Path, recursive: bool, say: Callable[[str], None]
+    path: Path, out: Path | None, recursive: bool, say: Callable[[str], None]
 ) -> Iterator[tuple[Path, Path]]:
     """Each file, and its folder below `path`."""
     if not path.is_dir():
@@ -127,7 +132,7 @@ def _files(
     for line in album.left_out:
         say(f"{path}: {line}")
     for file in album.files:
-        if not file.resolve().is_relative_to(out.resolve()):
+        if not (out and file.resolve().is_relative_to(out.resolve())):
             parts = file.relative_to(path).parent.parts
             yield file, Path(*map(file_name, parts))
 

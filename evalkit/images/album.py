@@ -36,6 +36,21 @@ name, and no part of a name that people read."""
 MOST_NAMED = 20
 
 
+def check_is_read(file: Path) -> None:
+    """Refuse a file that only begins like a picture we read.
+
+    Raises
+    ------
+    ImageError
+        Its suffix is one of `NOT_READ`.
+
+    """
+    if file.suffix.lower() in NOT_READ:
+        raise ImageError(
+            f"{file}: {file.suffix} is not read; convert it to .tif or .png"
+        )
+
+
 class Album(NamedTuple):
     """The content of a folder.
 

@@ -12,6 +12,7 @@ from evalkit.errors import ImageError
 from evalkit.images import SUFFIXES, n_pages, picture_kind, read_image
 from evalkit.images.album import (
     NOT_READ,
+    check_is_read,
     find_pictures,
     folded,
     readable,
@@ -100,10 +101,7 @@ def _recipes(
 
 
 def _check(file: Path, source: str, folder: Path) -> Made:
-    if file.suffix.lower() in NOT_READ:
-        raise ImageError(
-            f"{file}: {file.suffix} is not read; convert it to .tif or .png"
-        )
+    check_is_read(file)
     try:
         str(file).encode()
     except UnicodeEncodeError:  # no table can hold such a path

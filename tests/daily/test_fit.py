@@ -6,6 +6,7 @@ import re
 import fit as benchmark
 import numpy as np
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from evalkit.cli import app
@@ -288,6 +289,26 @@ def test_an_album_is_looked_at(album, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(ImageError, match="expected pictures"):
         look_at(tmp_path / "empty")
+
+
+def test_every_page_and_on_demand_every_subfolder_is_looked_at(album, tmp_path):
+    said = []
+    pages = [Image.new("RGB", (60 + 10 * n, 40), "red") for n in range(2)]
+    pages[0].save(album / "doc.tiff", save_all=True, append_images=pages[1:])
+    (album / "raw.cr2").write_bytes((album / "doc.tiff").read_bytes())
+    (album / "below").mkdir()
+    pages[0].save(album / "below" / "p.png")
+    seen = look_at(album, say=said.append)
+    sizes = {look.name: look.size for look in seen.looks}
+    assert sizes["doc.tiff, page 1"] == (60, 40)
+    assert sizes["doc.tiff, page 2"] == (70, 40)
+    assert len(sizes) == 4
+    assert ".cr2 is not read" in seen.left_out["raw.cr2"]
+    assert "1 picture in 1 subfolder" in said[0]
+    seen = look_at(album, recursive=True)
+    assert "below/p.png" in {look.name for look in seen.looks}
+    result = CliRunner().invoke(app, ["fit", str(album / "doc.tiff")])
+    assert "doc.tiff: 2 pictures" in result.stdout
 
 
 def test_a_screenshot_is_flat_and_a_photograph_is_not(astronaut):
