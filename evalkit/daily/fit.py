@@ -139,6 +139,12 @@ class Fit:
         is_sure = memory.value * (1 + MARGIN) <= self.memory_mib
         return FITS if is_sure and not memory.is_least else UNKNOWN
 
+    def side_by_side(self, memory: Estimate) -> int:
+        """How many processes fit, each with that peak and the margin for its error."""
+        return int(
+            self.memory_mib / (memory.value * (1 + MARGIN)) if memory.value else 0
+        )
+
     def _precisions(self) -> tuple[str, ...]:
         return PRECISIONS[self.device.partition(":")[0]]
 
@@ -194,8 +200,11 @@ def fit_size(
                 continue  # the tile changes nothing here
             works.append(work)
             memory, time = fit.memory(option, size), fit.time(option, size)
+            verdict = fit.verdict(memory)
+            if verdict == FITS:
+                verdict += f", {fit.side_by_side(memory)} side by side"
             yield (
-                f"    {option.words or 'as it is'}: {fit.verdict(memory)}; "
+                f"    {option.words or 'as it is'}: {verdict}; "
                 f"{in_words(memory, in_gib)}; {in_words(time, in_time)}"
             )
         yield from _published_of(parse_condition(condition)["name"])
@@ -219,6 +228,8 @@ def _published_of(restorer: str) -> Iterator[str]:
             yield f"    published, not measured: the {name}'s card ({comparison.card})"
         for cell, values in cells.items():
             yield f"        {cell}: {', '.join(values)}"
+        if restorer in comparison.instances:
+            yield f"        side by side: {comparison.instances[restorer]}"
 
 
 def _published_value(quantity: str, value: float) -> str:

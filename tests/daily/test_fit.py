@@ -145,7 +145,20 @@ def test_a_tile_that_was_not_measured_counts_by_its_bytes():
 )
 def test_it_fits_only_with_room_and_by_measurement(value, evidence, verdict):
     estimate = Estimate(value=value, evidence=evidence, detail="")
-    assert Fit("cpu", 1024).verdict(estimate) == verdict
+    fit = Fit("cpu", 1024)
+    assert fit.verdict(estimate) == verdict
+    assert fit.side_by_side(estimate) or verdict != FITS
+
+
+def test_as_many_fit_side_by_side_as_have_room_with_the_margin(monkeypatch):
+    fit = on_cpu(4096, monkeypatch)
+    held = [(4096 / (3 * (1 + MARGIN)) - 1, 3), (4096 / (3 * (1 + MARGIN)) + 1, 2)]
+    for value, count in held:
+        memory = Estimate(value=value, evidence=HERE, detail="3 runs of this size")
+        monkeypatch.setattr(fit, "memory", lambda *_, memory=memory: memory)
+        lines = [*fit_size(fit, (64, 48), ["lanczos"])]
+        assert any(f"fits, {count} side by side; " in line for line in lines)
+    assert "        side by side: at least 3 (G21)" in [*_published_of("gpen-512")]
 
 
 @pytest.mark.usefixtures("counted")

@@ -6,7 +6,7 @@ Where none is installed, what a run measured stands alone.
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -85,6 +85,9 @@ class PublishedComparison:
         Gives the judge of each claim that is judged: its ``name`` is the claim's id.
     scores, figures
         They stand beside a panel's scores and a run's figures.
+    instances
+        By restorer: how many of its processes that memory holds side by side, with the
+        claim's id.
     rules, literal_rules
         Its advice as the rules of a router, which always decides; and read word by
         word, with a feature ``is_jpg`` of the file's name: what no rule holds of has no
@@ -101,6 +104,7 @@ class PublishedComparison:
     judges: Callable[[], Iterable[Any]] = tuple
     scores: tuple[PublishedScore, ...] = ()
     figures: tuple[PublishedFigure, ...] = ()
+    instances: Mapping[str, str] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     literal_rules: tuple[Rule, ...] = ()
     folder_route: Callable[[float], str | None] | None = None
