@@ -226,7 +226,7 @@ class _Place:
     """A process that keeps one restorer loaded, each on the next of several GPUs."""
 
     def __init__(self, plan: Plan, number: int) -> None:
-        self._plan, self._jobs = plan, dict[Task, Job]()
+        self._plan, self._jobs = plan, dict[Task, Job]()  # the one in hand
         plans = plans_by_device(plan, None)
         self._pool = Pool(
             [plans[number % len(plans)]], self._prepare, sheet=None, strip=True
@@ -250,7 +250,7 @@ class _Place:
         """Work on a job until it ends; false where the process has ended, too."""
         job.state, job.begun_at = "running", time.monotonic()
         task = Task(job.source, None, Path(), job.id)
-        self._jobs[task] = job
+        self._jobs = {task: job}
         self._pool.add([task])
         while True:
             stopped_s = self._stopped_s(job, allowed_s)

@@ -19,6 +19,8 @@ from evalkit import load_restorer
 from evalkit.restorers import plan_restorer
 from evalkit.service.desk import Desk, Limits
 
+SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
+
 
 def png(value: int, side: int = 24, *, exif: bool = False) -> bytes:
     """A picture with an own level, and a place where it was taken."""
@@ -290,6 +292,30 @@ def test_what_takes_too_long_is_ended(tmp_path):
     assert jobs[0].error == "not done after 0.5 s"
     assert jobs[0].facts["outcome"] == "timeout"
     desk.close()
+
+
+def memory_mib(served) -> float:
+    """What the service's processes hold for themselves."""
+    process = psutil.Process(served.process.pid)
+    tree = [process, *process.children(recursive=True)]
+    return sum(each.memory_full_info().uss for each in tree) / 2**20
+
+
+@pytest.mark.parametrize(
+    "n_requests",
+    [pytest.param(200, marks=pytest.mark.slow), pytest.param(2000, marks=SOAK)],
+)
+def test_memory_is_flat(start, n_requests):
+    served = start("--with", "lanczos")
+    content = png(0, 256)
+    sizes = []
+    for _ in range(n_requests):
+        assert served.post(content).status_code == 200
+        sizes.append(memory_mib(served))
+    half = n_requests // 2
+    # the worker is started anew in the midst
+    assert max(sizes[half:]) - max(sizes[:half]) < 10
+    served.end()
 
 
 @pytest.mark.soak
