@@ -1,8 +1,9 @@
-"""Write the answer of the published run into both READMEs.
+"""Publish a run in `figures/`, and write the answer of one into both READMEs.
 
-`python docs/readme.py` reads the run folder that the READMEs name; with the path of
-another run its tables, records and machine are first put there, without the paths of
-pictures.
+`python docs/readme.py` reads the run folder that the READMEs name. With the path of a
+run its tables, records and machine are first put there, without the paths of pictures,
+and those of its figures that lie there already are drawn anew; a second path is of
+another folder for it, such as `figures/intel-xeon-2c/verdicts`.
 """
 
 import re
@@ -33,8 +34,11 @@ BLOCK = re.compile(r"(<!-- answer of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 def publish(run: Path, folder: Path) -> None:
     """Take what the answer is made of."""
+    (folder / "tables").mkdir(exist_ok=True, parents=True)
     for name in FILES:
         shutil.copy(run / name, folder / name)
+    for figure in folder.glob("*.png"):
+        shutil.copy(run / "figures" / figure.name, figure)
     for table in TABLES:
         table.write(read(table, run), folder / "tables")
     images = read(IMAGES, run)
@@ -65,9 +69,8 @@ def main() -> None:
     """Publish, where a run is given; write both READMEs."""
     texts = {la: path.read_text(encoding="utf-8") for la, path in READMES.items()}
     if sys.argv[1:]:
-        folder = CLONE / BLOCK.search(texts["en"])[2]
-        folder.mkdir(exist_ok=True, parents=True)
-        publish(Path(sys.argv[1]), folder)
+        run, folder, *_ = [*sys.argv[1:], CLONE / BLOCK.search(texts["en"])[2]]
+        publish(Path(run), Path(folder))
     for language, path in READMES.items():
         path.write_text(with_answer(texts[language], language), encoding="utf-8")
 

@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -536,6 +537,22 @@ def test_lines_are_wrapped_at_words(run, face):
 
 
 readme = runpy.run_path(str(CLONE / "docs" / "readme.py"))
+README = readme["READMES"]["en"].read_text(encoding="utf-8")
+PUBLISHED = CLONE / readme["BLOCK"].search(README)[2]
+
+
+def test_a_run_is_published_with_the_figures_that_are_there_already(tmp_path):
+    run, folder = tmp_path / "run", tmp_path / "published"
+    shutil.copytree(PUBLISHED, run)
+    (run / "figures").mkdir()
+    for name in ("a.png", "b.png"):
+        (run / "figures" / name).write_bytes(b"new")
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"old")
+    readme["publish"](run, folder)
+    assert (folder / "a.png").read_bytes() == b"new"
+    assert not (folder / "b.png").exists()
+    assert answer(folder).of("answer") == answer(run).of("answer")
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
@@ -549,9 +566,7 @@ def test_the_readmes_answer_is_that_of_the_published_tables(language):
 
 
 def test_the_default_run_answers_with_numbers_at_least_three_times():
-    text = readme["READMES"]["en"].read_text(encoding="utf-8")
-    run = CLONE / readme["BLOCK"].search(text)[2]
-    told = answer(run).of("answer")
+    told = answer(PUBLISHED).of("answer")
     assert 3 <= len([row for row in told if re.search(r"\d", row["text"])]) <= 6
     for row in told:  # every number stands in a table of the run
         assert row["rule"] == "faces" or row["tables"]

@@ -496,7 +496,9 @@ def plan_large(folder) -> Store:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("megabits_per_s", [0.4, 1.5])
+@pytest.mark.parametrize(
+    "megabits_per_s", [pytest.param(0.4, marks=pytest.mark.soak), 1.5]
+)
 def test_a_slow_line_is_waited_for(page, tmp_path, serve_folder, begin, megabits_per_s):
     store = plan_large(tmp_path)
     server = serve_folder(tmp_path)

@@ -109,7 +109,7 @@ def run_with(folder, panel):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @settings(
-    max_examples=15,
+    max_examples=6,
     deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),  # shrinking takes minutes
     suppress_health_check=[HealthCheck.function_scoped_fixture],

@@ -23,7 +23,7 @@ def is_at_hand(spec):
 
 MARKS = {
     "auto": [pytest.mark.slow],
-    "onnx-realesrgan-x4plus-anime": [pytest.mark.slow],
+    "onnx-realesrgan-x4plus-anime": [pytest.mark.soak, pytest.mark.timeout(900)],
     "onnx-realesrgan-x4plus": [pytest.mark.soak, pytest.mark.timeout(900)],
 }
 """Loading takes 20 s, 50 s and two minutes; smaller networks keep the contract."""

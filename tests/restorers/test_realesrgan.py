@@ -171,8 +171,8 @@ def off_by_picture(name, crops):
 @pytest.mark.parametrize(
     ("name", "step"),
     [
-        pytest.param(SMALL, 4, marks=pytest.mark.slow),
-        pytest.param("realesrgan-x4plus", 120, marks=pytest.mark.slow),
+        pytest.param(SMALL, 8, marks=pytest.mark.slow),
+        pytest.param("realesrgan-x4plus", 240, marks=pytest.mark.slow),
         pytest.param(SMALL, 1, marks=pytest.mark.soak),
         pytest.param("realesrgan-x4plus", 1, marks=pytest.mark.soak),
         pytest.param("realesrgan-x4plus-anime", 1, marks=pytest.mark.soak),
@@ -225,15 +225,15 @@ TEXTURES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("texture", TEXTURES)
 @pytest.mark.parametrize("name", [SMALL, "realesrgan-x4plus"])
-def test_bf16_is_as_near_to_fp32_as_the_documentation_says(name, texture, need):
+def test_bf16_is_as_near_to_fp32_as_the_documentation_says(name, need):
     """41.9 dB is the least of 48 registered pictures; white noise is worse than any."""
     need(cpu_has("bf16"), "run this on a CPU with avx512_bf16 or amx_bf16 units")
-    image = TEXTURES[texture]()
-    expected = in_fp32(name).restore(image).image
-    output = load(name, precision="bf16").restore(image).image
-    assert psnr_db(output, expected) >= (30 if texture == "grain" else 41.9)
+    exact, fast = in_fp32(name), load(name, precision="bf16")
+    for texture, make in TEXTURES.items():
+        image = make()
+        near_db = psnr_db(fast.restore(image).image, exact.restore(image).image)
+        assert near_db >= (30 if texture == "grain" else 41.9), texture
 
 
 @pytest.mark.slow

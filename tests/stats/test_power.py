@@ -52,7 +52,13 @@ def test_a_simulated_panel_finds_the_difference_as_often_as_promised():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("n", "m"), [(3, 3), (3, 7), (12, 5), (6, 12), (24, 16)])
+@pytest.mark.parametrize(
+    ("n", "m"),
+    [
+        *((3, 3), (12, 5), (24, 16)),
+        *(pytest.param(*size, marks=pytest.mark.soak) for size in [(3, 7), (6, 12)]),
+    ],
+)
 def test_from_three_by_three_on_a_panel_keeps_what_was_promised(n, m):
     difference = smallest_detectable_difference(n, m)
     p = [
