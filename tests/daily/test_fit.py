@@ -346,7 +346,10 @@ def test_what_is_measured_is_known_from_then_on():
     assert "at least" in result.stdout
     assert "the same with --measure" in result.stdout
     result = CliRunner().invoke(app, [*command, "--measure"])
-    assert re.search(r"as it is: fits; \d+ MiB \(measured here: 1 run", result.stdout)
+    assert re.search(
+        r"as it is: fits, \d+ side by side; \d+ MiB \(measured here: 1 run",
+        result.stdout,
+    )
 
 
 def check(folder, fitted, held_out, need):

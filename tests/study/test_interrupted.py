@@ -264,7 +264,8 @@ def test_the_next_study_has_what_was_interrupted_and_with_retry_what_failed(albu
     run = Path(os.environ["EVALKIT_RUNS"]) / "small-album"
 
     def told(*more):
-        command = [*EVALKIT, "study", str(file), "--images", str(album), *more]
+        command = [*EVALKIT, "study", file, "--images", album, *more]
+        command += ["--", "--until", "restore"]
         return subprocess.check_output(command, text=True, stderr=subprocess.STDOUT)
 
     def plant(source, outcome, error):

@@ -108,7 +108,7 @@ def command(monkeypatch, capsys):
     return call
 
 
-CLIENT = httpx.Client()
+CLIENT = httpx.Client(timeout=60)
 """One for all requests: a context of TLS takes long to make."""
 
 
@@ -180,7 +180,7 @@ def test_it_speaks_https_with_a_certificate_of_ones_own(run, served, certificate
     server = served("--host", "localhost", "--https", *map(str, certificate))
     assert server.links["s01"].startswith("https://localhost:")
     context = ssl.create_default_context(cafile=certificate[0])
-    rate(server.links["s01"], 1, httpx.Client(verify=context))
+    rate(server.links["s01"], 1, httpx.Client(verify=context, timeout=60))
     assert len(ratings_store(run).scores()) == 1
     assert "Not encrypted" not in server.text
 
