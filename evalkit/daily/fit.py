@@ -17,6 +17,7 @@ from evalkit.restorers import Plan, condition_name, parse_condition, plan_restor
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
+from evalkit.texts import tell
 
 TILES = (0, 512, 256, 128)
 """Sides that are tried, px of the source; 0 is none."""
@@ -47,7 +48,7 @@ class Option:
         precision, tile = self.setting.get("precision"), self.setting.get("tile")
         parts = [precision] * (precision is not None)
         if tile is not None:
-            parts.append(f"tile {tile}" if tile else "no tiles")
+            parts.append(tell("fit.tile", tile=tile) if tile else tell("fit.no-tiles"))
         return ", ".join(map(str, parts))
 
 
@@ -178,13 +179,14 @@ def fit_size(
     """What fits of a picture of that size (width, height), in lines."""
     for condition in conditions:
         condition_name(**parse_condition(condition))
-    yield (
-        f"{size[0]}x{size[1]} px, in {fit.memory_mib / 1024:.3g} GiB of {fit.device} "
-        f"({fit.machine or 'a card that is not here'}):"
-    )
+    told = {"size": f"{size[0]}x{size[1]}", "device": fit.device}
+    told |= {"memory": f"{fit.memory_mib / 1024:.3g}"}
+    told |= {"machine": fit.machine or tell("fit.not-here")}
+    yield tell("fit.device", **told)
     for condition in conditions or USUAL:
         if absent := lacks(condition):
-            yield f"{condition}: its weights are absent: evalkit weights fetch {absent}"
+            command = f"evalkit weights fetch {absent}"
+            yield tell("fit.absent", condition=condition, command=command)
             continue
         yield condition
         works = []
@@ -195,7 +197,8 @@ def fit_size(
             works.append(work)
             memory, time = fit.memory(option, size), fit.time(option, size)
             yield (
-                f"    {option.words or 'as it is'}: {fit.verdict(memory)}; "
+                f"    {option.words or tell('fit.as-is')}: "
+                f"{tell(f'fit.{fit.verdict(memory)}')}; "
                 f"{in_words(memory, in_gib)}; {in_words(time, in_time)}"
             )
         yield from _published_of(parse_condition(condition)["name"])
@@ -216,7 +219,8 @@ def _published_of(restorer: str) -> Iterator[str]:
                     f"{figure.quantity} {value} ({figure.name})"
                 )
         if cells:
-            yield f"    published, not measured: the {name}'s card ({comparison.card})"
+            words = tell("fit.published", name=name, card=comparison.card)
+            yield f"    {words}"
         for cell, values in cells.items():
             yield f"        {cell}: {', '.join(values)}"
 
@@ -229,10 +233,11 @@ def _published_value(quantity: str, value: float) -> str:
 def in_words(estimate: Estimate, show: Callable[[float], str]) -> str:
     """An estimate, never without its kind of evidence."""
     if estimate.value is None:
-        return f"unknown ({estimate.detail})"
-    least = "at least " if estimate.is_least else ""
-    detail = "" if estimate.is_least else f": {estimate.detail}"
-    return f"{least}{show(estimate.value)} ({estimate.evidence}{detail})"
+        return tell("fit.unknown", detail=estimate.detail)
+    value, evidence = show(estimate.value), tell(f"fit.{estimate.evidence}")
+    if estimate.is_least:
+        return f"{tell('fit.least', value=value)} ({evidence})"
+    return f"{value} ({evidence}: {estimate.detail})"
 
 
 def in_gib(memory_mib: float) -> str:

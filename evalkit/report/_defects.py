@@ -39,8 +39,8 @@ def defects(folder: RunFolder, language: Language) -> Sentences:
             told = {"condition": condition, "clauses": in_clauses(clauses, language)}
             parts.append(text("answer.defects", language, **told))
     tables = [PATHOLOGIES.name] if parts else []
-    if told := _of_tiles(folder, language):
-        parts.append(told)
+    if of_tiles := _of_tiles(folder, language):
+        parts.append(of_tiles)
         tables.append(EXPERIMENTS.name)
     if parts:
         yield Sentence("defects", in_sentences(parts, language), tuple(tables))
