@@ -26,7 +26,10 @@ SITE = DOCS / "site"
 BUILD = DOCS / "_build"
 GUIDE = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")
 LINKED = ("data", "figures", "CITATION.cff", "LICENSE", "study.yaml")
-TRIAL = """```{raw} html
+TRIAL = """Which looks better to you, without knowing what made it? Eight pairs, two
+minutes; nothing is sent.
+
+```{raw} html
 <iframe class="trial" src="trial.html" title="A blind test of two minutes"></iframe>
 <p class="trial"><a href="docs/rating.html">Rate your own album</a></p>
 ```"""
