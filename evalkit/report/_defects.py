@@ -50,6 +50,7 @@ def _of_tiles(folder: RunFolder, language: Language) -> str:
     """How far a picture made in tiles is from the one made whole; else empty."""
     rows = folder.read(EXPERIMENTS)
     rows = rows[rows["experiment"] == "tile"].dropna(subset=["untiled_levels"])
+    rows = folder.of_here(rows.assign(condition=rows["base_condition"]))
     parts = []
     for condition, of_base in rows.groupby("base_condition", sort=False):
         worst = of_base.loc[of_base["untiled_levels"].idxmax()]
