@@ -12,7 +12,9 @@ from evalkit.images import write_image
 from evalkit.report import FILES
 from evalkit.restorers._routing import FEATURES, RULES, SCENES, decide
 from evalkit.restorers.auto import fallback_note
-from evalkit.tables import BUDGET, STABILITY
+from evalkit.study import open_run
+from evalkit.study.answer_lines import answer_lines
+from evalkit.tables import ANSWER, BUDGET, STABILITY
 from evalkit.texts import spoken, texts_of
 
 WORD = r"(?<![\w./@=\-])[A-Za-z]{2,}(?![\w./@=\-])"
@@ -140,4 +142,6 @@ def test_the_report_is_all_chinese(tmp_path, astronaut):
     quoted = r"(?s)<(style|script|code|pre)\b.*?</\1>"
     words = re.sub(r"<[^>]+>", " | ", re.sub(quoted, " | ", html))
     assert "连续运行" in words
+    lines = "\n".join(answer_lines(open_run(str(run.path)).read(ANSWER, "zh"), None))
+    assert "连续运行" in lines  # what a study ends with
     assert not left_in_english(words)
