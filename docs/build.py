@@ -16,6 +16,8 @@ from urllib.parse import unquote, urlsplit
 
 import evalkit
 from evalkit.metrics import metrics
+from evalkit.study import Run
+from evalkit.study.trial import make_trial
 from evalkit.tables import Table
 
 DOCS = Path(__file__).resolve().parent
@@ -24,6 +26,15 @@ SITE = DOCS / "site"
 BUILD = DOCS / "_build"
 GUIDE = ("README.md", "README.zh-CN.md", "CONTRIBUTING.md", "CHANGELOG.md")
 LINKED = ("data", "figures", "CITATION.cff", "LICENSE", "study.yaml")
+TRIAL = """Which looks better to you, without knowing what made it? Eight pairs, two
+minutes; nothing is sent.
+
+```{raw} html
+<iframe class="trial" src="trial.html" title="A blind test of two minutes"></iframe>
+<p class="trial"><a href="docs/rating.html">Rate your own album</a></p>
+```"""
+"""What the first page opens with, where a run has two restorers to compare."""
+
 BETTER = {True: "higher", False: "lower", None: "0, or none"}
 OF_PROGRAMS = {"__main__", "cli", "imports"}
 """Rooms that nobody imports from: the commands, and our own importing."""
@@ -96,6 +107,12 @@ def stage(run, folder):
         copy(CLONE / name, folder / name)
     for page in SITE.glob("*.md"):
         shutil.copy(page, folder)
+    (folder / "extra").mkdir()
+    has_trial = make_trial(Run(run), folder / "extra" / "trial.html")
+    page = folder / "index.md"
+    text = page.read_text(encoding="utf-8")
+    text = text.replace("<!-- the blind test -->", TRIAL if has_trial else "")
+    page.write_text(text, encoding="utf-8")
     (folder / "docs").mkdir()
     for page in [*DOCS.glob("*.md"), *DOCS.glob("*.svg")]:
         shutil.copy(page, folder / "docs")

@@ -18,12 +18,13 @@ import typer
 from evalkit.archive._commands import bundle, collect, diff, publish
 from evalkit.daily._compare_command import compare
 from evalkit.daily._fit_command import fit
-from evalkit.daily._restore_command import restore
+from evalkit.daily._restore_command import restore, say
 from evalkit.errors import StudyError
 from evalkit.errors.one_line import errors_in_a_line
 from evalkit.paths import SHIPPED, runs_dir
 from evalkit.service._command import serve
-from evalkit.texts import Language
+from evalkit.texts import spoken
+from evalkit.texts.option import Lang
 
 if TYPE_CHECKING:
     from evalkit.rating import Store
@@ -73,6 +74,7 @@ def study(
     ] = False,
     pdf: Annotated[bool, typer.Option("--pdf", help="Figures as PDF, too.")] = False,
     profile: Annotated[str | None, typer.Option(help="slurm, or a folder.")] = None,
+    _lang: Lang = None,
     arguments: Annotated[list[str] | None, typer.Argument(help="Snakemake's.")] = None,
 ) -> None:
     """Run a study, or go on with it; only what is missing is computed."""
@@ -80,7 +82,7 @@ def study(
 
     how: dict[str, Any] = {"recursive": recursive, "retry": retry, "pdf": pdf}
     how |= {"profile": profile, "arguments": arguments or ()}
-    run_study(file, images=images, **how, say=_say)
+    run_study(file, images=images, **how, say=say)
 
 
 Folder = Annotated[
@@ -92,12 +94,12 @@ Folder = Annotated[
 @app.command()
 def answer(
     run: Folder = None,
-    language: Annotated[Language, typer.Option(help="en or zh.")] = "en",
+    _lang: Lang = None,
 ) -> None:
     """Say what a run answers, what to do next, and what to beware of."""
     from evalkit import report
 
-    typer.echo(report.answer(_open_run(run).path, language=language))
+    typer.echo(report.answer(_open_run(run).path, language=spoken()))
 
 
 @app.command()
@@ -152,14 +154,14 @@ def rate(
     folder = _open_run(run)
     for name in revoke or ():
         revoke_link(folder, name)
-        _say(f"{name}: the link is dead, the answers stay")
+        say(f"{name}: the link is dead, the answers stay")
     if pack:
-        pack_rating(folder, pack, out, say=_say)
+        pack_rating(folder, pack, out, say=say)
     if status:
-        rating_status(folder, say=_say)
+        rating_status(folder, say=say)
     elif plan:
         for line in describe_plan(folder):
-            _say(line)
+            say(line)
     elif not revoke and not pack:
         serve_rating(
             folder,
@@ -169,7 +171,7 @@ def rate(
             days=days,
             public_url=public_url,
             https=https,
-            say=_say,
+            say=say,
         )
 
 
@@ -179,12 +181,13 @@ def route(
     run: Annotated[
         Path | None, typer.Option(help="A run folder with costs; else the latest.")
     ] = None,
+    _lang: Lang = None,
 ) -> None:
     """Say which restorer suits each picture, why, and what it costs here."""
     from evalkit.comparisons import route_pictures
 
     has_costs = run or (runs_dir() / "latest").is_dir()
-    route_pictures(pictures, _open_run(run) if has_costs else None, say=_say)
+    route_pictures(pictures, _open_run(run) if has_costs else None, say=say)
 
 
 for command in (bundle, collect, compare, diff, fit, publish, restore, serve):
@@ -306,11 +309,6 @@ def _ratings(folder: Path | None) -> "Store":
             f"expected ratings in {run.path}, found none; nobody has rated"
         )
     return ratings_store(run)
-
-
-def _say(line: str) -> None:
-    typer.echo(line)
-    sys.stdout.flush()  # the steps of a study print from processes of their own
 
 
 def main() -> None:

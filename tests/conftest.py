@@ -86,7 +86,8 @@ def _own_folders(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("EVALKIT_CACHE", str(folder / "cache"))
     monkeypatch.setenv("EVALKIT_RUNS", str(folder / "runs"))
     monkeypatch.setenv("EVALKIT_OFFLINE", "1")
-    for name in ("EVALKIT_ARGUMENTS", "EVALKIT_COMMANDS"):  # what they name ends here
+    # what they name ends here
+    for name in ("EVALKIT_ARGUMENTS", "EVALKIT_COMMANDS", "EVALKIT_LANG"):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
 

@@ -26,14 +26,20 @@ from evalkit.study.answer_lines import answer_lines
 from evalkit.tables import (
     AGREEMENT,
     ANSWER,
+    BACKENDS,
+    BUDGET,
+    CONCURRENCY,
     COST,
+    EXPERIMENTS,
     FLOORS,
     LOOKS,
     METRICS,
     PATHOLOGIES,
     SCORES_KINDS,
     SCORES_PAIRS,
+    STABILITY,
     VERDICTS,
+    Table,
 )
 from evalkit.texts import texts_of
 
@@ -612,3 +618,129 @@ def test_a_cost_that_is_half_known_is_not_told(run, face, row):
     costs(run, lanczos=TIMES["lanczos"] | row)
     run.write(["lanczos"])
     assert said(run, "cost", "same") == ["This run holds no result yet."]
+
+
+def filled(run: Builder, table: Table, *rows: dict) -> None:
+    """A table of the run; machine and weights are the same in all rows."""
+    told = {"machine": MACHINE, "weights_kind": "package"}
+    frame = table.frame([told | {"source": "portrait"} | row for row in rows])
+    table.write(frame, run.path / "tables")
+
+
+def test_of_runs_in_a_row_it_says_how_many_failed_and_may(run, face):
+    run.picture("portrait", face)
+    row = {"experiment": "stability", "condition": X4, "restorer": X4}
+    row |= {"n_runs": 50, "outcomes": {"ok": 49, "oom": 1}}
+    row |= {"failure_low": 0.0035, "failure_high": 0.105}
+    row |= {f"rss_slope{end}_mib": value for end, value in SLOPES.items()}
+    fresh = {"experiment": "stability-fresh", "n_runs": 2, "outcomes": {"ok": 2}}
+    fresh |= {"failure_low": 0.0, "failure_high": 0.658}
+    filled(run, STABILITY, row, {"condition": X4, "restorer": X4} | fresh)
+    run.write([X4])
+    assert said(run, "stability") == [
+        f"Of runs one after the other: {X4} failed in 1 of 50 runs in one process, so "
+        "that 0.4 to 10.5 % may, and its peak memory grew by 0.5 [0.25, 0.75] MiB a "
+        f"run; {X4} failed in 0 of 2 runs in fresh processes, so that 0 to 65.8 % may."
+    ]
+    assert answer(run.path).of("answer")[-1]["tables"] == STABILITY.name
+
+
+SLOPES = {"": 0.5, "_low": 0.25, "_high": 0.75}
+
+
+def test_as_memory_shrinks_it_says_who_fails_first_and_what_saves_it(run, face):
+    run.picture("portrait", face)
+    row = {"condition": X4, "restorer": X4, "longest_px": 500, "largest_mib": 9000}
+    row |= {"works_mib": 4000}
+    saved = row | {"condition": f"{X4}@tile=64", "works_mib": 1500}
+    filled(run, BUDGET, row, saved)
+    run.write([X4])
+    assert said(run, "budget") == [
+        f"As memory shrinks, {X4} fails first: for a picture of 500 px it needs 4,000 "
+        "MiB. It is saved by tile=64, which works in 1,500 MiB."
+    ]
+    filled(run, BUDGET, row | {"works_mib": None})
+    assert "not even 9,000 MiB are enough" in said(run, "budget")[0]
+    filled(run, BUDGET, row)
+    assert said(run, "budget") == [
+        f"{X4} needs 4,000 MiB for a picture of 500 px, and fails with less."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("speed_up", "expected"),
+    [(1.9, "most with 2 at once, 1 to a batch: 1.9 times"), (0.9, "gain nothing")],
+)
+def test_what_is_gained_by_more_pictures_at_once(run, face, speed_up, expected):
+    run.picture("portrait", face)
+    row = {"condition": X4, "restorer": X4, "outcome": "ok"}
+    rows = [row | {"n_instances": n, "n_ok": n, "speedup": up} for n, up in ((1, 1.0),)]
+    rows.append(row | {"n_instances": 2, "n_ok": 2, "speedup": speed_up})
+    filled(run, CONCURRENCY, *rows)
+    run.write([X4])
+    assert expected in said(run, "instances")[0]
+
+
+def test_which_back_end_that_makes_the_same_picture_is_the_fastest(run, face):
+    run.picture("portrait", face)
+    row = {"network": X4, "agrees": True, "against": "PyTorch fp32"}
+    quick = row | {"backend": "openvino", "precision": "fp32", "condition": "a"}
+    quick |= {"wall_time_s": 2.0, "speed_up": 2.5, "memory_saved_percent": -12.5}
+    quick |= {"speed_up_low": 2.0, "speed_up_high": 3.0}
+    slow = row | {"backend": "onnx", "condition": "b", "speed_up": 1.5}
+    other = row | {"backend": "ncnn", "condition": "c", "agrees": False}
+    filled(run, BACKENDS, quick, slow, other)
+    run.write([X4])
+    assert said(run, "backends") == [
+        f"Of 3 back ends and precisions of {X4}, 2 made PyTorch's picture of portrait "
+        "and were timed against it: the fastest is openvino in fp32, 2 s, 2.5 [2, 3] "
+        "times as fast as PyTorch fp32. It takes 12.5 % more memory."
+    ]
+
+
+def test_of_several_machines_it_says_which_is_faster_by_what_ratio(run, face):
+    run.picture("portrait", face)
+    costs(run, **{X4: TIMES[X4], "lanczos": TIMES["lanczos"]})
+    ours = COST.read(COST.path(run.path / "tables"))
+    times = {f"wall_time{end}_s": t for end, t in SLOW_TIMES.items()}
+    other = ours[ours["condition"] == X4].assign(machine="another", **times)
+    COST.write(pd.concat([ours, other]), run.path / "tables")
+    run.write([X4, "lanczos"])
+    assert said(run, "cards") == [
+        f"{X4} on portrait: {MACHINE} takes 2 s, another 10 s, 5 [3.2, 6.86] times as "
+        "long."  # 10/2, 8/2.5, 12/1.75
+    ]
+
+
+SLOW_TIMES = {"": 10.0, "_low": 8.0, "_high": 12.0}
+
+
+def test_how_far_tiles_are_from_the_whole_picture(run, face):
+    run.picture("portrait", face)
+    row = {"experiment": "tile", "restorer": X4, "n_failed": 0}
+    rows = [
+        row
+        | {"base_condition": base, "condition": f"{base}{tile}", "value": str(tile)}
+        | {"untiled_levels": levels}
+        for base, tile, levels in ((X4, 48, 1.0), (X4, 96, 0.0), (UPSTREAM, 48, 99.0))
+    ]
+    filled(run, EXPERIMENTS, *rows)
+    run.write([X4, UPSTREAM])
+    assert said(run, "defects") == [
+        "Cut in tiles, a picture differs from the one made whole: "
+        f"{X4} with tiles of 48 px by up to 1 on portrait; "
+        f"{UPSTREAM} with tiles of 48 px by up to 99 on portrait (the largest "
+        "difference, of 255 levels)."
+    ]
+
+
+def test_what_a_route_would_cost_is_told_by_what_was_timed(run, face):
+    run.picture("portrait", face)
+    run.picture("cat", face, kind="other", width_px=10_000, height_px=8_000)
+    plain = dict.fromkeys(FEATURES, 0.0)
+    looks = [{"sha256": "sha of cat", "code": "c"} | plain | SEEN["cat"]]
+    LOOKS.write(LOOKS.frame(looks), run.path / "tables")
+    costs(run, **{X4: TIMES[X4]})  # 2 s for 0.2 megapixels, and 80 are to be made
+    run.write([X4], images="/home/reader/album")
+    (sentence,) = said(run, "routes")
+    assert sentence.endswith("it would take about 13 min for them, and up to 2 GiB.")

@@ -28,6 +28,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "evalkit"
 html_static_path = ["site.css"]
 html_css_files = ["site.css"]
+html_extra_path = ["../_build/source/extra"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False

@@ -7,6 +7,7 @@ import typer
 
 from evalkit.errors import StudyError
 from evalkit.paths import SHIPPED, runs_dir
+from evalkit.texts.option import Lang
 
 if TYPE_CHECKING:
     from evalkit.study import Run
@@ -80,6 +81,7 @@ def diff(
     out: Annotated[
         Path | None, typer.Option("-o", "--out", help="Write the table as CSV, too.")
     ] = None,
+    _lang: Lang = None,
 ) -> None:
     """Say what differs between runs, and what each condition costs on each card.
 
@@ -119,6 +121,7 @@ def publish(
         list[str] | None,
         typer.Option(help="window, times or text; may be repeated."),
     ] = None,
+    _lang: Lang = None,
 ) -> None:
     """Write what of a run may be shown to anybody as one archive.
 

@@ -11,6 +11,7 @@ from evalkit.paths import file_name
 from evalkit.records import plain_records
 from evalkit.study.run_folder import Run
 from evalkit.tables import CARDS
+from evalkit.texts import tell
 
 MACHINES = "machines"
 """The folder of a collected run that holds what each machine brought but records."""
@@ -165,42 +166,44 @@ def _unequal(
 
 def _in_words(value: Any) -> str:
     if value is None:
-        return "none"
+        return tell("diff.none")
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def in_lines(sides: Sequence[Side], table: pd.DataFrame) -> Iterator[str]:
     """What `differences` and `cards` found, to be read."""
     for side in sides[1:]:
-        yield f"{side.label}, beside {sides[0].label}:"
+        yield tell("diff.beside", label=side.label, first=sides[0].label)
         found = [*differences(sides[0], side)]
         yield from (f"  {name}: {was} -> {now}" for name, was, now in found)
         if not found:
-            yield "  machine, versions, study and settings are equal"
+            yield f"  {tell('diff.equal')}"
     for (condition, source, _), group in table.groupby(SOURCE, sort=False):
         yield f"{condition}, {source}:"
         for row in group.itertuples():
             yield f"  {_cost_in_words(row)}"
     alone = table.groupby(SOURCE)["run"].transform("size") == 1
     if len(table) and alone.all():
-        yield "no condition was timed twice on the same picture: there is no ratio"
+        yield tell("diff.no-ratio")
     elif table.empty:
-        yield "nothing was timed in these runs"
+        yield tell("diff.nothing")
 
 
 def _cost_in_words(row: Any) -> str:
     text = f"{row.run}, {row.card or row.machine}: "
     if pd.isna(row.wall_time_s):
-        return f"{text}no run ended well ({row.n_failed} failed)"
+        return text + tell("diff.failed", n=row.n_failed)
     spread = _interval(row.wall_time_low_s, row.wall_time_high_s)
     text += f"{row.wall_time_s:.3g} s{spread}"
     if pd.notna(row.ratio):
         spread = _interval(row.ratio_low, row.ratio_high)
-        text += f", {row.ratio:.3g}{spread} times the first's"
-    for mib, where in ((row.peak_rss_mib, ""), (row.gpu_memory_mib, " on the GPU")):
-        text += f", {mib:,.0f} MiB{where}" if pd.notna(mib) else ""
+        text += ", " + tell("diff.ratio", ratio=f"{row.ratio:.3g}{spread}")
+    if pd.notna(row.peak_rss_mib):
+        text += ", " + tell("diff.memory", memory=f"{row.peak_rss_mib:,.0f}")
+    if pd.notna(row.gpu_memory_mib):
+        text += ", " + tell("diff.memory.gpu", memory=f"{row.gpu_memory_mib:,.0f}")
     if pd.notna(row.same_output):
-        text += ", the same picture" if row.same_output else ", another picture"
+        text += ", " + (tell("diff.same") if row.same_output else tell("diff.other"))
     return text
 
 

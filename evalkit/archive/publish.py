@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import yaml
@@ -22,6 +22,7 @@ from evalkit.paths import atomic_path, file_name
 from evalkit.study.forgetting import MADE_OF_ANSWERS
 from evalkit.study.run_folder import SQLITE, Run, ratings_store, write_text
 from evalkit.tables import IMAGES, TEXT, Table
+from evalkit.texts import Language, spoken, tell, text
 
 if TYPE_CHECKING:
     from evalkit.rating import Store
@@ -38,7 +39,6 @@ FREE_TEXT = {"organiser": "", "question": "quality"}
 QUESTIONS = ("quality", "fidelity", "identity")
 """Questions in nobody's own words."""
 
-NO_LICENCE = "no licence is known"
 LEFT_OUT = Table(name="left_out", columns={"what": TEXT, "why": TEXT}, key=("what",))
 TEXTS = (".csv", ".html", ".ipynb", ".json", ".jsonl", ".md", ".yaml")
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -94,7 +94,8 @@ def publish(
             stage.report()
         stage.scrub()
         for what, why in stage.left_out.items():
-            say(f"left out: {what}: {why}")
+            told = {"what": why.named(what, spoken()), "why": why.said(spoken())}
+            say(tell("publish.left", **told))
         _pack(stage.to.path, out)
     return out
 
@@ -112,12 +113,31 @@ def _answered(run: Run) -> Iterator["Store | None"]:
             os.environ["EVALKIT_RATINGS"] = url
 
 
+class Why(NamedTuple):
+    """Why something is left out: a text of the page ``publish``, or an error."""
+
+    key: str
+    error: str | None = None
+    people: tuple[int, int] | None = None
+
+    def said(self, language: Language) -> str:
+        """The reason in a language; an error as it is."""
+        return self.error or text(f"publish.{self.key}", language)
+
+    def named(self, what: str, language: Language) -> str:
+        """What is left out: answers of so many of so many people, else `what`."""
+        if self.people is None:
+            return what
+        n, total = self.people
+        return text("publish.others.name", language, n=n, total=total)
+
+
 class Stage:
     """The folder that becomes the archive: a run folder of what may be shown."""
 
     def __init__(self, run: Run, to: Run) -> None:
         self.run, self.to = run, to
-        self.left_out: dict[str, str] = {}
+        self.left_out: dict[str, Why] = {}
         self.words: set[str] = set()
         self.images = run.read(IMAGES)
         is_licensed = self.images["licence"].notna() & self.images["error"].isna()
@@ -137,7 +157,7 @@ class Stage:
         made = made[made["source"].isin(self.licensed)]
         for row in made.itertuples():
             if row.weights_kind == "random":
-                self.left_out[row.output] = "its weights are random: it is noise"
+                self.left_out[row.output] = Why("random")
             elif (file := self.run.path / row.output).is_file():
                 target = (self.to.path / row.output).with_suffix("")
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -150,14 +170,16 @@ class Stage:
         name = row["source"] + ("" if column == "path" else " (reference)")
         nowhere = f"{PICTURES}/none"
         if row["source"] not in self.licensed:
-            self.left_out[name] = NO_LICENCE if pd.isna(row["error"]) else row["error"]
+            self.left_out[name] = Why(
+                "licence", None if pd.isna(row["error"]) else row["error"]
+            )
             return nowhere
         target = self.to.path / PICTURES / file_name(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             return str(bare_copy(Path(row[column]), target))
         except (ImageError, OSError):
-            self.left_out[name] = "its file is not there"
+            self.left_out[name] = Why("file")
             return nowhere
 
     def copy_texts(self, keep: Collection[str]) -> None:
@@ -180,7 +202,7 @@ class Stage:
             if self.shows_all:
                 self._copy(file)
             else:
-                self.left_out[f"figures/{file.name}"] = "it may show such a picture"
+                self.left_out[f"figures/{file.name}"] = Why("figure")
 
     def answer_anew(self, answers: "Store", keep: Collection[str]) -> None:
         """Scores of those who agreed; what is made of answers, of theirs alone."""
@@ -193,15 +215,15 @@ class Stage:
             for file in self.to.path.glob(made):
                 file.unlink()
                 if file.parent.name == "figures":
-                    self.left_out[f"figures/{file.name}"] = "it is of all answers"
+                    self.left_out[f"figures/{file.name}"] = Why("answers")
         if (plan := self.run.path / "rating" / "plan.json").is_file():
             self._copy(plan)
         copy = Store(self.to.path / SQLITE)
         path = self.to.path / "scores.csv"
         agreed = publish_answers(answers, copy, path, keep)
         if others := agreed.n_subjects - agreed.n_agreed:
-            why = "they have not agreed to it; tables and report are without them"
-            self.left_out[f"answers of {others} of {agreed.n_subjects} people"] = why
+            people = (others, agreed.n_subjects)
+            self.left_out["answers"] = Why("others", people=people)
         analyse_scores(self.to, say=lambda _: None)
         write_verdicts(self.to.path)
 
@@ -210,11 +232,11 @@ class Stage:
         for file in sorted((self.run.path / NOTEBOOKS).glob("*.ipynb")):
             name = f"{NOTEBOOKS}/{file.name}"
             if is_rated and name in MADE_OF_ANSWERS:
-                self.left_out[name] = "it shows answers under their first pseudonyms"
+                self.left_out[name] = Why("pseudonyms")
                 continue
             notebook = json.loads(file.read_text(encoding="utf-8"))
             if not self.shows_all and _without_pictures(notebook):
-                self.left_out[f"{name}, pictures"] = "they may show such a picture"
+                self.left_out[f"{name}, pictures"] = Why("pictures")
             text = json.dumps(notebook, ensure_ascii=False, indent=1)
             write_text(self.to.path / name, text)
 
@@ -222,7 +244,10 @@ class Stage:
         """What is left out, and the report; then what only that needed goes."""
         from evalkit.report import write_report
 
-        left_out = [{"what": what, "why": why} for what, why in self.left_out.items()]
+        left_out = [
+            {"what": why.named(what, "en"), "why": why.said("en")}
+            for what, why in self.left_out.items()
+        ]
         self.to.write(LEFT_OUT, LEFT_OUT.frame(left_out))
         write_report(self.to.path)
         for file in [

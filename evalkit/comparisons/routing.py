@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evalkit.comparisons.looking import Page, Router, Seen, used_for
+from evalkit.comparisons.reasons import in_language
 from evalkit.errors import ImageError, attempt
 from evalkit.images import n_pages, picture_files
 from evalkit.provenance import environment
@@ -19,6 +20,7 @@ from evalkit.study.looks import facts_of
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
 from evalkit.tables import COST, LOOKS
+from evalkit.texts import tell
 
 SIMILAR = 2.0
 """A picture may be so many times smaller or larger than those that were measured: what
@@ -61,7 +63,7 @@ def route_pictures(
         for page, name in pages.items():
             seen, why = attempt(partial(router.look, page), name, lambda _: None)
             if seen is None:
-                say(f"{name}: left out: {why}")
+                say(tell("route.left", picture=name, reason=why))
         routed = [
             _route(name, seen, usable, costs, say)
             for page, name in pages.items()
@@ -106,9 +108,9 @@ def _pages(
     """Every page of a file and what it is called; why there is none is said."""
     count, why = attempt(partial(n_pages, file), str(file), lambda _: None)
     if count is None:
-        say(f"{file}: left out: {why}")
+        say(tell("route.left", picture=file, reason=why))
     return {
-        Page(file, n, folder): f"{file}, page {n + 1} of {count}"
+        Page(file, n, folder): tell("route.page", picture=file, n=n + 1, total=count)
         if count and count > 1
         else str(file)
         for n in range(count or 0)
@@ -125,16 +127,18 @@ def _route(
     decision = decide(seen.values)
     megapixels = seen.size[0] * seen.size[1] / 1e6
     chosen, used = ROUTES[decision.route], used_for(decision.route, usable)
-    lines = [f"{name}: {chosen}", *decision.reasons]
+    reasons = [*decision.reasons]
     if used != chosen:
-        lines.append(fallback_note(decision.route))
+        reasons.append(fallback_note(decision.route))
+    lines = [f"{name}: {chosen}", *map(in_language, reasons)]
     cost = {"time_s": np.nan, "memory_mib": np.nan, "least": np.nan, "largest": np.nan}
     cost |= costs.get(used, {})
     near = cost["least"] / SIMILAR <= megapixels <= SIMILAR * cost["largest"]
     if not near:
         cost |= {"time_s": np.nan, "memory_mib": np.nan}
     cost["time_s"] *= megapixels
-    lines.append(f"{used} here: {_in_words(cost, megapixels)}")
+    words = _in_words(cost, megapixels)
+    lines.append(tell("route.here", restorer=used, cost=words))
     say("\n    ".join(lines))
     return {"chosen": chosen, "has_face": seen.has_face, **cost} | {
         "megapixels": megapixels
@@ -142,43 +146,38 @@ def _route(
 
 
 def _in_words(cost: Mapping[str, float], megapixels: float) -> str:
+    told = {"size": f"{megapixels:.2g}", "largest": f"{cost['largest']:.2g}"}
     if np.isnan(cost["time_s"]) and cost["least"] > 0:
-        return (
-            f"no cost is predicted for {megapixels:.2g} megapixels: pictures of "
-            f"{cost['least']:.2g} to {cost['largest']:.2g} were measured here"
-        )
+        return tell("route.unmeasured", least=f"{cost['least']:.2g}", **told)
     if np.isnan(cost["time_s"]):
-        return "cost unknown, no run at hand has measured it on this machine"
-    low, high = (megapixels * cost[bound] for bound in ("low", "high"))
-    return (
-        f"about {cost['time_s']:.3g} s ({low:.3g} to {high:.3g}), up to "
-        f"{cost['memory_mib']:.0f} MiB, by pictures of up to {cost['largest']:.2g} "
-        f"megapixels; this one has {megapixels:.2g}"
-    )
+        return tell("route.no-cost")
+    told |= {end: f"{megapixels * cost[end]:.3g}" for end in ("low", "high")}
+    memory = f"{cost['memory_mib']:.0f}"
+    return tell("route.cost", time=f"{cost['time_s']:.3g}", memory=memory, **told)
 
 
 def _say_folder(folder: Path, rows: pd.DataFrame, say: Callable[[str], None]) -> None:
     if rows.empty:
-        say(f"{folder}: no picture that can be read")
+        say(tell("route.nothing", folder=folder))
         return
     shares = rows["chosen"].value_counts(normalize=True)
     parts = ", ".join(f"{share:.0%} {chosen}" for chosen, share in shares.items())
     costs = rows.dropna(subset=["time_s"])
-    cost = f"{len(costs)} of {len(rows)} pictures have a known cost"
+    cost = tell("route.known", n=len(costs), total=len(rows))
     if len(costs):
-        low, high = (
-            (costs["megapixels"] * costs[end]).sum() for end in ("low", "high")
-        )
-        cost += f": about {costs['time_s'].sum():.3g} s ({low:.3g} to {high:.3g}) "
-        cost += "one after the other, up to "
-        cost += f"{costs['memory_mib'].max():.0f} MiB"
-    say(f"{folder}: {len(rows)} pictures: {parts}")
+        sums = {
+            end: f"{(costs['megapixels'] * costs[end]).sum():.3g}"
+            for end in ("low", "high")
+        }
+        time, memory = costs["time_s"].sum(), costs["memory_mib"].max()
+        cost += tell("route.sum", time=f"{time:.3g}", memory=f"{memory:.0f}", **sums)
+    say(tell("route.shares", folder=folder, n=len(rows), parts=parts))
     share = float(rows["has_face"].mean())
     for name, comparison in published().items():
         if comparison.folder_route:
             route = comparison.folder_route(share)
-            chosen = ROUTES[route] if route else "by picture"
-            say(f"    the {name}'s rule for folders: {chosen}")
+            chosen = ROUTES[route] if route else tell("route.by-picture")
+            say(f"    {tell('route.published', name=name, chosen=chosen)}")
     say(f"    {cost}")
 
 

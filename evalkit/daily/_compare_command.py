@@ -6,6 +6,9 @@ from typing import Annotated
 
 import typer
 
+from evalkit.texts import tell
+from evalkit.texts.option import Lang
+
 
 def compare(
     pictures: Annotated[list[Path], typer.Argument(help="Pictures, or folders.")],
@@ -27,6 +30,7 @@ def compare(
     is_opened: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
+    _lang: Lang = None,
 ) -> None:
     """Show what several restorers make of a picture, side by side, in one page.
 
@@ -48,7 +52,7 @@ def compare(
     ]
     page = out or Path(f"{pictures[0].absolute().stem}-compared.html")
     is_whole = compare_pictures(files, conditions or (), page, say=typer.echo)
-    typer.echo(f"the page: {page.absolute()}")
+    typer.echo(tell("compare.said.page", page=page.absolute()))
     if is_opened:
         webbrowser.open(page.absolute().as_uri())
     if not is_whole:

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from evalkit.texts import tell
+from evalkit.texts.option import Lang
+
 
 def fit(
     picture: Annotated[
@@ -30,6 +33,7 @@ def fit(
         bool,
         typer.Option("--measure", help="Run each condition here first, and keep that."),
     ] = False,
+    _lang: Lang = None,
 ) -> None:
     """Say which restorers, tiles and precisions fit a memory, and how long they take.
 
@@ -67,4 +71,4 @@ def fit(
     for line in answer or fit_size(asked, sizes[0], conditions or ()):
         typer.echo(line)
     if asked.is_here and not is_measured:
-        typer.echo("to measure what is arithmetic only: the same with --measure")
+        typer.echo(tell("fit.measure"))

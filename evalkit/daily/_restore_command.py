@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from evalkit.texts import spoken, tell
+from evalkit.texts.option import Lang
+
 SOME_FAILED = 3
 """The exit status where some of many pictures failed."""
 
@@ -61,6 +64,7 @@ def restore(
     watch: Annotated[
         bool, typer.Option("--watch", help="Go on with what comes into the folders.")
     ] = False,
+    _lang: Lang = None,
 ) -> None:
     """Restore pictures into a folder; a second time, only what is missing.
 
@@ -123,11 +127,10 @@ def restore(
     restoring = restore_pictures(wish, plans=plans, watch=watch, say=say)
     for line in restoring.failures:
         typer.echo(line, err=True)
-    typer.echo(
-        f"{restoring.n_done} restored, {restoring.n_before} were done before, "
-        f"{len(restoring.failures)} passed over; in {out}, journal {FILE}"
-    )
-    if restoring.n_done and (words := caution(plan.spec.name)):
+    counts = {"n": restoring.n_done, "n_before": restoring.n_before}
+    counts["n_failed"] = len(restoring.failures)
+    typer.echo(tell("restore.sum", out=out, journal=FILE, **counts))
+    if restoring.n_done and (words := caution(plan.spec.name, spoken())):
         typer.echo(words)
     if restoring.failures:
         raise typer.Exit(SOME_FAILED)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evalkit.comparisons.looking import Router, Seen, used_for
+from evalkit.comparisons.reasons import rule_in_language
 from evalkit.daily.compare import USUAL, lacks
 from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words
 from evalkit.daily.predicting import ARITHMETIC, Estimate, work_of
@@ -17,6 +18,7 @@ from evalkit.errors import ImageError, attempt
 from evalkit.images import picture_kind
 from evalkit.restorers import plan_restorer, restorers
 from evalkit.restorers._routing import ROUTES
+from evalkit.texts import tell
 
 SCREENSHOT_FLAT = 0.75
 """The share of equal neighbours from which a lossless picture counts as a screenshot.
@@ -132,15 +134,18 @@ def _look(task: Task, seen: Seen, router: Router, usable: set[str]) -> Look:
 def fit_album(fit: Fit, album: Album) -> Iterator[str]:
     """What an album would take, in lines: shares, routes, hours, GiB, savings."""
     looks = album.looks
-    shares = [f"{_share(seen.has_face for seen in looks)} with faces"]
+    shares = [tell("fit.faces", share=_share(seen.has_face for seen in looks))]
     if any(seen.has_text is None for seen in looks):
-        shares.append("text unknown (the extra ocr reads it)")
+        shares.append(tell("fit.text.unknown"))
     else:
-        shares.append(f"{_share(bool(seen.has_text) for seen in looks)} with text")
-    shares.append(f"{_share(seen.is_screenshot for seen in looks)} screenshots")
-    yield f"{album.name}: {len(looks)} pictures, {', '.join(shares)}"
+        share = _share(bool(seen.has_text) for seen in looks)
+        shares.append(tell("fit.text", share=share))
+    share = _share(seen.is_screenshot for seen in looks)
+    shares.append(tell("fit.screenshots", share=share))
+    told = {"album": album.name, "n": len(looks), "shares": ", ".join(shares)}
+    yield tell("fit.album", **told)
     for name, why in album.left_out.items():
-        yield f"    left out: {name}: {why}"
+        yield f"    {tell('fit.left', picture=name, reason=why)}"
     times = {}
     for restorer in album.restorers:
         option = fit.usual(restorer)
@@ -148,7 +153,7 @@ def fit_album(fit: Fit, album: Album) -> Iterator[str]:
         times[restorer] = [fit.time(option, seen.size) for seen in routed]
         yield from _route(fit, option, routed, times[restorer])
     everything = [time for group in times.values() for time in group]
-    yield f"the album, one picture after the other: {'; '.join(_sums(everything))}"
+    yield tell("fit.sum", sums="; ".join(_sums(everything)))
     yield from _savings(fit, album, times)
 
 
@@ -161,21 +166,25 @@ def _route(
     fit: Fit, option: Option, looks: Sequence[Look], times: Sequence[Estimate]
 ) -> Iterator[str]:
     reasons = Counter(seen.reason for seen in looks).most_common()
-    why = ", ".join(f"{reason} ({n})" for reason, n in reasons)
+    why = ", ".join(f"{rule_in_language(reason)} ({n})" for reason, n in reasons)
     words = f"{option.condition}, {option.words}" if option.words else option.condition
-    yield f"{words}: {len(looks)} of them: {why}"
+    yield tell("fit.route", option=words, n=len(looks), why=why)
     missed = Counter(s.chosen for s in looks if s.chosen != option.restorer)
     for chosen, n in missed.items():
-        yield f"    in place of {chosen}, whose weights are absent, for {n}"
-    yield f"    time: {'; '.join(_sums(times))}"
+        yield f"    {tell('fit.in-place', chosen=chosen, n=n)}"
+    yield f"    {tell('fit.time', sums='; '.join(_sums(times)))}"
     memories = [fit.memory(option, seen.size) for seen in looks]
     for evidence in dict.fromkeys(memory.evidence for memory in memories):
         alike = [m for m in memories if m.evidence == evidence and m.value is not None]
         if alike:
             most = max(alike, key=lambda memory: memory.value or 0)
             verdicts = Counter(map(fit.verdict, alike))
-            counts = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.items())
-            yield f"    memory of the largest: {in_words(most, in_gib)}; {counts}"
+            counts = ", ".join(
+                tell("fit.count", n=n, verdict=tell(f"fit.{verdict}"))
+                for verdict, n in verdicts.items()
+            )
+            words = tell("fit.memory", most=in_words(most, in_gib), counts=counts)
+            yield f"    {words}"
 
 
 def _sums(times: Sequence[Estimate]) -> list[str]:
@@ -184,11 +193,14 @@ def _sums(times: Sequence[Estimate]) -> list[str]:
     for evidence in dict.fromkeys(time.evidence for time in times):
         alike = [t for t in times if t.evidence == evidence]
         known = [t.value for t in alike if t.value is not None]
-        least = "at least " if alike[0].is_least else ""
         if known:
-            parts.append(f"{least}{in_time(sum(known))} for {len(known)} ({evidence})")
+            time = in_time(sum(known))
+            if alike[0].is_least:
+                time = tell("fit.least", value=time)
+            told = {"time": time, "evidence": tell(f"fit.{evidence}")}
+            parts.append(tell("fit.time.known", n=len(known), **told))
         if len(known) < len(alike):
-            parts.append(f"unknown for {len(alike) - len(known)}")
+            parts.append(tell("fit.time.unknown", n=len(alike) - len(known)))
     return parts
 
 
@@ -200,10 +212,8 @@ def _savings(fit: Fit, album: Album, times: dict[str, list[Estimate]]) -> Iterat
         return
     n_half = int(np.searchsorted(values.cumsum(), values.sum() / 2)) + 1
     kinds = dict.fromkeys(t.evidence for group in times.values() for t in group)
-    yield (
-        f"half of it goes to the {n_half} slowest of {len(values)} pictures "
-        f"({', '.join(kinds)})"
-    )
+    told = {"n": n_half, "total": len(values)}
+    yield tell("fit.half", kinds=", ".join(tell(f"fit.{k}") for k in kinds), **told)
     slowest = max(spent, key=lambda name: spent[name])
     sizes = [seen.size for seen in album.looks if seen.restorer == slowest]
     operations = _operations(fit.usual(slowest), sizes)
@@ -212,10 +222,8 @@ def _savings(fit: Fit, album: Album, times: dict[str, list[Estimate]]) -> Iterat
             continue
         share = _operations(fit.usual(name), sizes) / operations
         if 0 < share <= 0.5:
-            yield (
-                f"{name} in place of {slowest}: {share:.1%} of its operations "
-                f"({ARITHMETIC}); another network makes another picture"
-            )
+            saving = {"name": name, "slowest": slowest, "share": f"{share:.1%}"}
+            yield tell("fit.instead", evidence=tell(f"fit.{ARITHMETIC}"), **saving)
 
 
 def _operations(option: Option, sizes: Sequence[tuple[int, int]]) -> float:

@@ -90,7 +90,7 @@ function start(root) {
   for (const button of root.querySelectorAll("[data-speak]")) {
     button.onclick = () => speak(button.dataset.speak);
   }
-  speak(navigator.language.startsWith("zh") ? "zh" : "en");
+  speak(root.dataset.asked || (navigator.language.startsWith("zh") ? "zh" : "en"));
 }
 
 for (const root of document.querySelectorAll("body > .evalkit-compare")) start(root);

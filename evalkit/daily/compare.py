@@ -28,6 +28,7 @@ from evalkit.restorers import (
     parse_condition,
     restorers,
 )
+from evalkit.texts import tell
 from evalkit.weights import find
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def compare_pictures(
             say,
         )
         if comparison is None:
-            say(f"{path}: left out: {why}")
+            say(tell("compare.said.left", picture=path, reason=why))
         else:
             comparisons.append(comparison)
     if not comparisons:
@@ -214,7 +215,8 @@ def compare_file(
         view = _restored(path, condition)
         views.append(view)
         how = view.reason or f"{view.wall_time_s:.3g} s, {view.memory_mib:,.0f} MiB"
-        how += f"; to have it: {view.command}" if view.command else ""
+        if view.command:
+            how = tell("compare.said.command", how=how, command=view.command)
         say(f"{path.name}: {condition}: {how}")
     return Comparison(name=path.stem, views=views)
 
@@ -222,13 +224,16 @@ def compare_file(
 def _usual(path: Path, say: Callable[[str], None]) -> Iterator[str]:
     """The router's choice, GPEN, and whatever else of `USUAL` can run here."""
     from evalkit.comparisons.looking import Page, Router
+    from evalkit.comparisons.reasons import in_language
     from evalkit.restorers._routing import ROUTES
 
     router, page = Router(), Page(path)
     router.look(page)
     decision = router.decide(page)
     chosen = ROUTES[decision.route]
-    say(f"{path.name}: the router's choice is {chosen}: {decision.reasons[0]}")
+    reason = in_language(decision.reasons[0])
+    told = {"picture": path.name, "restorer": chosen, "reason": reason}
+    say(tell("compare.said.choice", **told))
     for name in dict.fromkeys((chosen, *USUAL)):
         if name in (chosen, GPEN) or not lacks(name):
             yield name

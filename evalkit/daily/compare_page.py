@@ -1,5 +1,6 @@
 """What a comparison looks like: one page, or the same within a notebook."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from evalkit.paths import atomic_path
-from evalkit.texts import Language, text, texts_of
+from evalkit.texts import Language, spoken, text, texts_of
 from evalkit.viewer import policy_of, texts_of_viewer, with_viewer
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _render(comparisons: Sequence["Comparison"], **content: Any) -> str:
         t=_both,
         comparisons=comparisons,
         source_in_chinese=text("compare.source", "zh"),
+        asked=os.environ.get("EVALKIT_LANG", "") and spoken(),
         script_texts={language: _of_script(language) for language in LANGUAGES},
         style=Markup(STYLE),
         **content,

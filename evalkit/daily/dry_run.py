@@ -18,6 +18,7 @@ from evalkit.images import read_image
 from evalkit.paths import runs_dir
 from evalkit.study import open_run
 from evalkit.study.progress import rounded_time
+from evalkit.texts import tell
 
 GB = 1e9
 MIB_AS_GB = 2**20 / GB
@@ -80,22 +81,20 @@ def foresee(wish: Wish, *, say: Callable[[str], None] = print) -> None:
             picture, reason = attempt(make, task.title)
         if picture is None:
             n_broken += 1
-            say(f"{task.title}: would be passed over: {reason}")
+            say(tell("restore.would.pass", picture=task.title, reason=reason))
             continue
         pictures.append(picture)
         output = wish.out / names.next(task.folder, task.stem, wish.condition)
         width, height = picture.size
-        time = picture.seconds and f", about {rounded_time(picture.seconds)}"
-        say(
-            f"{task.title} -> {output}, {width}x{height} px, by {picture.restorer}"
-            f"{time or ''}"
-        )
+        told = {"picture": task.title, "output": output, "size": f"{width}x{height}"}
+        time = ""
+        if picture.seconds:
+            time = tell("restore.would.time", time=rounded_time(picture.seconds))
+        say(tell("restore.would", restorer=picture.restorer, time=time, **told))
         if picture.why:
             say(f"    {picture.why}")
-    say(
-        f"{len(pictures)} would be restored, {n_before} are done, {n_broken} would be "
-        "passed over"
-    )
+    told = {"n": len(pictures), "n_before": n_before, "n_failed": n_broken}
+    say(tell("restore.would.sum", **told))
     if pictures:
         _say_sums(pictures, wish, rates, say)
 
@@ -110,27 +109,22 @@ def _say_sums(
     if known:
         used = {rates[p.restorer] for p in pictures if p.restorer in rates}
         memory = [rate.memory_mib for rate in used if rate.memory_mib]
-        most = f", up to {max(memory) * MIB_AS_GB:.2g} GB of memory" if memory else ""
-        minutes = sum(known) / 60
-        say(
-            f"about {minutes:.2g} min one after the other{most}, by "
-            f"{' and '.join(sorted({rate.of for rate in used}))}"
-        )
+        most = ""
+        if memory:
+            highest = f"{max(memory) * MIB_AS_GB:.2g}"
+            most = tell("restore.would.memory", most=highest)
+        of = ", ".join(sorted({rate.of for rate in used}))
+        minutes = f"{sum(known) / 60:.2g}"
+        say(tell("restore.would.cost", minutes=minutes, memory=most, of=of))
     if len(known) < len(pictures):
-        say(
-            f"time and memory of {len(pictures) - len(known)} are unknown: neither the "
-            "latest run on this machine nor this folder's journal has them; restore a "
-            "few first, and ask again"
-        )
+        say(tell("restore.would.unknown", n=len(pictures) - len(known)))
     folder = next(
         path for path in [wish.out, *wish.out.absolute().parents] if path.is_dir()
     )
     free = shutil.disk_usage(folder).free
     needed = sum(p.n_bytes for p in pictures)
-    say(
-        f"at most {needed / GB:.2g} GB of disk, where {free / GB:.3g} GB are free; "
-        "packed it is less, of a photograph as PNG about half"
-    )
+    told = {"needed": f"{needed / GB:.2g}", "free": f"{free / GB:.3g}"}
+    say(tell("restore.would.disk", **told))
 
 
 def _foreseen(
@@ -157,12 +151,12 @@ def _rates(wish: Wish, journal: Journal) -> dict[str, Rate]:
     latest = runs_dir() / "latest"
     if latest.is_dir():
         run = open_run(str(latest))
-        of = f"the run {run.name} on this machine"
+        of = tell("restore.would.run", name=run.name)
         for name, cost in costs_of(run).items():
             rates[name] = Rate(cost["time_s"], cost["memory_mib"], of)
     rows = [row for row in journal.done if row["condition"] == wish.condition]
     if rows and wish.condition not in rates:
         seconds = statistics.median(r["seconds"] / r["megapixels"] for r in rows)
         memory = max(row["rss_mib"] for row in rows)
-        rates[wish.condition] = Rate(seconds, memory, "what is in this folder")
+        rates[wish.condition] = Rate(seconds, memory, tell("restore.would.folder"))
     return rates

@@ -17,6 +17,7 @@ from evalkit.restorers import Plan, condition_name, parse_condition, plan_restor
 from evalkit.restorers.engines.torch import pick_device
 from evalkit.study.published import published
 from evalkit.study.run_folder import Run
+from evalkit.texts import tell
 
 TILES = (0, 512, 256, 128)
 """Sides that are tried, px of the source; 0 is none."""
@@ -47,7 +48,7 @@ class Option:
         precision, tile = self.setting.get("precision"), self.setting.get("tile")
         parts = [precision] * (precision is not None)
         if tile is not None:
-            parts.append(f"tile {tile}" if tile else "no tiles")
+            parts.append(tell("fit.tile", tile=tile) if tile else tell("fit.no-tiles"))
         return ", ".join(map(str, parts))
 
 
@@ -184,13 +185,14 @@ def fit_size(
     """What fits of a picture of that size (width, height), in lines."""
     for condition in conditions:
         condition_name(**parse_condition(condition))
-    yield (
-        f"{size[0]}x{size[1]} px, in {fit.memory_mib / 1024:.3g} GiB of {fit.device} "
-        f"({fit.machine or 'a card that is not here'}):"
-    )
+    told = {"size": f"{size[0]}x{size[1]}", "device": fit.device}
+    told |= {"memory": f"{fit.memory_mib / 1024:.3g}"}
+    told |= {"machine": fit.machine or tell("fit.not-here")}
+    yield tell("fit.device", **told)
     for condition in conditions or USUAL:
         if absent := lacks(condition):
-            yield f"{condition}: its weights are absent: evalkit weights fetch {absent}"
+            command = f"evalkit weights fetch {absent}"
+            yield tell("fit.absent", condition=condition, command=command)
             continue
         yield condition
         works = []
@@ -201,10 +203,11 @@ def fit_size(
             works.append(work)
             memory, time = fit.memory(option, size), fit.time(option, size)
             verdict = fit.verdict(memory)
+            told = tell(f"fit.{verdict}")
             if verdict == FITS:
-                verdict += f", {fit.side_by_side(memory)} side by side"
+                told += tell("fit.side-by-side", n=fit.side_by_side(memory))
             yield (
-                f"    {option.words or 'as it is'}: {verdict}; "
+                f"    {option.words or tell('fit.as-is')}: {told}; "
                 f"{in_words(memory, in_gib)}; {in_words(time, in_time)}"
             )
         yield from _published_of(parse_condition(condition)["name"])
@@ -225,11 +228,13 @@ def _published_of(restorer: str) -> Iterator[str]:
                     f"{figure.quantity} {value} ({figure.name})"
                 )
         if cells:
-            yield f"    published, not measured: the {name}'s card ({comparison.card})"
+            words = tell("fit.published", name=name, card=comparison.card)
+            yield f"    {words}"
         for cell, values in cells.items():
             yield f"        {cell}: {', '.join(values)}"
         if restorer in comparison.instances:
-            yield f"        side by side: {comparison.instances[restorer]}"
+            n = comparison.instances[restorer]
+            yield f"        {tell('fit.published.side-by-side', n=n)}"
 
 
 def _published_value(quantity: str, value: float) -> str:
@@ -240,10 +245,11 @@ def _published_value(quantity: str, value: float) -> str:
 def in_words(estimate: Estimate, show: Callable[[float], str]) -> str:
     """An estimate, never without its kind of evidence."""
     if estimate.value is None:
-        return f"unknown ({estimate.detail})"
-    least = "at least " if estimate.is_least else ""
-    detail = "" if estimate.is_least else f": {estimate.detail}"
-    return f"{least}{show(estimate.value)} ({estimate.evidence}{detail})"
+        return tell("fit.unknown", detail=estimate.detail)
+    value, evidence = show(estimate.value), tell(f"fit.{estimate.evidence}")
+    if estimate.is_least:
+        return f"{tell('fit.least', value=value)} ({evidence})"
+    return f"{value} ({evidence}: {estimate.detail})"
 
 
 def in_gib(memory_mib: float) -> str:

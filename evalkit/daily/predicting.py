@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from evalkit.daily.evidence import Measured
 from evalkit.restorers import CostBound, restorers
+from evalkit.texts import tell
 
 HERE, ELSEWHERE = "measured here", "measured on another card"
 ARITHMETIC = "arithmetic only"
@@ -98,16 +99,16 @@ def _floor(
     quantity: Quantity, work: CostBound | None, rate: Mapping[str, Any]
 ) -> Estimate:
     value: float | None = None
-    detail = "its work is not counted"
+    detail = tell("fit.detail.uncounted")
     if work and quantity == "memory":
-        value, detail = work.coexisting_bytes / 2**20, "weights and largest operation"
+        value, detail = work.coexisting_bytes / 2**20, tell("fit.detail.memory")
     elif work and rate:
         seconds = [work.moved_bytes / 2**30 / rate["copy_gib_s"]]
         if work.operations:
             seconds.append(work.operations / 1e12 / rate["matrix_tflop_s"])
-        value, detail = max(seconds), "operations at the device's rate"
+        value, detail = max(seconds), tell("fit.detail.time")
     elif work:
-        detail = "no rate of this device"
+        detail = tell("fit.detail.no-rate")
     return Estimate(value=value, evidence=ARITHMETIC, detail=detail)
 
 
@@ -130,7 +131,7 @@ class _Group:
         if same:
             worst = max(same, key=lambda cell: getattr(cell, _COLUMNS[quantity]))
             n = sum(cell.n_runs for cell in same)
-            detail = f"{n} run{'s' if n > 1 else ''} of this size"
+            detail = tell("fit.detail.runs", n=n, s="s" if n > 1 else "")
             return getattr(worst, _COLUMNS[quantity]), detail
         if len(self._sizes) < LEAST_CELLS:
             return None, ""
@@ -138,10 +139,8 @@ class _Group:
         if terms is None or not self._is_inside(quantity, terms):
             return None, ""
         pixels = [cell.width * cell.height / 1e6 for cell in self._cells]
-        detail = (
-            f"{len(self._sizes)} cells of {min(pixels):.2g} to {max(pixels):.2g} "
-            "megapixels"
-        )
+        ends = {"least": f"{min(pixels):.2g}", "most": f"{max(pixels):.2g}"}
+        detail = tell("fit.detail.cells", n=len(self._sizes), **ends)
         return float(terms @ self._weights[quantity]), detail
 
     def _is_inside(self, quantity: Quantity, terms: NDArray[np.float64]) -> bool:

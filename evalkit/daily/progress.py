@@ -9,8 +9,10 @@ from typing import Self
 from tqdm import tqdm
 
 from evalkit.study.progress import printable, rounded_time
+from evalkit.texts import tell
 
-BAR = "{n:.0f} of {total} |{bar}| {rate_inv_fmt}, {remaining} left{postfix}"
+BAR = "{n:.0f} / {total} |{bar}| "
+"""What stands before rate and time left, in tqdm's words."""
 
 
 class Progress:
@@ -32,7 +34,9 @@ class Progress:
         self._bar = tqdm(
             total=total,
             unit="picture",
-            bar_format=BAR,
+            bar_format=BAR
+            + tell("restore.bar", rate="{rate_inv_fmt}", time="{remaining}")
+            + "{postfix}",
             disable=not sys.stderr.isatty(),
             leave=False,
         )
@@ -67,8 +71,9 @@ class Progress:
         left = ""
         if self._bar.disable and (n_left := self.total - self.n_ended):
             mean_s = (time.monotonic() - self._begin) / self.n_ended
-            left = f"; about {rounded_time(mean_s * n_left)} left"
-        self.say(f"{self.n_ended} of {self.total}: {printable(line)}{left}")
+            left = tell("restore.left", time=rounded_time(mean_s * n_left))
+        told = {"n": self.n_ended, "total": self.total, "line": printable(line)}
+        self.say(tell("restore.end", **told) + left)
         self._move()
 
     def say(self, line: str) -> None:

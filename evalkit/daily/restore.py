@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from evalkit.comparisons.reasons import in_language
 from evalkit.daily.journal import Journal
 from evalkit.daily.names import Names
 from evalkit.daily.pool import Event, Pool
@@ -19,6 +20,7 @@ from evalkit.daily.worker import DETAILS
 from evalkit.errors import EvalkitError, ImageError, attempt
 from evalkit.restorers import Plan, condition_name
 from evalkit.study.interrupted import count_interrupted
+from evalkit.texts import tell
 
 POLL_S = 1.0
 """How often a watched folder is looked into; a file is taken once it stays the same."""
@@ -114,7 +116,8 @@ def restore_pictures(
         restoring = Restoring(wish, journal)
         left = restoring.undone(tasks)
         if restoring.n_before:
-            say(f"{restoring.n_before} of {len(tasks)} are done already, in {wish.out}")
+            told = {"n": restoring.n_before, "total": len(tasks), "out": wish.out}
+            say(tell("restore.before", **told))
         if left or watch:
             arrivals = _arrivals(wish, tasks) if watch else None
             _restore(left, arrivals, restoring, plans or [wish.plan], say)
@@ -193,7 +196,7 @@ class Restoring:
         """Note the line on a picture that is passed over."""
         says_which = str(reason).startswith(str(task.source))
         line = str(reason) if says_which else f"{task.title}: {reason}"
-        self.failures.append(f"passed over: {line}")
+        self.failures.append(tell("restore.passed", line=line))
         return self.failures[-1]
 
     def prepare(self, task: Task) -> dict[str, Any]:
@@ -255,7 +258,7 @@ class Restoring:
         )
         for note in facts["notes"]:
             if note not in self._said and not note.startswith(DETAILS):
-                progress.say(f"    {note}")
+                progress.say(f"    {in_language(note)}")
         self._said.update(facts["notes"])
 
 

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from evalkit.comparisons.looking import Router, used_for
+from evalkit.comparisons.reasons import in_language
 from evalkit.daily.tasks import Task
 from evalkit.errors import attempt
 from evalkit.restorers import Plan
 from evalkit.restorers.auto import takes_facts
+from evalkit.texts import tell
 
 
 class Routing:
@@ -25,7 +27,7 @@ class Routing:
         """
         tasks = [task for task in tasks if task.album and self.is_needed]
         if tasks:
-            say(f"looking at {len(tasks)} first: auto decides by their folder, too")
+            say(tell("restore.looking", n=len(tasks)))
         for task in tasks:
             look = partial(self._router.look, task.as_page)
             attempt(look, task.title, lambda _: None)
@@ -52,4 +54,4 @@ class Routing:
             self._router.look(task.as_page)
         decision = self._router.decide(task.as_page)
         used = used_for(decision.route, self._usable)
-        return used, f"route {decision.route}: {decision.reasons[0]}"
+        return used, in_language(f"route {decision.route}: {decision.reasons[0]}")

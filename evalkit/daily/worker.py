@@ -34,7 +34,7 @@ from evalkit.images.stored import MetadataWarning
 from evalkit.profiling.memory import MIB
 from evalkit.restorers import Cancel, Plan, Progress, Restored, Restorer
 from evalkit.restorers.classical import HOW
-from evalkit.texts import text
+from evalkit.texts import Language, text
 
 T = TypeVar("T")
 Emit = Callable[[dict[str, Any]], None]
@@ -261,9 +261,9 @@ def write(
     }
 
 
-def caution(name: str) -> str:
+def caution(name: str, language: Language = "en") -> str:
     """What must be said of a restorer's pictures; of an interpolation's nothing."""
-    return "" if name in HOW else text("caution.generated", "en")
+    return "" if name in HOW else text("caution.generated", language)
 
 
 def _without_folders(parameters: Mapping[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,10 @@ tries it again."""
 class EvalkitError(Exception):
     """Base class: ``except EvalkitError`` catches all that evalkit raises."""
 
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the sentence, without the calls that led to it."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class UnknownNameError(EvalkitError, KeyError):
     """A name (restorer, metric, image set, weights, option) that is not registered."""

@@ -4,19 +4,7 @@
   const pack = JSON.parse(document.querySelector("#pack").textContent);
   const { items, pictures, seal } = pack;
   const N_PRELOADED = 2;
-  const REWORDED = [
-    "welcome.sender",
-    "welcome.saved",
-    "paused.text",
-    "finished.text",
-    "finish",
-    "handed",
-    "handed.text",
-    "reveal",
-  ];
-  const labels = { ...pack.shared.labels };
-  for (const key of REWORDED) labels[key] = pack.labels[key];
-  const shared = { ...pack.shared, labels, page: true };
+  const shared = { ...pack.shared, page: true };
 
   const key = `evalkit-rating-${seal}`;
   const handlers = new Set();
@@ -25,12 +13,12 @@
   let log = []; // a line of JSON for each event that changed something
   let session = null;
 
-  const t = (name) => pack.labels[name][session.language];
+  const t = (name) => shared.labels[name][session.language];
 
   function begin() {
     const ours = navigator.languages.find((name) => /^(en|zh)\b/.test(name));
-    const language = ours?.slice(0, 2) ?? "en";
-    session = { state: "welcome", language, answers: [], given: new Map() };
+    session = { state: pack.trial ? "rate" : "welcome", answers: [], given: new Map() };
+    session.language = ours?.slice(0, 2) ?? "en";
   }
 
   /** Do what an event says, if the state allows it; whether it did. */
@@ -56,8 +44,18 @@
     return true;
   }
 
+  /** The share of pairs that each condition of a trial won; a tie counts half. */
+  function reveal({ sides, rows }) {
+    const won = ({ condition }, { item, value }) =>
+      value === "same" ? 0.5 : Number(sides[item][value] === condition);
+    const share = (row) =>
+      session.answers.reduce((sum, one) => sum + won(row, one) / items.length, 0);
+    return { rows: rows.map((row) => ({ ...row, own: share(row) })) };
+  }
+
   /** Take what is kept, also by another tab that has gone on. */
   function recall() {
+    if (pack.trial) return session ?? begin();
     const kept = JSON.parse(localStorage.getItem(key) ?? "[]");
     if (session && kept.length === log.length && kept.at(-1) === log.at(-1)) return;
     log = kept;
@@ -82,27 +80,28 @@
     if (event.type === "reveal") save();
     else if (apply(event)) {
       log.push(JSON.stringify({ at: new Date().toISOString(), event }));
-      attempt(() => localStorage.setItem(key, JSON.stringify(log)));
+      if (!pack.trial) attempt(() => localStorage.setItem(key, JSON.stringify(log)));
     }
   }
 
   function view() {
     const done = session.answers.length;
     const present = items[done];
-    const state = session.state === "rate" && !present ? "finished" : session.state;
+    const isOver = session.state === "rate" && !present;
+    const state = isOver ? (pack.trial ? "closed" : "finished") : session.state;
     const isShown = state === "rate";
     const coming = state === "closed" ? [] : items.slice(done + isShown);
-    saveButton.hidden = state !== "paused";
+    saveButton.hidden = state !== "paused" || Boolean(pack.trial);
     saveButton.textContent = t("save");
-    const given = session.given.get(present?.id) ?? null;
     return {
       ...pack.view,
       state,
       language: session.language,
       progress: { done, total: items.length },
-      item: isShown ? { ...present, given } : null,
+      item: isShown ? { ...present, given: session.given.get(present.id) ?? null } : null,
       preload: coming.slice(0, N_PRELOADED).flatMap(({ stimuli }) => stimuli),
       can_undo: done > 0 && (isShown || state === "finished"),
+      reveal: pack.trial && !present ? reveal(pack.trial) : null,
     };
   }
 
@@ -115,9 +114,8 @@
     const text = new TextEncoder().encode([seal, ...log].join("\n"));
     const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
     const digest = Array.from(hash, (b) => b.toString(16).padStart(2, "0")).join("");
-    const ids = items.map(({ id }) => id);
-    const { subject, part, parts } = pack;
-    const about = { evalkit: pack.format, subject, part, parts, items: ids, seal };
+    const { subject, part, parts, format: evalkit } = pack;
+    const about = { evalkit, subject, part, parts, items: items.map(({ id }) => id), seal };
     const saved = JSON.stringify({ ...about, events: log, digest }, null, 1);
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([saved], { type: "application/json" }));

@@ -12,7 +12,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import sqlalchemy as sa
 from PIL import Image
@@ -30,7 +30,10 @@ from evalkit.viewer import policy_of
 LARGEST_BYTES = 25_000_000
 """Of a file: what most mail servers still take."""
 
-CODECS: dict[str, dict[str, Any]] = {
+Codecs: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Pillow's names of encodings, and the options of each."""
+
+CODECS: Codecs = {
     "webp": {"lossless": True, "quality": 50, "method": 3},
     "png": {"compress_level": 9},
 }
@@ -71,18 +74,20 @@ def pack_session(
     items = session.coming()
     if not items:
         raise StudyError(f"{subject}: expected something left to rate, found nothing")
-    names, pictures = _pictures(store, session, items)
-    room = LARGEST_BYTES - len(_html(_content(subject, (1, 1), session, items, {}, {})))
+    names, pictures = pictures_of(store, session, items, CODECS)
+    room = LARGEST_BYTES - len(
+        page_of(content_of(subject, (1, 1), session, items, {}, {}))
+    )
     parts = list(_parts(items, names, pictures, room))
     folder.mkdir(parents=True, exist_ok=True)
     secret, paths, seals = store.secret("packs"), [], []
     for number, part in enumerate(parts, 1):
         place = number, len(parts)
-        content = _content(subject, place, session, part, names, pictures)
+        content = content_of(subject, place, session, part, names, pictures)
         content["seal"] = seal_of(secret, subject, place, [item["id"] for item in part])
         path = folder / f"{content['file']}.html"
         path.touch(mode=0o600)
-        path.write_bytes(_html(content))
+        path.write_bytes(page_of(content))
         paths.append(path)
         seals.append({"seal": content["seal"], "subject": subject})
     with store.write() as connection:
@@ -93,7 +98,7 @@ def pack_session(
     return paths
 
 
-def _content(
+def content_of(
     subject: str,
     place: tuple[int, int],
     session: Session,
@@ -123,13 +128,15 @@ def _content(
             if a in names
         },
         "pictures": {numbers[name]: pictures[name] for name in order},
-        "labels": dict(texts_of("rating-pack")),
-        "shared": {**shared, "labels": dict(texts_of("rating"))},
+        "shared": {
+            **shared,
+            "labels": {**texts_of("rating"), **texts_of("rating-pack")},
+        },
         "seal": "0" * 64,
     }
 
 
-def _html(content: Mapping[str, Any]) -> bytes:
+def page_of(content: Mapping[str, Any]) -> bytes:
     """The page with all that it loads inside."""
     script = f"{page_file('widget.js')}\n{page_file('pack.js')}"
     assert "</script" not in script.lower()
@@ -163,8 +170,11 @@ def _addresses(item: Mapping[str, Any]) -> list[str]:
     return [address for address in (*item["stimuli"], item["source"]) if address]
 
 
-def _pictures(
-    store: Store, session: Session, items: Sequence[Mapping[str, Any]]
+def pictures_of(
+    store: Store,
+    session: Session,
+    items: Sequence[Mapping[str, Any]],
+    codecs: Codecs,
 ) -> tuple[dict[str, dict[str, str]], dict[str, str]]:
     """By address and language a picture's digest; by digest its data: URI.
 
@@ -185,14 +195,14 @@ def _pictures(
                 files[sources[item["id"]]][digest] = picture
     uris: dict[str, str] = {}
     for of_source in files.values():
-        uris |= _encoded(of_source)
+        uris |= _encoded(of_source, codecs)
     return names, uris
 
 
-def _encoded(files: Mapping[str, bytes]) -> dict[str, str]:
+def _encoded(files: Mapping[str, bytes], codecs: Codecs) -> dict[str, str]:
     """Pictures of one source as data: URIs, in the encoding that takes fewer bytes."""
     in_each: dict[str, dict[str, bytes]] = {}
-    for codec, options in CODECS.items():
+    for codec, options in codecs.items():
         in_each[codec] = {}
         for name, content in files.items():
             file = io.BytesIO()

@@ -521,7 +521,8 @@ function render({ model, el }) {
       if (value === null || typeof value === "string") return value ?? "–";
       return kind === "acr" ? value.toFixed(1) : `${Math.round(100 * value)} %`;
     };
-    const columns = ["own", "panel", ...(kind === "acr" ? ["published"] : [])];
+    const isKnown = (column) => rows.some((row) => row[column] !== null);
+    const columns = ["own", "panel", "published"].filter(isKnown);
     const names = columns.map((column) => t(`reveal.${column}`));
     const line = (tag, cells) => h("tr", {}, ...cells.map((text) => h(tag, {}, text)));
     const lines = rows.map((row) =>

@@ -93,7 +93,9 @@ def write_report(run: Path) -> Path:
         dropped = [visible.pop(), *dropped]
         html = page.render(visible, [*dropped, *hidden])
     in_chinese = RunFolder(run, language="zh")
-    chinese = _Page(in_chinese, answer(run, language="zh"))
+    answer_in_chinese = answer(run, language="zh")
+    folder.write(ANSWER, answer_in_chinese.frame, "zh")
+    chinese = _Page(in_chinese, answer_in_chinese)
     shown = shown_in(sections(in_chinese), visible)
     names = {section.facts["source"] for section in shown}
     unshown = [s for s in sections(in_chinese) if s.facts["source"] not in names]

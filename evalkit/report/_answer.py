@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from evalkit.errors import UnknownNameError
-from evalkit.report import _costs, _rules
+from evalkit.report import _costs, _defects, _rules, _trials
 from evalkit.report._panel import panel
 from evalkit.report._rules import Rule
 from evalkit.report._run_folder import RunFolder
@@ -38,8 +38,9 @@ def detectable(folder: RunFolder, language: Language) -> Sentences:
 _EVERY = (
     *(_rules.preferred, _rules.chosen, detectable, _rules.album),
     *(_rules.routes, _rules.guess),
-    *(_rules.faces, _costs.cost, _costs.same, _costs.fits, _rules.defects),
-    *(_rules.claims, panel),
+    *(_rules.faces, _costs.cost, _costs.same, _costs.fits, _defects.defects),
+    *(_rules.claims, panel, _trials.cards),
+    *(_trials.stability, _trials.budget, _trials.instances, _trials.backends),
 )
 RULES: dict[str, Rule] = {rule.__name__: rule for rule in _EVERY}
 
@@ -134,12 +135,13 @@ def _order(folder: RunFolder) -> list[Rule]:
     """The rules, what matters most to the reader first."""
     names = ["preferred", "chosen"] if folder.has_answers else []
     if folder.is_album:
-        names += ["album", "routes", "cost", "detectable", "same", "fits"]
+        names += ["album", "routes", "cost", "cards", "detectable", "same", "fits"]
         names += ["defects", "claims"]
     elif folder.has_answers:
-        names += ["faces", "cost", "detectable", "same", "claims", "fits"]
+        names += ["faces", "cost", "cards", "detectable", "same", "claims", "fits"]
     else:
-        names += ["faces", "cost", "same", "fits", "defects", "claims"]
+        names += ["faces", "cost", "cards", "same", "fits", "defects", "claims"]
+    names += ["stability", "budget", "instances", "backends"]
     return [RULES[name] for name in names]
 
 

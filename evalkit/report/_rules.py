@@ -22,14 +22,15 @@ from evalkit.report._text import (
     in_list,
     in_sentences,
     in_verdict,
+    lasting,
     number,
     or_number,
     with_bounds,
 )
 from evalkit.restorers import restorers
 from evalkit.tables import (
+    COST,
     FLOORS,
-    PATHOLOGIES,
     SCORES_KINDS,
     SCORES_MOS,
     SCORES_PAIRS,
@@ -45,9 +46,6 @@ GPU_MIB = "cuda_reserved_peak_mib"
 
 LEVEL = 0.05
 """A preference is shown below this p, corrected for all pairs (Holm)."""
-
-DEFECTS = ("blockiness_change", "colour_shift", "text_agreement")
-"""What the answer tells of a restored picture, by metrics against its source."""
 
 TABLES_OF_SCORES = (SCORES_PAIRS.name, SCORES_KINDS.name, SCORES_MOS.name)
 
@@ -163,13 +161,23 @@ def routes(folder: RunFolder, language: Language) -> Sentences:
         if runs := _runs(folder, restorer, group["source"].tolist()):
             times = [run["wall_time_s"] for run in runs]
             peak_mib = max(run[GPU_MIB] or run["peak_rss_mib"] for run in runs)
-            values |= {"time": number(sum(times), "s")}
+            values |= {"time": lasting(sum(times))}
             values |= {"slowest": number(max(times), "s")}
             values |= {"memory": number(peak_mib / 1024, "GiB")}
             words = text("answer.route", language, **values)
+            yield Sentence("routes", words, ("looks", "records"))
+        elif len(timed := folder.timed[folder.timed["restorer"] == restorer]):
+            timed = timed[timed["condition"] == timed["condition"].iloc[0]]
+            pixels = timed["source_width_px"] * timed["source_height_px"]
+            rate = (timed["wall_time_s"] / pixels).median()
+            values |= {"time": lasting(rate * folder.pixels(group["source"]))}
+            peak_mib = timed[GPU_MIB].fillna(timed["peak_rss_mib"]).max()
+            values |= {"memory": number(peak_mib / 1024, "GiB")}
+            words = text("answer.route.foreseen", language, **values)
+            yield Sentence("routes", words, ("looks", "images", COST.name))
         else:
             words = text("answer.route.unseen", language, **values)
-        yield Sentence("routes", words, ("looks", "records"))
+            yield Sentence("routes", words, ("looks",))
 
 
 def _runs(folder: RunFolder, restorer: str, sources: list[str]) -> list[dict[str, Any]]:
@@ -203,30 +211,6 @@ def guess(folder: RunFolder, language: Language) -> Sentences:
     specs = [known[name] for name in made if name in known]
     if any(spec.redraws_faces or spec.argument for spec in specs):
         yield Sentence("guess", text("answer.guess", language), ())
-
-
-def defects(folder: RunFolder, language: Language) -> Sentences:
-    """What learned restorers did to blocks, colour and text of these pictures."""
-    values = folder.pathologies
-    parts = []
-    by_restorer = {
-        folder.restorer_of.get(c): c for c in folder.learned_conditions[::-1]
-    }
-    for condition in [*by_restorer.values()][::-1][:MOST_KINDS]:
-        mine = values[values["condition"] == condition]
-        clauses = []
-        for metric in DEFECTS:
-            of_metric = mine.loc[mine["metric"] == metric, "value"].dropna()
-            if len(of_metric):
-                low, median, high = of_metric.astype(float).quantile([0, 0.5, 1])
-                numbers = counted(len(of_metric))
-                numbers["median"] = with_bounds(median, low, high, digits=2)
-                clauses.append(text(f"answer.defect.{metric}", language, **numbers))
-        if clauses:
-            told = {"condition": condition, "clauses": in_clauses(clauses, language)}
-            parts.append(text("answer.defects", language, **told))
-    if parts:
-        yield Sentence("defects", in_sentences(parts, language), (PATHOLOGIES.name,))
 
 
 def claims(folder: RunFolder, language: Language) -> Sentences:

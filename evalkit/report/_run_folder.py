@@ -13,7 +13,7 @@ from evalkit.errors import INTERRUPTED
 from evalkit.records import at_hand
 from evalkit.report._text import plain_rows
 from evalkit.study.config import as_letters
-from evalkit.study.run_folder import with_newest_key
+from evalkit.study.run_folder import Run, with_newest_key
 from evalkit.tables import (
     AGREEMENT,
     COST,
@@ -68,6 +68,11 @@ class RunFolder(Evidence):
         """Table `evalkit.tables.COST` of the study's conditions, in their order."""
         costs = self.of_here(self.read(COST))
         return self.in_order(costs).reset_index(drop=True)
+
+    @property
+    def costs_of_machines(self) -> pd.DataFrame:
+        """As `costs`, but of every machine that the table holds, not of one."""
+        return self.in_order(self.of_here(Run.read(self, COST)))
 
     @cached_property
     def metrics(self) -> pd.DataFrame:
@@ -141,6 +146,12 @@ class RunFolder(Evidence):
         from evalkit.comparisons import route_album  # late: it brings detectors
 
         return route_album(self)
+
+    def pixels(self, sources: pd.Series) -> int:
+        """How many the pictures of these names have together."""
+        images = self.read(IMAGES)
+        images = images[images["source"].isin(sources)]
+        return int((images["width_px"] * images["height_px"]).sum())
 
     @cached_property
     def restorer_of(self) -> dict[str, str]:

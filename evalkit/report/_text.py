@@ -5,7 +5,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from evalkit.study.progress import rounded_time
 from evalkit.texts import Language, text, texts_of
+
+MINUTE_S = 90
+"""From so many seconds on a time is told in minutes."""
 
 
 class Sentence(NamedTuple):
@@ -46,6 +50,18 @@ def number(
     is_long = 10**digits <= abs(value) < 1e15
     digits_said = f"{value:,.0f}" if is_long else f"{value:.{digits}g}"
     return f"{digits_said} {unit}" if isinstance(unit, str) and unit else digits_said
+
+
+def lasting(seconds: float) -> str:
+    """A time that may be one of an album: hours and minutes where seconds are many.
+
+    Examples
+    --------
+    >>> lasting(10.0), lasting(7000.0)
+    ('10 s', '2 h')
+
+    """
+    return number(seconds, "s") if seconds < MINUTE_S else rounded_time(seconds)
 
 
 def counted(n: int) -> dict[str, Any]:

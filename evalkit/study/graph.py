@@ -42,6 +42,7 @@ from evalkit.study.progress import FILE, LOG, MESSAGES, follow
 from evalkit.study.rating import rating_notes, ratings_digest
 from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import ANSWER
+from evalkit.texts import spoken, tell
 
 CANCEL_S = 30.0
 """How long a queue may take to give back the jobs of a study that is stopped."""
@@ -158,12 +159,16 @@ def run_steps(
             f"{run.path / 'notebooks'}; run it again to go on from here"
         )
     n_new = len(run.records.cells()) - n_before
-    what = f"{n_new} new records" if n_new else "nothing to compute"
-    say(f"{what}, {n_before} were there; {time.perf_counter() - start:.0f} s")
+    what = tell("study.records", n=n_new) if n_new else tell("study.nothing")
+    seconds = f"{time.perf_counter() - start:.0f}"
+    say(tell("study.sum", what=what, n_before=n_before, time=seconds))
     for line in [*what_is_left(run, started_at), *rating_notes(run)]:
         say(line)
-    say(f"report: {run.path / 'report.html'}")
-    for line in answer_lines(run.read(ANSWER), shutil.get_terminal_size().columns):
+    is_english = spoken() == "en"
+    report = "report.html" if is_english else f"report.{spoken()}.html"
+    say(tell("study.report", report=run.path / report))
+    told = run.read(ANSWER, "" if is_english else spoken())
+    for line in answer_lines(told, shutil.get_terminal_size().columns):
         say(line)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import pandas as pd
 
-from evalkit.errors import EvalkitError
 from evalkit.provenance import environment
 from evalkit.records import Cell
 from evalkit.restorers import shortened
@@ -45,23 +44,9 @@ def begin(notebook: str, run_dir: str, *, allow_busy: bool = False) -> Run:
     ipython = sys.modules.get("IPython")  # which a notebook's kernel has imported
     shell = ipython.get_ipython() if ipython else None
     if shell is not None:
-        shell.set_custom_exc((EvalkitError,), _told_in_a_sentence)
         check_given_cells(notebook, shell.user_ns["In"])
         shorten_conditions(shell.user_ns)
     return replace(open_run(run_dir), allow_busy=allow_busy)
-
-
-def _told_in_a_sentence(
-    shell: Any,
-    kind: type[BaseException],
-    error: BaseException,
-    calls: Any,
-    tb_offset: int | None = None,
-) -> None:
-    """Show an error of ours in a notebook as its sentence, without the calls to it."""
-    del calls, tb_offset
-    # as the shell sends a traceback: papermill sees that the cell failed
-    shell._showtraceback(kind, error, [f"{kind.__name__}: {error}"])
 
 
 def shorten_conditions(namespace: dict[str, Any]) -> None:

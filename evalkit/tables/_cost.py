@@ -78,6 +78,7 @@ EXPERIMENTS = Table(
         "is_cached": TRUTH,  # that ratio is over 1.1: something remembers the picture
         "seams_db": NUMBER,  # the metric, with the borders of this tile
         "seams_noise_db": NUMBER,  # below it no seam can be told
+        "untiled_levels": NUMBER,  # largest difference from tile=0's output, of 255
     },
     key=("experiment", "value", "condition", "source", "machine"),
     json_columns=COST.json_columns,

@@ -4,10 +4,13 @@ import io
 import json
 import re
 
+import pandas as pd
 import pytest
 from PIL import Image
 
+from evalkit.images import write_image
 from evalkit.rating import import_session, pack_session
+from evalkit.rating.trial import N_PAIRS, write_trial
 
 
 @pytest.fixture
@@ -163,3 +166,32 @@ def test_the_file_begins_in_the_browsers_language(chromium, need, file):
     page.goto(file.as_uri())
     page.get_by_role("button", name="开始").wait_for()
     context.close()
+
+
+def test_a_blind_test_of_two_minutes_tells_at_once_what_was_what(
+    page, press, tmp_path, astronaut
+):
+    rows, requests = [], []
+    for name, pixels in (("one", astronaut[:64, :64]), ("two", astronaut[64:128, :64])):
+        for condition, role in (("source", "source"), ("a", "system"), ("b", "system")):
+            file = tmp_path / f"{name}-{condition}.png"
+            write_image(file, pixels if condition != "b" else 255 - pixels)
+            cell = {"source": name, "condition": condition, "role": role}
+            cell |= {"path": str(file), "picture": f"{name}{condition}"}
+            rows.append(
+                cell | {"width_px": 64, "height_px": 64, "weights_kind": "none"}
+            )
+    trial, told = tmp_path / "trial.html", {"a": "portrait 3.7"}
+    write_trial(pd.DataFrame(rows), ("a", "b"), trial, published=told)
+    page.on("request", lambda request: requests.append(request.url))
+    page.goto(trial.as_uri())
+    page.wait_for_selector(".stage")
+    for _ in range(N_PAIRS):
+        press("ArrowLeft")  # of each source once the one, once the other
+    cells = page.locator("table td").all_inner_texts()
+    assert sorted(cells[::3]) == ["a", "b"]
+    assert cells[1::3] == ["50 %", "50 %"]
+    assert sorted(cells[2::3]) == ["portrait 3.7", "–"]
+    assert not page.get_by_role("button").filter(has_text="ave my answers").count()
+    assert all(url.startswith(("file:", "blob:", "data:")) for url in requests)
+    assert page.evaluate("localStorage.length") == 0

@@ -59,6 +59,7 @@ def test_every_experiment_runs_on_a_cpu_and_stands_in_one_table(run, album, caps
     assert (
         table["seams_db"].notna().sum() == 1
     )  # of the tile that is none there is none
+    assert table["untiled_levels"].dropna().between(0, 1).tolist() == [True]
 
 
 def test_nothing_is_measured_twice(run, album):

@@ -2,11 +2,15 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from evalkit.paths import SHIPPED
 from evalkit.study import declared_parameters
@@ -54,6 +58,22 @@ def test_runs_by_itself_on_two_tiny_pictures(notebook, album, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert (Path(os.environ["EVALKIT_RUNS"]) / "adhoc").is_dir()
     assert "Traceback" not in outputs(tmp_path)
+    if notebook.stem in ("40_stability", "50_backends"):
+        cells = nbformat.read(tmp_path / "out.ipynb", 4)["cells"]
+        (said,) = cells[-1]["outputs"]
+        assert re.search(r"\d", said["data"]["text/plain"])
+        assert "<table" not in said["data"]["text/html"]
+
+
+def test_an_error_of_ours_is_its_sentence_and_the_cell_has_failed():
+    mistake = "import evalkit\nevalkit.load_restorer('lancsoz')"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(mistake)])
+    with pytest.raises(CellExecutionError, match="did you mean lanczos"):
+        NotebookClient(notebook).execute()
+    (output,) = notebook["cells"][0]["outputs"]
+    assert output["output_type"] == "error"
+    (line,) = output["traceback"]
+    assert line.startswith("UnknownNameError: unknown restorer 'lancsoz'")
 
 
 @pytest.mark.slow

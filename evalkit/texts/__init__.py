@@ -1,14 +1,16 @@
 """What people read on pages and screens, English and Chinese: ``data/texts.json``.
 
-Messages of commands and notebooks are English and stand where they are used.
+So are the main sentences of commands. Errors, what restorers note, and messages of
+notebooks are English and stand where they are used.
 """
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal, TypeAlias
 
-from evalkit.errors import UnknownNameError
+from evalkit.errors import SettingError, UnknownNameError
 from evalkit.paths import data_file
 
 Language: TypeAlias = Literal["en", "zh"]
@@ -45,6 +47,31 @@ def text(key: str, language: Language, **values: object) -> str:
     if name not in texts:
         raise UnknownNameError("text", key, [f"{page}.{entry}" for entry in texts])
     return texts[name][language].format(**values)
+
+
+def spoken() -> Language:
+    """The language of commands: that of ``EVALKIT_LANG``, else English.
+
+    The computer's own language decides nothing: a log reads the same everywhere.
+
+    Raises
+    ------
+    SettingError
+        It is neither ``en`` nor ``zh``.
+
+    """
+    match os.environ.get("EVALKIT_LANG") or "en":
+        case "en":
+            return "en"
+        case "zh":
+            return "zh"
+        case other:
+            raise SettingError(f"EVALKIT_LANG must be en or zh; found {other!r}")
+
+
+def tell(key: str, **values: object) -> str:
+    """As `text`, in the language that is `spoken`."""
+    return text(key, spoken(), **values)
 
 
 def texts_of(page: str) -> Texts:
