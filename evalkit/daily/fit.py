@@ -203,11 +203,11 @@ def fit_size(
             works.append(work)
             memory, time = fit.memory(option, size), fit.time(option, size)
             verdict = fit.verdict(memory)
-            told = tell(f"fit.{verdict}")
+            said = tell(f"fit.{verdict}")
             if verdict == FITS:
-                told += tell("fit.side-by-side", n=fit.side_by_side(memory))
+                said += tell("fit.side-by-side", n=fit.side_by_side(memory))
             yield (
-                f"    {option.words or tell('fit.as-is')}: {told}; "
+                f"    {option.words or tell('fit.as-is')}: {said}; "
                 f"{in_words(memory, in_gib)}; {in_words(time, in_time)}"
             )
         yield from _published_of(parse_condition(condition)["name"])
