@@ -178,7 +178,7 @@ async function send(files) {
   }
   const n = files.length - done.length;
   $(".said").replaceChildren(t("sum", { n: done.length, failed: n }));
-  if (failed.length) $(".said").append(" ", t("names", { names: failed.join(", ") }));
+  if (failed.length) $(".said").append(`: ${failed.join(", ")}`);
   if (done.length > 1) {
     const query = new URLSearchParams(token ? [...done, ["token", token]] : done);
     $(".said").append(" ", h("a", { href: `api/zip?${query}`, download: "" }, t("zip")));

@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from traitlets import Bunch
+from typer.testing import CliRunner
 
 import evalkit
+from evalkit.cli import app
 from evalkit.daily.controls import NAMED, controls_of
 from evalkit.daily.playground import Playground
 from evalkit.errors import ImageError
@@ -121,19 +123,18 @@ def test_gpen_without_its_notice_accepted_says_what_to_do(play):
     assert play.saved.value == ""
 
 
-def test_the_router_and_what_fits_are_told_as_the_commands_tell_them(play, album, told):
+def test_the_router_and_what_fits_are_told_as_the_commands_tell_them(play, album):
     play.ask.click()
-    _, printed, _ = told("route", album / "cup.png")
+    printed = CliRunner().invoke(app, ["route", str(album / "cup.png")]).stdout
     chosen, reason, *_ = printed.splitlines()
     said = play.advice.value
     assert f"cup.png: {chosen.rpartition(': ')[2]} is advised" in said
     assert reason.strip().partition(" (")[0].replace("<", "&lt;") in said
     play.panel.restorer.value = "realesrgan-animevideo-x4"
     play.memory.value = 4
-    _, printed, _ = told(
-        *("fit", "--size", "64x48", "--memory", "4GiB"),
-        *("--with", "realesrgan-animevideo-x4"),
-    )
+    asked = ["fit", "--size", "64x48", "--memory", "4GiB"]
+    asked += ["--with", "realesrgan-animevideo-x4"]
+    printed = CliRunner().invoke(app, asked).stdout
     words = r"fits|does not fit|cannot be known"
     assert re.findall(words, play.fitting.value) == re.findall(words, printed)
 
