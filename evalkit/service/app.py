@@ -75,6 +75,7 @@ def service_app(
         "guess, no evidence, and not for identification.",
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=closing,
         responses=dict(EVERYWHERE),
     )

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -83,7 +83,8 @@ def test_every_answer_is_documented(served):
     assert len(operations(api)) >= 11
 
     @settings(
-        max_examples=200,
+        max_examples=60,
+        phases=[Phase.generate],  # each request costs its time
         deadline=None,
         derandomize=True,
         database=None,
