@@ -1,6 +1,7 @@
-"""A comparison in a notebook."""
+"""A comparison in a notebook, and a link that saves what was made."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import anywidget
 import traitlets
@@ -26,3 +27,12 @@ class CompareWidget(anywidget.AnyWidget):
     def __init__(self, comparisons: Sequence[Comparison]) -> None:
         super().__init__(html=as_html(comparisons))
         self.comparisons = comparisons
+
+
+class SaveWidget(anywidget.AnyWidget):
+    """A link that saves a file; none while there is nothing in it."""
+
+    _esm = Path(__file__).parent / "save.js"
+    name = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode().tag(sync=True)
+    content = traitlets.Bytes().tag(sync=True)

@@ -1,6 +1,5 @@
 """A notebook's playground: pictures in, a restorer and its settings, pictures out."""
 
-import base64
 from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
@@ -12,7 +11,7 @@ import ipywidgets as widgets
 
 from evalkit.daily.advice import advise
 from evalkit.daily.compare import SOURCE, Comparison, View, shown_as
-from evalkit.daily.compare_widget import CompareWidget
+from evalkit.daily.compare_widget import CompareWidget, SaveWidget
 from evalkit.daily.fit import Fit, fit_size
 from evalkit.daily.journal import Journal
 from evalkit.daily.permitted import permitted_plan
@@ -93,13 +92,15 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             step=LEAST_GIB,
             continuous_update=False,
             style=NARROW,
+            layout={"width": "auto", "max_width": "40em"},
         )
         self.picture = widgets.Dropdown(style=NARROW)
         self.ask = widgets.Button(layout={"width": "auto"})
         self.go = widgets.Button(layout={"width": "auto"}, button_style="primary")
-        self.caution, self.advice, self.fitting, self.said, self.saved = (
-            widgets.HTML() for _ in range(5)
+        self.caution, self.advice, self.fitting, self.said = (
+            widgets.HTML() for _ in range(4)
         )
+        self.saved = SaveWidget(name="evalkit.zip")
         self.view = widgets.VBox()
         super().__init__(
             [
@@ -156,6 +157,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         self.memory.description = text("playground.memory", language)
         self.picture.description = text("playground.picture", language)
         self.ask.description, self.go.description = self._t("ask"), self._t("go")
+        self.saved.label = self._t("zip")
         self.panel.speak(language)
 
     def _plan(self) -> Plan:
@@ -174,7 +176,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             said = advice.words(self.language.value) if advice else str(why)
             line = f"{path.name}: {said.replace(str(path), path.name)}"
             title = escape("\n".join(advice.reasons) if advice else "")
-            self.advice.value += f'<p title="{title}">{escape(line)}</p>'
+            self.advice.value += f'<div title="{title}">{escape(line)}</div>'
 
     def _fit(self) -> None:
         """Say what fits the memory, of the first picture that can be read."""
@@ -187,7 +189,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
 
     def _restore(self) -> None:
         """Restore all; whatever cannot be is named with its reason."""
-        self.saved.value, self.view.children, self.picture.options = "", (), ()
+        self.saved.content, self.view.children, self.picture.options = b"", (), ()
         plan, paths = self._plan(), self._needed()
         self._count += 1
         out = Path(self._folder.name) / "out" / str(self._count)
@@ -203,12 +205,9 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         self._comparisons = [partial(_comparison, out, row) for row in made]
         self.picture.options = [(name, n) for n, name in enumerate(names)]
         if made:
-            content = b"".join(zipped({name: out / name for name in names}))
-            data = base64.b64encode(content).decode()
-            self.saved.value = (
-                f'<a download="evalkit.zip" href="data:application/zip;base64,{data}">'
-                f"{escape(self._t('zip'))}</a>"
-            )
+            files = {name: out / name for name in names}
+            self.saved.content = b"".join(zipped(files))
+            self.picture.value = 0
 
     def _say(self, line: str) -> None:
         self.said.value = f"<pre>{escape(_without_folders(line, self.pictures))}</pre>"
