@@ -53,7 +53,7 @@ function start(root) {
       map.ariaPressed = String(mapped.length > 0);
       said.textContent = "";
       selects.forEach((select, index) => {
-        const value = select.value || Math.min(index + 1, views.length - 1);
+        const value = select.value || Math.min(index + (views.length > 2), views.length - 1);
         select.replaceChildren(...views.map((view, i) => new Option(nameOf(view), i)));
         select.value = value;
       });
@@ -90,7 +90,7 @@ function start(root) {
   for (const button of root.querySelectorAll("[data-speak]")) {
     button.onclick = () => speak(button.dataset.speak);
   }
-  speak(navigator.language.startsWith("zh") ? "zh" : "en");
+  speak(root.dataset.speaks ?? (navigator.language.startsWith("zh") ? "zh" : "en"));
 }
 
 for (const root of document.querySelectorAll("body > .evalkit-compare")) start(root);

@@ -8,6 +8,7 @@ import traitlets
 
 from evalkit.daily.compare import Comparison
 from evalkit.daily.compare_page import SCRIPT, STYLE, as_html
+from evalkit.texts import Language
 
 
 class CompareWidget(anywidget.AnyWidget):
@@ -24,8 +25,11 @@ class CompareWidget(anywidget.AnyWidget):
     _css = STYLE
     html = traitlets.Unicode().tag(sync=True)
 
-    def __init__(self, comparisons: Sequence[Comparison]) -> None:
-        super().__init__(html=as_html(comparisons))
+    def __init__(
+        self, comparisons: Sequence[Comparison], language: Language | None = None
+    ) -> None:
+        """`language` as in `as_html`."""
+        super().__init__(html=as_html(comparisons, language))
         self.comparisons = comparisons
 
 

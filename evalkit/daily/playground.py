@@ -159,6 +159,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         self.ask.description, self.go.description = self._t("ask"), self._t("go")
         self.saved.label = self._t("zip")
         self.panel.speak(language)
+        self._show()
 
     def _plan(self) -> Plan:
         return permitted_plan(self.panel.settings)
@@ -215,7 +216,8 @@ class Playground(widgets.VBox):  # type: ignore[misc]
     def _show(self) -> None:
         if self.picture.value is not None:
             comparison = self._comparisons[self.picture.value]()
-            self.view.children = (CompareWidget([comparison]),)
+            widget = CompareWidget([comparison], self.language.value)
+            self.view.children = (widget,)
 
 
 def _comparison(out: Path, row: dict[str, Any]) -> Comparison:

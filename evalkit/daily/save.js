@@ -3,6 +3,7 @@
 export default {
   render({ model, el }) {
     const link = document.createElement("a");
+    link.className = "jupyter-button";
     function show() {
       URL.revokeObjectURL(link.href);
       const content = model.get("content");

@@ -43,7 +43,7 @@ def zipped(files: Mapping[str, Path]) -> Iterator[bytes]:
     """
     passing = _Passing()
     now = time.localtime()[:6]
-    with ZipFile(passing, "w", ZIP_STORED) as archive:  # type: ignore[arg-type]
+    with ZipFile(passing, "w", ZIP_STORED) as archive:  # type: ignore[call-overload]
         for name, file in files.items():
             with (
                 archive.open(ZipInfo(name, now), "w", force_zip64=True) as entry,

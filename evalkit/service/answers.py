@@ -20,6 +20,7 @@ from evalkit.daily.zipped import zipped
 from evalkit.restorers import condition_name
 from evalkit.service.desk import Desk, Job
 from evalkit.service.refusals import HEADERS, OUTCOMES
+from evalkit.texts import Language
 
 
 class JobState(BaseModel):
@@ -40,7 +41,7 @@ class Advice(BaseModel):
     reasons: list[str] = Field(description="as evalkit route says them")
     width: int
     height: int
-    words: dict[str, str] = Field(description="a sentence or two, by language")
+    words: dict[Language, str] = Field(description="a sentence or two, by language")
 
 
 def state_of(job: Job) -> JobState:
