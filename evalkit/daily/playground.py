@@ -128,15 +128,23 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             widget.observe(partial(self._tried, answer), "value")
         self.picture.observe(lambda _: self._show(), "value")
 
-    @property
     def pictures(self) -> list[Path]:
-        """The pictures; those that were uploaded are each in a folder of its own."""
+        """Write what was uploaded, each into a folder of its own; all pictures.
+
+        Raises
+        ------
+        ImageError
+            There is none.
+
+        """
         sent = []
         for number, upload in enumerate(self.upload.value):
             folder = Path(self._folder.name) / "in" / str(number)
             folder.mkdir(parents=True, exist_ok=True)
             sent.append(folder / file_name(upload.name))
             sent[-1].write_bytes(upload.content)
+        if not (self._given or sent):
+            raise ImageError(text("playground.none", self.language.value))
         return [*self._given, *sent]
 
     def _tried(self, work: Callable[[], Any], _: object) -> None:
@@ -164,15 +172,9 @@ class Playground(widgets.VBox):  # type: ignore[misc]
     def _plan(self) -> Plan:
         return permitted_plan(self.panel.settings)
 
-    def _needed(self) -> list[Path]:
-        pictures = self.pictures
-        if not pictures:
-            raise ImageError(text("playground.none", self.language.value))
-        return pictures
-
     def _advise(self) -> None:
         self.advice.value = ""
-        for path in self._needed():
+        for path in self.pictures():
             advice, why = attempt(partial(advise, path), path.name, lambda _: None)
             said = advice.words(self.language.value) if advice else str(why)
             line = f"{path.name}: {said.replace(str(path), path.name)}"
@@ -183,7 +185,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         """Say what fits the memory, of the first picture that can be read."""
         settings = self.panel.settings
         device = str(settings.get("device", "auto"))
-        height, width = read_image(self._needed()[0]).shape[:2]
+        height, width = read_image(self.pictures()[0]).shape[:2]
         fit = Fit(device, 1024 * self.memory.value)
         lines = fit_size(fit, (width, height), [condition_name(**settings)])
         self.fitting.value = f"<pre>{escape(chr(10).join(lines))}</pre>"
@@ -191,18 +193,18 @@ class Playground(widgets.VBox):  # type: ignore[misc]
     def _restore(self) -> None:
         """Restore all; whatever cannot be is named with its reason."""
         self.saved.content, self.view.children, self.picture.options = b"", (), ()
-        plan, paths = self._plan(), self._needed()
+        plan, paths = self._plan(), self.pictures()
         self._count += 1
         out = Path(self._folder.name) / "out" / str(self._count)
         wish = Wish(paths=paths, out=out, plan=plan)
-        restoring = restore_pictures(wish, say=self._say)
+        say = partial(self._say, paths)
+        restoring = restore_pictures(wish, say=say)
         journal = Journal(out)
         journal.read()
         made = journal.done
         names = [str(row["output"]) for row in made]
         lines = [self._t("sum", n=len(made), failed=len(restoring.failures))]
-        lines += [_without_folders(line, paths) for line in restoring.failures]
-        self._say("\n".join(lines))
+        say("\n".join([*lines, *restoring.failures]))
         self._comparisons = [partial(_comparison, out, row) for row in made]
         self.picture.options = [(name, n) for n, name in enumerate(names)]
         if made:
@@ -210,8 +212,11 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             self.saved.content = b"".join(zipped(files))
             self.picture.value = 0
 
-    def _say(self, line: str) -> None:
-        self.said.value = f"<pre>{escape(_without_folders(line, self.pictures))}</pre>"
+    def _say(self, paths: Sequence[Path], line: str) -> None:
+        """Show what is said of pictures, which are called without their folders."""
+        for path in paths:
+            line = line.replace(str(path), path.name)
+        self.said.value = f"<pre>{escape(line)}</pre>"
 
     def _show(self) -> None:
         if self.picture.value is not None:
@@ -232,9 +237,3 @@ def _comparison(out: Path, row: dict[str, Any]) -> Comparison:
     )
     views = [shown_as(View(SOURCE), before), shown_as(made, after)]
     return Comparison(name=Path(source).stem, views=views)
-
-
-def _without_folders(line: str, paths: Sequence[Path]) -> str:
-    for path in paths:
-        line = line.replace(str(path), path.name)
-    return line

@@ -51,7 +51,7 @@ def test_a_batch_is_restored_shown_and_saved_and_what_is_broken_is_named(play, a
     play.go.click()
     assert "3 restored, 1 not" in play.said.value
     assert "none.png" in play.said.value
-    assert str(play.pictures[-1].parent) not in play.said.value
+    assert str(play.pictures()[-1].parent) not in play.said.value
     restorer = evalkit.load_restorer("bicubic", scale=3)
     with zip_of(play) as archive:
         assert sorted(archive.namelist()) == ["cup-2.png", "cup.png", "face.png"]
