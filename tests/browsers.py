@@ -1,8 +1,15 @@
-"""Debian's Chromium, as the tests of pages start it: fixtures that they import."""
+"""Debian's Chromium, as the tests of pages start it, and a notebook served to it."""
 
+import contextlib
+import os
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 
+import nbformat
+import psutil
 import pytest
 
 CHROMIUM = shutil.which("chromium")
@@ -26,3 +33,29 @@ def chromium(playwright) -> Iterator:
     started = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
     yield started
     started.close()
+
+
+@contextlib.contextmanager
+def serving(tmp_path, cell: str, module: str, *options, **more) -> Iterator:
+    """The process of ``python -m module``, which serves a folder with one notebook."""
+    folder = tmp_path / "only a notebook"
+    folder.mkdir()
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
+    nbformat.write(notebook, folder / "one.ipynb")
+    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
+    environment = os.environ | {place: str(tmp_path / place) for place in places}
+    environment |= {"IPYTHONDIR": str(tmp_path / "ipython")}
+    environment |= {name: str(value) for name, value in more.items()}
+    command = [sys.executable, "-m", module, *map(str, options)]
+    with (
+        (tmp_path / "jupyter.log").open("w", encoding="utf-8") as log,
+        subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=log, stderr=log
+        ) as process,
+    ):
+        yield process
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+        psutil.wait_procs(children, 10)

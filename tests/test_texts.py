@@ -45,7 +45,7 @@ def asked() -> frozenset[str]:
         keys |= {re.sub("{.*", "*", key) for key in IN_PYTHON.findall(source)}
     for page in SCRIPTS:
         found = IN_SCRIPT.findall(source_of(page)) + IN_PAGE.findall(source_of(page))
-        found = {re.sub(r"\$.*|(?<=\.)$", "*", key) for key in found}
+        found = {re.sub(r"\$.*|{{.*|(?<=\.)$", "*", key) for key in found}
         keys |= {f"{page}.{key}" for key in found}
     return frozenset(keys)
 

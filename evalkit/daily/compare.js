@@ -53,7 +53,7 @@ function start(root) {
       map.ariaPressed = String(mapped.length > 0);
       said.textContent = "";
       selects.forEach((select, index) => {
-        const value = select.value || Math.min(index + 1, views.length - 1);
+        const value = select.value || Math.min(index + (views.length > 2), views.length - 1);
         select.replaceChildren(...views.map((view, i) => new Option(nameOf(view), i)));
         select.value = value;
       });

@@ -210,7 +210,7 @@ def compare_file(
     a view without a picture; the others are there.
     """
     picture = read_image(path)
-    views = [_shown(View(SOURCE), picture)]
+    views = [shown_as(View(SOURCE), picture)]
     for condition in conditions or _usual(path, say):
         view = _restored(path, condition)
         views.append(view)
@@ -295,7 +295,7 @@ def _restored(path: Path, condition: str) -> View:
         if ended["outcome"] != "ok":
             view.reason = public(in_short(ended))
             return view
-        _shown(view, read_image(output, max_megapixels=999))
+        shown_as(view, read_image(output, max_megapixels=999))
     run = runs[0]
     view.wall_time_s, view.load_time_s = run["wall_time_s"], run["load_time_s"]
     view.memory_mib = run["cuda_reserved_peak_mib"] or run["peak_rss_mib"]
@@ -308,7 +308,7 @@ def _restored(path: Path, condition: str) -> View:
     return view
 
 
-def _shown(view: View, picture: Picture) -> View:
+def shown_as(view: View, picture: Picture) -> View:
     """Fill the view's picture: encoded anew, so that no metadata travels with it."""
     height, width = picture.shape[:2]
     scale = min(1.0, math.sqrt(MOST_PX / (height * width)))

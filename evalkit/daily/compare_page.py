@@ -28,9 +28,15 @@ def write_page(comparisons: Sequence["Comparison"], page: Path) -> None:
         temporary.write_text(html, encoding="utf-8")
 
 
-def as_html(comparisons: Sequence["Comparison"]) -> str:
-    """Comparisons as one element, which ``compare.js`` wires up."""
-    return _render(comparisons).strip()
+def as_html(
+    comparisons: Sequence["Comparison"], language: Language | None = None
+) -> str:
+    """Comparisons as one element, which ``compare.js`` wires up.
+
+    In a language, as a part of something that has a head and a caution of its own;
+    else with these, and in the browser's language.
+    """
+    return _render(comparisons, language=language).strip()
 
 
 def _render(comparisons: Sequence["Comparison"], **content: Any) -> str:

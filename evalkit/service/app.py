@@ -1,41 +1,41 @@
 """The service's addresses: what each takes and answers."""
 
 import asyncio
-import json
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
-from fastapi import FastAPI, File, Form, Request, UploadFile
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
-from pydantic import BaseModel, Field
-from starlette.background import BackgroundTask
+from fastapi import FastAPI, File, Form, Query, Request, UploadFile
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from evalkit.daily.permitted import notices_of, permitted_plan
+from evalkit.daily.compare_page import LANGUAGES
+from evalkit.daily.permitted import permitted_plan
 from evalkit.daily.settings import with_scale
-from evalkit.daily.worker import caution
 from evalkit.errors import EvalkitError, SettingError
 from evalkit.images.encode import FORMATS
-from evalkit.restorers import Plan, condition_name, parse_condition, restorers
+from evalkit.restorers import Plan, parse_condition, restorers
+from evalkit.service.answers import Advice, JobState, picture_of, state_of, zip_of
 from evalkit.service.bounded import Bounded
 from evalkit.service.desk import BusyError, Desk, Job
+from evalkit.service.looks import Looks
+from evalkit.service.offers import facts_of, offered
 from evalkit.service.page import docs_page, page
 from evalkit.service.refusals import (
-    HEADERS,
+    EVERYWHERE,
+    MADE,
+    SENT,
     answer_errors,
+    lacking,
     read_settings,
     refuse_places,
 )
-from evalkit.weights import notice
 
-OUTCOMES = {"oom": 507, "timeout": 504, "crash": 500, "interrupted": 500}
-"""Statuses of how the work on a picture ended; else the picture was at fault: 422."""
+Side: TypeAlias = Annotated[int, Query(ge=1, le=2**16, description="px")]
 
 
 class Config(BaseModel):
@@ -45,16 +45,6 @@ class Config(BaseModel):
 
     condition: str = "auto"
     device: str = "auto"
-
-
-class JobState(BaseModel):
-    """How far a job is."""
-
-    id: str
-    state: str
-    part: float = Field(description="the share that is done, of tiles or faces")
-    error: str | None = None
-    result: str | None = Field(None, description="the address of the picture")
 
 
 def service_app(
@@ -85,9 +75,11 @@ def service_app(
         "guess, no evidence, and not for identification.",
         docs_url=None,  # its pages load scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
         lifespan=closing,
+        responses=dict(EVERYWHERE),
     )
-    limits = desk.limits
+    limits, looks = desk.limits, Looks(desk)
     app.add_middleware(
         Bounded, token=token, upload_mib=limits.upload_mib, upload_s=limits.upload_s
     )
@@ -112,9 +104,10 @@ def service_app(
         responses={
             200: {"content": {"image/png": {}}, "description": "the picture"},
             202: {"model": JobState},
-            409: {"description": "weights that are not here, or a notice not accepted"},
-            422: {"description": "a setting, or a picture, that cannot be used"},
-            429: {"description": "the queue is full; Retry-After says when to ask"},
+            **lacking(409, "weights that are not here, or a notice not accepted"),
+            **lacking(499, "who asked has gone"),
+            **SENT,
+            **MADE,
         },
     )
     async def upscale(
@@ -135,7 +128,8 @@ def service_app(
         if suffix not in FORMATS and suffix != ".tif":
             raise SettingError(f"format: expected one of {_formats()}; found {format}")
         plan = await run_in_threadpool(planned, condition, scale, params)
-        job = desk.new_job(plan, suffix)
+        name = Path((file.filename or "").replace("\\", "/"))
+        job = desk.new_job(plan, suffix, name.stem or "picture")
         await run_in_threadpool(_keep, file, job.source)
         try:
             desk.submit(job)
@@ -143,28 +137,68 @@ def service_app(
             desk.forget(job)
             raise
         if is_async or request.query_params.get("async") in ("1", "true"):
-            return JSONResponse(_state(job).model_dump(), 202)
+            return JSONResponse(state_of(job).model_dump(), 202)
         ended = asyncio.wrap_future(job.ended)
         while not ended.done():
             await asyncio.wait([ended], timeout=1)
             if not ended.done() and await request.is_disconnected():
                 desk.cancel(job)
-        return _picture(job, desk, is_kept=False)
+        return picture_of(job, desk, is_kept=False)
 
-    @app.get("/api/jobs/{name}")
+    @app.post("/api/route", responses={**SENT, **MADE})
+    def route(
+        file: Annotated[UploadFile, File(description="the picture")],
+    ) -> Advice:
+        """Which restorer suits a picture, and why; nothing of it is kept."""
+        with looks.place() as kept:
+            _keep(file, kept)
+            said = looks.advise(kept)
+        words = {language: said.words(language) for language in LANGUAGES}
+        return Advice(**said._asdict(), words=words)
+
+    no_job = lacking(404, "no such job, or it was deleted")
+
+    @app.get("/api/jobs/{name}", responses=no_job)
     def state(name: str) -> JobState:
         """How far a job is."""
-        return _state(_job(desk, name))
+        return state_of(_job(desk, name))
 
-    @app.get("/api/jobs/{name}/picture", response_class=Response)
+    @app.get(
+        "/api/jobs/{name}/picture",
+        response_class=Response,
+        responses={
+            200: {"content": {"image/png": {}}, "description": "the picture"},
+            **no_job,
+            **lacking(409, "it has not ended"),
+            **lacking(499, "it was cancelled"),
+            **MADE,
+        },
+    )
     def result(name: str) -> Response:
         """The picture that a job has made; 409 before its end."""
         job = _job(desk, name)
         if not job.ended.done():
             raise HTTPException(409, f"the job is {job.state}: ask again later")
-        return _picture(job, desk, is_kept=True)
+        return picture_of(job, desk, is_kept=True)
 
-    @app.delete("/api/jobs/{name}")
+    @app.get(
+        "/api/zip",
+        response_class=Response,
+        responses={
+            200: {"content": {"application/zip": {}}, "description": "the pictures"},
+            **no_job,
+            **lacking(409, "one of them has made no picture"),
+        },
+    )
+    def zip_results(job: Annotated[list[str], Query(min_length=1)]) -> Response:
+        """The pictures of several jobs as one ZIP, by the names they were sent by."""
+        jobs = [_job(desk, name) for name in dict.fromkeys(job)]
+        for each in jobs:
+            if each.state != "done":
+                raise HTTPException(409, f"{each.id} is {each.state}")
+        return zip_of(jobs, desk)
+
+    @app.delete("/api/jobs/{name}", responses=no_job)
     def cancel(name: str) -> JobState:
         """Stop a job, and delete what it has made."""
         job = _job(desk, name)
@@ -172,20 +206,18 @@ def service_app(
             desk.forget(job)
         else:
             desk.cancel(job)
-        return _state(job)
+        return state_of(job)
 
     @app.get("/api/restorers")
-    def offered() -> list[dict[str, Any]]:
+    def list_restorers() -> list[dict[str, Any]]:
         """The restorers, their settings, and what kept one from being used at first."""
-        return [_facts(name) for name, spec in restorers().items() if not spec.argument]
+        return [facts_of(spec.name) for spec in offered()]
 
     @app.get("/api/fit")
-    def fit(width: int, height: int, memory: str | None = None) -> list[str]:
+    def fit(width: Side, height: Side, memory: str | None = None) -> list[str]:
         """What fits a memory (8GiB; else this device's), and how long it takes."""
         from evalkit.daily.fit import Fit, fit_size, parse_memory
 
-        if not (0 < width <= 2**16 and 0 < height <= 2**16):
-            raise SettingError("expected a width and a height from 1 to 65536")
         memory_mib = parse_memory(memory) if memory else None
         return list(fit_size(Fit(usual.device, memory_mib), (width, height)))
 
@@ -218,7 +250,7 @@ def service_app(
 
     @app.get("/", include_in_schema=False)
     def show_page() -> HTMLResponse:
-        return page()
+        return page(parse_condition(usual.condition))
 
     return app
 
@@ -237,69 +269,6 @@ def _job(desk: Desk, name: str) -> Job:
     if job is None:
         raise HTTPException(404, "no such job, or it was deleted")
     return job
-
-
-def _state(job: Job) -> JobState:
-    is_done = job.state == "done"
-    return JobState(
-        id=job.id,
-        state=job.state,
-        part=1.0 if is_done else job.part,
-        error=job.error,
-        result=f"/api/jobs/{job.id}/picture" if is_done else None,
-    )
-
-
-def _picture(job: Job, desk: Desk, *, is_kept: bool) -> Response:
-    """The picture, with what made it and what that cost in the headers."""
-    forget = None if is_kept else BackgroundTask(desk.forget, job)
-    if job.state != "done":
-        status = OUTCOMES.get(str(job.facts.get("outcome")), 422)
-        status = 499 if job.state == "cancelled" else status
-        body = {"error": job.error or job.state}
-        return JSONResponse(body, status, HEADERS, background=forget)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%fZ")
-    seconds = job.facts["restorer_seconds"]
-    timing = f"queue;dur={1000 * job.queue_s:.1f}, model;dur={1000 * seconds:.1f}"
-    headers = {
-        "Server-Timing": timing,
-        "X-Evalkit-Condition": condition_name(**job.plan.parameters),
-        "X-Evalkit-Parameters": json.dumps(job.plan.parameters),
-        "X-Evalkit-Seconds": f"{seconds:.3f}",
-        "X-Evalkit-Notes": json.dumps(job.facts["notes"]),
-        "X-Evalkit-Caution": caution(job.plan.spec.name),
-    }
-    return FileResponse(
-        job.target,
-        headers=HEADERS | headers,
-        filename=f"evalkit-{stamp}{job.target.suffix}",
-        background=forget,
-    )
-
-
-@cache
-def _facts(name: str) -> dict[str, Any]:
-    spec = restorers()[name]
-    lacks = None
-    try:
-        notices = notices_of(permitted_plan({"name": name}))
-    except EvalkitError as error:
-        lacks, notices = str(error), []
-    return {
-        "name": name,
-        "task": spec.task,
-        "licence": spec.licence,
-        "redraws_faces": spec.redraws_faces,
-        "lacks": lacks,
-        "notices": [notice(each).partition(". ")[0] for each in notices],
-        "settings": {
-            setting: {"default": option.default, "says": option.description}
-            | ({"choices": option.choices} if option.choices else {})
-            | ({"least": option.low, "most": option.high} if option.high else {})
-            for setting, option in spec.all_options.items()
-            if setting != "weights"
-        },
-    }
 
 
 def _formats() -> str:

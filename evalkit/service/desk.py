@@ -42,12 +42,13 @@ class Limits:
 
     Attributes
     ----------
-    most_waiting
-        Pictures in the queue; one more is refused.
+    most_waiting, most_looking
+        Pictures in the queue, and those that the router is to look at; one more is
+        refused.
     upload_mib, megapixels
         Of a picture.
-    upload_s, picture_s
-        How long an upload, and the work on a picture, may take.
+    upload_s, picture_s, look_s
+        How long an upload, the work on a picture, and the router's look may take.
     idle_s
         After so long without a picture a network is unloaded.
     kept_s
@@ -56,10 +57,12 @@ class Limits:
     """
 
     most_waiting: int = 64
+    most_looking: int = 8
     upload_mib: float = 64
     megapixels: float = 50
     upload_s: float = 60
     picture_s: float = 1800
+    look_s: float = 120
     idle_s: float = 600
     kept_s: float = 3600
 
@@ -76,6 +79,8 @@ class Job:
         Of its restorer.
     source, target
         Its files.
+    stem
+        Of the name under which it was sent: of its output's in a ZIP, and nowhere else.
     state, part, error, facts
         How far it is: the share that is done; why it failed, and how (an outcome as in
         records); what `evalkit.daily.worker.write` says of an output.
@@ -88,6 +93,7 @@ class Job:
     plan: Plan
     source: Path
     target: Path
+    stem: str = ""
     state: State = "waiting"
     part: float = 0.0
     error: str | None = None
@@ -139,11 +145,11 @@ class Desk:
         for thread in (*self._places, self._cleaner):
             thread.start()
 
-    def new_job(self, plan: Plan, suffix: str) -> Job:
+    def new_job(self, plan: Plan, suffix: str, stem: str = "") -> Job:
         """A job whose picture is not there yet."""
         name = secrets.token_hex(16)
         target = self.folder / f"{name}-out{suffix}"
-        return Job(name, plan, self.folder / f"{name}.in", target)
+        return Job(name, plan, self.folder / f"{name}.in", target, stem)
 
     def submit(self, job: Job) -> None:
         """Put a job into the queue.

@@ -5,7 +5,9 @@ const $ = (selector) => document.querySelector(selector);
 const root = document.documentElement;
 const all = JSON.parse(root.dataset.texts);
 const form = $("form");
+const picker = $("input[type=file]");
 const field = (name) => form.elements[name];
+const chosen = () => document.getElementById(`of-${field("name").value}`);
 const token = new URLSearchParams(location.search).get("token");
 const headers = token ? { Authorization: `Bearer ${token}` } : {};
 let restorers = [];
@@ -20,6 +22,12 @@ async function ask(path, options = {}) {
   const answer = await fetch(path, { headers, ...options });
   if (!answer.ok) throw new Error((await answer.json()).error);
   return answer;
+}
+
+function formOf(file) {
+  const form = new FormData();
+  form.set("file", file);
+  return form;
 }
 
 function speak(language) {
@@ -54,8 +62,7 @@ async function show(picture) {
 async function restore(file, settings, line) {
   const bar = h("progress");
   line.append(bar);
-  const body = new FormData();
-  body.set("file", file);
+  const body = formOf(file);
   body.set("params", JSON.stringify(settings));
   try {
     const sent = await ask("api/upscale?async=1", { method: "POST", body });
@@ -74,53 +81,110 @@ async function restore(file, settings, line) {
     const condition = answer.headers.get("x-evalkit-condition");
     const picture = { source: URL.createObjectURL(file), output, condition };
     const seconds = answer.headers.get("x-evalkit-seconds");
+    const parameters = answer.headers.get("x-evalkit-parameters");
     const notes = JSON.parse(answer.headers.get("x-evalkit-notes"));
     const told = h("summary", {}, t("done", { condition, seconds }));
     line.append(
       h("button", { type: "button", onclick: () => show(picture) }, t("show")),
       h("a", { href: output, download: name }, t("save")),
-      h("details", {}, told, ...notes.map((note) => h("p", {}, note))),
+      h("details", {}, told, ...[parameters, ...notes].map((each) => h("p", {}, each))),
     );
     await show(picture);
-    return true;
+    return job.id;
   } catch (error) {
     line.append(` ${t("failed", { error: error.message })}`);
-    return false;
+    return null;
   } finally {
     running.job = null;
     bar.remove();
   }
 }
 
-async function send(files) {
-  if (running || !files.length) return;
-  let settings;
+/** What the JSON says; the controls are set to it. */
+function read() {
+  const settings = { name: field("name").value, ...JSON.parse(field("settings").value || "{}") };
+  field("name").value = settings.name;
+  const { lacks, notices } = restorers.find(({ name }) => name === settings.name) ?? {};
+  $(".lacks").textContent = lacks ?? notices?.join(" ") ?? "";
+  for (const set of document.querySelectorAll("fieldset")) {
+    set.hidden = set !== chosen();
+  }
+  for (const control of chosen()?.elements ?? []) {
+    const { name, dataset, type } = control;
+    const value = name in settings ? JSON.stringify(settings[name]) : dataset.default;
+    control.value = type === "number" && isNaN(value) ? "" : value; // "auto", say
+  }
+  return settings;
+}
+
+/** The JSON says what a control says; of settings without one it keeps what it said. */
+function write({ name, value }) {
+  const settings = { ...read(), [name]: value ? JSON.parse(value) : undefined };
+  field("settings").value = JSON.stringify(settings);
+  read();
+}
+
+/** Another restorer: settings that it has, too, stay. */
+function choose(name) {
+  const settings = Object.entries(read());
+  field("name").value = name;
+  const kept = settings.filter(([key]) => chosen().elements[key]);
+  field("settings").value = JSON.stringify({ name, ...Object.fromEntries(kept) });
+  read();
+}
+
+/** Do what needs the JSON to be some. */
+function tried(work) {
   try {
-    settings = { ...JSON.parse(field("settings").value || "{}"), name: field("name").value };
+    return work();
   } catch (error) {
     $(".said").textContent = t("failed", { error: error.message });
-    return;
+    return null;
   }
-  if (field("scale").value) settings.scale = Number(field("scale").value);
+}
+
+async function advise() {
+  $(".advice").replaceChildren();
+  for (const file of picker.files) {
+    const line = h("p", {}, `${file.name}: `);
+    $(".advice").append(line);
+    try {
+      const answer = await ask("api/route", { method: "POST", body: formOf(file) });
+      const { used, words } = await answer.json();
+      const onclick = () => tried(() => choose(used));
+      line.append(words[root.lang], " ", h("button", { type: "button", onclick }, t("use")));
+    } catch (error) {
+      line.append(error.message);
+    }
+  }
+}
+
+async function send(files) {
+  const settings = tried(read);
+  if (running || !files.length || !settings) return;
   running = { isStopped: false };
   $(".stop").disabled = false;
-  let nDone = 0;
+  const done = [];
+  const failed = [];
   $(".pictures").replaceChildren();
   for (const [index, file] of [...files].entries()) {
     if (running.isStopped) break;
     $(".said").textContent = t("progress", { n: index + 1, of: files.length });
     const line = h("li", {}, file.name);
     $(".pictures").append(line);
-    if (await restore(file, settings, line)) nDone += 1;
+    const job = await restore(file, settings, line);
+    if (job) done.push(["job", job]);
+    else failed.push(file.name);
   }
-  $(".said").textContent = t("sum", { n: nDone, failed: files.length - nDone });
+  const n = files.length - done.length;
+  $(".said").replaceChildren(t("sum", { n: done.length, failed: n }));
+  if (failed.length) $(".said").append(`: ${failed.join(", ")}`);
+  if (done.length > 1) {
+    const query = new URLSearchParams(token ? [...done, ["token", token]] : done);
+    $(".said").append(" ", h("a", { href: `api/zip?${query}`, download: "" }, t("zip")));
+  }
   $(".stop").disabled = true;
   running = null;
-}
-
-function tellOf(name) {
-  const { lacks, notices } = restorers.find((one) => one.name === name) ?? {};
-  $(".lacks").textContent = lacks ?? notices?.join(" ") ?? "";
 }
 
 function stopJob() {
@@ -129,27 +193,34 @@ function stopJob() {
 }
 
 $(".stop").onclick = stopJob;
+$(".ask").onclick = advise;
 form.onsubmit = (event) => {
   event.preventDefault();
-  send($("input[type=file]").files);
+  send(picker.files);
 };
-field("name").onchange = () => tellOf(field("name").value);
-document.onpaste = ({ clipboardData }) => send(clipboardData.files);
+form.onchange = ({ target }) => {
+  if (target === field("name")) tried(() => choose(target.value));
+  else if (target.closest("fieldset")) tried(() => write(target));
+  else if (target === field("settings")) tried(read);
+};
+
+/** Pictures that were dropped or pasted. */
+function take(files) {
+  if (files.length) picker.files = files;
+  send(files);
+}
+document.onpaste = ({ clipboardData }) => take(clipboardData.files);
 for (const type of ["dragover", "drop", "dragleave"]) {
   document.addEventListener(type, (event) => {
     event.preventDefault();
     $(".drop").classList.toggle("over", type === "dragover");
-    if (type === "drop") send(event.dataTransfer.files);
+    if (type === "drop") take(event.dataTransfer.files);
   });
 }
 for (const button of document.querySelectorAll("[data-speak]")) {
   button.onclick = () => speak(button.dataset.speak);
 }
 speak(navigator.language.startsWith("zh") ? "zh" : "en");
-const [offered, config] = await Promise.all(
-  ["api/restorers", "api/config"].map(async (path) => (await ask(path)).json()),
-);
-restorers = offered;
-field("name").replaceChildren(...offered.map(({ name }) => new Option(name, name)));
-field("name").value = config.condition.split("@")[0];
-tellOf(field("name").value);
+read();
+restorers = await (await ask("api/restorers")).json();
+tried(read);

@@ -10,6 +10,8 @@ from fastapi.responses import HTMLResponse
 from markupsafe import Markup
 
 from evalkit.daily.compare_page import LANGUAGES
+from evalkit.daily.controls import NAMED, controls_of
+from evalkit.service.offers import offered
 from evalkit.texts import texts_of
 from evalkit.viewer import policy_of, texts_of_viewer, with_viewer
 
@@ -17,9 +19,16 @@ _FOLDER = Path(__file__).parent
 SCRIPT = with_viewer((_FOLDER / "page.js").read_text(encoding="utf-8"))
 STYLE = (_FOLDER / "page.css").read_text(encoding="utf-8")
 
+DRAWN = ("number", "choice")
+"""Kinds of settings with a control; others, such as a part's condition, are JSON."""
 
-def page() -> HTMLResponse:
-    """A form for pictures, and each output beside its source, in both languages."""
+
+def page(settings: Mapping[str, Any]) -> HTMLResponse:
+    """A form for pictures, and each output beside its source, in both languages.
+
+    Every restorer has its controls there, set to those settings or to its own; which
+    weights are here is asked later, since that takes seconds.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -30,8 +39,17 @@ def page() -> HTMLResponse:
         | {key: words[language] for key, words in texts_of("service").items()}
         for language in LANGUAGES
     }
+    restorers = {
+        spec.name: [each for each in controls_of(spec) if each.kind in DRAWN]
+        for spec in offered()
+    }
     html = environment.get_template("page.html.jinja").render(
-        texts=json.dumps(texts), script=Markup(SCRIPT), style=Markup(STYLE)
+        texts=json.dumps(texts),
+        restorers=restorers,
+        named=NAMED,
+        settings=json.dumps(settings),
+        script=Markup(SCRIPT),
+        style=Markup(STYLE),
     )
     return _answer(html, f"{policy_of(SCRIPT)}; connect-src 'self'")
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from evalkit.errors import (
@@ -18,6 +19,7 @@ from evalkit.errors import (
     WeightsError,
 )
 from evalkit.service.desk import BusyError
+from evalkit.service.looks import LookError
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -31,7 +33,43 @@ STATUS: tuple[tuple[type[Exception], int], ...] = (
 )
 """Of errors; the first that fits."""
 
+OUTCOMES = {"oom": 507, "timeout": 504, "crash": 500, "interrupted": 500}
+"""Statuses of how work on a picture ended; else the picture was at fault: 422."""
+
 RETRY_S = 5
+
+
+class Refusal(BaseModel):
+    """Why there is no other answer."""
+
+    error: str = Field(description="what was expected, found, and can be done")
+
+
+EVERYWHERE: Mapping[int | str, dict[str, Any]] = {
+    401: {"model": Refusal, "description": "a token is expected"},
+    403: {"model": Refusal, "description": "a page of another site asks"},
+    422: {"model": Refusal, "description": "something that cannot be used"},
+}
+"""What any address may answer, for its documentation."""
+
+MADE: Mapping[int | str, dict[str, Any]] = {
+    500: {"model": Refusal, "description": "the process that worked on it has ended"},
+    504: {"model": Refusal, "description": "it took too long"},
+    507: {"model": Refusal, "description": "too little memory"},
+}
+"""What the work on a picture may end in."""
+
+SENT: Mapping[int | str, dict[str, Any]] = {
+    408: {"model": Refusal, "description": "the upload took too long"},
+    413: {"model": Refusal, "description": "it is too large"},
+    429: {"model": Refusal, "description": "the queue is full; see Retry-After"},
+}
+"""What the sending of a picture may end in."""
+
+
+def lacking(status: int, why: str) -> dict[int | str, dict[str, Any]]:
+    """A refusal with a status, for the documentation of an address."""
+    return {status: {"model": Refusal, "description": why}}
 
 
 def read_settings(params: str) -> dict[str, Any]:
@@ -82,7 +120,8 @@ def answer_errors(app: FastAPI) -> None:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, HEADERS)
+    headers = HEADERS | dict(error.headers or {})  # which methods an address has, say
+    return JSONResponse({"error": error.detail}, error.status_code, headers)
 
 
 async def _invalid(_: Request, error: Exception) -> Response:
@@ -93,5 +132,7 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 async def _evalkit_error(_: Request, error: Exception) -> Response:
     status = next(code for kind, code in STATUS if isinstance(error, kind))
+    if isinstance(error, LookError):
+        status = OUTCOMES.get(error.outcome, 500)
     retry = {"Retry-After": str(RETRY_S)} if status == 429 else {}
     return JSONResponse({"error": str(error)}, status, HEADERS | retry)

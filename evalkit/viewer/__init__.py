@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 from functools import cache
 from pathlib import Path
 
@@ -33,8 +34,11 @@ def with_viewer(script: str) -> str:
     One text is what a notebook's widget, a server and a report in one file can all
     load; ``viewer.js`` says what ``mount`` takes and returns.
     """
-    viewer = (Path(__file__).parent / "viewer.js").read_text(encoding="utf-8")
-    return f"{viewer}\n{script}"
+    viewer, style = (
+        (Path(__file__).parent / name).read_text(encoding="utf-8")
+        for name in ("viewer.js", "viewer.css")
+    )
+    return f"const STYLE = {json.dumps(style)};\n{viewer}\n{script}"
 
 
 def policy_of(script: str) -> str:

@@ -1,5 +1,6 @@
 // Pictures of one view, compared: side by side, flipped at the same place, or split by
-// a line; one zoom and one place for all of them. An ES module that imports nothing.
+// a line; one zoom and one place for all of them. An ES module that imports nothing;
+// before it stands STYLE, which is viewer.css.
 
 const STEP = 1.25;
 const MOST = 8; // screen pixels for one of the picture
@@ -19,119 +20,6 @@ const ENGLISH = {
   whole: "Whole picture",
   full: "Full screen",
 };
-
-const STYLE = `
-.evalkit-viewer {
-  display: grid;
-  grid-template: auto minmax(0, 1fr) / minmax(0, 1fr);
-  min-height: 0;
-
-  .stage {
-    position: relative;
-    display: grid;
-    grid-row: 2;
-    grid-template-rows: minmax(0, 1fr);
-    grid-auto-columns: minmax(0, 1fr);
-    grid-auto-flow: column;
-    gap: 10px;
-    padding: 10px;
-    overflow: hidden;
-    background: #777;
-    color: #f6f6f6;
-    touch-action: none;
-    cursor: grab;
-    user-select: none;
-    -webkit-user-select: none;
-    forced-color-adjust: none; /* what is judged keeps its grey ground */
-  }
-
-  .stage:active { cursor: grabbing; }
-  .stage:focus { outline: none; }
-  .stage:focus-visible { outline: 2px solid #fff; outline-offset: -2px; }
-  .pane { position: relative; grid-row: 1; overflow: hidden; }
-  .pane img {
-    position: absolute;
-    top: 0;
-    left: 0;
-    max-width: none;
-    max-height: none;
-    transform-origin: 0 0;
-    pointer-events: none;
-  }
-
-  .name {
-    position: absolute;
-    top: 8px;
-    left: 8px;
-    padding: 1px 10px;
-    max-width: calc(100% - 16px);
-    border-radius: 12px;
-    background: #000b;
-    color: #fff;
-    font-size: 13px;
-    line-height: 1.5;
-    pointer-events: none;
-  }
-
-  .wraps[data-mode="side"] {
-    grid: auto-flow minmax(0, 1fr) / repeat(var(--columns), minmax(0, 1fr));
-    .pane { grid-row: auto; }
-  }
-
-  .name:empty, .line { display: none; }
-  .slider { position: absolute; opacity: 0; pointer-events: none; }
-  .stage:not([data-mode="split"]) .slider { display: none; }
-  .stage:not([data-mode="side"]) .pane { grid-area: 1 / 1; }
-  .stage:not([data-mode="side"]) .out { visibility: hidden; }
-  [data-mode="split"] .over { z-index: 1; }
-  [data-mode="split"] .under .name { right: 8px; left: auto; }
-  [data-mode="split"] .line {
-    position: absolute;
-    z-index: 2;
-    inset-block: 0;
-    left: calc(9px + (100% - 20px) * var(--at));
-    display: block;
-    width: 2px;
-    background: #fff;
-    box-shadow: 0 0 3px #000;
-    cursor: ew-resize;
-  }
-
-  [data-mode="split"] .line::after {
-    position: absolute;
-    bottom: 14px;
-    left: -21px;
-    width: 44px;
-    height: 44px;
-    box-sizing: border-box;
-    border: 1px solid #555;
-    border-radius: 50%;
-    background: #fff;
-    color: #222;
-    content: "↔";
-    font: 22px/42px system-ui, sans-serif;
-    text-align: center;
-  }
-
-  .slider:focus-visible ~ .line::after { outline: 3px solid #000; }
-}
-
-.evalkit-tools {
-  display: flex;
-  flex-wrap: wrap;
-  gap: 6px 10px;
-  align-items: center;
-
-  .group { display: flex; flex-wrap: wrap; align-items: stretch; }
-  .percent {
-    min-width: 4.2em;
-    padding: 0 4px;
-    align-self: center;
-    font-variant-numeric: tabular-nums;
-    text-align: center;
-  }
-}
-`;
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 

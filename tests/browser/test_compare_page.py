@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from evalkit.daily.compare import Comparison, View, _shown
+from evalkit.daily.compare import Comparison, View, shown_as
 from evalkit.daily.compare_page import write_page
 from evalkit.daily.compare_widget import CompareWidget
 
@@ -16,7 +16,7 @@ def comparisons() -> list[Comparison]:
     large = face.repeat(4, axis=0).repeat(4, axis=1)
     made = {"source": face, "lanczos": large, "bicubic": large // 2, "hybrid": face}
     views = [
-        _shown(View(name, wall_time_s=0.5, load_time_s=0, memory_mib=99), picture)
+        shown_as(View(name, wall_time_s=0.5, load_time_s=0, memory_mib=99), picture)
         for name, picture in made.items()
     ]
     views.append(View("gpen-512", reason="absent", command="evalkit weights fetch x"))

@@ -1,15 +1,10 @@
 """The same session in JupyterLab and Voila, from a notebook in a folder of its own."""
 
-import contextlib
 import importlib.util
-import os
-import signal
-import subprocess
-import sys
 
-import nbformat
 import psutil
 import pytest
+from browsers import serving
 
 CELL = """import os
 from pathlib import Path
@@ -17,31 +12,6 @@ from evalkit.rating import Session, Store
 from evalkit.rating.widget import RatingWidget
 here = Path(os.environ["RATED"])
 RatingWidget(Session(Store(here / "ratings.sqlite"), "s01", here / "stimuli"))"""
-
-
-@contextlib.contextmanager
-def serving(tmp_path, rated, module, *options):
-    """The process of ``python -m module``, which serves a folder with one notebook."""
-    folder = tmp_path / "only a notebook"
-    folder.mkdir()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)])
-    notebook.metadata.kernelspec = {"name": "python3", "display_name": "Python 3"}
-    nbformat.write(notebook, folder / "rating.ipynb")
-    places = ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")
-    environment = os.environ | {place: str(tmp_path / place) for place in places}
-    environment |= {"RATED": str(rated.folder), "IPYTHONDIR": str(tmp_path / "ipython")}
-    command = [sys.executable, "-m", module, *map(str, options)]
-    with (
-        (tmp_path / "jupyter.log").open("w", encoding="utf-8") as log,
-        subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log
-        ) as process,
-    ):
-        yield process
-        children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        psutil.wait_procs(children, 10)
 
 
 @pytest.fixture
@@ -56,17 +26,17 @@ def jupyter(tmp_path, rated, free_port, wait_for_port):
         "LabApp.news_url": "",
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
-    with serving(tmp_path, rated, "jupyterlab", *options) as process:
+    with serving(tmp_path, CELL, "jupyterlab", *options, RATED=rated.folder) as process:
         wait_for_port(free_port)
-        yield process, f"http://127.0.0.1:{free_port}/lab/tree/rating.ipynb"
+        yield process, f"http://127.0.0.1:{free_port}/lab/tree/one.ipynb"
 
 
 @pytest.fixture
 def voila(tmp_path, rated, free_port, wait_for_port, need):
     """The address of the notebook in Voila, which runs it for each visitor."""
     need(importlib.util.find_spec("voila"), "install Voila: the extra lab of evalkit")
-    options = ["rating.ipynb", "--no-browser", f"--port={free_port}"]
-    with serving(tmp_path, rated, "voila", *options):
+    options = ["one.ipynb", "--no-browser", f"--port={free_port}"]
+    with serving(tmp_path, CELL, "voila", *options, RATED=rated.folder):
         wait_for_port(free_port)
         yield f"http://127.0.0.1:{free_port}"
 

@@ -128,11 +128,11 @@ def test_an_unknown_condition_is_refused_before_anything_runs(picture, tmp_path)
 
 
 def test_a_large_view_is_reduced_and_a_middling_one_lossy():
-    large = module._shown(View("large"), np.zeros((3000, 5000, 3), np.uint8))
+    large = module.shown_as(View("large"), np.zeros((3000, 5000, 3), np.uint8))
     assert large.size == (5000, 3000)
     assert large.shown == (4472, 2683)
     assert not large.is_lossless
-    small = module._shown(View("small"), np.zeros((30, 50), np.uint16))
+    small = module.shown_as(View("small"), np.zeros((30, 50), np.uint16))
     assert small.shown == small.size == (50, 30)
     assert small.is_lossless
 

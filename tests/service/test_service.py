@@ -6,6 +6,7 @@ import re
 import socket
 import threading
 import time
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlsplit
 
@@ -17,7 +18,8 @@ from PIL import Image
 
 from evalkit import load_restorer
 from evalkit.restorers import plan_restorer
-from evalkit.service.desk import Desk, Limits
+from evalkit.service.desk import BusyError, Desk, Limits
+from evalkit.service.looks import LookError, Looks
 
 SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
 
@@ -164,12 +166,90 @@ def test_a_job_is_followed_fetched_and_deleted(served):
     assert served.client.get("/api/jobs/none").status_code == 404
 
 
+def finished(served, content: bytes, name: str, **fields: object) -> str:
+    """The address of a job that has ended."""
+    files = {"file": (name, content)}
+    sent = served.client.post("/api/upscale?async=1", files=files, data=fields)
+    job = sent.json()["id"]
+    until = time.monotonic() + 30
+    while served.client.get(f"/api/jobs/{job}").json()["state"] in (
+        "waiting",
+        "running",
+    ):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return job
+
+
+def test_results_come_as_one_zip_and_never_two_by_one_name(served):
+    sent = {"me.png": 1, "ME.jpg": 2, "../../etc/me.png": 3, "C:\\con.png": 4}
+    jobs = [finished(served, png(value), name) for name, value in sent.items()]
+    jobs.append(finished(served, png(5), "me.png", format="webp"))
+    answer = served.client.get("/api/zip", params={"job": [*jobs, jobs[0]]})
+    assert answer.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        names = archive.namelist()
+        assert names[:3] == ["me.png", "ME-2.png", "me-3.png"]
+        assert re.fullmatch(r"_con~[0-9a-f]{8}\.png", names[3])
+        assert names[4] == "me.webp"
+        for name, value in zip(names[:4], sent.values(), strict=True):
+            expected = restored(png(value), scale=2)
+            assert np.array_equal(pixels(archive.read(name)), expected)
+    broken = finished(served, b"no picture", "none.png")
+    refused = served.client.get("/api/zip", params={"job": [jobs[0], broken]})
+    assert (refused.status_code, "failed" in refused.text) == (409, True)
+    assert served.client.get("/api/zip", params={"job": "none"}).status_code == 404
+    assert served.client.get("/api/zip").status_code == 422
+    for job in (*jobs, broken):
+        served.client.delete(f"/api/jobs/{job}")
+
+
+def test_the_router_is_asked_and_keeps_nothing(served, tmp_path, told):
+    file = tmp_path / "any.png"
+    file.write_bytes(png(11, 64))
+    answer = served.client.post("/api/route", files={"file": png(11, 64)}).json()
+    _, printed, _ = told("route", file)
+    chosen, *reasons = printed.splitlines()
+    assert chosen == f"{file}: {answer['chosen']}"
+    assert [line.strip() for line in reasons[: len(answer["reasons"])]] == answer[
+        "reasons"
+    ]
+    assert (answer["width"], answer["height"]) == (64, 64)
+    assert answer["chosen"] in answer["words"]["zh"]
+    refused = served.client.post("/api/route", files={"file": b"no picture"})
+    assert refused.status_code == 422
+    assert str(served.folder) not in refused.text
+    assert list(served.folder.rglob("*.look")) == []
+
+
+def test_a_look_has_an_end_and_not_all_may_wait_for_one(tmp_path):
+    desk = Desk(Limits(most_looking=1, look_s=0.01))
+    looks = Looks(desk)
+    with looks.place() as file:
+        file.write_bytes(png(1))
+        with pytest.raises(BusyError), looks.place():
+            pass
+        with pytest.raises(LookError) as ended:
+            looks.advise(file)
+    assert ended.value.outcome == "timeout"
+    with looks.place():
+        assert not file.exists()
+    desk.close()
+
+
 def test_no_file_of_a_picture_outlives_its_answer(served):
     served.post(png(6))
     served.post(b"no picture")
-    left = [p for p in served.folder.rglob("*") if p.is_file() and ".in" in p.suffixes]
-    left += list(served.folder.rglob("*-out*"))
-    assert left == []
+
+    def left() -> list:
+        inputs = [p for p in served.folder.rglob("*.in") if p.is_file()]
+        return [*inputs, *served.folder.rglob("*-out*")]
+
+    until = time.monotonic() + 10  # they are deleted once the answer has been sent
+    while left():
+        assert time.monotonic() < until, left()
+        time.sleep(0.05)
 
 
 def test_a_killed_worker_is_replaced(served):
@@ -199,7 +279,16 @@ def test_what_is_offered_is_listed_and_nothing_is_loaded_from_elsewhere(served):
     }
     assert "gpen" in offered["gpen-512"]["lacks"]
     assert offered["lanczos"]["lacks"] is None
-    assert "tile" in offered["realesrgan-x4plus"]["settings"]
+    settings = offered["realesrgan-x4plus"]["settings"]
+    assert settings["tile"] == {
+        "type": "number",
+        "default": "auto",
+        "choices": ["auto"],
+        "least": 0,
+        "most": 16384,
+        "says": settings["tile"]["says"],
+    }
+    assert settings["precision"]["type"] == "choice"
     assert not {"outputs", "command", "checkpoint"} & offered.keys()
     fit = served.client.get("/api/fit", params={"width": 640, "height": 480})
     assert "640x480 px" in fit.json()[0]
