@@ -32,7 +32,7 @@ def main() -> None:
     restorer = load_restorer(NAME)
     restorer.restore(picture)
     command = [sys.executable, "-m", "evalkit", "serve", "--port", "0", "--with", NAME]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as service:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as service:
         (address,) = re.findall(r"page: (\S+)", service.stdout.readline())
         client = httpx.Client(base_url=address, timeout=600)
 

@@ -31,6 +31,8 @@ def unsaid(source: str) -> Iterator[int]:
         ]
         modes = [s for s in strings if 0 < len(s) <= 3 and {*s} <= {*"rwxabt+"}]
         is_binary = any("b" in mode for mode in modes)
+        if "force_zip64" in named:
+            continue  # a file in a ZIP is of bytes
         if name == "open":  # of other things than paths, such as Image.open(path)
             is_text = not is_method or bool(modes) or not node.args
         elif name in ("read_text", "write_text"):

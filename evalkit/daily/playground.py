@@ -17,6 +17,7 @@ from evalkit.daily.journal import Journal
 from evalkit.daily.permitted import permitted_plan
 from evalkit.daily.restore import Wish, restore_pictures
 from evalkit.daily.settings_panel import NARROW, ROW, SettingsPanel
+from evalkit.daily.tasks import Task, find_tasks
 from evalkit.daily.zipped import zipped
 from evalkit.errors import EvalkitError, ImageError, attempt
 from evalkit.images import picture_files, read_image
@@ -205,7 +206,11 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         names = [str(row["output"]) for row in made]
         lines = [self._t("sum", n=len(made), failed=len(restoring.failures))]
         say("\n".join([*lines, *restoring.failures]))
-        self._comparisons = [partial(_comparison, out, row) for row in made]
+        tasks = find_tasks(paths, out, recursive=False, say=say)
+        by_title = {task.title: task for task in tasks}
+        self._comparisons = [
+            partial(_comparison, by_title[row["source"]], out, row) for row in made
+        ]
         self.picture.options = [(name, n) for n, name in enumerate(names)]
         if made:
             files = {name: out / name for name in names}
@@ -225,10 +230,9 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             self.view.children = (widget,)
 
 
-def _comparison(out: Path, row: dict[str, Any]) -> Comparison:
+def _comparison(task: Task, out: Path, row: dict[str, Any]) -> Comparison:
     """A picture beside what was made of it, by a row of the journal."""
-    source, _, page = str(row["source"]).partition(", page ")
-    before = read_image(source, page=int(page or 1) - 1)
+    before = read_image(task.source, page=task.page or 0)
     after = read_image(out / row["output"], max_megapixels=999)
     made = View(
         row["condition"],
@@ -236,4 +240,4 @@ def _comparison(out: Path, row: dict[str, Any]) -> Comparison:
         notes=[str(note) for note in row["notes"]],
     )
     views = [shown_as(View(SOURCE), before), shown_as(made, after)]
-    return Comparison(name=Path(source).stem, views=views)
+    return Comparison(name=task.stem, views=views)

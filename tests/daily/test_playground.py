@@ -68,6 +68,15 @@ def test_a_batch_is_restored_shown_and_saved_and_what_is_broken_is_named(play, a
         assert made.name == "bicubic@scale=3"
 
 
+def test_a_file_that_is_called_like_a_page_is_shown_as_it_is(album):
+    file = (album / "cup.png").rename(album / "cup, page 2.png")
+    play = evalkit.playground(file)
+    play.panel.restorer.value = "lanczos"
+    play.go.click()
+    (shown,) = play.view.children
+    assert shown.comparisons[0].name == "cup, page 2"
+
+
 @pytest.mark.parametrize("spec", restorers().values(), ids=restorers())
 def test_controls_write_json_that_sets_them_again(play, spec):
     if spec.argument:
