@@ -253,7 +253,7 @@ def list_weights() -> None:
     width = shutil.get_terminal_size().columns
     for row in status().itertuples():
         size = "" if row.size_bytes is pd.NA else f"{row.size_bytes / 2**20:.1f} MiB"
-        state = f"{row.state}, {row.kind}" if row.kind else row.state
+        state = f"{row.state}, {row.kind}" if pd.notna(row.kind) else row.state
         line = f"{row.name:<26} {state:<14} {size:>10}  {row.licence}"
         typer.echo(line if len(line) <= width else f"{line[: width - 1]}…")
 

@@ -33,6 +33,7 @@ def test_doctor_names_what_is_missing_and_how_to_get_it(told):
 
 def test_weights_list_has_a_line_for_each(told):
     lines = told("weights", "list")[1].splitlines()
+    assert not [line for line in lines if "nan" in line.split()]
     (x4plus,) = [line for line in lines if line.split()[0] == "realesrgan-x4plus"]
     assert "here" in x4plus
     assert "package" in x4plus

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from evalkit.errors import StudyError
 from evalkit.experiments.cost import cost_of
 from evalkit.paths import file_name
 from evalkit.records import plain_records
@@ -22,6 +23,9 @@ SOURCE = ["condition", "source", "source_sha256"]
 DECIDED = ("weights_kind", "weights_sha256", "tf32")
 """Columns of records that say how a condition was resolved on a machine."""
 
+KINDS = ("machine", "versions", "commit", "variables", "study")
+"""What is compared before the conditions are."""
+
 NAMELESS = ("name", "images")
 """Keys of a study that say where it lies, and nothing of what was compared."""
 
@@ -31,11 +35,13 @@ class Side(NamedTuple):
 
     run: Run
     machine: str | None
+    name: str
+    """Of the run, with as many of its folders as tell it from the others."""
 
     @property
     def label(self) -> str:
         """The run's name, and the machine's."""
-        return f"{self.run.name} ({self.machine})" if self.machine else self.run.name
+        return f"{self.name} ({self.machine})" if self.machine else self.name
 
     @property
     def environment(self) -> dict[str, Any]:
@@ -62,10 +68,23 @@ class Side(NamedTuple):
 
 
 def sides_of(runs: Sequence[Run]) -> list[Side]:
-    """Every machine of every run, in order."""
+    """Every machine of every run, in order.
+
+    Raises
+    ------
+    StudyError
+        A run is there twice.
+
+    """
+    parts = [run.path.resolve().parts for run in runs]
+    if len({*parts}) < len(parts):
+        raise StudyError("expected runs to compare, found the same twice")
+    depth = 1
+    while len({part[-depth:] for part in parts}) < len(parts):
+        depth += 1
     return [
-        Side(run, machine)
-        for run in runs
+        Side(run, machine, "/".join(part[-depth:]) if depth > 1 else run.name)
+        for run, part in zip(runs, parts, strict=True)
         for machine in [*run.cost()["machine"].unique()] or [None]
     ]
 
@@ -91,7 +110,7 @@ def cards(sides: Sequence[Side]) -> pd.DataFrame:
             whole = cost_of(cell, None)
             row = dict(zip(SOURCE, names, strict=True))
             on_gpu = pd.notna(whole["cuda_reserved_peak_mib"])
-            row |= {"run": side.run.name, "machine": side.machine}
+            row |= {"run": side.name, "machine": side.machine}
             row["card"] = gpus if on_gpu and gpus else machine.get("cpu")
             row |= {name: whole[name] for name in CARDS.columns.keys() & whole.keys()}
             gpu_mib = whole["nvml_process_peak_mib"]
@@ -130,14 +149,14 @@ def differences(one: Side, other: Side) -> Iterator[tuple[str, str, str]]:
     Machine, versions, commit, variables and study by their keys; then how each
     condition that both have was resolved.
     """
-    for name in ("machine", "versions", "commit", "variables"):
+    for name in KINDS[:-1]:
         parts = [side.environment.get(name) or {} for side in (one, other)]
         yield from _unequal(name, *parts)
     studies = [
         {key: value for key, value in side.study.items() if key not in NAMELESS}
         for side in (one, other)
     ]
-    yield from _unequal("study", *studies)
+    yield from _unequal(KINDS[-1], *studies)
     resolved = [_resolved(side) for side in (one, other)]
     for condition in resolved[0]:
         if condition in resolved[1]:
@@ -161,7 +180,15 @@ def _unequal(
     for key in sorted({*one, *other}):
         values = one.get(key), other.get(key)
         if values[0] != values[1]:
-            yield f"{name}, {key}", _in_words(values[0]), _in_words(values[1])
+            yield (
+                f"{_kind_in_words(name)}, {key}",
+                _in_words(values[0]),
+                _in_words(values[1]),
+            )
+
+
+def _kind_in_words(name: str) -> str:
+    return tell(f"diff.of.{name}") if name in KINDS else name
 
 
 def _in_words(value: Any) -> str:

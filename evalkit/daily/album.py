@@ -11,7 +11,7 @@ import numpy as np
 from evalkit.comparisons.looking import Router, Seen, used_for
 from evalkit.comparisons.reasons import rule_in_language
 from evalkit.daily.compare import USUAL, lacks
-from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words
+from evalkit.daily.fit import Fit, Option, in_gib, in_time, in_words, listed
 from evalkit.daily.predicting import ARITHMETIC, Estimate, work_of
 from evalkit.daily.tasks import Task, find_tasks
 from evalkit.errors import ImageError, attempt
@@ -142,7 +142,11 @@ def fit_album(fit: Fit, album: Album) -> Iterator[str]:
         shares.append(tell("fit.text", share=share))
     share = _share(seen.is_screenshot for seen in looks)
     shares.append(tell("fit.screenshots", share=share))
-    told = {"album": album.name, "n": len(looks), "shares": ", ".join(shares)}
+    told = {
+        "album": album.name,
+        "n": len(looks),
+        "shares": listed(shares),
+    }
     yield tell("fit.album", **told)
     for name, why in album.left_out.items():
         yield f"    {tell('fit.left', picture=name, reason=why)}"
@@ -153,7 +157,7 @@ def fit_album(fit: Fit, album: Album) -> Iterator[str]:
         times[restorer] = [fit.time(option, seen.size) for seen in routed]
         yield from _route(fit, option, routed, times[restorer])
     everything = [time for group in times.values() for time in group]
-    yield tell("fit.sum", sums="; ".join(_sums(everything)))
+    yield tell("fit.sum", sums=tell("fit.semicolon").join(_sums(everything)))
     yield from _savings(fit, album, times)
 
 
@@ -166,20 +170,24 @@ def _route(
     fit: Fit, option: Option, looks: Sequence[Look], times: Sequence[Estimate]
 ) -> Iterator[str]:
     reasons = Counter(seen.reason for seen in looks).most_common()
-    why = ", ".join(f"{rule_in_language(reason)} ({n})" for reason, n in reasons)
+    why = listed(
+        tell("fit.reason", reason=rule_in_language(reason), n=n)
+        for reason, n in reasons
+    )
     words = f"{option.condition}, {option.words}" if option.words else option.condition
     yield tell("fit.route", option=words, n=len(looks), why=why)
     missed = Counter(s.chosen for s in looks if s.chosen != option.restorer)
     for chosen, n in missed.items():
         yield f"    {tell('fit.in-place', chosen=chosen, n=n)}"
-    yield f"    {tell('fit.time', sums='; '.join(_sums(times)))}"
+    sums = tell("fit.semicolon").join(_sums(times))
+    yield f"    {tell('fit.time', sums=sums)}"
     memories = [fit.memory(option, seen.size) for seen in looks]
     for evidence in dict.fromkeys(memory.evidence for memory in memories):
         alike = [m for m in memories if m.evidence == evidence and m.value is not None]
         if alike:
             most = max(alike, key=lambda memory: memory.value or 0)
             verdicts = Counter(map(fit.verdict, alike))
-            counts = ", ".join(
+            counts = listed(
                 tell("fit.count", n=n, verdict=tell(f"fit.{verdict}"))
                 for verdict, n in verdicts.items()
             )
@@ -213,7 +221,11 @@ def _savings(fit: Fit, album: Album, times: dict[str, list[Estimate]]) -> Iterat
     n_half = int(np.searchsorted(values.cumsum(), values.sum() / 2)) + 1
     kinds = dict.fromkeys(t.evidence for group in times.values() for t in group)
     told = {"n": n_half, "total": len(values)}
-    yield tell("fit.half", kinds=", ".join(tell(f"fit.{k}") for k in kinds), **told)
+    yield tell(
+        "fit.half",
+        kinds=listed(tell(f"fit.{k}") for k in kinds),
+        **told,
+    )
     slowest = max(spent, key=lambda name: spent[name])
     sizes = [seen.size for seen in album.looks if seen.restorer == slowest]
     operations = _operations(fit.usual(slowest), sizes)

@@ -1,7 +1,7 @@
 """What fits a memory, and how long it takes: of a picture, a size, an album."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -206,10 +206,14 @@ def fit_size(
             said = tell(f"fit.{verdict}")
             if verdict == FITS:
                 said += tell("fit.side-by-side", n=fit.side_by_side(memory))
-            yield (
-                f"    {option.words or tell('fit.as-is')}: {said}; "
-                f"{in_words(memory, in_gib)}; {in_words(time, in_time)}"
+            whole = tell(
+                "fit.line",
+                option=option.words or tell("fit.as-is"),
+                verdict=said,
+                memory=in_words(memory, in_gib),
+                time=in_words(time, in_time),
             )
+            yield f"    {whole}"
         yield from _published_of(parse_condition(condition)["name"])
 
 
@@ -222,19 +226,24 @@ def _published_of(restorer: str) -> Iterator[str]:
                 device, precision = (figure.setting[n] for n in ("device", "precision"))
                 cell = f"{figure.width_px}x{figure.height_px} px, {device}, {precision}"
                 if figure.n_pictures > 1:
-                    cell += f", {figure.n_pictures} at once"
-                value = f"{_published_value(figure.quantity, figure.value)}"
+                    cell += tell("fit.at-once", n=figure.n_pictures)
                 cells.setdefault(cell, []).append(
-                    f"{figure.quantity} {value} ({figure.name})"
+                    tell(
+                        "fit.figure",
+                        quantity=tell(f"answer.quantity.{figure.quantity}"),
+                        value=_published_value(figure.quantity, figure.value),
+                        claim=figure.name,
+                    )
                 )
         if cells:
             words = tell("fit.published", name=name, card=comparison.card)
             yield f"    {words}"
         for cell, values in cells.items():
-            yield f"        {cell}: {', '.join(values)}"
+            whole = tell("fit.cell", cell=cell, values=listed(values))
+            yield f"        {whole}"
         if restorer in comparison.instances:
-            n = comparison.instances[restorer]
-            yield f"        {tell('fit.published.side-by-side', n=n)}"
+            n, claim = comparison.instances[restorer]
+            yield f"        {tell('fit.published.side-by-side', n=n, claim=claim)}"
 
 
 def _published_value(quantity: str, value: float) -> str:
@@ -248,8 +257,15 @@ def in_words(estimate: Estimate, show: Callable[[float], str]) -> str:
         return tell("fit.unknown", detail=estimate.detail)
     value, evidence = show(estimate.value), tell(f"fit.{estimate.evidence}")
     if estimate.is_least:
-        return f"{tell('fit.least', value=value)} ({evidence})"
-    return f"{value} ({evidence}: {estimate.detail})"
+        value = tell("fit.least", value=value)
+        return tell("fit.estimate", value=value, evidence=evidence)
+    told = {"value": value, "evidence": evidence, "detail": estimate.detail}
+    return tell("fit.estimate.of", **told)
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Parts of a line, one after the other."""
+    return tell("fit.comma").join(parts)
 
 
 def in_gib(memory_mib: float) -> str:

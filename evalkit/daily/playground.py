@@ -24,6 +24,7 @@ from evalkit.images import picture_files, read_image
 from evalkit.paths import file_name
 from evalkit.restorers import Plan, condition_name
 from evalkit.texts import Language, text
+from evalkit.texts.option import speaking
 
 LANGUAGES: dict[str, Language] = {"English": "en", "中文": "zh"}
 
@@ -145,7 +146,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             sent.append(folder / file_name(upload.name))
             sent[-1].write_bytes(upload.content)
         if not (self._given or sent):
-            raise ImageError(text("playground.none", self.language.value))
+            raise ImageError(self._t("none"))
         return [*self._given, *sent]
 
     def _tried(self, work: Callable[[], Any], _: object) -> None:
@@ -168,6 +169,7 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         self.ask.description, self.go.description = self._t("ask"), self._t("go")
         self.saved.label = self._t("zip")
         self.panel.speak(language)
+        self.advice.value = self.fitting.value = ""  # of the other language
         self._show()
 
     def _plan(self) -> Plan:
@@ -184,11 +186,18 @@ class Playground(widgets.VBox):  # type: ignore[misc]
 
     def _fit(self) -> None:
         """Say what fits the memory, of the first picture that can be read."""
-        settings = self.panel.settings
-        device = str(settings.get("device", "auto"))
-        height, width = read_image(self.pictures()[0]).shape[:2]
-        fit = Fit(device, 1024 * self.memory.value)
-        lines = fit_size(fit, (width, height), [condition_name(**settings)])
+        settings, whys = self.panel.settings, []
+        for path in self.pictures():
+            picture, why = attempt(partial(read_image, path), path.name)
+            if picture is not None:
+                break
+            whys.append(str(why).replace(str(path), path.name))
+        else:
+            raise ImageError("; ".join(whys))
+        height, width = picture.shape[:2]
+        with speaking(self.language.value):
+            fit = Fit(str(settings.get("device", "auto")), 1024 * self.memory.value)
+            lines = [*fit_size(fit, (width, height), [condition_name(**settings)])]
         self.fitting.value = f"<pre>{escape(chr(10).join(lines))}</pre>"
 
     def _restore(self) -> None:
@@ -199,7 +208,8 @@ class Playground(widgets.VBox):  # type: ignore[misc]
         out = Path(self._folder.name) / "out" / str(self._count)
         wish = Wish(paths=paths, out=out, plan=plan)
         say = partial(self._say, paths)
-        restoring = restore_pictures(wish, say=say)
+        with speaking(self.language.value):
+            restoring = restore_pictures(wish, say=say)
         journal = Journal(out)
         journal.read()
         made = journal.done

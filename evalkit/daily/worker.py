@@ -24,6 +24,7 @@ from evalkit.images import (
     Metadata,
     Picture,
     fitted,
+    n_pages,
     picture_kind,
     read_image,
     read_metadata,
@@ -182,10 +183,13 @@ def read(source: str, page: int | None = None, *, strip: bool = False) -> Read:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         picture = read_image(source, page=page or 0)
+        count = n_pages(Path(source)) if page is None else 1
         metadata = Metadata() if strip else read_metadata(source)
     # the restorer may warn meanwhile, in its own thread
     kinds = (ProfileWarning, MetadataWarning)
     notes = [str(w.message) for w in caught if issubclass(w.category, kinds)]
+    if count > 1:
+        notes.append(f"page 1 of {count}: the others are left out")
     return Read(picture, metadata, notes, time.perf_counter() - begin)
 
 

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import re
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
@@ -19,12 +21,21 @@ INTERRUPTED = "interrupted"
 tries it again."""
 
 
+CELL = re.compile(r"ipykernel_\d+|^<ipython-input")
+"""What IPython calls the file of a cell."""
+
+
 class EvalkitError(Exception):
     """Base class: ``except EvalkitError`` catches all that evalkit raises."""
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows: the sentence, without the calls that led to it."""
-        return [f"{type(self).__name__}: {self}"]
+        """What IPython shows: the sentence, and the line of a cell that led to it."""
+        lines = [f"{type(self).__name__}: {self}"]
+        frames = traceback.extract_tb(self.__traceback__)
+        cells = [frame for frame in frames if CELL.search(frame.filename)]
+        if cells:
+            lines.append(f"  line {cells[-1].lineno} of a cell: {cells[-1].line}")
+        return lines
 
 
 class UnknownNameError(EvalkitError, KeyError):

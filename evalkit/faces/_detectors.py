@@ -216,12 +216,16 @@ class YuNetDetector(Detector):
 
     def __init__(self, weights: WeightsInUse) -> None:
         super().__init__(weights.name, weights)
+        log = cv2.utils.logging
+        before = log.setLogLevel(log.LOG_LEVEL_ERROR)  # it warns of a target we set not
         try:
             self._network = cv2.FaceDetectorYN.create(
                 str(weights.path), "", (320, 320), nms_threshold=NMS_OVERLAP
             )
         except cv2.error as error:
             raise WeightsError(f"{weights.path} is no {self.name}: {error}") from error
+        finally:
+            log.setLogLevel(before)
         self._lock = threading.Lock()
 
     def __call__(self, image: Rgb, confidence: float, /) -> list[Face]:

@@ -60,9 +60,10 @@ def advice(advice: pd.DataFrame, language: Language) -> Iterator[str]:
     """What the article recommends, with our verdict."""
     parts = []
     for (claimed, verdict), rows in advice.groupby(["claimed", "verdict"], sort=False):
-        first = said_of(rows["claim"].iloc[0], language)
-        if first is not None:
-            parts.append(f"{first}（{in_verdict(verdict, language)}）")
+        said = [said_of(claim, language) for claim in rows["claim"][:MOST_SETTINGS]]
+        if None not in said:
+            words = in_clauses([each for each in said if each], language)
+            parts.append(f"{words}（{in_verdict(verdict, language)}）")
             continue
         values = {"claimed": claimed, "verdict": in_verdict(verdict, language)}
         for key, column in (("settings", "setting"), ("claims", "claim")):

@@ -238,6 +238,11 @@ def settings_of(condition: str) -> dict[str, Any]:
 
 
 def _find(name: str) -> tuple[RestorerSpec, str]:
+    if not isinstance(name, str):
+        raise SettingError(
+            f"expected a restorer's name, found {name!r}; a dict of settings is given "
+            "as load_restorer(**settings)"
+        )
     stem, colon, argument = name.partition(":")
     spec = restorers().get(stem)
     if spec is None or bool(spec.argument) != bool(colon and argument):

@@ -48,10 +48,10 @@ def serve(
             f"{error.name} is missing: pip install 'evalkit[service]'"
         ) from error
     from evalkit.daily.permitted import permitted_plan
-    from evalkit.rating.addresses import listen
+    from evalkit.rating.addresses import listen, roots
     from evalkit.rating.server import serve as serve_app
     from evalkit.restorers import parse_condition
-    from evalkit.restorers.engines.torch import n_devices
+    from evalkit.restorers.engines.torch import n_devices, pick_device
     from evalkit.service.desk import Desk, Limits
 
     read = os.environ.get("EVALKIT_ACCEPT", "")
@@ -59,6 +59,7 @@ def serve(
     limits = Limits(most_waiting=waiting)
     os.environ.setdefault("EVALKIT_MAX_MEGAPIXELS", f"{limits.megapixels:g}")
     permitted_plan(parse_condition(condition))
+    pick_device(device)
     token = None if host in LOCAL else secrets.token_urlsafe(24)
     listener = listen(host, port)
     n_places = instances * (max(1, n_devices()) if device in ("auto", "cuda") else 1)
@@ -67,9 +68,7 @@ def serve(
         Config(condition=condition, device=device),
         token=token,
     )
-    name = f"[{host}]" if ":" in host else host
-    scheme = "https" if https else "http"
-    address = f"{scheme}://{name}:{listener.getsockname()[1]}"
+    address, *_ = roots(listener, host, "https" if https else "http")
     typer.echo(f"page: {address}/{f'?token={token}' if token else ''}")
     typer.echo(f"curl -F file=@me.jpg{_bearer(token)} {address}/api/upscale -o out.png")
     serve_app(app, listener, https)

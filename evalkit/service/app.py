@@ -19,6 +19,7 @@ from evalkit.daily.settings import with_scale
 from evalkit.errors import EvalkitError, SettingError
 from evalkit.images.encode import FORMATS
 from evalkit.restorers import Plan, parse_condition, restorers
+from evalkit.restorers.engines.torch import pick_device
 from evalkit.service.answers import Advice, JobState, picture_of, state_of, zip_of
 from evalkit.service.bounded import Bounded
 from evalkit.service.desk import BusyError, Desk, Job
@@ -33,7 +34,13 @@ from evalkit.service.refusals import (
     lacking,
     read_settings,
     refuse_places,
+    refuse_unknown,
 )
+
+TIFF = (".tif", ".tiff")
+
+UPSCALE = ("file", "condition", "scale", "params", "format", "async")
+"""The fields of a picture to be restored."""
 
 Side: TypeAlias = Annotated[int, Query(ge=1, le=2**16, description="px")]
 
@@ -124,8 +131,9 @@ def service_app(
         ``condition`` is a restorer and its settings, ``name@setting=value,...``;
         ``params`` the same as JSON. ``?async=1`` answers at once with a job.
         """
+        refuse_unknown(await request.form(), UPSCALE)
         suffix = f".{format}"
-        if suffix not in FORMATS and suffix != ".tif":
+        if suffix not in FORMATS and suffix not in TIFF:
             raise SettingError(f"format: expected one of {_formats()}; found {format}")
         plan = await run_in_threadpool(planned, condition, scale, params)
         name = Path((file.filename or "").replace("\\", "/"))
@@ -233,6 +241,7 @@ def service_app(
         with lock:
             before, usual = usual, wanted
             try:
+                pick_device(usual.device)  # also for a restorer that has none
                 planned(None, None, None)
             except EvalkitError:
                 usual = before
@@ -245,8 +254,9 @@ def service_app(
         return {"status": "ok", **desk.counts}
 
     @app.get("/docs", include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return docs_page(app.openapi())
+    def docs(request: Request) -> HTMLResponse:
+        query = request.url.query
+        return docs_page(app.openapi(), f"?{query}" if query else "")
 
     @app.get("/", include_in_schema=False)
     def show_page() -> HTMLResponse:

@@ -270,7 +270,7 @@ class _Place:
                 elif "raised" in facts:
                     job.end("failed", str(facts["raised"]))
                     return False
-                elif "error" in facts:
+                elif "error" in facts or job.stop.exists():
                     self._fail(job, facts, allowed_s)
                     return event.task is not None
                 else:
@@ -286,7 +286,8 @@ class _Place:
         return time.time() - job.stop.stat().st_mtime
 
     def _fail(self, job: Job, facts: dict[str, Any], allowed_s: float) -> None:
-        error = facts.pop("error")
+        error = facts.pop("error", None)
+        job.target.unlink(missing_ok=True)  # made before it saw that it is to stop
         if not job.stop.exists():
             job.end("failed", error, **facts)
         elif time.monotonic() - job.begun_at > allowed_s:

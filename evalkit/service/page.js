@@ -14,6 +14,7 @@ let restorers = [];
 let viewer = null;
 let running = null; // what stops the work in hand
 let shown = null;
+const told = new Map(); // what each element says, for when the language changes
 
 const t = (key, values = {}) =>
   all[root.lang][key].replace(/{(\w+)}/g, (_, name) => values[name]);
@@ -30,8 +31,19 @@ function formOf(file) {
   return form;
 }
 
+/** An element that says something in either language. */
+function saying(tag, properties, words) {
+  const element = h(tag, properties, words());
+  told.set(element, words);
+  return element;
+}
+
 function speak(language) {
   root.lang = language;
+  for (const [element, words] of told) {
+    if (element.isConnected) element.textContent = words();
+    else told.delete(element);
+  }
   for (const element of document.querySelectorAll("[data-t]")) {
     element.textContent = t(element.dataset.t);
   }
@@ -83,16 +95,16 @@ async function restore(file, settings, line) {
     const seconds = answer.headers.get("x-evalkit-seconds");
     const parameters = answer.headers.get("x-evalkit-parameters");
     const notes = JSON.parse(answer.headers.get("x-evalkit-notes"));
-    const told = h("summary", {}, t("done", { condition, seconds }));
+    const summary = saying("summary", {}, () => t("done", { condition, seconds }));
     line.append(
-      h("button", { type: "button", onclick: () => show(picture) }, t("show")),
-      h("a", { href: output, download: name }, t("save")),
-      h("details", {}, told, ...[parameters, ...notes].map((each) => h("p", {}, each))),
+      saying("button", { type: "button", onclick: () => show(picture) }, () => t("show")),
+      saying("a", { href: output, download: name }, () => t("save")),
+      h("details", {}, summary, ...[parameters, ...notes].map((each) => h("p", {}, each))),
     );
     await show(picture);
     return job.id;
   } catch (error) {
-    line.append(` ${t("failed", { error: error.message })}`);
+    line.append(" ", saying("span", {}, () => t("failed", { error: error.message })));
     return null;
   } finally {
     running.job = null;
@@ -107,7 +119,7 @@ function read() {
   const { lacks, notices } = restorers.find(({ name }) => name === settings.name) ?? {};
   $(".lacks").textContent = lacks ?? notices?.join(" ") ?? "";
   for (const set of document.querySelectorAll("fieldset")) {
-    set.hidden = set !== chosen();
+    set.disabled = set.hidden = set !== chosen(); // the browser checks what is hidden, too
   }
   for (const control of chosen()?.elements ?? []) {
     const { name, dataset, type } = control;
@@ -118,8 +130,9 @@ function read() {
 }
 
 /** The JSON says what a control says; of settings without one it keeps what it said. */
-function write({ name, value }) {
-  const settings = { ...read(), [name]: value ? JSON.parse(value) : undefined };
+function write({ name, value, type }) {
+  const meant = type === "number" ? Number(value) : value && JSON.parse(value);
+  const settings = { ...read(), [name]: value ? meant : undefined };
   field("settings").value = JSON.stringify(settings);
   read();
 }
@@ -133,18 +146,22 @@ function choose(name) {
   read();
 }
 
+const wrong = (words) => saying("span.wrong", {}, words);
+
 /** Do what needs the JSON to be some. */
 function tried(work) {
+  $(".said .wrong")?.remove();
   try {
     return work();
   } catch (error) {
-    $(".said").textContent = t("failed", { error: error.message });
+    $(".said").replaceChildren(wrong(() => t("failed", { error: error.message })));
     return null;
   }
 }
 
 async function advise() {
   $(".advice").replaceChildren();
+  if (!picker.files.length) $(".advice").append(wrong(() => t("none")));
   for (const file of picker.files) {
     const line = h("p", {}, `${file.name}: `);
     $(".advice").append(line);
@@ -152,7 +169,8 @@ async function advise() {
       const answer = await ask("api/route", { method: "POST", body: formOf(file) });
       const { used, words } = await answer.json();
       const onclick = () => tried(() => choose(used));
-      line.append(words[root.lang], " ", h("button", { type: "button", onclick }, t("use")));
+      const use = saying("button", { type: "button", onclick }, () => t("use"));
+      line.append(saying("span", {}, () => words[root.lang]), " ", use);
     } catch (error) {
       line.append(error.message);
     }
@@ -160,8 +178,9 @@ async function advise() {
 }
 
 async function send(files) {
-  const settings = tried(read);
-  if (running || !files.length || !settings) return;
+  const settings = running ? null : tried(read);
+  if (!settings) return;
+  if (!files.length) return void $(".said").replaceChildren(wrong(() => t("none")));
   running = { isStopped: false };
   $(".stop").disabled = false;
   const done = [];
@@ -169,19 +188,23 @@ async function send(files) {
   $(".pictures").replaceChildren();
   for (const [index, file] of [...files].entries()) {
     if (running.isStopped) break;
-    $(".said").textContent = t("progress", { n: index + 1, of: files.length });
+    const place = { n: index + 1, of: files.length };
+    $(".said").replaceChildren(saying("span", {}, () => t("progress", place)));
     const line = h("li", {}, file.name);
     $(".pictures").append(line);
     const job = await restore(file, settings, line);
     if (job) done.push(["job", job]);
     else failed.push(file.name);
   }
-  const n = files.length - done.length;
-  $(".said").replaceChildren(t("sum", { n: done.length, failed: n }));
-  if (failed.length) $(".said").append(`: ${failed.join(", ")}`);
+  const sum = { n: done.length, failed: failed.length };
+  const left = files.length - done.length - failed.length;
+  $(".said").replaceChildren(saying("span", {}, () => t("sum", sum)));
+  if (failed.length) $(".said").append(` (${failed.join(", ")})`);
+  if (left) $(".said").append(" ", saying("span", {}, () => t("left", { n: left })));
   if (done.length > 1) {
     const query = new URLSearchParams(token ? [...done, ["token", token]] : done);
-    $(".said").append(" ", h("a", { href: `api/zip?${query}`, download: "" }, t("zip")));
+    const href = `api/zip?${query}`;
+    $(".said").append(" ", saying("a", { href, download: "" }, () => t("zip")));
   }
   $(".stop").disabled = true;
   running = null;
@@ -220,6 +243,7 @@ for (const type of ["dragover", "drop", "dragleave"]) {
 for (const button of document.querySelectorAll("[data-speak]")) {
   button.onclick = () => speak(button.dataset.speak);
 }
+$("[data-t=docs]").search = location.search; // with the token
 speak(navigator.language.startsWith("zh") ? "zh" : "en");
 read();
 restorers = await (await ask("api/restorers")).json();

@@ -54,8 +54,8 @@ def page(settings: Mapping[str, Any]) -> HTMLResponse:
     return _answer(html, f"{policy_of(SCRIPT)}; connect-src 'self'")
 
 
-def docs_page(schema: Mapping[str, Any]) -> HTMLResponse:
-    """What OpenAPI says of each address, without a script."""
+def docs_page(schema: Mapping[str, Any], query: str) -> HTMLResponse:
+    """What OpenAPI says of each address, without a script; `query` has the token."""
     rows = [
         f"<h2><code>{method.upper()} {escape(path)}</code></h2>"
         f"<p>{escape(what.get('description', ''))}</p>"
@@ -72,7 +72,8 @@ def docs_page(schema: Mapping[str, Any]) -> HTMLResponse:
         '<meta name="viewport" content="width=device-width">'
         f"<title>{escape(info['title'])}</title><style>{STYLE}</style>"
         f"<main><h1>{escape(info['title'])}</h1><p>{escape(info['description'])}</p>"
-        f'<p><a href="openapi.json">openapi.json</a></p>{"".join(rows)}</main></html>'
+        f'<p><a href="openapi.json{escape(query)}">openapi.json</a></p>'
+        f"{''.join(rows)}</main></html>"
     )
     return _answer(html, "default-src 'none'; style-src 'unsafe-inline'")
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -91,6 +91,20 @@ def read_settings(params: str) -> dict[str, Any]:
             "restorer.parameters has it"
         )
     return settings
+
+
+def refuse_unknown(fields: Iterable[str], known: Sequence[str]) -> None:
+    """Refuse a field that is none: what it was to change would stay as it is.
+
+    Raises
+    ------
+    UnknownNameError
+        There is one.
+
+    """
+    for name in fields:
+        if name not in known:
+            raise UnknownNameError("field", name, known)
 
 
 def refuse_places(settings: Mapping[str, Any]) -> None:

@@ -1,5 +1,7 @@
 """`evalkit diff`: ratios with their intervals, and what is not equal."""
 
+import shutil
+
 import pandas as pd
 import pytest
 
@@ -59,6 +61,18 @@ def test_the_command_writes_the_table(timed, told, tmp_path):
     assert status == 0
     assert "0.35 s [0.1, 0.6], 1 [0.167, 6] times the first's, 60 MiB" in out
     assert len(CARDS.read(tmp_path / "cards.csv")) == 2
+
+
+def test_runs_of_one_name_are_told_apart_and_the_same_twice_is_refused(
+    timed, told, refused, tmp_path
+):
+    one = timed("a", TIMES).path
+    other = tmp_path / "later" / one.name
+    shutil.copytree(one, other)
+    _, out, _ = told("diff", one, other)
+    assert f"later/{one.name}, A CPU: 0.35 s" in out
+    assert f"{one.parent.name}/{one.name}, A CPU: 0.35 s" in out
+    assert "found the same twice" in refused("diff", one, one)
 
 
 def test_a_run_that_is_not_there_is_refused(refused, timed):

@@ -147,6 +147,20 @@ def test_the_router_and_what_fits_are_told_as_the_commands_tell_them(play, album
     assert re.findall(words, play.fitting.value) == re.findall(words, printed)
 
 
+def test_what_fits_is_of_the_first_picture_that_can_be_read(play, tmp_path):
+    (tmp_path / "trunc.png").write_bytes(b"\x89PNG")
+    play = evalkit.playground(tmp_path / "trunc.png")
+    play.panel.restorer.value = "lanczos"
+    play.memory.value = 4
+    assert play.said.value.count("trunc.png") == 1
+    assert str(tmp_path) not in play.said.value
+    upload(play, cup_png=encoded(tmp_path / "a.png", np.zeros((48, 64, 3), np.uint8)))
+    play.language.value = "zh"
+    play.memory.value = 5
+    assert "64x48 px" in play.fitting.value
+    assert "仅为计算" in play.fitting.value
+
+
 def test_both_languages(play):
     english = [play.go.description, play.panel.restorer.description]
     play.language.value = "zh"

@@ -133,6 +133,11 @@ def test_landmarks_are_in_the_order_of_the_picture(astronaut, mirror, detector):
     assert max(left_eye[1], right_eye[1]) < nose[1] < min(left_mouth[1], right_mouth[1])
 
 
+def test_opencv_says_nothing_of_its_own(astronaut, yunet, capfd):
+    faces.detector(yunet).detect(astronaut)
+    assert capfd.readouterr() == ("", "")
+
+
 @pytest.mark.parametrize("detector", ["yunet", "cascade"])
 def test_substitutes_find_the_same_face(astronaut, mirror, detector):
     face = faces.detect(astronaut, detector=detector)[0]

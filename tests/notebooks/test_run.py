@@ -72,8 +72,9 @@ def test_an_error_of_ours_is_its_sentence_and_the_cell_has_failed():
         NotebookClient(notebook).execute()
     (output,) = notebook["cells"][0]["outputs"]
     assert output["output_type"] == "error"
-    (line,) = output["traceback"]
-    assert line.startswith("UnknownNameError: unknown restorer 'lancsoz'")
+    said, where = output["traceback"]
+    assert said.startswith("UnknownNameError: unknown restorer 'lancsoz'")
+    assert where == "  line 2 of a cell: evalkit.load_restorer('lancsoz')"
 
 
 @pytest.mark.slow
@@ -86,7 +87,7 @@ def test_papermill_with_a_misspelt_parameter_is_refused(tmp_path):
     cells = json.loads((tmp_path / "out.ipynb").read_text(encoding="utf-8"))["cells"]
     shown = [o for c in cells for o in c.get("outputs", []) if "traceback" in o]
     (lines,) = [output["traceback"] for output in shown]
-    assert len(lines) == 1  # the sentence, without the calls that led to it
+    assert len(lines) == 2  # the sentence and the cell's line, without all calls
     assert lines[0].startswith("StudyError: 30_cost has no parameter 'conditon'")
 
 

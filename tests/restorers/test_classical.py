@@ -94,3 +94,8 @@ def test_it_can_be_cancelled_and_reports_its_end(name):
     assert told == [(1, 1)]
     with pytest.raises(CancelledError):
         restorer.restore(ramp(np.uint8), cancel=lambda: True)
+
+
+def test_settings_as_one_dict_are_refused_with_how_they_are_given():
+    with pytest.raises(SettingError, match=r"load_restorer\(\*\*settings\)"):
+        load_restorer({"name": "lanczos"})

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 
 import numpy as np
@@ -151,6 +152,29 @@ def test_json_sets_the_controls_and_another_restorer_keeps_what_it_has(opened):
     assert settings_of(page) == given | {"device": "cuda:7"}
     page.select_option("select[name=name]", "realesrgan-x4plus")
     assert settings_of(page) == {"name": "realesrgan-x4plus", "device": "cuda:7"}
+
+
+def test_what_is_hidden_stops_nothing_and_everything_said_changes_its_language(
+    opened, files
+):
+    page = opened()
+    page.click(".go")
+    page.click(".ask")
+    for place in (".said", ".advice"):
+        assert "choose some first" in page.inner_text(place)
+    for given in ('{"name": "gpen-512", "confidence": 2}', "{", '{"name": "lanczos"}'):
+        page.fill("[name=settings]", given)
+        page.dispatch_event("[name=settings]", "change")
+        assert ("JSON" in page.inner_text(".said")) == (given == "{")
+    page.fill("#of-lanczos [name=scale]", "03.0")
+    page.dispatch_event("#of-lanczos [name=scale]", "change")
+    assert settings_of(page) == {"name": "lanczos", "scale": 3}
+    page.set_input_files("input[type=file]", files[::2])
+    page.click(".go")
+    page.wait_for_selector(".said a")
+    page.click("[data-speak=zh]")
+    for place in (".said", ".said a", ".pictures button", ".pictures summary"):
+        assert re.search("[\u4e00-\u9fff]", page.locator(place).first.inner_text())
 
 
 @pytest.mark.slow

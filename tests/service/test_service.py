@@ -8,6 +8,8 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import httpx
@@ -17,8 +19,9 @@ import pytest
 from PIL import Image
 
 from evalkit import load_restorer
+from evalkit.daily.pool import Event
 from evalkit.restorers import plan_restorer
-from evalkit.service.desk import BusyError, Desk, Limits
+from evalkit.service.desk import BusyError, Desk, Limits, _Place
 from evalkit.service.looks import LookError, Looks
 
 SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
@@ -334,8 +337,44 @@ def test_the_queue_has_an_end_and_jobs_can_be_cancelled(start):
     assert [path for path in served.folder.iterdir() if "serve" in path.name] == []
 
 
+def test_of_several_pages_the_first_is_restored_and_that_is_said(served):
+    stream = io.BytesIO()
+    pages = [Image.new("RGB", (24 + n, 16)) for n in range(3)]
+    pages[0].save(stream, "tiff", save_all=True, append_images=pages[1:])
+    answer = served.post(stream.getvalue(), format="tiff")
+    assert pixels(answer.content).shape == (32, 48, 3)
+    (note,) = json.loads(answer.headers["x-evalkit-notes"])
+    assert note == "page 1 of 3: the others are left out"
+
+
+def test_what_would_change_nothing_is_refused(served):
+    answer = served.post(png(0), condtion="bicubic")
+    assert answer.status_code == 422
+    assert "did you mean condition" in answer.json()["error"]
+    usual = served.client.get("/api/config").json()
+    wanted = {"condition": "lanczos", "device": "foo"}
+    assert served.client.put("/api/config", json=wanted).status_code == 422
+    assert served.client.get("/api/config").json() == usual
+
+
+def test_what_is_done_before_it_sees_that_it_is_to_stop_is_not_kept(tmp_path):
+    desk = Desk(Limits())
+    job = desk.new_job(plan_restorer("lanczos"), ".png")
+    place = _Place(job.plan, 0)
+    place.close()
+    place._pool = Mock(events=Queue())
+    job.target.write_bytes(b"made")
+    job.stop.touch()
+    place._pool.events.put(Event(None, {"notes": []}))
+    place.run(job, 99)
+    assert job.state == "cancelled"
+    assert not job.target.exists()
+    desk.close()
+
+
 def test_elsewhere_a_token_is_asked_for(start):
     served = start("--host", "0.0.0.0", "--with", "lanczos")
+    assert "0.0.0.0" not in served.page
     (token,) = re.findall(r"token=(\S+)", served.page)
     client = httpx.Client(base_url=f"http://127.0.0.1:{urlsplit(served.page).port}")
     assert client.get("/healthz").status_code == 200
@@ -346,6 +385,9 @@ def test_elsewhere_a_token_is_asked_for(start):
     asked = client.post("/api/upscale", files=files, headers=bearer)
     assert asked.status_code == 200
     assert client.get(f"/?token={token}").status_code == 200
+    listed = client.get(f"/docs?token={token}")
+    assert f'href="openapi.json?token={token}"' in listed.text
+    assert client.get(f"/openapi.json?token={token}").status_code == 200
 
 
 def test_what_a_killed_service_left_is_deleted_by_the_next(tmp_path, monkeypatch):

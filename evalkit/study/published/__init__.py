@@ -86,8 +86,8 @@ class PublishedComparison:
     scores, figures
         They stand beside a panel's scores and a run's figures.
     instances
-        By restorer: how many of its processes that memory holds side by side, with the
-        claim's id.
+        By restorer: how many of its processes that memory holds side by side, at least;
+        and the claim's id.
     rules, literal_rules
         Its advice as the rules of a router, which always decides; and read word by
         word, with a feature ``is_jpg`` of the file's name: what no rule holds of has no
@@ -104,7 +104,7 @@ class PublishedComparison:
     judges: Callable[[], Iterable[Any]] = tuple
     scores: tuple[PublishedScore, ...] = ()
     figures: tuple[PublishedFigure, ...] = ()
-    instances: Mapping[str, str] = field(default_factory=dict)
+    instances: Mapping[str, tuple[int, str]] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     literal_rules: tuple[Rule, ...] = ()
     folder_route: Callable[[float], str | None] | None = None
