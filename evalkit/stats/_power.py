@@ -148,7 +148,9 @@ def smallest_detectable_difference(
     -------
     float
         On the scale of the scores; above 4, a panel finds nothing on a scale of 1 to 5.
-        NaN below 3 subjects or 3 sources, which say too little of others.
+        NaN below 3 subjects or 3 sources, which say too little of others. Of three
+        subjects with strong tastes the test itself finds a little less with more than
+        about 17 sources, 2 % with 48: then that of the best number of sources.
 
     """
     if not 1 - confidence < chance < 1:
@@ -158,18 +160,25 @@ def smallest_detectable_difference(
         )
     if min(n_subjects, n_sources) < LEAST:
         return float("nan")
-    power_of = partial(
-        power,
-        n_subjects=n_subjects,
-        n_sources=n_sources,
-        spread=spread,
-        n_comparisons=n_comparisons,
-        confidence=confidence,
-    )
-    largest = 1.0
-    while power_of(largest) < chance:
-        largest *= 2
-    return float(brentq(lambda difference: power_of(difference) - chance, 0, largest))
+
+    def found_on(n_sources: int) -> float:
+        power_of = partial(
+            power,
+            n_subjects=n_subjects,
+            n_sources=n_sources,
+            spread=spread,
+            n_comparisons=n_comparisons,
+            confidence=confidence,
+        )
+        largest = 1.0
+        while power_of(largest) < chance:
+            largest *= 2
+        return float(brentq(lambda x: power_of(x) - chance, 0, largest))
+
+    found = found_on(n_sources)
+    while n_sources > LEAST and (on_fewer := found_on(n_sources - 1)) < found:
+        found, n_sources = on_fewer, n_sources - 1
+    return found
 
 
 def _deviation(spread: Spread, n_subjects: int, n_sources: int) -> float:

@@ -134,7 +134,7 @@ def test_landmarks_are_in_the_order_of_the_picture(astronaut, mirror, detector):
 
 
 def test_opencv_says_nothing_of_its_own(astronaut, yunet, capfd):
-    faces.detector(yunet).detect(astronaut)
+    faces.detect(astronaut, detector=yunet)
     assert capfd.readouterr() == ("", "")
 
 

@@ -34,7 +34,7 @@ def test_the_report_a_session_and_a_stimulus_carry_no_exif(private):
     image = read_image(private)
     shown = io.BytesIO()
     stimuli.on_grey(image).save(shown, "WEBP", **stimuli.WEBP)
-    (of_pack,) = pack._encoded({"private": private.read_bytes()}).values()
+    (of_pack,) = pack._encoded({"private": private.read_bytes()}, pack.CODECS).values()
     of_report = _views._data_uri(np.asarray(image), 64, 80)
     for content in (shown.getvalue(), decoded(of_pack), decoded(of_report)):
         assert b"camera" not in content

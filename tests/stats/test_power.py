@@ -1,7 +1,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.power import TTestPower
 
@@ -72,6 +72,7 @@ spreads = st.floats(0, 0.8)
 
 
 @settings(max_examples=15, deadline=None)
+@example(0.8, 0.8, 3, 47)
 @given(spreads, spreads, st.integers(3, 23), st.integers(3, 47))
 def test_more_people_or_pictures_are_never_worse(subject, source, n, m):
     spread = Spread(subject=subject, source=source)
@@ -79,8 +80,9 @@ def test_more_people_or_pictures_are_never_worse(subject, source, n, m):
         smallest_detectable_difference(n + i, m + j, spread=spread)
         for i, j in ((0, 0), (1, 0), (0, 1))
     )
-    assert more_people <= here * (1 + 1e-6)
-    assert more_pictures <= here * (1 + 1e-6)
+    # 8192 panels know their mean to a few parts in 100,000
+    assert more_people <= here * (1 + 1e-4)
+    assert more_pictures <= here * (1 + 1e-4)
 
 
 @pytest.mark.parametrize(("n", "m"), [(2, 2), (2, 12), (12, 2), (3, 1)])
