@@ -236,7 +236,7 @@ class Stage:
                 continue
             notebook = json.loads(file.read_text(encoding="utf-8"))
             if not self.shows_all and _without_pictures(notebook):
-                self.left_out[f"{name}, pictures"] = Why("pictures")
+                self.left_out[tell("publish.pictures-of", name=name)] = Why("pictures")
             text = json.dumps(notebook, ensure_ascii=False, indent=1)
             write_text(self.to.path / name, text)
 

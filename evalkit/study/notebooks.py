@@ -19,7 +19,7 @@ from evalkit.imports import without_collector
 from evalkit.paths import atomic_path, point
 from evalkit.profiling.parents import die_with_parent
 from evalkit.study.parameters import check_parameters, notebook_path
-from evalkit.study.progress import STEP, tell
+from evalkit.study.progress import STEP, tell_progress
 
 KERNELS = Config(
     {
@@ -118,16 +118,16 @@ def run_step(
     # OpenCV alone has a variable of its own
     if threads := os.environ.get("OMP_NUM_THREADS"):
         os.environ.setdefault("OPENCV_FOR_THREADS_NUM", threads)
-    tell(begins=True)
+    tell_progress(begins=True)
     try:
         run_notebook(name, output, parameters, **engine)
     except Exception as error:
         is_ours = isinstance(error, EvalkitError)
-        tell(error=str(error) if is_ours else f"{name} stopped: {error!r}")
+        tell_progress(error=str(error) if is_ours else f"{name} stopped: {error!r}")
         raise
     if name == FIRST_STEP:
         point_latest(output.parent.parent)
-    tell(ends=True)
+    tell_progress(ends=True)
 
 
 def main(arguments: list[str], **engine: Any) -> None:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
+from evalkit.texts import tell
+
 FILE, STEP = "EVALKIT_PROGRESS", "EVALKIT_STEP"
 """Environment variables of a step: the file it tells its progress to, its own name."""
 
@@ -26,7 +28,7 @@ _TOTAL = re.compile(rb"total +(\d+)\s*$")
 """Ends Snakemake's table of jobs; one of them is the study itself, with no notebook."""
 
 
-def tell(**facts: Any) -> None:
+def tell_progress(**facts: Any) -> None:
     """Tell `follow` of this step: ``begins``, ``picture`` with ``of``, ``ends``...
 
     Where nobody follows, as under papermill by hand, nothing is written.
@@ -70,7 +72,7 @@ class Progress:
         """By name; the one that was heard of last is the last."""
 
     def take(self, facts: dict[str, Any]) -> None:
-        """Take the facts that a step told by `tell`."""
+        """Take the facts that a step told by `tell_progress`."""
         name = facts["step"]
         if "begins" in facts:
             self.n_begun += 1
@@ -94,11 +96,13 @@ class Progress:
         if not self.running:
             return ""
         step = list(self.running.values())[-1]
-        begin = f"step {step.number}{f' of {self.total}' if self.total else ''}, "
-        end = f": picture {step.picture} of {step.of}" if step.of else ""
+        of_all = tell("study.step.of", total=self.total) if self.total else ""
+        begin = tell("study.step", number=step.number, of_all=of_all)
+        place = {"picture": step.picture, "of": step.of}
+        end = tell("study.step.picture", **place) if step.of else ""
         left_s = step.left_s()
         if left_s is not None:
-            end += f", about {rounded_time(left_s)} left"
+            end += tell("study.step.left", time=rounded_time(left_s))
         name = printable(step.name)
         if n_columns is not None:
             room = max(0, n_columns - len(begin) - len(end))

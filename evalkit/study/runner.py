@@ -15,7 +15,7 @@ from evalkit.study.attempt import attempt
 from evalkit.study.interrupted import count_interrupted
 from evalkit.study.kept import holds, take_same_bytes
 from evalkit.study.measurement import Measurement
-from evalkit.study.progress import tell
+from evalkit.study.progress import tell_progress
 from evalkit.tables import FAILURES
 
 Compute = Callable[[Measurement, Mapping[str, Any], str, pd.DataFrame], str]
@@ -87,7 +87,7 @@ def compute(
         for note in check_alone(index, allow_busy=run.allow_busy):
             say(note)
     for number, row in enumerate(missing, 1):
-        tell(picture=number, of=len(missing))
+        tell_progress(picture=number, of=len(missing))
         start, source = time.perf_counter(), row["source"]
         if source in copies and take_same_bytes(
             what, [row], keys, _standing(what), say

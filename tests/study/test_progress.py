@@ -10,7 +10,15 @@ import time
 import pytest
 
 from evalkit.study import progress as _progress
-from evalkit.study.progress import FILE, LOG, MESSAGES, STEP, Progress, follow, tell
+from evalkit.study.progress import (
+    FILE,
+    LOG,
+    MESSAGES,
+    STEP,
+    Progress,
+    follow,
+    tell_progress,
+)
 
 FOLLOW = """
 import subprocess, sys
@@ -50,11 +58,11 @@ def begun(name):
 
 
 def test_a_step_tells_where_it_is_and_nobody_else_does(run, monkeypatch):
-    tell(begins=True)
+    tell_progress(begins=True)
     assert (run / MESSAGES).read_bytes() == b""
     monkeypatch.setenv(FILE, str(run / MESSAGES))
     monkeypatch.setenv(STEP, "20_restore outputs:ü")
-    tell(picture=1, of=2)
+    tell_progress(picture=1, of=2)
     told = json.loads((run / MESSAGES).read_text(encoding="utf-8"))
     assert told == {"step": "20_restore outputs:ü", "picture": 1, "of": 2}
 
@@ -66,6 +74,9 @@ def test_the_line_says_step_picture_and_time_left(monkeypatch):
     assert progress.line() == ""
     progress.take(begun("10_images"))
     assert progress.line() == "step 1, 10_images"
+    with monkeypatch.context() as patch:
+        patch.setenv("EVALKIT_LANG", "zh")
+        assert progress.line() == "步骤 1，10_images"
     progress.total = 9
     progress.take({"step": "10_images", "ends": True})
     progress.take(begun("20_restore lanczos"))
