@@ -178,13 +178,15 @@ class _Server:
             if number is None:
                 number = next(self._numbers)
             data = _server.REQUEST.pack(what, number, allowed_s)
-            with suppress(BrokenPipeError):  # whoever waits for its answer learns it
-                socket.send_fds(self._requests, [data], descriptors or [])
+            if self._requests.fileno() >= 0:  # else it has ended, and its workers
+                with suppress(BrokenPipeError):  # whoever waits for it learns it
+                    socket.send_fds(self._requests, [data], descriptors or [])
             return number
 
     def close(self) -> None:
         """Let the server, and with it every worker, end."""
-        self._requests.close()
+        with self._sending:  # a thread may be about to stop a worker, which ends anyway
+            self._requests.close()
         try:
             self.process.wait(STOP_S)
         except subprocess.TimeoutExpired:

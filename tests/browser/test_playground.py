@@ -39,7 +39,7 @@ def test_uploads_come_back_beside_their_sources_and_as_a_zip(page, voila, album)
     page.get_by_role("button", name="开始修复").click()
     page.locator(".evalkit-compare .viewer img").first.wait_for()
     assert page.locator(".evalkit-compare .viewer img").count() == 2
-    assert page.get_by_text("passed over: none.png").count() == 1
+    assert page.get_by_text("跳过：none.png").count() == 1
     with page.expect_download() as saved:
         page.get_by_text("全部保存为 ZIP").click()
     with zipfile.ZipFile(saved.value.path()) as archive:

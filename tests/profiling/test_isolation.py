@@ -16,7 +16,7 @@ import pytest
 
 from evalkit.errors import EvalkitError, SettingError
 from evalkit.machine.cgroup import memory_bytes
-from evalkit.profiling import isolation
+from evalkit.profiling import _client, _server, isolation
 from evalkit.profiling.isolation import run_cell
 
 CELLS = Path(__file__).parent
@@ -519,3 +519,9 @@ def test_it_works_in_a_jupyter_kernel_and_ends_with_it(tmp_path):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
+
+
+def test_a_worker_may_be_stopped_when_its_server_has_been_closed():
+    server = _client._Server(())
+    server.close()
+    server.send(_server.STOP, 1)
