@@ -208,7 +208,9 @@ def test_what_published_runs_of_the_clone_measured_is_evidence():
     cells = [c for c in measured_cells() if c.restorer == "realesrgan-x4plus"]
     square = [c for c in cells if (c.width, c.height) == (256, 256)]
     assert {c.setting["runner"] for c in square} == {"tuned", "upstream"}
-    assert all(c.memory_mib > 500 and c.n_runs == 3 for c in square)
+    assert all(c.memory_mib > 500 for c in square)
+    runs = {c.setting["runner"]: c.n_runs for c in square}
+    assert runs == {"tuned": 7, "upstream": 3}  # one that takes 5 s has three
 
 
 def test_runs_that_had_less_room_or_more_pictures_are_none(tmp_path, monkeypatch):
