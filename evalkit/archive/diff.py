@@ -180,11 +180,8 @@ def _unequal(
     for key in sorted({*one, *other}):
         values = one.get(key), other.get(key)
         if values[0] != values[1]:
-            yield (
-                f"{_kind_in_words(name)}, {key}",
-                _in_words(values[0]),
-                _in_words(values[1]),
-            )
+            was, now = map(_in_words, values)
+            yield f"{_kind_in_words(name)}, {key}", was, now
 
 
 def _kind_in_words(name: str) -> str:

@@ -125,7 +125,9 @@ class Why(NamedTuple):
         return self.error or text(f"publish.{self.key}", language)
 
     def named(self, what: str, language: Language) -> str:
-        """What is left out: answers of so many of so many people, else `what`."""
+        """What is left out: a notebook's pictures, people's answers, else `what`."""
+        if self.key == "pictures":
+            return text("publish.pictures-of", language, name=what)
         if self.people is None:
             return what
         n, total = self.people
@@ -236,7 +238,7 @@ class Stage:
                 continue
             notebook = json.loads(file.read_text(encoding="utf-8"))
             if not self.shows_all and _without_pictures(notebook):
-                self.left_out[tell("publish.pictures-of", name=name)] = Why("pictures")
+                self.left_out[name] = Why("pictures")
             text = json.dumps(notebook, ensure_ascii=False, indent=1)
             write_text(self.to.path / name, text)
 

@@ -142,9 +142,8 @@ class Fit:
 
     def side_by_side(self, memory: Estimate) -> int:
         """How many processes fit, each with that peak and the margin for its error."""
-        return int(
-            self.memory_mib / (memory.value * (1 + MARGIN)) if memory.value else 0
-        )
+        each_mib = (memory.value or 0.0) * (1 + MARGIN)
+        return int(self.memory_mib / each_mib) if each_mib else 0
 
     def _precisions(self) -> tuple[str, ...]:
         return PRECISIONS[self.device.partition(":")[0]]

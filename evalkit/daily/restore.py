@@ -213,7 +213,7 @@ class Restoring:
         target.parent.mkdir(parents=True, exist_ok=True)
         return {
             "source": str(task.source),
-            "page": task.page,
+            "page": task.page or 0,
             "target": str(target),
             "facts": self._routing.facts(task),
         }

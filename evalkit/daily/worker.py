@@ -176,7 +176,8 @@ def read(source: str, page: int | None = None, *, strip: bool = False) -> Read:
     Raises
     ------
     ImageError, OSError
-        As in `read_image`; `page` is from 0.
+        As in `read_image`; `page` is from 0, and None for the first of a file whose
+        pages nobody has counted: that there are others is noted.
 
     """
     begin = time.perf_counter()

@@ -194,6 +194,18 @@ def test_pictures_without_a_licence_are_left_out_and_named(found):
     assert b"images: my own album\n" in found["study.yaml"]
 
 
+def test_the_archive_says_in_english_what_the_command_says_in_chinese(
+    found, run, tmp_path, monkeypatch
+):
+    said = []
+    monkeypatch.setenv("EVALKIT_LANG", "zh")
+    publish(run, tmp_path / "a.zip", say=said.append)
+    assert any("notebooks/10_images.ipynb 中的图片" in line for line in said)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        (listed,) = [n for n in archive.namelist() if n.endswith("left_out.csv")]
+        assert archive.read(listed) == found["tables/left_out.csv"]
+
+
 def test_a_picture_keeps_its_orientation_and_nothing_else(found, run, tmp_path):
     found = found["pictures/open.jpg"]
     for text in (b"Somebody", b"GPS", b"at home"):
