@@ -21,6 +21,7 @@ from PIL import Image
 from evalkit import load_restorer
 from evalkit.daily.pool import Event
 from evalkit.restorers import plan_restorer
+from evalkit.service.app import UPSCALE
 from evalkit.service.desk import BusyError, Desk, Limits, _Place
 from evalkit.service.looks import LookError, Looks
 
@@ -351,6 +352,9 @@ def test_what_would_change_nothing_is_refused(served):
     answer = served.post(png(0), condtion="bicubic")
     assert answer.status_code == 422
     assert "did you mean condition" in answer.json()["error"]
+    described = served.client.get("/openapi.json").json()["components"]["schemas"]
+    (body,) = (each for name, each in described.items() if name.startswith("Body_upsc"))
+    assert set(body["properties"]) == set(UPSCALE)
     usual = served.client.get("/api/config").json()
     wanted = {"condition": "lanczos", "device": "foo"}
     assert served.client.put("/api/config", json=wanted).status_code == 422
