@@ -247,6 +247,18 @@ def test_a_newer_record_takes_the_place_of_an_older_one(run, face):
     assert page.says("signal 9")  # in the list of failures
 
 
+def test_failures_that_differ_in_their_picture_alone_are_one_row(run, face):
+    for name in ("anna", "bert", "carl"):
+        run.picture(name, face)
+        error = f"UnknownNameError: unknown source {name!r}"
+        run.record("theirs", name, run=1, outcome="error", error=error)
+    run.record("theirs", "carl", experiment="cost", outcome="crash", error="signal 9")
+    page = run.write(["theirs", "lanczos"])
+    assert page.says("anna and 2 more alike")
+    assert page.says("4 of 4 runs failed, of theirs; they are listed")
+    assert page.says("no picture, error: UnknownNameError: unknown source 'bert'")
+
+
 def test_what_the_machine_interrupted_is_said_and_is_no_failure(run, face):
     run.picture("portrait", face)
     run.record("lanczos", "portrait", outcome="interrupted", error="disk full")
@@ -254,7 +266,7 @@ def test_what_the_machine_interrupted_is_said_and_is_no_failure(run, face):
     page = run.write(["lanczos", "bicubic"])
     assert page.says("The machine interrupted 1 cell, which count nowhere (first: disk")
     assert page.says("Run the study again to have them")
-    assert page.says("No picture: interrupted: disk full")
+    assert page.says("no picture, interrupted: disk full")
     assert not page.says("runs failed")
 
 
@@ -265,15 +277,15 @@ def test_what_was_interrupted_before_the_code_changed_is_not_said(run, face):
     assert not run.write(["lanczos"]).says("interrupted")
 
 
-def test_a_condition_that_failed_is_a_frame_with_its_reason(run, face):
+def test_a_condition_that_failed_is_a_line_with_its_reason(run, face):
     run.picture("portrait", face)
     run.record(
         X4, "portrait", outcome="oom", error="3.2 GiB wanted", notes=["tile 200"]
     )
     page = run.write([X4, "bicubic"])
-    assert page.says("No picture: oom: 3.2 GiB wanted")
+    assert page.says("no picture, oom: 3.2 GiB wanted")
     assert page.says("tile 200")
-    assert page.says("No picture: not restored in this run")
+    assert page.says("no picture, not restored in this run")
 
 
 def test_names_cannot_become_code(run, face):

@@ -13,7 +13,7 @@ from evalkit.report._panel import panel
 from evalkit.report._rules import Rule
 from evalkit.report._run_folder import RunFolder
 from evalkit.report._summary import cautions
-from evalkit.report._text import Sentence, Sentences, counted, in_sentences
+from evalkit.report._text import Sentence, Sentences, counted, in_list, in_sentences
 from evalkit.study.answer_lines import answer_lines
 from evalkit.tables import ANSWER
 from evalkit.texts import Language, text
@@ -159,9 +159,9 @@ def steps(folder: RunFolder, language: Language) -> Sentences:
     if folder.title != "default":
         again += f" STUDY=runs/{folder.name}/study.yaml"
     names = [folder.restorer_of.get(name, name) for name in folder.random_conditions]
-    for name in dict.fromkeys(names):
-        words = text("answer.next.weights", language, name=name)
-        command = f"evalkit weights fetch {name} --accept gpen"
+    if names := [*dict.fromkeys(names)]:
+        words = text("answer.next.weights", language, names=in_list(names, language))
+        command = f"evalkit weights fetch {' '.join(names)} --accept gpen"
         yield Sentence("weights", words, (), command)
     if folder.learned_conditions and not folder.has_answers:
         rating = folder.study.get("rating") or {}

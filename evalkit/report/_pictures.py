@@ -57,8 +57,9 @@ class View:
         Data URIs; empty until `evalkit.report._views.show` fills them.
     size
         Width and height of the full picture, px; filled there too.
-    is_random, is_thick
-        Whether its weights are; whether a thin strip is drawn thicker.
+    is_unmade, is_thick
+        Whether there is none to show, for random weights or a failure; whether a thin
+        strip is drawn thicker.
 
     """
 
@@ -72,7 +73,7 @@ class View:
     whole: str = ""
     detail: str = ""
     size: tuple[int, int] | None = None
-    is_random: bool = False
+    is_unmade: bool = False
     is_thick: bool = False
 
 
@@ -85,10 +86,10 @@ class Section:
     facts
         Its row of the table ``images``, null as None.
     views
-        Source, reference if there is one, then every condition that makes pictures.
+        Source, reference if there is one, then every condition that made a picture.
     without_pictures
-        The conditions with random weights, and those that made a picture that is shown
-        under another condition.
+        The conditions that made none, and those that made a picture that is shown under
+        another condition.
     crop
         The part that is shown enlarged; None before it is known.
     map_file, maps
@@ -137,7 +138,7 @@ def sections(folder: RunFolder) -> list[Section]:
                 view.reason = _same(folder.language, *folder.same_as[cell])
                 hidden.append(view)
             else:
-                (hidden if view.is_random else views).append(view)
+                (hidden if view.is_unmade else views).append(view)
         crop = crops.get(name)
         maps = folder.figures / f"60_maps_{file_name(name)}.png"
         built.append(
@@ -170,18 +171,17 @@ def _output(folder: RunFolder, cell: Pair) -> View:
     condition, record = cell[0], folder.outputs.get(cell)
     said = partial(text, language=folder.language)
     kind = record["weights_kind"] if record else None
+    unmade = partial(View, name=condition, file=None, is_unmade=True)
     if kind == "random" or (not record and condition in folder.random_conditions):
-        reason = said("report.reason.random")
-        return View(name=condition, file=None, reason=reason, is_random=True)
+        return unmade(reason=said("report.reason.random"))
     if record is None:
-        reason = said("report.reason.not-restored")
-        return View(name=condition, file=None, reason=reason)
+        return unmade(reason=said("report.reason.not-restored"))
     notes = json.loads(record["notes"]) if record["notes"] else []
     if record["outcome"] != "ok":
         reason = said(f"report.outcome.{record['outcome']}")
         if folder.language == "en":
             reason = ": ".join(filter(None, (record["outcome"], record["error"])))
-        return View(name=condition, file=None, reason=reason, notes=notes)
+        return unmade(reason=reason, notes=notes)
     file = folder.path / record["output"]
     if not file.is_file():
         reason = folder.published or said("report.reason.output-gone")

@@ -131,7 +131,9 @@ def _about_failures(folder: RunFolder) -> Iterator[Caution]:
     outcomes = folder.results["outcome"]
     n_failed = int((outcomes != "ok").sum())
     if n_failed:
-        yield "failed", {"n": n_failed, "total": len(outcomes)}
+        of = folder.results.loc[outcomes != "ok", "condition"].unique()
+        names = in_list([*of], folder.language)
+        yield "failed", {"n": n_failed, "total": len(outcomes), "names": names}
     lost = folder.lost
     if len(lost):
         yield "interrupted", counted(len(lost)) | {"error": lost["error"].iloc[0]}

@@ -219,17 +219,25 @@ def chance_line(folder: RunFolder) -> str:
 
 
 def failures(folder: RunFolder) -> dict[str, Any]:
-    """Pictures that could not be used, and runs that did not end well."""
+    """Pictures that could not be used, and runs that did not end well.
+
+    Runs that differ in their source alone are one row, which names the first.
+    """
     images = folder.read(IMAGES)
     broken = images[images["error"].notna()]
     failed = folder.results[folder.results["outcome"] != "ok"]
     names = zip(failed["experiment"], failed["value"], strict=True)
     failed = failed.assign(experiment=[in_words(*name) for name in names])
     columns = ["condition", "source", "experiment", "phase", "run", "outcome", "error"]
+    alike: dict[str, dict[str, Any]] = {}
+    for row in plain_rows(failed[columns]):
+        error = (row["error"] or "").replace(row["source"] or "\0", "\0")
+        kind = str(row | {"source": None, "error": error})
+        alike.setdefault(kind, row | {"n_more": -1})["n_more"] += 1
     return {
         "images": plain_rows(broken[["source", "error"]].head(MAX_ROWS)),
-        "runs": plain_rows(failed[columns].head(MAX_ROWS)),
-        "n_more": max(0, len(broken) - MAX_ROWS) + max(0, len(failed) - MAX_ROWS),
+        "runs": [*alike.values()][:MAX_ROWS],
+        "n_more": max(0, len(broken) - MAX_ROWS) + max(0, len(alike) - MAX_ROWS),
     }
 
 

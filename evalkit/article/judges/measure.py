@@ -8,10 +8,12 @@ is: *reproduced* when all of the interval lies within the factor, on the claim's
 *inconclusive*. Claims are judged on the runner ``upstream``. A figure of memory that no
 arithmetic allows is *contradicted* without a GPU, too; a time is not, since a library
 may take fewer operations. Times without an interval decide nothing; memory is what was
-allocated, which does not vary as times do, and counts as it is.
+allocated, which does not vary as times do, and counts as it is. Where smaller networks
+stood in for those of the program, a figure is a least value and contradicts less only.
 """
 
 import json
+import re
 from dataclasses import replace
 from math import inf, isnan
 from typing import NamedTuple
@@ -139,6 +141,17 @@ def _stages_in_words(evidence: Evidence, figure: Figure) -> str:
     return text
 
 
+STANDS_IN = re.compile(r"since weights (\S+) cannot be had")
+
+
+def _replaced(evidence: Evidence, figure: Figure) -> list[str]:
+    """The weights of the program in whose place others, or none, stood in the cell."""
+    rows, records = _rows(evidence, figure), evidence.results
+    is_cell = records["condition"].isin(rows["condition"])
+    notes = records[is_cell & records["source"].isin(rows["source"])]["notes"].dropna()
+    return sorted({name for note in notes for name in STANDS_IN.findall(note)})
+
+
 def _missing(*figures: Figure) -> Judgement:
     cells = " or the ".join(map(_cell, figures))
     return not_tested(f"This run did not measure the {cells} (tables/floors.csv).")
@@ -180,6 +193,13 @@ def _compared(
             bounds = [figure.in_units(bound) for bound in part.bounds(number)]
             verdict = within(first.low, first.high, *bounds)
             text += f"The article had {number:g} {CLAIMS[claim].unit}. "
+            if replaced := _replaced(evidence, figure):
+                is_decided = first.low > bounds[1]  # more is more with the rest, too
+                verdict = verdict if is_decided else Verdict.INCONCLUSIVE
+                text += (
+                    f"Less, or nothing, stood in for {' and '.join(replaced)}, which "
+                    "its program loads: what was measured is a least value. "
+                )
         elif second is None:
             verdict = Verdict.INCONCLUSIVE
             text += (

@@ -230,6 +230,23 @@ def test_memory_on_a_cpu_is_compared_on_any(run, cpu_only, add, mib, verdict):
     assert found[:2] == (verdict, f"{mib / 1024:.4g} GiB")
 
 
+@pytest.mark.parametrize(
+    ("gib", "verdict"),
+    [(1.4, "inconclusive"), (5.8, "inconclusive"), (9.0, "contradicted")],
+)
+def test_what_smaller_networks_stood_in_for_is_a_least_value(
+    run, cpu_only, add, gib, verdict
+):
+    run.environment(cpu_only)
+    add(GPEN, MEMORY, value=gib * 1024, device="cpu", experiment="frame")
+    notes = ["faces found by yunet, since weights retinaface-r50 cannot be had"]
+    cell = FLOORS.read(FLOORS.path(run.path / "tables")).iloc[0]
+    run.record("frame", condition=cell.condition, source=cell.source, notes=notes)
+    found = judge(run, "G5")
+    assert found[0] == verdict
+    assert "stood in for retinaface-r50" in found[2]
+
+
 def test_five_pictures_are_compared_with_one(run, other_gpu, add):
     add(X4PLUS, TIME, value=1.0)
     add(X4PLUS, TIME, value=4.8, n_pictures=5, experiment="batch")
