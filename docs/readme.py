@@ -16,6 +16,7 @@ from evalkit.report._answer import Answer
 from evalkit.study.answer_lines import answer_lines
 from evalkit.tables import (
     AGREEMENT,
+    BACKENDS,
     COST,
     FLOORS,
     IMAGES,
@@ -26,7 +27,7 @@ from evalkit.tables import (
 
 CLONE = Path(__file__).resolve().parent.parent
 READMES = {"en": CLONE / "README.md", "zh": CLONE / "README.zh-CN.md"}
-TABLES = (AGREEMENT, COST, FLOORS, PATHOLOGIES, VERDICTS)
+TABLES = (AGREEMENT, BACKENDS, COST, FLOORS, PATHOLOGIES, VERDICTS)
 FILES = ("study.yaml", "environment.json", "records.jsonl")
 WIDTH = 88
 BLOCK = re.compile(r"(<!-- answer of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -40,7 +41,8 @@ def publish(run: Path, folder: Path) -> None:
     for figure in folder.glob("*.png"):
         shutil.copy(run / "figures" / figure.name, figure)
     for table in TABLES:
-        table.write(read(table, run), folder / "tables")
+        if len(rows := read(table, run)):
+            table.write(rows, folder / "tables")
     images = read(IMAGES, run)
     for column in ("path", "reference"):
         images[column] = images[column].str.rsplit("/", n=1).str[-1]

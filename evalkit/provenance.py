@@ -82,7 +82,7 @@ def machine() -> dict[str, Any]:
     """
     cores, memory_gib = _cores(), _memory_gib()
     gpus, driver, nvml_error = _gpus()
-    cpu, features = _cpu()
+    cpu, features = processor()
     quota = cpu_quota()
     facts = {
         "cpu": cpu,
@@ -175,7 +175,7 @@ def _memory_gib() -> float:
     return memory_bytes() / 2**30
 
 
-def _cpu(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str] | None]:
+def processor(cpuinfo: Path = Path("/proc/cpuinfo")) -> tuple[str, list[str] | None]:
     """The processor's name and the `CPU_FEATURES` that it has."""
     if cpuinfo.is_file():
         first = cpuinfo.read_text(encoding="utf-8").split("\n\n")[0].splitlines()

@@ -35,6 +35,32 @@ def chromium(playwright) -> Iterator:
     started.close()
 
 
+def lab_options(port: int) -> list[str]:
+    """Of a JupyterLab that asks nobody anything."""
+    settings = {
+        "ServerApp.port": port,
+        "ServerApp.port_retries": 0,
+        "IdentityProvider.token": "",
+        "ServerApp.allow_root": True,
+        "ServerApp.open_browser": False,
+        "LabApp.news_url": "",
+    }
+    return [f"--{name}={value}" for name, value in settings.items()]
+
+
+def run_cell(page) -> None:
+    """Run the notebook's cell once JupyterLab is connected to its kernel."""
+    kernels = []
+    while [(k["execution_state"], k["connections"]) for k in kernels] != [("idle", 1)]:
+        page.wait_for_timeout(500)
+        kernels = page.request.get(
+            page.url.partition("/lab")[0] + "/api/kernels"
+        ).json()
+    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
+    page.locator(".jp-CodeCell .cm-content").first.click()
+    page.keyboard.press("Shift+Enter")
+
+
 @contextlib.contextmanager
 def serving(tmp_path, cell: str, module: str, *options, **more) -> Iterator:
     """The process of ``python -m module``, which serves a folder with one notebook."""

@@ -9,6 +9,7 @@ import typer
 
 from evalkit import cli
 from evalkit.paths import CLONE
+from evalkit.tables import VERDICTS
 
 pytestmark = pytest.mark.skipif(CLONE is None, reason="not a clone")
 
@@ -113,3 +114,17 @@ def test_the_readme_says_in_chinese_what_it_says_in_english():
     )
     assert len(english) > 6
     assert chinese == english
+
+
+def test_what_a_cpu_says_to_the_article_is_in_the_table():
+    tables = CLONE / "figures" / "intel-xeon-2c" / "verdicts" / "tables"
+    verdicts = VERDICTS.read(VERDICTS.path(tables)).set_index("claim")["verdict"]
+    page = (CLONE / "docs" / "measuring.md").read_text(encoding="utf-8")
+    told = re.search(r"of 80 claims (.+?)\.\n", page, re.DOTALL)[1]
+    counts = re.findall(
+        r"(\d+)\s+(?:are\s+)?([a-z ]+?)(?:,| and|$)", " ".join(told.split())
+    )
+    assert {verdict: int(n) for n, verdict in counts} == dict(verdicts.value_counts())
+    named = page.partition("Contradicted:")[2].partition("Reproduced:")[0]
+    is_contradicted = verdicts == "contradicted"
+    assert {*re.findall(r"\b[A-Z]\d+\b", named)} == {*verdicts.index[is_contradicted]}

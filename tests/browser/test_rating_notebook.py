@@ -4,7 +4,7 @@ import importlib.util
 
 import psutil
 import pytest
-from browsers import serving
+from browsers import lab_options, run_cell, serving
 
 CELL = """import os
 from pathlib import Path
@@ -17,15 +17,7 @@ RatingWidget(Session(Store(here / "ratings.sqlite"), "s01", here / "stimuli"))""
 @pytest.fixture
 def jupyter(tmp_path, rated, free_port, wait_for_port):
     """A JupyterLab: its process, and the notebook's address."""
-    settings = {
-        "ServerApp.port": free_port,
-        "ServerApp.port_retries": 0,
-        "IdentityProvider.token": "",
-        "ServerApp.allow_root": True,
-        "ServerApp.open_browser": False,
-        "LabApp.news_url": "",
-    }
-    options = [f"--{name}={value}" for name, value in settings.items()]
+    options = lab_options(free_port)
     with serving(tmp_path, CELL, "jupyterlab", *options, RATED=rated.folder) as process:
         wait_for_port(free_port)
         yield process, f"http://127.0.0.1:{free_port}/lab/tree/one.ipynb"
@@ -39,19 +31,6 @@ def voila(tmp_path, rated, free_port, wait_for_port, need):
     with serving(tmp_path, CELL, "voila", *options, RATED=rated.folder):
         wait_for_port(free_port)
         yield f"http://127.0.0.1:{free_port}"
-
-
-def run_cell(page) -> None:
-    """Run the notebook's cell once JupyterLab is connected to its kernel."""
-    kernels = []
-    while [(k["execution_state"], k["connections"]) for k in kernels] != [("idle", 1)]:
-        page.wait_for_timeout(500)
-        kernels = page.request.get(
-            page.url.partition("/lab")[0] + "/api/kernels"
-        ).json()
-    page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
-    page.locator(".jp-CodeCell .cm-content").first.click()
-    page.keyboard.press("Shift+Enter")
 
 
 def kernel_of(process) -> psutil.Process:

@@ -8,6 +8,7 @@ import threading
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from queue import Queue
 from unittest.mock import Mock
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from skimage import data
 
 from evalkit import load_restorer
 from evalkit.daily.pool import Event
@@ -30,12 +32,16 @@ SOAK = (pytest.mark.soak, pytest.mark.timeout(900))
 
 def png(value: int, side: int = 24, *, exif: bool = False) -> bytes:
     """A picture with an own level, and a place where it was taken."""
-    stream = io.BytesIO()
     chance = np.random.default_rng(value).integers(0, 255, (side, side, 3), np.uint8)
     tags = Image.Exif()
     if exif:
         tags.get_ifd(0x8825).update({1: "N", 2: (48.0, 51.0, 29.5)})
-    Image.fromarray(chance).save(stream, "png", exif=tags)
+    return packed(chance, exif=tags)
+
+
+def packed(picture: np.ndarray, **more) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "png", **more)
     return stream.getvalue()
 
 
@@ -433,7 +439,11 @@ def memory_mib(served) -> float:
     """What the service's processes hold for themselves."""
     process = psutil.Process(served.process.pid)
     tree = [process, *process.children(recursive=True)]
-    return sum(each.memory_full_info().uss for each in tree) / 2**20
+    held = 0
+    for each in tree:
+        with suppress(psutil.NoSuchProcess):  # a worker that was just started anew
+            held += each.memory_full_info().uss
+    return held / 2**20
 
 
 @pytest.mark.parametrize(
@@ -457,12 +467,16 @@ def test_memory_is_flat(start, n_requests):
 @pytest.mark.timeout(600)
 def test_sixteen_clients_for_two_minutes(start):
     served = start("--with", "realesrgan-animevideo-x4")
-    sent = {n: png(n, 180) for n in range(16)}
+    photograph = data.astronaut()  # noise takes half as long again to pack
+    parts = [
+        photograph[20 * n : 20 * n + 180, 16 * n : 16 * n + 180] for n in range(16)
+    ]
+    sent = {n: packed(part) for n, part in enumerate(parts)}
     name = "realesrgan-animevideo-x4"
     expected = {n: restored(content, name) for n, content in sent.items()}
     served.post(sent[0])  # the network is loaded once
     beside, until = [], time.monotonic() + 120
-    lock = threading.Lock()
+    lock, known = threading.Lock(), {}  # clients share two cores with the service
 
     def ask(number: int) -> None:
         while time.monotonic() < until:
@@ -470,7 +484,9 @@ def test_sixteen_clients_for_two_minutes(start):
             answer = served.post(sent[number])
             took_ms = 1000 * (time.perf_counter() - begin)
             assert answer.status_code == 200, answer.text
-            assert np.array_equal(pixels(answer.content), expected[number])
+            if answer.content != known.get(number):  # else the pixels were compared
+                assert np.array_equal(pixels(answer.content), expected[number])
+                known[number] = answer.content
             timing = re.findall(r"dur=([\d.]+)", answer.headers["server-timing"])
             with lock:
                 beside.append(took_ms - sum(map(float, timing)))

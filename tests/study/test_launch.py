@@ -35,6 +35,14 @@ def runs() -> Path:
     return Path(os.environ["EVALKIT_RUNS"])
 
 
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(album, study_file, runs):
+    told = study(study_file, "--images", album, "--", "-n")
+    assert "restore" in told
+    assert "This was a dry-run" in told
+    assert "report" not in told.rpartition("This was a dry-run")[2]
+    assert not (runs / "mine-album" / "records.jsonl").exists()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_study_is_made_then_nothing_then_only_what_is_new_or_rated(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from evalkit.errors import SettingError
 from evalkit.machine.out_of_memory import oom_as_ours
-from evalkit.provenance import machine
+from evalkit.provenance import processor
 from evalkit.restorers._stopwatch import Stopwatch
 from evalkit.restorers.engines.cuda_queue import queue
 from evalkit.restorers.engines.levels import Finish, Then
@@ -85,7 +85,7 @@ def cpu_has(precision: str) -> bool:
     """Whether the CPU has arithmetic units for ``fp32``, ``bf16`` or ``fp16``."""
     if precision == "fp32":
         return True
-    features = None if "torch" in sys.modules else machine()["cpu_features"]
+    features = None if "torch" in sys.modules else processor()[1]
     if features is not None:
         return any(unit in features for unit in CPU_UNITS[precision])
     import torch
