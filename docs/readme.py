@@ -41,8 +41,8 @@ def publish(run: Path, folder: Path) -> None:
     for figure in folder.glob("*.png"):
         shutil.copy(run / "figures" / figure.name, figure)
     for table in TABLES:
-        if len(rows := read(table, run)):
-            table.write(rows, folder / "tables")
+        if table.path(run / "tables").is_file():
+            table.write(read(table, run), folder / "tables")
     images = read(IMAGES, run)
     for column in ("path", "reference"):
         images[column] = images[column].str.rsplit("/", n=1).str[-1]
