@@ -250,13 +250,15 @@ def test_a_newer_record_takes_the_place_of_an_older_one(run, face):
 def test_failures_that_differ_in_their_picture_alone_are_one_row(run, face):
     for name in ("anna", "bert", "carl"):
         run.picture(name, face)
-        error = f"UnknownNameError: unknown source {name!r}"
+        error = f"UnknownNameError: unknown source {name!r}; known: dora"
         run.record("theirs", name, run=1, outcome="error", error=error)
     run.record("theirs", "carl", experiment="cost", outcome="crash", error="signal 9")
     page = run.write(["theirs", "lanczos"])
     assert page.says("anna and 2 more alike")
     assert page.says("4 of 4 runs failed, of theirs; they are listed")
-    assert page.says("no picture, error: UnknownNameError: unknown source 'bert'")
+    assert page.says("no picture, error: UnknownNameError: unknown source 'bert'.")
+    assert page.says("unknown source 'anna'; known: dora")  # among the failures
+    assert not page.says("unknown source 'bert'; known")
 
 
 def test_what_the_machine_interrupted_is_said_and_is_no_failure(run, face):

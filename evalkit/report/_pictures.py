@@ -180,7 +180,9 @@ def _output(folder: RunFolder, cell: Pair) -> View:
     if record["outcome"] != "ok":
         reason = said(f"report.outcome.{record['outcome']}")
         if folder.language == "en":
-            reason = ": ".join(filter(None, (record["outcome"], record["error"])))
+            # what is known and what to do stand among the failures
+            error = (record["error"] or "").partition(";")[0]
+            reason = ": ".join(filter(None, (record["outcome"], error)))
         return unmade(reason=reason, notes=notes)
     file = folder.path / record["output"]
     if not file.is_file():
