@@ -14,6 +14,7 @@ WEIGHTS = ("released", "package", "mirror", "user", "random", "none")
 """The kinds of weights that the catalogue describes."""
 
 FEW_PICTURES, FEW_RUNS = 30, 50
+MOST_NAMED = 3
 
 
 def headline(folder: RunFolder) -> dict[str, Any]:
@@ -131,8 +132,10 @@ def _about_failures(folder: RunFolder) -> Iterator[Caution]:
     outcomes = folder.results["outcome"]
     n_failed = int((outcomes != "ok").sum())
     if n_failed:
-        of = folder.results.loc[outcomes != "ok", "condition"].unique()
-        names = in_list([*of], folder.language)
+        of = [*folder.results.loc[outcomes != "ok", "condition"].dropna().unique()]
+        names = in_list(of[:MOST_NAMED], folder.language)
+        if of[MOST_NAMED:]:
+            names = text("report.and-others", folder.language, names=names)
         yield "failed", {"n": n_failed, "total": len(outcomes), "names": names}
     lost = folder.lost
     if len(lost):
