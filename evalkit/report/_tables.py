@@ -231,8 +231,8 @@ def failures(folder: RunFolder) -> dict[str, Any]:
     columns = ["condition", "source", "experiment", "phase", "run", "outcome", "error"]
     alike: dict[str, dict[str, Any]] = {}
     for row in plain_rows(failed[columns]):
-        error = (row["error"] or "").replace(row["source"] or "\0", "\0")
-        kind = str(row | {"source": None, "error": error})
+        error, name = row["error"] or "", row["source"] or "\0"
+        kind = str(row | {"source": None, "error": error.replace(name, "\0")})
         alike.setdefault(kind, row | {"n_more": -1})["n_more"] += 1
     return {
         "images": plain_rows(broken[["source", "error"]].head(MAX_ROWS)),
