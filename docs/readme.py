@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from evalkit.article._tables import COMMANDS
 from evalkit.report import answer
 from evalkit.report._answer import Answer
 from evalkit.study.answer_lines import answer_lines
@@ -27,7 +28,7 @@ from evalkit.tables import (
 
 CLONE = Path(__file__).resolve().parent.parent
 READMES = {"en": CLONE / "README.md", "zh": CLONE / "README.zh-CN.md"}
-TABLES = (AGREEMENT, BACKENDS, COST, FLOORS, PATHOLOGIES, VERDICTS)
+TABLES = (AGREEMENT, BACKENDS, COMMANDS, COST, FLOORS, PATHOLOGIES, VERDICTS)
 FILES = ("study.yaml", "environment.json", "records.jsonl")
 WIDTH = 88
 BLOCK = re.compile(r"(<!-- answer of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from math import floor
 
 import pandas as pd
 import yaml
@@ -52,7 +53,9 @@ def wrong(
         values = {"restorer": row["restorer"]}
         values["quantity"] = text(f"answer.quantity.{row['quantity']}", language)
         values["value"] = " ".join(told.loc[row["figure"]].dropna())  # in its own words
-        values |= {"claim": row["figure"], "floor": number(row["floor"] / scale, unit)}
+        least = floor(100 * row["floor"] / scale) / 100
+        values |= {"claim": row["figure"], "floor": number(least, unit)}
+        values["precision"] = text(f"answer.precision.{row['precision']}", language)
         yield text("answer.claims.impossible", language, **values)
 
 

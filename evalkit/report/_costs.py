@@ -1,5 +1,7 @@
 """The rules of the answer about cost: what each takes, what is the same, what fits."""
 
+from math import floor
+
 import pandas as pd
 
 from evalkit.report._rules import GPU_MIB, MOST_CONDITIONS
@@ -79,7 +81,7 @@ def same(folder: RunFolder, language: Language) -> Sentences:
         if pd.isna(decibels):
             parts.append(text("answer.same.equal", language, **values))
         else:
-            values["psnr"] = number(decibels, "dB")
+            values["psnr"] = number(floor(10 * decibels) / 10, "dB")  # "or more"
             parts.append(text("answer.same", language, **values))
     if parts:
         words = in_sentences(parts, language)

@@ -39,7 +39,7 @@ def _memory_on_onnx_runtime(evidence: Evidence) -> Judgement:
     return _judged(
         evidence,
         rows,
-        "; ".join(texts),
+        f"ONNX Runtime, with PyTorch loaded beside it, took {'; '.join(texts)}",
         verdicts,
         "Each against PyTorch upstream at the same precision and tile, since the "
         "article does not say against which (tables/backends.csv); outputs agree.",
@@ -55,11 +55,14 @@ def _speed_on_ncnn(evidence: Evidence) -> Judgement:
         low, high = (float(row[f"speed_up_{end}"] or nan) for end in ("low", "high"))
         verdicts.append(within(low, high, *bounds, denied=(1, inf)))
         spread = "" if pd.isna(low) else f" [{low:.2g}, {high:.2g}]"
-        texts.append(f"{row['speed_up']:.2g} times{spread} as fast ({row['device']})")
+        texts.append(
+            f"{X4PLUS} by ncnn was {row['speed_up']:.2g} times{spread} as fast as by "
+            f"PyTorch upstream, warm ({row['device']}, {row['precision']})"
+        )
     return _judged(
         evidence,
         rows,
-        f"{'; '.join(texts)}; the command as printed: {_as_printed(evidence)}",
+        "; ".join([*texts, _as_printed(evidence)]),
         verdicts,
         f"{X4PLUS} on both, against PyTorch upstream (tables/backends.csv); outputs "
         "agree, and the column differs says what else does not. The command as the "
@@ -97,20 +100,25 @@ def _timed(evidence: Evidence, backend: str) -> pd.DataFrame:
 
 
 def _as_printed(evidence: Evidence) -> str:
-    """A picture by the printed command over one by PyTorch, loading included."""
+    """A cold picture by the printed command over one by PyTorch, loading included."""
     scripts = evidence.read(BACKENDS).merge(evidence.read(COMMANDS), on="source")
     is_one = (scripts["network_x"] == X4PLUS) & scripts["network_y"].notna()
     is_one &= scripts["backend"] == PYTORCH
     is_one &= scripts["wall_time_s"].notna() & ~scripts["command"].str.contains(" -n ")
     rows = scripts[is_one]
     ratios = (rows["load_time_s"] + rows["cold_wall_time_s"]) / rows["command_time_s"]
+    if rows.empty:
+        return "the command as printed was not tried"
     texts = [
-        f"{ratio:.2g} times as fast as PyTorch in {precision}, but with {network}"
-        for ratio, precision, network in zip(
-            ratios, rows["precision"], rows["network_y"], strict=True
-        )
+        f"{ratio:.2g} times ({precision})"
+        for ratio, precision in zip(ratios, rows["precision"], strict=True)
     ]
-    return "; ".join(texts) or "not tried"
+    command = rows.iloc[0]
+    return (
+        f"the command as printed takes another network, {command['network_y']}: one "
+        f"cold run with loading was {' and '.join(texts)} as fast as PyTorch upstream "
+        f"with {X4PLUS} (tables/commands.csv; tried by {command['tried']})"
+    )
 
 
 ENTRIES = (

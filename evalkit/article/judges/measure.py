@@ -189,17 +189,18 @@ def _compared(
             text += _stages_in_words(evidence, figure)
         if figure.device == "cuda" and GPEN in (figure.restorer, reference.restorer):
             text += f"Of GPEN: {OUR_KERNELS}. "
+        replaced = _replaced(evidence, figure)
+        if replaced:
+            text += (
+                f"Less, or nothing, stood in for {' and '.join(replaced)}, which its "
+                "program loads: what was measured is a least value. "
+            )
         if is_alike and not is_ratio and number is not None:
             bounds = [figure.in_units(bound) for bound in part.bounds(number)]
             verdict = within(first.low, first.high, *bounds)
             text += f"The article had {number:g} {CLAIMS[claim].unit}. "
-            if replaced := _replaced(evidence, figure):
-                is_decided = first.low > bounds[1]  # more is more with the rest, too
-                verdict = verdict if is_decided else Verdict.INCONCLUSIVE
-                text += (
-                    f"Less, or nothing, stood in for {' and '.join(replaced)}, which "
-                    "its program loads: what was measured is a least value. "
-                )
+            if replaced and first.low <= bounds[1]:  # more is more with the rest, too
+                verdict = Verdict.INCONCLUSIVE
         elif second is None:
             verdict = Verdict.INCONCLUSIVE
             text += (

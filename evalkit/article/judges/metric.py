@@ -99,7 +99,12 @@ def _part(
         base = _values(evidence, "source", metric).reindex(values.index)
         values = values[base >= least]
     if values.empty:
-        needs = " and ".join(f"{name} of {n:g}" for name, n in part.only.items())
+        told = evidence.read(PATHOLOGIES).dropna(subset="unit")
+        units = told.groupby("metric")["unit"].first()
+        needs = " and ".join(
+            f"{name} of {n:g} {units.get(name) or '(no unit)'}"
+            for name, n in part.only.items()
+        )
         where = f" whose source has {needs} or more" if needs else ""
         return (
             open_,
@@ -143,9 +148,13 @@ def _interval(values: pd.Series, part: Part) -> tuple[float | None, float | None
         )
     sized = values.abs() if part.either_way else values
     interval = median_interval(sized)
-    median = f"{sized.median():.2f}" if part.either_way else f"{sized.median():+.2f}"
     spread = "" if interval[0] is None else f" [{interval[0]:.2f}, {interval[1]:.2f}]"
-    return *interval, f"{way}: {median}{spread} {unit} {pictures}"
+    if part.either_way:
+        less, more = WAYS[part.metric]
+        ways = f"{int((values < 0).sum())} {less}, {int((values > 0).sum())} {more}"
+        size = f"{sized.median():.2f}{spread} {unit}"
+        return *interval, f"by {size} either way {pictures}: {ways}"
+    return *interval, f"{way}: {sized.median():+.2f}{spread} {unit} {pictures}"
 
 
 def _way(value: float, part: Part) -> str:

@@ -11,6 +11,8 @@ what was done there.
 
 import json
 
+import pandas as pd
+
 from evalkit.article._evidence import (
     Evaluator,
     Evidence,
@@ -19,7 +21,7 @@ from evalkit.article._evidence import (
     not_tested,
 )
 from evalkit.article._register import load_article, load_claims
-from evalkit.tables import METRICS
+from evalkit.tables import FLOORS, METRICS
 
 PICTURES = {"portrait": 3, "building": 2, "text": 1}
 FLAWS = {
@@ -63,13 +65,16 @@ def _pictures(evidence: Evidence) -> Judgement:
     )
 
 
+def _sizes(rows: pd.DataFrame) -> list[str]:
+    sides = rows[["width_px", "height_px"]].dropna().astype(int)
+    return [f"{width}x{height}" for width, height in sides.itertuples(index=False)]
+
+
 def _sources(evidence: Evidence) -> Judgement:
     images = evidence.usable
     if images.empty:
         return not_tested(NO_PICTURE)
-    n = len(images)
-    widths, heights = images["width_px"], images["height_px"]
-    sizes = [f"{w}x{h}" for w, h in zip(widths, heights, strict=True)]
+    n, sizes = len(images), _sizes(images)
     n_size = sum(size in SIZES for size in sizes)
     n_png = int(images["path"].str.lower().str.endswith(".png").sum())
     other_sizes = ", ".join(sorted({*sizes} - {*SIZES})) or "none"
@@ -77,7 +82,12 @@ def _sources(evidence: Evidence) -> Judgement:
     text = f"Of {n} pictures {n_png} are PNG and {n_size} are {SIZES[0]} px, either way"
     text += f" up (tables/images.csv); other sizes: {other_sizes}. "
     if n_size < n or n_png < n:
-        why = "So this run's time and memory do not compare with the article's figures."
+        why = (
+            "So what these took in time and memory does not compare with the article's."
+        )
+        floors = evidence.read(FLOORS)
+        if {*SIZES} & {*_sizes(floors[floors["figure"] == "measured"])}:
+            why += f" For cost one was enlarged to {SIZES[0]} px (tables/floors.csv)."
         return _followed(False, answer, text + why)
     if evidence.gpus == []:
         why = "This machine has no GPU that could have been idle."

@@ -69,12 +69,17 @@ def test_d2_is_judged_on_one_network_whatever_the_printed_command_gives(
     against = f"{X4PLUS}@runner=upstream of portrait"
     fill(run, ncnn(speed_up, against=against, **ours), upstream)
     printed = {"command": "realesrgan-ncnn-vulkan -i a", "source": "a"}
-    printed |= {"command_time_s": 0.5, "network": "realesrgan-animevideo-x4"}
+    printed |= {
+        "tried": "the program",
+        "command_time_s": 0.5,
+        "network": "realesrgan-animevideo-x4",
+    }
     COMMANDS.write(COMMANDS.frame([printed]), run.path / "tables")
     found = run.judge("D2")
     assert found[0] == verdict
     # two and four seconds over half a second
-    assert "as printed: 12 times as fast as PyTorch in fp32, but with" in found[1]
+    assert "takes another network, realesrgan-animevideo-x4: one cold run" in found[1]
+    assert "was 12 times (fp32) as fast as PyTorch upstream with" in found[1]
 
 
 def test_what_was_not_run_is_not_tested(run, gpu):
@@ -86,7 +91,8 @@ def test_without_a_gpu_nothing_is_decided(run, cpu_only):
     run.environment(cpu_only)
     fill(run, onnx(20, device="cpu"), ncnn(1.8, device="cpu"))
     assert run.judge("D1")[0] == run.judge("D2")[0] == "not testable here"
-    assert "1.8 times as fast (cpu)" in run.judge("D2")[2]
+    assert "by ncnn was 1.8 times as fast as by PyTorch upstream" in run.judge("D2")[2]
+    assert "with PyTorch loaded beside it, took 20 % less" in run.judge("D1")[2]
 
 
 def test_a_cpu_beside_a_gpu_decides_nothing_either(run, gpu):

@@ -116,6 +116,26 @@ def test_wax_and_over_sharpening_both_count(measured, texture):
     assert run.judge("Q13")[0] == "reproduced"
 
 
+def test_of_a_change_either_way_it_is_said_how_many_went_which(measured):
+    texture = [-4, -3, -2, -1, 1, 5]
+    run = measured(6, x4plus_texture_energy__skin=texture, x4plus_highlights__skin=2)
+    found = run.judge("Q13")[1]
+    assert (
+        "either way on 6 originals: 4 less fine texture, 2 more fine texture" in found
+    )
+    assert found.startswith("by 2.49 [")
+
+
+def test_the_bound_of_a_source_has_its_unit(measured):
+    run = measured(6, gpen_blockiness_change=-1, source_blockiness=0.1)
+    rows = PATHOLOGIES.read(PATHOLOGIES.path(run.path / "tables"))
+    rows.loc[rows["metric"] == "blockiness", "unit"] = "dB"
+    PATHOLOGIES.write(rows, run.path / "tables")
+    assert "blockiness of 1 dB or more" in run.judge("Q7")[2]
+    run = measured(6, gpen_halo__hair=1, source_sharpness=0.1)
+    assert "sharpness of 0.3 (no unit) or more" in run.judge("Q18")[2]
+
+
 def test_skin_without_colour_tells_nothing_of_its_tone(measured):
     values = {"gpen_colour_shift_a__skin": 0, "gpen_colour_shift_b__skin": 0}
     assert measured(6, **values).judge("Q10")[0] == "reproduced"

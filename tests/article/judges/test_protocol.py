@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from evalkit.tables import IMAGES
+from evalkit.tables import FLOORS, IMAGES
 
 PROTOCOL = [f"S{n}" for n in range(1, 9)]
 
@@ -58,6 +58,18 @@ def test_s2_another_size_is_told(run, gpu):
     assert verdict == "not followed"
     assert found == "3 of 3 PNG, 2 of 3 at 1024x768 or 768x1024 px"
     assert "512x512" in evidence
+
+
+def test_s2_a_picture_that_was_enlarged_for_cost_is_told(run, gpu):
+    run.environment(gpu)
+    run.images(*sized(THE_SIX[:2], 512, 512))
+    frame = {"figure": "measured", "width_px": 1024, "height_px": 768}
+    unknown = {"figure": "measured", "experiment": "cost"}
+    FLOORS.write(FLOORS.frame([unknown, frame]), run.path / "tables")
+    told = "For cost one was enlarged to 1024x768 px (tables/floors.csv)."
+    assert run.judge("S2")[2].endswith(told)
+    FLOORS.write(FLOORS.frame([unknown]), run.path / "tables")
+    assert told not in run.judge("S2")[2]
 
 
 def test_s2_the_right_size_on_a_machine_without_gpu_is_not_testable(run, cpu_only):
