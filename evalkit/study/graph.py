@@ -44,8 +44,8 @@ from evalkit.study.run_folder import Run, write_text
 from evalkit.tables import ANSWER
 from evalkit.texts import spoken, tell
 
-DRY = {"-n", "--dry-run", "--dryrun"}
-"""Snakemake's, to say what would be done and do nothing."""
+DRY = "This was a dry-run"
+"""Snakemake's words where it was asked to say what it would do, and did nothing."""
 
 CANCEL_S = 30.0
 """How long a queue may take to give back the jobs of a study that is stopped."""
@@ -161,8 +161,9 @@ def run_steps(
             f"study {study.name} is not complete: see {run.path / LOG} and "
             f"{run.path / 'notebooks'}; run it again to go on from here"
         )
-    if DRY.intersection(arguments):
-        say((run.path / LOG).read_text(encoding="utf-8", errors="replace").rstrip())
+    told = (run.path / LOG).read_text(encoding="utf-8", errors="replace")
+    if arguments and DRY in told:
+        say(told.rstrip())
         return
     n_new = len(run.records.cells()) - n_before
     what = tell("study.records", n=n_new) if n_new else tell("study.nothing")
@@ -174,8 +175,8 @@ def run_steps(
     report = run.path / ("report.html" if is_english else f"report.{spoken()}.html")
     if report.is_file():  # else it was not asked for: --until another step
         say(tell("study.report", report=report))
-    told = run.read(ANSWER, "" if is_english else spoken())
-    for line in answer_lines(told, shutil.get_terminal_size().columns):
+    answer = run.read(ANSWER, "" if is_english else spoken())
+    for line in answer_lines(answer, shutil.get_terminal_size().columns):
         say(line)
 
 

@@ -36,7 +36,7 @@ def runs() -> Path:
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(album, study_file, runs):
-    told = study(study_file, "--images", album, "--", "-n")
+    told = study(study_file, "--images", album, "--", "-np")
     assert "restore" in told
     assert "This was a dry-run" in told
     assert "report" not in told.rpartition("This was a dry-run")[2]
