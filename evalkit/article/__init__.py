@@ -3,13 +3,14 @@
 from collections import ChainMap
 from collections.abc import Mapping
 from dataclasses import asdict
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
 
 import pandas as pd
 
 from evalkit.article._evidence import (
+    LEAST_COVERAGE,
     OPEN,
     Evaluator,
     Evidence,
@@ -26,7 +27,7 @@ from evalkit.article._register import (
 )
 from evalkit.article._summary import summarise_article
 from evalkit.article.comparison import ARTICLE
-from evalkit.errors import EvalkitError, StudyError
+from evalkit.errors import EvalkitError, StudyError, attempt
 from evalkit.study.published import PublishedComparison, published
 from evalkit.study.run_folder import SQLITE
 from evalkit.tables import VERDICTS
@@ -111,7 +112,7 @@ def evaluate(run: Path) -> pd.DataFrame:
     rows = []
     for claim in claims:
         judge = judges.get(claim.id)
-        judgement = judge.judge(evidence) if judge else UNJUDGED
+        judgement = _judged(judge, evidence) if judge else UNJUDGED
         facts = {k: v for k, v in asdict(claim).items() if k in VERDICTS.columns}
         settled_by = claim.settled_by if judgement.verdict in OPEN else None
         rows.append(
@@ -130,8 +131,17 @@ def evaluate(run: Path) -> pd.DataFrame:
     return VERDICTS.frame(rows)
 
 
-BY_CHANCE = 0.025
-"""The most that an interval of 95 % is wrong on the side of a range's edge."""
+def _judged(judge: Evaluator, evidence: Evidence) -> Judgement:
+    """A damaged table costs the claims that need it, and no other."""
+    judgement, why = attempt(partial(judge.judge, evidence), f"claim {judge.name}")
+    if judgement is None:
+        return Judgement(Verdict.NOT_TESTED, None, f"It could not be judged: {why}")
+    return judgement
+
+
+BY_CHANCE = (1 - LEAST_COVERAGE) / 2
+"""The most that an interval of 95 % is wrong on the side of a range's edge, where it
+has the least coverage that a verdict takes."""
 
 
 def chance(verdicts: pd.DataFrame) -> str:
@@ -140,8 +150,9 @@ def chance(verdicts: pd.DataFrame) -> str:
     if not n:
         return "No verdict here rests on an interval, so chance has made none."
     return (
-        f"{n} intervals of 95 % stand behind these verdicts. Each puts its claim on "
-        f"the wrong side by chance in at most {BY_CHANCE:.1%} of runs, so at most "
+        f"{n} intervals of 95 % stand behind these verdicts, none of which holds the "
+        f"truth in less than {LEAST_COVERAGE:.0%}. Each puts its claim on the wrong "
+        f"side by chance in at most {BY_CHANCE:.1%} of runs, so at most "
         f"{n * BY_CHANCE:.2g} wrong verdicts are to be expected."
     )
 

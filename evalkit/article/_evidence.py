@@ -53,8 +53,8 @@ class Judgement(NamedTuple):
     evidence
         A sentence with the numbers, and the table, record or file they stand in.
     n_intervals
-        How many 95 % intervals the verdict rests on: each is wrong by chance in 2.5 %
-        of runs at most, where the truth lies on the edge of the claim's range.
+        How many 95 % intervals the verdict rests on; `evalkit.article.chance` says how
+        many are wrong by chance at most.
 
     """
 

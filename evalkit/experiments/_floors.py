@@ -32,6 +32,9 @@ TIME, MEMORY, BUSY = "wall time", "peak memory", "GPU busy"
 UNITS = {TIME: "s", MEMORY: "MiB", BUSY: "%"}
 """Quantities, and the units in which the table ``floors`` has them."""
 
+LEAST_SPREAD = 0.5
+"""NVML tells how busy a GPU is in whole percents."""
+
 OF_SETTING = ("runner", "device", "precision", "tile")
 OF_FIGURE = ("restorer", "quantity", "value", "width_px", "height_px", "n_pictures")
 
@@ -149,7 +152,7 @@ def _measured(
             "high": high,
             **parts,
         },
-        BUSY: {"value": last["gpu_busy_percent"]},
+        BUSY: _busy(cell),
     }
     for column in reversed(columns):
         if ok[column].notna().any():
@@ -157,6 +160,21 @@ def _measured(
     for quantity, figure in values.items():
         if pd.notna(figure["value"]):
             yield _beside_floor({**row, "quantity": quantity, **figure}, work, rate)
+
+
+def _busy(cell: pd.DataFrame) -> dict[str, Any]:
+    """What the processes read of their whole series; see `evalkit.tables.FLOORS`."""
+    process = (cell["phase"] == "cold").astype("int64").cumsum()
+    is_warm = (cell["phase"] == "warm") & (cell["outcome"] == "ok")
+    read = cell["gpu_busy_percent"].where(is_warm).groupby(process).last().dropna()
+    if len(read) < 2:  # no spread
+        return {"value": read.mean()}
+    from scipy.special import stdtrit  # late, as in `evalkit.stats.bootstrap`
+
+    half = stdtrit(len(read) - 1, 0.975) * max(read.std(), LEAST_SPREAD)
+    half /= len(read) ** 0.5
+    low, high = max(0.0, read.mean() - half), min(100.0, read.mean() + half)
+    return {"value": read.mean(), "low": low, "high": high}
 
 
 def _published() -> Iterable[dict[str, Any]]:

@@ -172,8 +172,9 @@ FLOORS = Table(
         "quantity": TEXT,  # wall time, peak memory, GPU busy
         "unit": TEXT,
         "value": NUMBER,  # median of the warm runs; of memory their highest; of GPU
-        # busy, the whole series
-        "low": NUMBER,  # interval of that median; null below 6 runs
+        # busy, the mean of the processes' series
+        "low": NUMBER,  # interval of that median, null below 6 runs; of GPU busy,
+        # Student's of the processes, whose spread is half a per cent or more
         "high": NUMBER,
         "n_runs": COUNT,
         "restore_time_s": NUMBER,  # of a measured wall time, as in ``cost``

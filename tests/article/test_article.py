@@ -61,8 +61,8 @@ def test_every_open_claim_says_what_would_settle_it_with_a_command(of_nothing):
 def test_chance_counts_the_intervals_behind_the_verdicts(of_nothing):
     assert chance(of_nothing).startswith("No verdict here rests on an interval")
     told = chance(of_nothing.assign(n_intervals=1))
-    assert told.startswith("80 intervals of 95 % stand behind these verdicts.")
-    assert told.endswith("at most 2 wrong verdicts are to be expected.")
+    assert told.startswith("80 intervals of 95 % stand behind these verdicts, ")
+    assert told.endswith("at most 2.8 wrong verdicts are to be expected.")
 
 
 def test_a_cpu_without_raters_says_something_of_28_claims(run, cpu_only):
@@ -109,6 +109,15 @@ def test_no_verdict_on_peoples_opinion_is_taken_from_a_metric(tmp_path):
     verdicts = evaluate(tmp_path)
     ratings = verdicts[verdicts["kind"] == "rating"]
     assert set(ratings["verdict"]) <= {"not yet tested", "not testable here"}
+
+
+def test_a_damaged_table_costs_its_claims_only(tmp_path):
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "floors.csv").write_text("no,such\nco,lumn\n")
+    verdicts = evaluate(tmp_path).set_index("claim")
+    assert verdicts.loc["G5", "evidence"].startswith("It could not be judged: ")
+    assert "floors.csv" in verdicts.loc["G5", "evidence"]
+    assert verdicts.loc["D5", "verdict"] == "contradicted"
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path):

@@ -97,7 +97,21 @@ def test_single_precision_on_a_gpu_is_held_to_the_rate_it_ran_at(
     record("realesrgan-x4plus", setting, [3.0, 3.0], **busy)
     told = floors(run)
     assert told.loc[("measured", "wall time"), "matrix_tflop_s"] == rate
-    assert told.loc[("measured", "GPU busy"), "value"] == 40
+    read = told.loc[("measured", "GPU busy")]
+    assert read["value"] == 40
+    assert pd.isna(read["low"])  # one process has no spread
+
+
+def test_how_busy_a_gpu_is_has_the_interval_of_its_processes(run, record):
+    """Of two processes' means Student's t has one degree of freedom: 12.706."""
+    for number, percent in ((1, 40.0), (3, 44.0)):
+        record("realesrgan-x4plus", X4PLUS, [3.0], run=number, phase="cold")
+        read = {"run": number + 1, "gpu_busy_percent": percent}
+        record("realesrgan-x4plus", X4PLUS, [3.0], **read)
+    row = floors(run).loc[("measured", "GPU busy")]
+    assert row["value"] == 42
+    assert row["high"] == pytest.approx(42 + 12.706 * 2, abs=0.01)
+    assert row["low"] == pytest.approx(42 - 12.706 * 2, abs=0.01)
 
 
 def test_a_memory_stands_beside_what_must_coexist(run, record):

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from math import isnan, nan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalkit.article._evidence import (
@@ -37,6 +38,10 @@ def _alone(runs: pd.DataFrame, part: Mapping[str, Any], source: str) -> pd.DataF
     return runs[is_same & (runs["source"] == source)]
 
 
+def _on_gpu(setting: str) -> bool:
+    return bool(json.loads(setting).get("device", "cpu") != "cpu")
+
+
 def _judged(claim: str, column: str, unit: str, parts: Sequence[str]) -> Evaluator:
     """The judge of a figure over its sum for the `parts` alone."""
     bounds = CLAIMS[claim].bounds
@@ -46,6 +51,7 @@ def _judged(claim: str, column: str, unit: str, parts: Sequence[str]) -> Evaluat
             return lacking
         runs = evidence.ok_records("cost")
         runs = runs[(runs["phase"] == "warm") & runs[column].notna()]
+        runs = runs[np.array([_on_gpu(text) for text in runs["setting"]], bool)]
         hybrid = runs[runs["restorer"] == "hybrid"]
         for (condition, source), cell in hybrid.groupby(["condition", "source"]):
             setting = json.loads(cell["setting"].iloc[-1])
@@ -54,6 +60,8 @@ def _judged(claim: str, column: str, unit: str, parts: Sequence[str]) -> Evaluat
                 continue
             intervals = [_interval(part[column]) for part in (cell, *alone)]
             medians = [part[column].median() for part in (cell, *alone)]
+            if not all(medians):  # a meter that read nothing
+                continue
             ratio = medians[0] / sum(medians[1:])
             low = intervals[0][0] / sum(high for _, high in intervals[1:])
             high = intervals[0][1] / sum(low for low, _ in intervals[1:])
@@ -74,7 +82,8 @@ def _judged(claim: str, column: str, unit: str, parts: Sequence[str]) -> Evaluat
             )
         return not_tested(
             "This run did not measure a hybrid with GPEN beside its "
-            f"{' and '.join(parts)} alone, in the same settings, on one picture."
+            f"{' and '.join(parts)} alone, in the same settings, on one picture, on a "
+            "GPU."
         )
 
     return Evaluator(claim, judge)

@@ -8,15 +8,15 @@ is: *reproduced* when all of the interval lies within the factor, on the claim's
 *inconclusive*. Claims are judged on the runner ``upstream``. A figure of memory that no
 arithmetic allows is *contradicted* without a GPU, too; a time is not, since a library
 may take fewer operations. Times without an interval decide nothing; memory is what was
-allocated, which does not vary as times do, and counts as it is. Where smaller networks
-stood in for those of the program, a figure is a least value and contradicts less only.
+allocated, which does not vary as times do, and counts within a block of the allocator.
+Where smaller networks stood in for those of the program, a figure is a least value and
+contradicts less only.
 """
 
 import json
 import re
 from dataclasses import replace
-from math import inf, isnan
-from typing import NamedTuple
+from math import inf
 
 import pandas as pd
 
@@ -25,7 +25,7 @@ from evalkit.article._evidence import (
     Evidence,
     Judgement,
     Verdict,
-    all_of,
+    decide,
     not_tested,
     on_gpu,
     within,
@@ -41,31 +41,16 @@ from evalkit.article._figures import (
     SINGLE,
     Figure,
 )
+from evalkit.article._values import (
+    Value,
+    figure_in_words,
+    interval_of,
+    source_of,
+)
 from evalkit.article.judges._arithmetic import by_arithmetic
-from evalkit.experiments import MEMORY, TIME, UNITS
+from evalkit.experiments import MEMORY, TIME
 from evalkit.restorers.gpen import OUR_KERNELS
 from evalkit.tables import FLOORS
-
-
-class Value(NamedTuple):
-    """A measured figure with its interval."""
-
-    middle: float
-    low: float
-    high: float
-
-    def over(self, other: "Value") -> "Value":
-        """The ratio, with the widest interval that the two allow."""
-        low, high = self.low / other.high, self.high / other.low
-        return Value(self.middle / other.middle, low, high)
-
-    def in_words(self, unit: str = "", scale: float = 1) -> str:
-        """The figure with its unit, and its interval where there is one."""
-        middle, low, high = (value / scale for value in self)
-        text = f"{middle:.4g} {unit}".strip()
-        if isnan(low):
-            return f"{text} (of too few runs for an interval)"
-        return text if low == high else f"{text} [{low:.4g}, {high:.4g}]"
 
 
 def _measured(evidence: Evidence, figure: Figure) -> pd.DataFrame:
@@ -97,17 +82,7 @@ def _rows(evidence: Evidence, figure: Figure) -> pd.DataFrame:
 
 def _value(evidence: Evidence, figure: Figure) -> Value | None:
     rows = _rows(evidence, figure)
-    return None if rows.empty else _interval(rows, figure)
-
-
-def _interval(rows: pd.DataFrame, figure: Figure) -> Value:
-    """The figure of some rows, with an interval that holds each of theirs."""
-    value = rows["value"]
-    if figure.quantity == MEMORY:
-        return Value(float(value.median()), float(value.min()), float(value.max()))
-    bounds = rows[["low", "high"]].astype(float)
-    low, high = bounds["low"].min(skipna=False), bounds["high"].max(skipna=False)
-    return Value(float(value.median()), float(low), float(high))
+    return None if rows.empty else interval_of(rows, figure)
 
 
 def _cell(figure: Figure) -> str:
@@ -120,13 +95,6 @@ def _cell(figure: Figure) -> str:
         f"{figure.quantity} of {figure.restorer} (upstream, {figure.precision}) for "
         f"{n} of {size} on {device}"
     )
-
-
-def _of(figure: Figure, value: Value) -> str:
-    """A figure's value in words: memory in GiB, as the article has it."""
-    if figure.quantity == MEMORY:
-        return value.in_words("GiB", 1024)
-    return value.in_words(UNITS[figure.quantity])
 
 
 def _stages_in_words(evidence: Evidence, figure: Figure) -> str:
@@ -183,8 +151,8 @@ def _compared(
         is_alike = evidence.has_articles(figure.device) or (
             figure.device == "cpu" and figure.quantity == MEMORY
         )
-        answer = _of(figure, first)
-        text = f"Measured here: {answer}, the {_cell(figure)} (tables/floors.csv). "
+        answer = figure_in_words(figure, first)
+        text = f"Measured here: {answer}, the {_cell(figure)} ({source_of(figure)}). "
         if figure.device == "cuda" and figure.quantity == TIME:
             text += _stages_in_words(evidence, figure)
         if figure.device == "cuda" and GPEN in (figure.restorer, reference.restorer):
@@ -260,8 +228,9 @@ def _saving(claim: str, half: str, single: str) -> Evaluator:
             within(saved.low, saved.high, *part.bounds(number), denied=(0, inf)),
             f"{saved.in_words('%')} less {thing}",
             f"Half precision takes {saved.in_words('%')} less {thing} here: "
-            f"{_of(figures[0], first)} against {_of(figures[1], second)} "
-            f"(tables/floors.csv); the article has {number:g} %.",
+            f"{figure_in_words(figures[0], first)} against "
+            f"{figure_in_words(figures[1], second)} "
+            f"({source_of(figures[0])}); the article has {number:g} %.",
             1,
         )
 
@@ -281,14 +250,17 @@ def _longest_side(evidence: Evidence) -> Judgement:
             return _missing(replace(figure, width_px=1200), FIGURES["G7"])
         small, large = below.iloc[[-1]], above.iloc[[0]]
         pixels = (large.index[0] / small.index[-1]) ** 2
-        growth = _interval(large, figure).over(_interval(small, figure))
+        growth = interval_of(large, figure).over(interval_of(small, figure))
         jumps[figure.quantity] = Value(*(value / pixels for value in growth))
     bounds = CLAIMS["D13"].bounds
     verdicts = {within(jump.low, jump.high, *bounds) for jump in jumps.values()}
     named = [f"{jump.in_words('times')} ({name})" for name, jump in jumps.items()]
     is_jump = Verdict.REPRODUCED in verdicts  # of either cost
     return Judgement(
-        Verdict.REPRODUCED if is_jump else all_of(verdicts),
+        # contradicted only where neither jumps
+        Verdict.REPRODUCED
+        if is_jump
+        else decide(holds=False, fails=verdicts == {Verdict.CONTRADICTED}),
         f"{' and '.join(named)} the growth of the pixels",
         f"From {small.index[-1]} to {large.index[0]} px GPEN's cost grew "
         f"{', '.join(named)} as much as the pixels (tables/floors.csv, size); the "

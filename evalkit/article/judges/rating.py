@@ -8,6 +8,7 @@ have no interval.
 
 import json
 from collections.abc import Collection, Mapping
+from math import isnan
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,7 @@ from evalkit.restorers import settings_of
 from evalkit.tables import SCORES_LOOKS
 
 UPSTREAM = "@runner=upstream"
+SCALE = (1, 5)
 FAKE = ("plastic", "wax-figure", "not-a-real-person")
 """Reasons, by their slugs in the rating page."""
 
@@ -66,6 +68,13 @@ def unrated(claim: str, evidence: Evidence, who: str) -> Judgement:
     return not_tested(text)
 
 
+def spread(low: float, high: float, form: str) -> str:
+    """An interval behind its figure, or why there is none."""
+    if isnan(low) or isnan(high):
+        return " (of too few for an interval)"
+    return f" [{low:{form}}, {high:{form}}]"
+
+
 def people_and_pictures(panel: Mapping[str, Any]) -> str:
     """How many, in words."""
     return f"{panel['n_subjects']:g} subjects on {panel['n_sources']:g} pictures"
@@ -82,11 +91,11 @@ def _mean(claim: str) -> Evaluator:
         if scores.empty:
             return unrated(claim, evidence, f"{restorer}{UPSTREAM}")
         row = stats.mean_opinion_scores(scores).iloc[0]
-        low, high = row["ci_low"], row["ci_high"]
+        low, high = row[["ci_low", "ci_high"]].clip(*SCALE)  # no mean lies beyond
         names = ", ".join(sorted(set(scores["source"])))
         bounds = part.bounds(number)
         verdict, why = of_panel(within(low, high, *bounds), row)
-        answer = f"{row['mos']:.2f} of 5 [{low:.2f}, {high:.2f}]"
+        answer = f"{row['mos']:.2f} of 5{spread(low, high, '.2f')}"
         return Judgement(
             verdict,
             answer,
@@ -100,10 +109,14 @@ def _mean(claim: str) -> Evaluator:
 
 
 def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, int]:
-    """How many subjects gave one of the reasons, and how many there are."""
+    """How many subjects gave one of the reasons for more than half of their pictures.
+
+    And how many there are. Of one picture or more it would grow with their number.
+    """
     tags = scores["tags"].map(json.loads)
     has_reason = tags.map(lambda slugs: bool({*reasons} & {*slugs}))
-    return scores.loc[has_reason, "subject"].nunique(), scores["subject"].nunique()
+    shares = has_reason.groupby(scores["subject"]).mean()
+    return int((shares > 1 / 2).sum()), len(shares)
 
 
 def _skin_protection(evidence: Evidence) -> Judgement:
@@ -138,7 +151,7 @@ def _without_a_face(evidence: Evidence) -> Judgement:
         return unrated("Q12", evidence, f"both {conditions[1]} and bicubic")
     row = pairs.iloc[0]
     low, high = -row["ci_high"], -row["ci_low"]
-    answer = f"{-row['difference']:+.2f} marks [{low:+.2f}, {high:+.2f}]"
+    answer = f"{-row['difference']:+.2f} marks{spread(low, high, '+.2f')}"
     bounds = CLAIMS["Q12"].bounds
     verdict, why = of_panel(within(low, high, *bounds), row, "difference")
     return Judgement(
@@ -179,9 +192,9 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
     return Judgement(
         verdict,
         f"{k} of {n} subjects",
-        f"Of one or more of {condition}'s pictures {k} of {n} subjects say that it is "
-        f"no real person (ratings.sqlite): {100 * k / n:.0f} % [{low:.0f}, "
-        f"{high:.0f}], and the claim is more than half.{why}",
+        f"Of more than half of {condition}'s pictures that they saw {k} of {n} "
+        f"subjects say that it is no real person (ratings.sqlite): {100 * k / n:.0f} % "
+        f"[{low:.0f}, {high:.0f}], and the claim is more than half.{why}",
         1,
     )
 
@@ -201,9 +214,8 @@ def _preferred(
     from scipy.special import expit
 
     fit = stats.bradley_terry(choices)
-    low, middle, high = 100 * expit(
-        2 * pd.Series([*fit.interval.loc[first], fit.strength[first]]).sort_values()
-    )
+    low, high = 100 * expit(2 * fit.interval.loc[first].astype(float))
+    middle = 100 * expit(2 * fit.strength[first])
     panel = {f"n_{name}s": choices[name].nunique() for name in ("subject", "source")}
     held = within(low, high, *CLAIMS[claim].bounds)
     verdict, why = of_panel(held, panel, None)
@@ -215,8 +227,8 @@ def _preferred(
             " By the looks that were planned this is not decided (tables/scores_looks)."
         )
     text = (
-        f"{first} is chosen over {second} in {middle:.0f} % [{low:.0f}, {high:.0f}] of "
-        f"{len(choices)} choices by {people_and_pictures(panel)}"
+        f"{first} is chosen over {second} in {middle:.0f} %{spread(low, high, '.0f')} "
+        f"of {len(choices)} choices by {people_and_pictures(panel)}"
     )
     return verdict, text, why
 

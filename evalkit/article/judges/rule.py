@@ -21,7 +21,7 @@ from evalkit.article._evidence import (
     within,
 )
 from evalkit.article._figures import CLAIMS, GPEN, X4PLUS
-from evalkit.article.judges.rating import UPSTREAM, scores_for, unrated
+from evalkit.article.judges.rating import UPSTREAM, scores_for, spread, unrated
 from evalkit.tables import COST, ROUTING
 
 CONDITIONS = {
@@ -87,7 +87,7 @@ def _smallest(gains: pd.DataFrame) -> dict[str, Any]:
 
 def _in_words(name: str, row: Mapping[str, float]) -> str:
     return (
-        f"{row['difference']:+.2f} [{row['ci_low']:+.2f}, {row['ci_high']:+.2f}] "
+        f"{row['difference']:+.2f}{spread(row['ci_low'], row['ci_high'], '+.2f')} "
         f"against {name} (subjects {row['n_subjects']}, pictures {row['n_sources']})"
     )
 

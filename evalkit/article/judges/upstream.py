@@ -53,12 +53,14 @@ def _tile_option(evidence: Evidence) -> Judgement:
     if relevant.empty:
         why = "No picture of this run lacked memory whole, so tiles had none to save."
         return Judgement(Verdict.INCONCLUSIVE, found, read + why)
-    failed = relevant[relevant["outcome"] == "oom"]
+    n_lacking = int((relevant["outcome"] == "oom").sum())
+    n_ok = int((relevant["outcome"] == "ok").sum())
     why = (
         f"Of {len(relevant)} runs in tiles of 128 px, of pictures that lacked memory "
-        f"whole, {len(failed)} ran out of memory (records.jsonl, tile)."
+        f"whole, {n_lacking} ran out of memory and {n_ok} were restored "
+        "(records.jsonl, tile)."
     )
-    verdict = decide(holds=failed.empty, fails=len(failed) > 0)
+    verdict = decide(holds=n_ok == len(relevant), fails=n_lacking > 0)
     return Judgement(verdict, found, read + why)
 
 

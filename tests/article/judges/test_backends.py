@@ -55,6 +55,14 @@ def test_d1_is_judged_in_both_precisions(run, gpu, saved, verdict):
     assert f"{abs(saved[1])} % {way} memory ({X4PLUS} in fp16" in found[1]
 
 
+def test_d1_a_block_of_the_allocator_is_no_saving(run, gpu):
+    run.environment(gpu)
+    fill(run, *(onnx(-0.1, name, memory_mib=1e4) for name in ("fp32", "fp16")))
+    verdict, found, _ = run.judge("D1")
+    assert verdict == "inconclusive"
+    assert "0.1 % more memory" in found
+
+
 @pytest.mark.parametrize(
     ("speed_up", "verdict"),
     [(1.8, "reproduced"), (0.5, "contradicted"), (5.0, "inconclusive")],

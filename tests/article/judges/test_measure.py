@@ -228,7 +228,9 @@ def test_memory_on_a_cpu_is_compared_on_any(run, cpu_only, add, mib, verdict):
     run.environment(cpu_only)
     add(GPEN, MEMORY, value=mib, device="cpu", experiment="frame")
     found = judge(run, "G5")
-    assert found[:2] == (verdict, f"{mib / 1024:.4g} GiB")
+    bounds = f"[{(mib - 20) / 1024:.4g}, {(mib + 20) / 1024:.4g}]"
+    assert found[:2] == (verdict, f"{mib / 1024:.4g} GiB {bounds}")
+    assert "within the 20 MiB taken at once" in found[2]
 
 
 @pytest.mark.parametrize(
@@ -269,10 +271,25 @@ def test_five_pictures_are_compared_with_one(run, other_gpu, add):
 )
 def test_savings_of_half_precision_are_ratios(run, other_gpu, add, half, g17, g18):
     for quantity in (TIME, MEMORY):
-        add(X4PLUS, quantity, value=10.0, experiment="precision")
-        add(X4PLUS, quantity, value=10 * half, precision="fp16", condition="half")
-    assert judge(run, "G17")[:2] == (g17, f"{100 - 100 * half:g} % less memory")
+        add(X4PLUS, quantity, value=1e4, experiment="precision")
+        add(X4PLUS, quantity, value=1e4 * half, precision="fp16", condition="half")
+    verdict, found, _ = judge(run, "G17")
+    assert verdict == g17
+    assert found.startswith(f"{100 - 100 * half:g} % [")
     assert judge(run, "G18")[0] == g18
+
+
+@pytest.mark.parametrize("mib", [9999.0, 10000.0, 10001.0])
+def test_a_block_of_the_allocator_is_no_order(run, other_gpu, add, mib):
+    add(X4PLUS, MEMORY, value=1e4, experiment="precision")
+    add(X4PLUS, MEMORY, value=mib, precision="fp16", condition="half")
+    assert judge(run, "G17")[0] == "inconclusive"
+
+
+def test_a_gpu_that_read_nothing_divides_nothing(run, other_gpu, add):
+    for part, percent in ((GPEN, 0.0), (X4PLUS, 94.0)):
+        add(part, {"quantity": "GPU busy"}, value=percent)
+    assert judge(run, "G20")[0] == "inconclusive"
 
 
 @pytest.mark.parametrize("longer", [2.0, 3.0])
@@ -293,8 +310,19 @@ def test_d13_a_jump_is_more_than_the_pixels_grow(run, other_gpu, add, growth, ve
     for quantity in (TIME, MEMORY):
         for side, value in ((600, 0.1), (1200, 1.0), (1536, growth + 1e-9)):
             size = {"width_px": side, "height_px": side, "source": f"s0@{side}px"}
-            add(GPEN, quantity, size, experiment="size", value=value)
+            add(GPEN, quantity, size, experiment="size", value=1e6 * value)
     assert judge(run, "D13")[0] == verdict
+
+
+def test_d13_a_cost_that_is_open_keeps_the_other_from_contradicting(
+    run, other_gpu, add
+):
+    for quantity in (TIME, MEMORY):
+        bounds = {"low": None, "high": None} if quantity is TIME else {}
+        for side in (1200, 1536):
+            size = {"width_px": side, "height_px": side, "source": f"s0@{side}px"}
+            add(GPEN, quantity, size, experiment="size", value=1000.0, **bounds)
+    assert judge(run, "D13")[0] == "inconclusive"
 
 
 @pytest.mark.parametrize(

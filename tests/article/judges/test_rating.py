@@ -171,6 +171,43 @@ def test_reasons_are_counted_by_subject(rated, n_giving, verdict):
     assert found[:2] == (verdict, f"{n_giving} of 20 subjects")
 
 
+@pytest.mark.parametrize("n_pictures", [3, 10, 30])
+def test_many_pictures_give_nobody_a_reason(rated, n_pictures):
+    """Each picture is called so by one of 20: of 30 pictures most say it of some."""
+    n_subjects = 60
+    called = np.random.default_rng(0).random((n_pictures, n_subjects)) < 0.05
+    tags = np.where(called, '["not-a-real-person"]', "[]")
+    marks = [3] * n_subjects
+    frames = [
+        scores(f"p{i}", X4PLUS, marks).assign(tags=given)
+        for i, given in enumerate(tags)
+    ]
+    run = rated(scores=pd.concat(frames))
+    known = {"kind": "portrait", "note": NOTES["portrait"]}
+    names = (f"p{i}" for i in range(n_pictures))
+    run.images(*({"source": name, "original": name} | known for name in names))
+    assert run.judge("Q20")[0] == "contradicted"
+
+
+def test_no_mean_lies_beyond_the_scale(rated):
+    found = rated(scores=on(PORTRAITS, GPEN, [5, 5, 4])).judge("Q1")[1]
+    assert found.endswith(", 5.00]")
+
+
+def test_what_has_no_interval_is_said_without_one(rated):
+    run = rated(scores=scores("portrait-backlit", GPEN, [3]))
+    assert run.judge("Q1")[1] == "3.00 of 5 (of too few for an interval)"
+
+
+def test_a_choice_alone_is_told_without_nan(rated):
+    conditions = (
+        f"realesrgan-x4plus@precision={p},runner=upstream" for p in ("fp32", "fp16")
+    )
+    verdict, _, evidence = rated(choices=choices(*conditions, 1, 1)).judge("Q14")
+    assert verdict == "inconclusive"
+    assert "(of too few for an interval)" in evidence
+
+
 def test_another_programs_switch_stays_open_and_eyes_cannot_be_tested(rated):
     switched_on = "gpen-512@skin_protection=true"
     run = rated(scores=scores("portrait-jpeg", GPEN, [3, 4], ["wax-figure"]))

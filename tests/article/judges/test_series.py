@@ -28,7 +28,7 @@ def write(run):
     def write_rows(table, *rows):
         filled = []
         for row in rows:
-            setting = {"device": "cuda:0", "runner": "tuned"}
+            setting = {"device": "cuda:0", "runner": "tuned", "precision": "fp16"}
             setting |= parse_condition(row["condition"])
             facts = {"restorer": setting.pop("name"), "setting": setting}
             filled.append({"source": "s0", "machine": "m"} | facts | row)
@@ -72,6 +72,39 @@ def test_more_failures_than_none_of_fifty_allows_contradict_it(
     assert judge(run, "G26")[:2] == expected
 
 
+@pytest.mark.parametrize(
+    ("claim", "series_of"),
+    [
+        ("G26", [series(X4PLUS), series(f"{X4PLUS},tile=64")]),  # both in half
+        (
+            "G26",
+            [series(f"{X4PLUS},precision=fp32"), series(f"{X4PLUS},precision=tf32")],
+        ),
+        ("G9", [series(GPEN), series(f"{GPEN},background=none")]),  # none of five
+        ("G9", [series(GPEN), series(f"{GPEN},tile=64", value="5")]),
+    ],
+)
+def test_two_series_of_one_sort_are_not_the_two_of_the_claim(
+    run, write, claim, series_of
+):
+    write(STABILITY, *series_of)
+    assert judge(run, claim).verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("n", [1, 2, 3])
+def test_one_failure_of_few_runs_contradicts_nothing(run, write, n):
+    """Of one run that failed the true rate may be 2.5 % (Clopper and Pearson)."""
+    failed = series(f"{X4PLUS},precision=fp32", n_runs=n)
+    failed["outcomes"] = {"ok": n - 1, "error": 1}
+    write(STABILITY, series(X4PLUS), failed)
+    assert judge(run, "G26").verdict == "inconclusive"
+
+
+def test_a_damaged_series_is_left_out(run, write):
+    write(STABILITY, series(GPEN) | {"outcomes": None}, series(GPEN, value="5"))
+    assert judge(run, "G9")[:2] == ("inconclusive", "0 of 50 runs")
+
+
 def test_a_small_card_or_a_small_picture_says_nothing(run, write, gpu):
     write(
         STABILITY, *(series(GPEN, value=n, outcomes={"oom": 50}) for n in (None, "5"))
@@ -104,6 +137,8 @@ def test_a_late_lack_of_memory_is_what_the_article_saw(run, write):
     write(STABILITY, batches(**late, gpu_slope_low_mib=300.0))
     verdict, found, *_ = judge(run, "G14")
     assert (verdict, found) == ("reproduced", "run 37: oom: CUDA out of memory")
+    write(STABILITY, batches(**late, gpu_slope_low_mib=0.005))
+    assert judge(run, "G14").verdict == "inconclusive"  # 0.2 MiB fill no card
 
 
 @pytest.mark.parametrize(
@@ -142,6 +177,8 @@ def instances(condition, n, **more):
         ({"n_ok": 2, "memory_total_mib": 8000.0}, "inconclusive"),  # a smaller card
         ({"memory_total_mib": None}, "reproduced"),  # measured on another machine
         ({"n_ok": 2, "memory_total_mib": None}, "inconclusive"),
+        ({"n_ok": 2, "outcome": "error"}, "inconclusive"),  # of no lack of memory
+        ({"n_ok": 2, "outcome": "killed", "memory_mib": None}, "inconclusive"),
     ],
 )
 def test_three_instances_must_fit_in_24_gb(run, write, more, verdict):
@@ -164,6 +201,12 @@ def test_one_instance_is_best_if_more_bring_nothing(run, write, speedup, verdict
     assert judge(run, "G27").verdict == verdict
 
 
+def test_one_of_two_that_is_left_alone_is_no_two_side_by_side(run, write):
+    alone = {"n_ok": 1, "speedup": 1.0, "speedup_low": 0.98, "speedup_high": 1.02}
+    write(CONCURRENCY, instances(X4PLUS, 1, speedup=1.0), instances(X4PLUS, 2, **alone))
+    assert judge(run, "G27").verdict == "not yet tested"
+
+
 @pytest.mark.parametrize(
     ("gpen_mib", "verdict", "first"),
     [(3100, "reproduced", "realesrgan-x4plus"), (2000, "contradicted", "realesr")],
@@ -178,6 +221,15 @@ def test_who_needs_more_than_is_left_fails_first(run, write, gpen_mib, verdict, 
     assert found.verdict == verdict
     assert found.found.startswith(first)
     assert "7000 MiB" in found.evidence
+
+
+def test_what_worked_in_no_budget_is_said(run, write):
+    common = {"limit": "cuda", "longest_px": 1024}
+    rows = [{"condition": GPEN, "works_mib": 3100}, {"condition": X4PLUS}]
+    write(BUDGET, *(row | common for row in rows))
+    verdict, found, *_ = judge(run, "G25")
+    assert verdict == "inconclusive"
+    assert found == "realesrgan-x4plus upstream worked in no budget that was tried"
 
 
 def test_a_budget_of_ram_does_not_answer_for_a_gpu(run, write):

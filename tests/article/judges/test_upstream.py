@@ -50,6 +50,7 @@ def test_d5_half_precision_is_the_default(run):
         ("oom", "ok", "reproduced"),
         ("oom", "oom", "contradicted"),
         ("ok", "oom", "inconclusive"),  # nothing to save
+        *(("oom", how, "inconclusive") for how in ("killed", "error", "timeout")),
     ],
 )
 def test_d3_tiles_must_save_what_lacked_memory_whole(run, whole, tiled, verdict):
