@@ -46,6 +46,7 @@ def sample(pid: int, device_index: int | None) -> None:
     opened = nullcontext() if device_index is None else open_device(device_index)
     with opened as device:
         before = device.processes() if device else None
+        before_mib = device.memory().used_mib if device else None
         for tick in itertools.count():
             is_whole = tick % EVERY == 0
             if is_whole:
@@ -53,7 +54,7 @@ def sample(pid: int, device_index: int | None) -> None:
             readings = {
                 "time_s": time.perf_counter(),
                 "rss_mib": sum(rss_mib(p) or 0.0 for p in pids) or None,
-                **(_of_gpu(device, before, pids) if device else {}),
+                **(_of_gpu(device, before, before_mib, pids) if device else {}),
                 **(device.meters() if device and is_whole else {}),
             }
             values = [readings.get(name) for name in COLUMNS]
@@ -62,12 +63,20 @@ def sample(pid: int, device_index: int | None) -> None:
 
 
 def _of_gpu(
-    device: Device, before: Processes | None, pids: list[int]
+    device: Device,
+    before: Processes | None,
+    before_mib: float | None,
+    pids: list[int],
 ) -> dict[str, float | None]:
+    earlier_mib = device.memory().used_mib
     processes = device.processes()
-    ours = own_processes(before, processes, pids)
+    used_mib = device.memory().used_mib
+    known = [mib for mib in (earlier_mib, used_mib) if mib is not None]
+    # the lesser: what was allocated between the readings is in one of them only
+    grown_mib = min(known) - before_mib if known and before_mib is not None else None
+    ours = own_processes(before, processes, pids, grown_mib)
     return {
-        "device_used_mib": device.memory().used_mib,
+        "device_used_mib": used_mib,
         "process_mib": memory_of(processes, ours),
         "n_processes": None if processes is None else len(processes),
         "n_foreign": None

@@ -175,7 +175,9 @@ class Monitor:
         reasons = throttle_reasons(np.bitwise_or.reduce(bits)) or ("none",)
         return {
             "peak_rss_mib": _reduce(np.max, samples["rss_mib"]),
-            "nvml_process_peak_mib": _reduce(np.max, samples["process_mib"]),
+            "nvml_process_peak_mib": None
+            if _is_unknown(samples)  # the peak may be where it was
+            else _reduce(np.max, samples["process_mib"]),
             "nvml_device_delta_mib": _reduce(
                 np.max, samples["device_used_mib"] - at_start["device_used_mib"]
             ),
@@ -200,7 +202,7 @@ class Monitor:
         n_listed = _reduce(np.max, samples["n_processes"])
         # torch has a context, so NVML would list this process if it saw it
         is_hidden = n_listed == n_foreign and cuda_reserved_mib() is not None
-        if n_listed is not None and (is_hidden or (n_listed and n_foreign is None)):
+        if n_listed is not None and (is_hidden or _is_unknown(samples)):
             notes.append(HIDDEN_PROCESSES)
         return notes
 
@@ -232,6 +234,12 @@ class Monitor:
         size = RECORD.itemsize
         data = os.pread(self._file.fileno(), (stop - first) * size, first * size)
         return np.frombuffer(data, RECORD)
+
+
+def _is_unknown(samples: Samples) -> bool:
+    """Whether in any of them NVML's processes could not be told from ours."""
+    is_unknown = np.isnan(samples["n_foreign"]) & (samples["n_processes"] > 0)
+    return bool(is_unknown.any())
 
 
 def _without_nan(values: Values) -> Values:

@@ -18,6 +18,10 @@ NAMESPACE = Path("/proc/self/ns/pid")
 CUDA_FILE = Path("/dev/nvidia-uvm")
 """The file that a process with a CUDA context holds open; NVML opens others."""
 
+LEAST_CONTEXT_MIB = 100.0
+"""Less than a CUDA context takes on any GPU, and more than the driver keeps of each
+process without listing it (9 MiB on an H200)."""
+
 Processes = Mapping[int, float | None]
 """MiB of device memory by process id; None where NVML does not say how much."""
 
@@ -211,6 +215,7 @@ def own_processes(
     before: Processes | None,
     after: Processes | None,
     pids: Collection[int],
+    grown_mib: float | None = None,
     namespace: Path = NAMESPACE,
 ) -> frozenset[int] | None:
     """NVML's ids of our processes; None when they cannot be told from others'.
@@ -221,10 +226,13 @@ def own_processes(
         The device's processes before ours used it, and now.
     pids
         Ours, as this system numbers them.
+    grown_mib
+        How much more of the device's memory is used now than before; None is unknown.
     namespace
         Says whether this system numbers processes as the host does. Where it does
         not (a container), a number of NVML that is equal to one of ours means
-        nothing, and ours is the one that is new, if one is.
+        nothing, and ours is the one that is new, if one is, where the memory that is
+        new is its own: else ours may be hidden.
 
     """
     if after is None:
@@ -234,7 +242,8 @@ def own_processes(
     if before is None:
         return None
     new = frozenset(after.keys() - before.keys())
-    return new if len(new) <= 1 else None
+    hidden_mib = (grown_mib or 0.0) - (memory_of(after, new) or 0.0)
+    return new if len(new) <= 1 and hidden_mib < LEAST_CONTEXT_MIB else None
 
 
 def memory_of(

@@ -269,6 +269,15 @@ def test_processes_that_nobody_can_tell_apart_are_noted(monkeypatch):
     assert watch.summary(0.0, 1.0)["notes"] == [monitor.HIDDEN_PROCESSES]
 
 
+def test_processes_that_cannot_be_told_apart_for_a_while_are_noted(monkeypatch):
+    """Another joined in the middle: before, ours was the one that was new."""
+    watch = Monitor(device_index=0)
+    n = len(MOMENTS_S)
+    n_foreign = np.where(np.arange(n) < n // 2, 0.0, np.nan)
+    planted(watch, monkeypatch, n_processes=np.full(n, 1.0), n_foreign=n_foreign)
+    assert watch.summary(0.0, 1.0)["notes"] == [monitor.HIDDEN_PROCESSES]
+
+
 def test_a_lost_gpu_ends_the_monitor_and_not_the_work(driver):
     with Monitor(device_index=0) as watch:
         driver(is_lost=True)

@@ -224,24 +224,39 @@ def container(tmp_path):
 
 def test_on_the_host_processes_are_known_by_their_ids(host):
     before, after = {5: 1.0}, {5: 1.0, 12: 2.0, 13: 3.0}
-    assert own_processes(before, after, [12, 77], host) == {12}
-    assert own_processes(before, after, [77], host) == set()
+    assert own_processes(before, after, [12, 77], namespace=host) == {12}
+    assert own_processes(before, after, [77], namespace=host) == set()
 
 
 def test_in_a_container_ours_is_the_one_that_is_new(container):
     before, after = {12: 1.0}, {12: 1.0, 30_001: 2.0}
-    assert own_processes(before, after, [12], container) == {30_001}
-    assert own_processes(before, before, [12], container) == set()
+    assert own_processes(before, after, [12], namespace=container) == {30_001}
+    assert own_processes(before, before, [12], namespace=container) == set()
 
 
 def test_two_new_ones_in_a_container_cannot_be_told_apart(container):
-    assert own_processes({}, {1: 1.0, 2: 2.0}, [1], container) is None
-    assert own_processes(None, {1: 1.0}, [1], container) is None
+    assert own_processes({}, {1: 1.0, 2: 2.0}, [1], namespace=container) is None
+    assert own_processes(None, {1: 1.0}, [1], namespace=container) is None
+
+
+@pytest.mark.parametrize(
+    ("grown_mib", "expected"),
+    [
+        (8009.0, {30_001}),  # the driver's own part beside ours
+        (11_000.0, None),  # ours is hidden, and the one that is new another's
+        (None, {30_001}),
+    ],
+)
+def test_in_a_container_the_new_one_must_account_for_what_the_gpu_holds(
+    container, grown_mib, expected
+):
+    after = {30_001: 8000.0}
+    assert own_processes({}, after, [12], grown_mib, container) == expected
 
 
 def test_an_unsupported_list_is_unknown(host, container):
-    assert own_processes({}, None, [1], host) is None
-    assert own_processes({}, None, [1], container) is None
+    assert own_processes({}, None, [1], namespace=host) is None
+    assert own_processes({}, None, [1], namespace=container) is None
 
 
 @pytest.mark.parametrize(
