@@ -50,7 +50,7 @@ def _judged(claim: str, column: str, unit: str, parts: Sequence[str]) -> Evaluat
         if lacking := without_gpu(evidence):
             return lacking
         runs = evidence.ok_records("cost")
-        runs = runs[(runs["phase"] == "warm") & runs[column].notna()]
+        runs = runs[runs["phase"] == "warm"].dropna(subset=[column, "setting"])
         runs = runs[np.array([_on_gpu(text) for text in runs["setting"]], bool)]
         hybrid = runs[runs["restorer"] == "hybrid"]
         for (condition, source), cell in hybrid.groupby(["condition", "source"]):
