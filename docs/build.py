@@ -127,7 +127,7 @@ def stage(run, folder):
         table.write_text(text, encoding="utf-8")
     for notebook in sorted((run / "notebooks").glob("[0-9]*.ipynb")):
         if not notebook.name.endswith(".failed.ipynb"):
-            text = without_widgets(notebook)
+            text = without_paths(without_widgets(notebook), run)
             (folder / "notebooks" / notebook.name).write_text(text, encoding="utf-8")
     for info in pkgutil.iter_modules(evalkit.__path__):
         if info.name not in OF_PROGRAMS:
@@ -148,6 +148,16 @@ def without_widgets(path):
         for output in cell.get("outputs", []):
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
     return json.dumps(notebook)
+
+
+def without_paths(text, run):
+    """What a notebook says of a run, without where it lay on whose machine."""
+    found = run.resolve()
+    known = {found: f"runs/{found.name}", found.parent: "runs", Path.home(): "~"}
+    for path, name in known.items():
+        if path != path.parent:  # a home that is the root, of some containers
+            text = text.replace(str(path), name)
+    return text
 
 
 class Links(HTMLParser):

@@ -63,6 +63,18 @@ def test_every_room_has_a_page_with_what_it_offers():
     assert "``metrics``: ``condition``" in BUILD["reference_page"]("tables")
 
 
+def test_a_notebook_of_the_site_names_no_folder_of_a_machine(tmp_path, monkeypatch):
+    run = tmp_path / "home" / "of-anna" / "runs" / "album"
+    run.mkdir(parents=True)
+    (tmp_path / "latest").symlink_to(run)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    text = f"{run}/report.html {run.parent}/other {tmp_path}/home/.cache"
+    told = BUILD["without_paths"](text, tmp_path / "latest")
+    assert told == "runs/album/report.html runs/other ~/.cache"
+    monkeypatch.setenv("HOME", "/")
+    assert BUILD["without_paths"]("/dev/null", run) == "/dev/null"
+
+
 def test_without_a_finished_run_it_says_how_to_make_one(tmp_path):
     with pytest.raises(SystemExit, match=r"found none in .*make study IMAGES=quick"):
         BUILD["main"](tmp_path)

@@ -21,6 +21,7 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["smartquotes"]
 
 autodoc_typehints_format = "short"
+autodoc_preserve_defaults = True  # no path of this machine
 python_maximum_signature_line_length = 72
 numpydoc_show_class_members = False
 
