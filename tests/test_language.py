@@ -71,6 +71,15 @@ def test_another_language_is_refused(monkeypatch):
         spoken()
 
 
+@pytest.mark.parametrize(
+    ("asked", "language"),
+    [("zh_CN", "zh"), ("zh-Hans", "zh"), ("zh_CN.UTF-8", "zh"), ("en_GB", "en")],
+)
+def test_a_region_says_nothing_more(monkeypatch, asked, language):
+    monkeypatch.setenv("EVALKIT_LANG", asked)
+    assert spoken() == language
+
+
 def test_the_computer_s_language_decides_nothing(monkeypatch):
     monkeypatch.setenv("LANG", "zh_CN.UTF-8")
     assert spoken() == "en"

@@ -6,6 +6,7 @@ notebooks are English and stand where they are used.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Literal, TypeAlias
@@ -52,7 +53,8 @@ def text(key: str, language: Language, **values: object) -> str:
 def spoken() -> Language:
     """The language of commands: that of ``EVALKIT_LANG``, else English.
 
-    The computer's own language decides nothing: a log reads the same everywhere.
+    The computer's own language decides nothing: a log reads the same everywhere. A
+    region or an encoding behind the language says nothing more: ``zh_CN.UTF-8``.
 
     Raises
     ------
@@ -60,13 +62,13 @@ def spoken() -> Language:
         It is neither ``en`` nor ``zh``.
 
     """
-    match os.environ.get("EVALKIT_LANG") or "en":
+    asked = os.environ.get("EVALKIT_LANG") or "en"
+    match re.split("[-_.]", asked.lower())[0]:
         case "en":
             return "en"
         case "zh":
             return "zh"
-        case other:
-            raise SettingError(f"EVALKIT_LANG must be en or zh; found {other!r}")
+    raise SettingError(f"EVALKIT_LANG must be en or zh; found {asked!r}")
 
 
 def tell(key: str, **values: object) -> str:
