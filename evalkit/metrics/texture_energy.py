@@ -15,8 +15,8 @@ from evalkit.metrics._tone import ALIKE, toned
 FINE_SIGMA_PX, WINDOW_SIGMA_PX = 1.5, 6.0
 
 EVENEST, APART_PX, LEAST_PLACES = 0.05, 6, 20
-"""Noise is everywhere and texture is not: the line, of energy on luma, under which lie a
-twentieth of the places. They are taken a window's 6 px apart; fewer say nothing."""
+"""Noise is everywhere and texture is not: its is the line, of energy on luma, under which
+a twentieth of the places lie, taken a window's 6 px apart; of fewer than 20, none."""
 
 MOST_PLACES = 4000
 """Of them, over the whole picture: more make no better line."""
@@ -72,20 +72,30 @@ def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -
     Returns
     -------
     float
-        The median of the places that have detail in either; NaN where hardly any has.
-        Contrast nearby is taken out first, and so is the
-        noise of both: removing it is no smoothing, adding it no detail.
+        The median of the places that have detail above the noise; NaN where hardly any
+        has. Contrast nearby is taken out first, and so is the noise of both, white or
+        of coarser grain: removing it is no smoothing, adding it no detail.
 
     Notes
     -----
     Detail is luma less its Gaussian blur of 1.5 px; energy its square, averaged by a
-    Gaussian of 6 px, less the energy of noise. One level of 255 squared, and half of
-    the noise's variance, are added: what cannot be told from noise counts little.
+    Gaussian of 6 px, less the energy of noise. Noise is measured in the same band, since
+    grain is not white, and as a line in luma, since that of light grows with it. One
+    level of 255 squared and the noise's energy are added: what cannot be told from
+    noise counts little. A place counts whose energies, before and after, are more than
+    that on average.
+
+    Even texture everywhere cannot be told from noise either, nor can film grain of the
+    source's own: they are null. So is a picture that is black or burnt all over.
 
     References
     ----------
     Our own; a band of the pyramid of Burt & Adelson, The Laplacian pyramid as a
-    compact image code, IEEE Trans. Communications 31(4), 1983.
+    compact image code, IEEE Trans. Communications 31(4), 1983. The line is a regression
+    quantile: Koenker & Bassett, Econometrica 46(1), 1978, doi:10.2307/1913643. That the
+    variance of noise is a line in the light: Foi et al., Practical Poissonian-Gaussian
+    noise modeling and fitting for single-image raw-data, IEEE Trans. Image Processing
+    17(10), 2008, doi:10.1109/TIP.2008.2001399.
 
     """
     area = region(output, source, mask)
@@ -113,8 +123,9 @@ def _energy(
 ) -> NDArray[np.float32]:
     """The mean square of the detail around each place, of what is texture there."""
     detail = plane - cv2.GaussianBlur(plane, (0, 0), FINE_SIGMA_PX)
-    total = _near(is_texture * np.square(detail))
-    return total / np.maximum(_near(is_texture), np.float32(1e-3))
+    total, n = _near(is_texture * np.square(detail)), _near(is_texture)
+    energy: NDArray[np.float32] = total / np.maximum(n, np.float32(1e-3))
+    return energy
 
 
 def _noise(
@@ -132,8 +143,8 @@ def _noise(
         return np.zeros_like(energy)
     line = QuantileRegressor(quantile=EVENEST, alpha=0)
     line.fit(light[sparse][inside][:, None], energy[sparse][inside] / LEVEL**2)
-    noise: NDArray[np.float64] = LEVEL**2 * (line.intercept_ + line.coef_[0] * light)
-    return np.maximum(noise, 0).astype(np.float32)
+    noise = LEVEL**2 * (line.intercept_ + line.coef_[0] * light)
+    return np.asarray(np.maximum(noise, 0), np.float32)
 
 
 ENTRIES = (
@@ -143,7 +154,7 @@ ENTRIES = (
         higher_is_better=None,
         citation="ours; a band of Burt & Adelson 1983, doi:10.1109/TCOM.1983.1095851",
         needs="source",
-        nan_means="hardly any detail above the noise, before or after",
+        nan_means="hardly any detail that could be told from noise",
         takes_mask=True,
         compute=texture_energy,
         where=where,
