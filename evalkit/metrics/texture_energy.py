@@ -15,8 +15,8 @@ from evalkit.metrics._tone import ALIKE, toned
 FINE_SIGMA_PX, WINDOW_SIGMA_PX = 1.5, 6.0
 
 EVENEST, APART_PX, LEAST_PLACES = 0.05, 6, 20
-"""Noise is everywhere and texture is not: its is the line, of energy on luma, under which
-a twentieth of the places lie, taken a window's 6 px apart; of fewer than 20, none."""
+"""Noise is everywhere and texture is not: noise is the line, of energy on luma, under
+which a twentieth of the places lie, 6 px apart; under 20 places tell of none."""
 
 MOST_PLACES = 4000
 """Of them, over the whole picture: more make no better line."""
@@ -24,7 +24,7 @@ MOST_PLACES = 4000
 CUT_OFF = 0.05
 """Share of the pixels nearby, black or burnt in a channel, from which noise is less."""
 
-LEAST_SHARE = 0.01
+LEAST_SHARE = 0.015
 """Of the region: where less has detail, its median says nothing of the rest."""
 
 
@@ -34,7 +34,7 @@ happens there is no matter of texture (see `halo` and `sharpness`)."""
 
 RANGE_OF_NOISE = 5.15
 """Of 121 draws from a normal distribution, in standard deviations, on average (Tippett
-1925): that much more range a source with white noise may have without any edge."""
+1925, doi:10.1093/biomet/17.3-4.364): white noise adds that much without any edge."""
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
@@ -79,11 +79,11 @@ def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -
     Notes
     -----
     Detail is luma less its Gaussian blur of 1.5 px; energy its square, averaged by a
-    Gaussian of 6 px, less the energy of noise. Noise is measured in the same band, since
-    grain is not white, and as a line in luma, since that of light grows with it. One
-    level of 255 squared and the noise's energy are added: what cannot be told from
-    noise counts little. A place counts whose energies, before and after, are more than
-    that on average.
+    Gaussian of 6 px, less the energy of noise. Noise is measured in the same band, as
+    grain is not white, and as a line in luma, as that of light grows with it. One level
+    of 255 squared and the noise's energy are added: what cannot be told from noise
+    counts little. A place counts whose energies, before and after, are more than that
+    on average.
 
     Even texture everywhere cannot be told from noise either, nor can film grain of the
     source's own: they are null. So is a picture that is black or burnt all over.
@@ -124,8 +124,7 @@ def _energy(
     """The mean square of the detail around each place, of what is texture there."""
     detail = plane - cv2.GaussianBlur(plane, (0, 0), FINE_SIGMA_PX)
     total, n = _near(is_texture * np.square(detail)), _near(is_texture)
-    energy: NDArray[np.float32] = total / np.maximum(n, np.float32(1e-3))
-    return energy
+    return np.asarray(total / np.maximum(n, np.float32(1e-3)), np.float32)
 
 
 def _noise(
