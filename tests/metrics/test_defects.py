@@ -111,6 +111,12 @@ def test_texture_is_lost_or_gained_whatever_noise_lies_over_it(noise):
 
 
 @NOISES
+def test_noise_that_was_removed_is_no_dead_area(mirror, noise):
+    source = sources(())["clean_man_600x900"]  # before an even wall
+    assert metrics()["dead_area"].compute(source, noise(source)) == 0
+
+
+@NOISES
 def test_noise_without_texture_is_null(noise):
     even = cv2.GaussianBlur(cup(), (0, 0), 24)
     assert np.isnan(texture(noise(even), even))
