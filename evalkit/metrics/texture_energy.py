@@ -27,7 +27,6 @@ CUT_OFF = 0.05
 LEAST_SHARE = 0.015
 """Of the region: where less has detail, its median says nothing of the rest."""
 
-
 EDGE, NEAR_PX = 0.2, 11
 """Range of the source's luma within 11x11 px from which a place is beside an edge: what
 happens there is no matter of texture (see `halo` and `sharpness`)."""
@@ -140,10 +139,13 @@ def _noise(
     inside = is_texture[sparse]
     if inside.sum() < LEAST_PLACES:
         return np.zeros_like(energy)
+    energies = energy[sparse][inside] / LEVEL**2
     line = QuantileRegressor(quantile=EVENEST, alpha=0)
-    line.fit(light[sparse][inside][:, None], energy[sparse][inside] / LEVEL**2)
-    noise = LEVEL**2 * (line.intercept_ + line.coef_[0] * light)
-    return np.asarray(np.maximum(noise, 0), np.float32)
+    line.fit(light[sparse][inside][:, None], energies)
+    noise = line.intercept_ + line.coef_[0] * light
+    if line.coef_[0] < 0:  # noise hardly falls with light: texture in the dark does
+        noise = np.maximum(noise, np.quantile(energies, EVENEST))
+    return np.asarray(LEVEL**2 * np.maximum(noise, 0), np.float32)
 
 
 ENTRIES = (
