@@ -109,7 +109,7 @@ def sharpness(picture: Picture) -> float:
     Returns
     -------
     float
-        From 0, blurred or of one colour, to 1.
+        From 0, blurred or of one colour, to 1. Noise raises it.
 
     Raises
     ------
@@ -130,6 +130,8 @@ def sharpness(picture: Picture) -> float:
 
 def noise_level(picture: Picture) -> float:
     """Standard deviation of white noise in luma (see `rgb`), in levels of 255.
+
+    Of coarser grain, as noise that was blurred by 1 px, it reads a fifth or less.
 
     Raises
     ------

@@ -64,7 +64,8 @@ def toned(output: Picture, source: Picture) -> Toned:
     """Bring the source to the output's tone.
 
     First by one curve for the whole picture, a polynomial of the third degree in luma;
-    then, around every place, by the line that leads to the output.
+    then, around every place, by the line that leads to the output. Both are found
+    without fine detail: noise in a source makes every line through it too flat.
 
     References
     ----------
@@ -74,9 +75,10 @@ def toned(output: Picture, source: Picture) -> Toned:
 
     """
     out, src = luma(output), luma(source)
-    curve = fitted(out - src, src, src**2, src**3)  # 0 where unchanged
-    lit = (src + curve.astype(np.float32)).clip(0, 1)
-    coarse = tuple(cv2.GaussianBlur(p, (0, 0), COARSE_SIGMA_PX) for p in (lit, out))
+    dim, bright = (cv2.GaussianBlur(p, (0, 0), COARSE_SIGMA_PX) for p in (src, out))
+    gains, shift = _line(bright - dim, _powers(dim))  # 0 where unchanged
+    lit = (src + shift + _powers(src) @ gains).astype(np.float32).clip(0, 1)
+    coarse = cv2.GaussianBlur(lit, (0, 0), COARSE_SIGMA_PX), bright
     variance, covariance, _ = _moments(coarse, ALIKE_SIGMA_PX)
     agreement = covariance / np.sqrt(variance[0] * variance[1])
     variance, covariance, mean = _moments(coarse, NEAR_SIGMA_PX)
@@ -112,19 +114,32 @@ def fitted(output: NDArray[Any], *source: NDArray[Any]) -> NDArray[np.float64]:
     One gain for each plane and one shift; what does not fit, a fifth each time, is left
     out, so that what is foreign to the source does not bend the line.
     """
-    planes = np.stack([plane.ravel() for plane in source], axis=1).astype(np.float64)
+    planes = np.stack(source, axis=-1).astype(np.float64)
+    gains, shift = _line(output, planes)
+    return shift + planes @ gains
+
+
+def _line(
+    output: NDArray[Any], source: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], float]:
+    """The gains and the shift of `fitted`, whose planes lie along the last axis."""
+    planes = source.reshape(-1, source.shape[-1])
     values = output.ravel().astype(np.float64)
     inliers = np.ones(len(values), bool)
     for _ in range(3):
         centre, middle = planes[inliers].mean(axis=0), values[inliers].mean()
         away = planes[inliers] - centre
-        spread = away.T @ away / len(away) + EVEN * np.eye(len(source))
+        spread = away.T @ away / len(away) + EVEN * np.eye(len(centre))
         gains = np.linalg.solve(spread, away.T @ (values[inliers] - middle) / len(away))
-        line = middle + (planes - centre) @ gains
-        error = np.abs(values - line)
+        shift = middle - centre @ gains
+        error = np.abs(values - shift - planes @ gains)
         inliers = error <= np.quantile(error, 0.8)
-    whole: NDArray[np.float64] = line.reshape(output.shape)
-    return whole
+    return gains, float(shift)
+
+
+def _powers(plane: NDArray[np.float32]) -> NDArray[np.float64]:
+    wide = plane.astype(np.float64)
+    return np.stack([wide, wide**2, wide**3], axis=-1)
 
 
 def _moments(

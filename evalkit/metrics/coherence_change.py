@@ -26,7 +26,8 @@ def coherence_change(
     -------
     float
         In [-1, 1], each pixel weighing as much as the source's gradient there: below 0
-        edges are jagged or crossed by others, above 0 straightened.
+        edges are jagged or crossed by others, above 0 straightened. Noise that was
+        added counts as crossed, noise that was removed as straightened.
 
     References
     ----------

@@ -14,7 +14,7 @@ def colourfulness(output: Picture) -> float:
     -------
     float
         0 for a grey picture; by its authors' subjects 15 is slightly, 59 quite and 109
-        extremely colourful.
+        extremely colourful. Noise in each channel adds to it.
 
     References
     ----------

@@ -15,7 +15,7 @@ WINDOW_PX = 9
 SPECK = np.ones((5, 5))
 CLIPPED, AWAY = 2 / 255, 16 / 255
 FLAT, DETAILED = 1.5 / 255, 12 / 255
-STRUCTURE_SIGMA_PX = 2.0
+STRUCTURE_SIGMA_PX = 3.0
 
 
 def where(output: Picture, source: Picture) -> NDArray[np.float32]:
@@ -69,7 +69,7 @@ def dead_area(output: Picture, source: Picture, mask: Mask | None = None) -> flo
     float
         From 0 to 100, the same for a share of the picture at any size: places of 13x13
         px and more that span at most 1 level of 255 in the output while the source
-        spans at least 12, also when blurred by 2 px against noise; or that are black,
+        spans at least 12, also when blurred by 3 px against noise; or that are black,
         white or of one value, all of it at least 16 levels from the source. The
         source is first brought to the output's brightness and contrast.
 
