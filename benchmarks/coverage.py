@@ -1,7 +1,7 @@
 """How often the intervals of the statistics hold the truth, on simulated panels.
 
-`python benchmarks/coverage.py [PANELS]` prints the table of docs/statistics.md: 1,000
-panels of each size take about 2 minutes. Subjects and sources are drawn anew for each
+`python benchmarks/coverage.py [PANELS]` prints two tables of docs/statistics.md: 1,000
+panels of each size take about 10 minutes. Subjects and sources are drawn anew for each
 panel; nobody has rated anything here.
 """
 
@@ -20,6 +20,7 @@ INCONSISTENCY = (0.4, 0.9)
 CONDITION_SOURCE_SD = 0.25
 STRENGTHS = (-0.8, -0.2, 0.3, 0.7)
 PREFERENCE_SD = 0.5
+TIED_SIZES, TIED, CHOSEN = ((3, 3), (6, 6), (12, 12)), (0.0, 0.5, 0.95), (0.5, 0.8)
 
 
 @dataclass(kw_only=True)
@@ -154,11 +155,45 @@ def coverage(n_subjects: int, n_sources: int, n_panels: int) -> pd.Series:
     return pd.DataFrame(panels).mean()
 
 
+def cover_tied(
+    n_panels: int, size: tuple[int, int], tied: float, chosen: float, sd: float
+) -> float:
+    """How often the interval of a share holds it, where so many choices are ties."""
+    apart = float(logit(chosen))
+    share = expit(2 * preferred(apart)) if sd else chosen
+    truth = np.array([1, -1]) * logit(tied / 2 + (1 - tied) * share) / 2
+    panels = (
+        simulated_choices(
+            seed, *size, (apart / 2, -apart / 2), preference_sd=sd, tied=tied
+        )
+        for seed in range(n_panels)
+    )
+    return float(
+        np.mean([held(truth, stats.bradley_terry(panel).interval) for panel in panels])
+    )
+
+
+def tied_table(n_panels: int) -> pd.DataFrame:
+    """Choices of which many are ties: subjects alike / each with a taste."""
+    rows = {}
+    for tied in TIED:
+        for chosen in CHOSEN:
+            rows[f"{100 * tied:.0f} %, {100 * chosen:.0f} %"] = {
+                f"{size[0]} x {size[1]}": " / ".join(
+                    f"{100 * cover_tied(n_panels, size, tied, chosen, sd):.1f}"
+                    for sd in (0, PREFERENCE_SD)
+                )
+                for size in TIED_SIZES
+            }
+    return pd.DataFrame(rows).T
+
+
 def main(n_panels: int = 1_000) -> None:
     table = pd.DataFrame(
         {f"{s} x {p}": 100 * coverage(s, p, n_panels) for s, p in SIZES}
     )
-    print(table.to_markdown(floatfmt=".1f"))
+    print(table.to_markdown(floatfmt=".1f"), "\n")
+    print(tied_table(n_panels).to_markdown())
 
 
 if __name__ == "__main__":
