@@ -5,6 +5,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
+from evalkit.errors import TableError
 from evalkit.profiling.experiments import (
     failure_rate,
     highest_percentile,
@@ -103,6 +104,15 @@ def test_each_process_has_a_level_of_its_own():
 def test_constant_memory_has_no_slope_and_few_runs_have_no_interval():
     assert slope([7.0] * 10) == (0, 0, 0)
     assert slope([7.0, 8.0, 9.0]) is None
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_run_of_which_nothing_is_known_has_no_place_in_a_series(unknown):
+    series = [1.0, 2.0, 3.0, unknown, 5.0, 6.0]
+    with pytest.raises(TableError, match=f"found {unknown} among 6: leave out"):
+        slope(series)
+    with pytest.raises(TableError, match=f"found {unknown} among 100"):
+        percentile_bound([*range(99), unknown], 90)
 
 
 @pytest.mark.parametrize(("n_failed", "n"), [(0, 50), (1, 50), (25, 50), (3, 3)])
