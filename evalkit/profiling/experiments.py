@@ -89,7 +89,7 @@ def highest_percentile(n: int, confidence: float = 0.99) -> float | None:
     """The highest percentile that `n` runs support, in per cent; None under 2 runs.
 
     It is the highest that lies, with this confidence, below the second largest of `n`
-    values.
+    values, if they are independent: see `percentile_bound`.
 
     References
     ----------
@@ -131,6 +131,12 @@ def percentile_bound(
     ------
     TableError
         A value that is no finite number.
+
+    Notes
+    -----
+    The confidence is that of independent runs. Of 64 whose neighbours have a
+    correlation of 0.7 the 90th percentile lies below its bound in 90 %, not in 99 %:
+    simulated, docs/statistics.md.
 
     References
     ----------

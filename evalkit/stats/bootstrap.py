@@ -21,7 +21,9 @@ def median_interval(
 
     The narrowest such pair, equally far from both ends, that holds it as often as
     `confidence` says, whatever the distribution; `median_coverage` says how often that
-    is. None where not even the least and the greatest do: below 6 values at 0.95.
+    is. Of runs whose neighbours are alike it holds the median less often: see
+    docs/statistics.md. None where not even the least and the greatest do: below 6
+    values at 0.95.
 
     Raises
     ------
@@ -53,6 +55,8 @@ def median_interval(
 
 def median_coverage(n: int, confidence: float = 0.95) -> float | None:
     """How often `median_interval` of `n` values holds the median; None without one.
+
+    Of independent values.
 
     Examples
     --------

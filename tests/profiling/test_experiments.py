@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.signal import lfilter
 from statsmodels.stats.proportion import proportion_confint
 
 from evalkit.errors import TableError
@@ -83,6 +84,13 @@ def test_alike_neighbours_widen_the_interval():
     found = stats.linregress(np.arange(N_RUNS), plateaus)
     plain = 2 * stats.t.ppf(0.975, N_RUNS - 2) * found.stderr
     assert high - low > 1.5 * plain
+
+
+def test_of_runs_that_are_alike_a_percentile_lies_below_its_bound_less_often():
+    noise = np.random.default_rng(4).normal(size=(2000, 114))
+    series = lfilter([1], [1, -0.7], noise)[:, 50:] * (1 - 0.7**2) ** 0.5
+    bounds = np.array([percentile_bound(values, 90) for values in series])
+    assert np.mean(bounds >= stats.norm.ppf(0.9)) == pytest.approx(0.90, abs=0.02)
 
 
 def test_a_slope_is_that_of_least_squares():
