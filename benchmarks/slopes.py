@@ -1,8 +1,9 @@
-"""How often the interval of a leak's slope holds the truth, which is no leak.
+"""How often intervals of a series of runs hold the truth, where neighbours are alike.
 
-`python benchmarks/slopes.py [SERIES]` prints the table of docs/statistics.md; 2,000
-simulated series of each kind take about a minute. Beside it Newey & West's interval,
-with the bandwidth of Lazarus et al., 2018, from statsmodels.
+`python benchmarks/slopes.py [SERIES]` prints two tables of docs/statistics.md: of a
+leak's slope, which is none, and of medians and percentiles. 2,000 simulated series of
+each kind, ten times as many for the second, take about a minute. Beside slopes Newey &
+West's interval, with the bandwidth of Lazarus et al., 2018, from statsmodels.
 """
 
 import sys
@@ -10,8 +11,11 @@ import sys
 import numpy as np
 import pandas as pd
 import statsmodels.api as sm
+from scipy.signal import lfilter
+from scipy.stats import norm
 
-from evalkit.profiling.experiments import slope
+from evalkit.profiling.experiments import percentile_bound, slope
+from evalkit.stats import median_interval
 
 SIZES = (10, 20, 50, 200)
 N_NEWEY_WEST = 400
@@ -22,11 +26,9 @@ def autoregressive(alike):
     """Make series whose neighbours have this correlation."""
 
     def series(rng, n):
-        noise, values = rng.normal(size=n), np.empty(n)
-        values[0] = noise[0] / np.sqrt(1 - alike**2)
-        for i in range(1, n):
-            values[i] = alike * values[i - 1] + noise[i]
-        return values
+        noise = rng.normal(size=n)
+        noise[0] /= np.sqrt(1 - alike**2)
+        return lfilter([1], [1, -alike], noise)
 
     return series
 
@@ -57,8 +59,28 @@ def newey_west(values):
     return line.fit(cov_type="HAC", cov_kwds=kind, use_t=True).conf_int()[1]
 
 
+def medians_and_percentiles(n_series):
+    """How often their intervals hold, in percent, by how alike neighbours are."""
+    rows = {}
+    for alike in (0, 0.5, 0.7, 0.8, 0.95):
+        make, cells = autoregressive(alike), {}
+        for n in (7, 50):
+            rng = np.random.default_rng(n)
+            found = [median_interval(make(rng, n)) for _ in range(n_series)]
+            held = np.mean([low <= 0 <= high for low, high in found])
+            cells[f"median of {n}"] = 100 * held
+        for n, percent in ((64, 90), (662, 99)):
+            rng = np.random.default_rng(n)
+            truth = norm.ppf(percent / 100) / np.sqrt(1 - alike**2)
+            bounds = [percentile_bound(make(rng, n), percent) for _ in range(n_series)]
+            held = np.mean(np.array(bounds) >= truth)
+            cells[f"{percent}th percentile of {n}"] = 100 * held
+        rows[f"correlation {alike}" if alike else "independent"] = cells
+    return pd.DataFrame(rows).T
+
+
 def main(n_series=2_000):
-    """Print the table: ours, and Newey & West's in brackets."""
+    """Print the tables: of slopes ours, and Newey & West's in brackets."""
     rows = {}
     for name, make in SERIES.items():
         cells = {}
@@ -70,7 +92,8 @@ def main(n_series=2_000):
             held += [np.mean([low <= 0 <= high for low, high in theirs])]
             cells[f"{n} runs"] = "{:.1f} ({:.0f})".format(*(100 * np.array(held)))
         rows[name] = cells
-    print(pd.DataFrame(rows).T.to_markdown())
+    print(pd.DataFrame(rows).T.to_markdown(), "\n")
+    print(medians_and_percentiles(10 * n_series).to_markdown(floatfmt=".1f"))
 
 
 if __name__ == "__main__":

@@ -132,22 +132,22 @@ def _of_scores(
     }
     if of_kinds:
         frames[SCORES_KINDS.name] = pd.concat(of_kinds, names=["kind"])
-    notes = []
+    screening = stats.screen(scores, answers.checks, answers.times)
+    # a method that rejects everybody leaves no scores to take a mean of
+    for method in screening.mos.index.unique("method").drop("none"):
+        mos[method, "all"] = screening.mos.loc[method]
+    notes = [screening.note] if screening.note else []
+    frames[SCORES_SCREENING.name] = screening.log.set_index("subject")
+    subjects = subjects.assign(rejected_by=_rejected_by(screening, subjects.index))
     with _optional("P.910", say):
         model = stats.p910(scores, confidence=confidence)
-        screening = stats.screen(scores, answers.checks, answers.times)
-        # a method that rejects everybody leaves no scores to take a mean of
-        for method in screening.mos.index.unique("method").drop("none"):
-            mos[method, "all"] = screening.mos.loc[method]
-        notes = [screening.note] if screening.note else []
-        subjects = subjects.join(_by_model(model, screening))
+        subjects = subjects.join(_by_model(model))
         quality = model.interval.loc["quality"].rename_axis(model.quality.index.names)
         metrics = run.read(METRICS).pivot_table(
             index=["source", "condition"], columns="metric", values="value"
         )
         frames |= {
             SCORES_QUALITY.name: quality.assign(quality=model.quality),
-            SCORES_SCREENING.name: screening.log.set_index("subject"),
             SCORES_METRICS.name: stats.metric_agreement(
                 model.quality, metrics, confidence=confidence
             ),
@@ -203,17 +203,22 @@ def _tables(frames: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
     }
 
 
-def _by_model(model: stats.P910, screening: stats.Screening) -> pd.DataFrame:
-    """Each subject's bias and inconsistency, and the methods that reject them."""
+def _by_model(model: stats.P910) -> pd.DataFrame:
+    """Each subject's bias and inconsistency, with their intervals."""
     frame = pd.DataFrame({"bias": model.bias, "inconsistency": model.inconsistency})
     for name in ("bias", "inconsistency"):
         bounds = model.interval.loc[name].droplevel("condition")
         frame = frame.join(bounds.add_prefix(f"{name}_"))
+    return frame
+
+
+def _rejected_by(screening: stats.Screening, subjects: pd.Index) -> pd.Series:
+    """The methods that reject each subject; null for none."""
     rejecting = {
         subject: " and ".join(m for m, s in screening.rejected.items() if subject in s)
-        for subject in frame.index
+        for subject in subjects
     }
-    return frame.assign(rejected_by=pd.Series(rejecting).replace("", None))
+    return pd.Series(rejecting).replace("", None)
 
 
 def _with_coverage(frame: pd.DataFrame, statistic: str) -> pd.DataFrame:

@@ -74,6 +74,9 @@ def bradley_terry(
 
     Notes
     -----
+    A tie counts half, but makes nothing surer than a choice does: no interval is
+    narrower than that of as many independent choices, won and lost.
+
     Where some conditions were never beaten by the others, no finite strengths are most
     likely. Then, and only then, one tied choice is added to each pair of conditions
     that was compared, and `is_regularised` says so. Of two conditions, one of them
@@ -107,9 +110,14 @@ def bradley_terry(
     )
     residual = kinds.outcome - expit(kinds.design @ fitted)
     influence = (kinds.design * residual[:, None]) @ covariance
-    least = covariance.diagonal() if len(prior) else np.zeros(len(fitted))
     below, above = _reaches(
-        rows, influence, kinds.kind, least, confidence, n_resamples, seed
+        rows,
+        influence,
+        kinds.kind,
+        covariance.diagonal(),
+        confidence,
+        n_resamples,
+        seed,
     )
     table = pd.DataFrame(
         {"value": fitted, "low": fitted + below, "high": fitted + above}
@@ -268,7 +276,7 @@ def _reaches(
     n_resamples: int,
     seed: int,
 ) -> tuple[Numbers, Numbers]:
-    """How far the intervals reach; each variance is at least `least`."""
+    """How far the intervals reach, at least as far as variances of `least` do."""
     (subject, subjects), (source, sources) = (
         factorized(rows[name]) for name in ("subject", "source")
     )

@@ -85,6 +85,10 @@ def p910(ratings: pd.DataFrame, *, confidence: float = 0.95) -> P910:
     The likelihood has no bound: in a small panel it may follow one subject, whose
     inconsistency goes to 0. Then the estimates, too, are the residual ones.
 
+    An interval of 95 % of an inconsistency holds it in 94 % where scores are the
+    model's own (24 subjects, 16 sources), in 85 % where they are whole numbers from 1
+    to 5, in 75 % where some stimuli make everybody noisier: docs/statistics.md.
+
     Raises
     ------
     TableError

@@ -1,7 +1,8 @@
 """What a panel can detect: power, and the smallest difference it is likely to find."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache, lru_cache, partial
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,25 @@ class Spread:
     residual
         That of a single pair of scores.
 
+    Raises
+    ------
+    SettingError
+        One of them is negative or no finite number.
+
     """
 
     subject: float = 0.4
     source: float = 0.4
     residual: float = 1.0
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if not isinstance(value, Real) or not 0 <= float(value) < np.inf:
+                raise SettingError(
+                    f"expected a finite spread of 0 or more, got {part.name}="
+                    f"{value!r}; `spread_of` finds that of scores"
+                )
 
 
 def spread_of(ratings: pd.DataFrame) -> Spread:
@@ -113,7 +128,8 @@ def power(
 
     """
     low, _ = tails(confidence)
-    if n_comparisons < 1 or not np.isfinite(difference):
+    is_number = isinstance(difference, Real) and np.isfinite(difference)
+    if n_comparisons < 1 or not is_number:
         raise SettingError(
             "expected a finite difference and at least 1 comparison, got "
             f"{difference!r} and {n_comparisons!r}"
@@ -152,8 +168,14 @@ def smallest_detectable_difference(
         subjects with strong tastes the test itself finds a little less with more than
         about 17 sources, 2 % with 48: then that of the best number of sources.
 
+    Raises
+    ------
+    SettingError
+        A chance of 1 or more, or no greater than that of finding a difference where
+        there is none, or another setting that is out of its range.
+
     """
-    if not 1 - confidence < chance < 1:
+    if not isinstance(chance, Real) or not 1 - confidence < chance < 1:
         raise SettingError(
             f"chance must be more than {1 - confidence:g}, which is found where there "
             f"is no difference, and less than 1; found {chance!r}"
@@ -170,6 +192,12 @@ def smallest_detectable_difference(
             n_comparisons=n_comparisons,
             confidence=confidence,
         )
+        if (of_none := power_of(0.0)) >= chance:
+            raise SettingError(
+                f"chance must be more than {of_none:.3g}, in which the test of "
+                f"{n_subjects} subjects and {n_sources} sources finds a difference "
+                f"where there is none; found {chance!r}: ask for more, 0.8 say"
+            )
         largest = 1.0
         while power_of(largest) < chance:
             largest *= 2

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from evalkit.errors import TableError
 from evalkit.stats._codes import (
     Coded,
     Codes,
@@ -35,6 +36,11 @@ FASTEST_S = 1.0
 five takes: Hick, On the Rate of Gain of Information, 1952."""
 
 LEAST_R_STIMULI, LEAST_R_CONDITIONS = 0.75, 0.8
+
+LEAST_CONDITIONS = 3
+"""Two means always lie on a line, and sources alone may differ too little: honest
+subjects would neither follow the panel over them nor tell them apart."""
+
 FAR, LEAST_APART = 3.5, 0.5
 
 RULES = {
@@ -91,7 +97,10 @@ def screen(
 ) -> Screening:
     """Look for subjects who clicked, did not look, or mean something else.
 
-    Nobody's scores are deleted: results stand beside each other.
+    Nobody's scores are deleted: results stand beside each other. Correlation and
+    variance reject only who scored three conditions or more. Where subjects are not
+    linked by stimuli that both scored, the model of P.910 has no say, and is not in the
+    log.
 
     Parameters
     ----------
@@ -125,12 +134,22 @@ def screen(
             f"with {n} subjects BT.500 cannot reject anyone "
             f"(|z| <= {(n - 1) / n**0.5:.2f})"
         )
+    n_few = int((_n_conditions(c) < LEAST_CONDITIONS).sum())
+    if n_few:
+        notes.append(
+            f"{n_few} of {n} subjects scored fewer than {LEAST_CONDITIONS} conditions, "
+            "too few to tell who follows the panel or gives one score to everything: "
+            "P.910's correlation and variance reject none of them"
+        )
     flags: dict[str, Flags] = {
         "bt500": _bt500(c),
         "correlation": _correlation(c),
         "variance": _variance(c),
-        **_model(ratings),
     }
+    try:
+        flags |= _model(ratings)
+    except TableError as error:
+        notes.append(f"no subject's bias or inconsistency is known: {error}")
     if checks is not None:
         rows = complete(checks, ["subject", "is_missed"], "is_missed")
         of_subject = truths(rows["is_missed"]).groupby(rows["subject"])
@@ -194,13 +213,17 @@ def _bt500(c: Coded) -> Flags:
     return share, 0.05, (share > 0.05) & is_both_sided
 
 
+def _n_conditions(c: Coded) -> Codes:
+    """How many conditions each subject scored."""
+    pairs = np.unique(c.subject * len(c.conditions) + c.condition)
+    return np.bincount(pairs // len(c.conditions), minlength=len(c.subjects))
+
+
 def _correlation(c: Coded) -> Flags:
     by_stimulus = _pearson(c, c.stimuli()[0])
-    by_condition = _pearson(c, c.condition)
-    is_low = by_condition < LEAST_R_CONDITIONS
-    if len(c.conditions) < 3:
-        is_low[:] = True  # two means always lie on a line
-    return by_stimulus, LEAST_R_STIMULI, (by_stimulus < LEAST_R_STIMULI) & is_low
+    is_low = _pearson(c, c.condition) < LEAST_R_CONDITIONS
+    is_low &= (by_stimulus < LEAST_R_STIMULI) & (_n_conditions(c) >= LEAST_CONDITIONS)
+    return by_stimulus, LEAST_R_STIMULI, is_low
 
 
 def _pearson(c: Coded, group: Codes) -> Numbers:
@@ -215,7 +238,8 @@ def _pearson(c: Coded, group: Codes) -> Numbers:
 
 def _variance(c: Coded) -> Flags:
     value = pd.Series(c.score).groupby(c.subject).var(ddof=0).to_numpy()
-    return value, LEAST_VARIANCE, value < LEAST_VARIANCE
+    is_low = (value < LEAST_VARIANCE) & (_n_conditions(c) >= LEAST_CONDITIONS)
+    return value, LEAST_VARIANCE, is_low
 
 
 def _model(ratings: pd.DataFrame) -> dict[str, Flags]:

@@ -103,13 +103,13 @@ def _look(cell: pd.DataFrame, look: int) -> dict[str, object]:
     won, n = cell["won"].to_numpy(), len(cell)
     share, level = won.mean(), 2 * norm.sf(FIRST_Z / look**0.5)
     subject, source = (pd.factorize(cell[name])[0] for name in ("subject", "source"))
-    # what chance alone gives, where nobody sees a difference
-    least = float(((won - 0.5) ** 2).sum()) / n**2
+    # what chance alone gives, where nobody sees a difference; ties are no surer
+    least = 0.25 / n
     variance = TwoWay(subject, source).variance((won - share) / n, least)
     n_fewer = min(variance.n_subjects, variance.n_sources)
     low = high = p = np.nan
     if n_fewer >= LEAST_CLUSTERS:
-        error = max(variance.widest, 1e-300) ** 0.5  # nothing but ties
+        error = variance.widest**0.5
         p = 2 * t.sf(abs(share - 0.5) / error, n_fewer - 1)
         reach = t.isf(level / 2, n_fewer - 1) * error
         low, high = max(0.0, share - reach), min(1.0, share + reach)

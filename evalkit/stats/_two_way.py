@@ -193,7 +193,8 @@ def two_way_interval(
     variances
         The variance of each statistic.
     least
-        The least that each variance may be.
+        The least that each variance may be, by a model of rows without clusters: no
+        interval is narrower than its normal one.
 
     Returns
     -------
@@ -216,9 +217,10 @@ def two_way_interval(
     is_shaped = (deviation > 1e-12) & (n_fewer >= LEAST_SHAPED)
     quantiles = np.quantile(deviations, probabilities, axis=0)
     shape = np.where(is_shaped, quantiles / np.where(is_shaped, deviation, 1), normal)
-    widened = np.maximum([variance.total for variance in variances], least)
+    total = np.array([variance.total for variance in variances])
     freedom = np.array([variance.freedom for variance in variances])
-    # what the model says of single choices has no clusters
-    freedom[np.greater(least, [variance.total for variance in variances])] = np.inf
-    reach = np.sqrt(widened) * t.ppf(probabilities[1], freedom) / normal[1]
-    return shape[0] * reach, shape[1] * reach
+    reach = np.sqrt(total) * t.ppf(probabilities[1], freedom) / normal[1]
+    floor = np.sqrt(least) * normal
+    return np.minimum(shape[0] * reach, floor[0]), np.maximum(
+        shape[1] * reach, floor[1]
+    )

@@ -21,7 +21,16 @@ def median_interval(
 
     The narrowest such pair, equally far from both ends, that holds it as often as
     `confidence` says, whatever the distribution; `median_coverage` says how often that
-    is. None where not even the least and the greatest do: below 6 values at 0.95.
+    is. Of runs whose neighbours are alike it holds the median less often: see
+    docs/statistics.md. None where not even the least and the greatest do: below 6
+    values at 0.95.
+
+    Raises
+    ------
+    TableError
+        A value that is no number, NaN among them.
+    SettingError
+        A confidence that is not between 0 and 1.
 
     References
     ----------
@@ -32,6 +41,11 @@ def median_interval(
         array = np.asarray(values, float)
     except (TypeError, ValueError) as error:
         raise TableError(f"expected numbers: {error}") from error
+    if n_unknown := int(np.isnan(array).sum()):
+        raise TableError(
+            f"expected known numbers, found {n_unknown} NaN among {len(array)}: leave "
+            "out what is not known, so that it is not counted either"
+        )
     n_outside = _n_outside(len(array), confidence)
     if n_outside < 0:
         return None, None
@@ -41,6 +55,8 @@ def median_interval(
 
 def median_coverage(n: int, confidence: float = 0.95) -> float | None:
     """How often `median_interval` of `n` values holds the median; None without one.
+
+    Of independent values.
 
     Examples
     --------

@@ -69,7 +69,7 @@ EXPERIMENTS = Table(
         **{n: kind for n, kind in COST.columns.items() if not n.startswith("source_")},
         "failure": TEXT,  # outcome and error of the first that failed
         "percentile": COUNT,  # the highest that the number of runs supports
-        "percentile_s": NUMBER,  # its upper bound at a confidence of 0.99
+        "percentile_s": NUMBER,  # its upper bound, 0.99 sure of independent runs
         "per_picture_s": NUMBER,  # wall_time_s is of all pictures of a call
         "pictures_per_s": NUMBER,
         "output_width_px": COUNT,

@@ -171,6 +171,9 @@ def test_too_few_answers_for_one_statistic_withhold_no_other(run):
     assert any("P.910" in line and "2 groups" in line for line in told)
     assert len(found["scores_mos"]) > 0
     assert len(found["scores_subjects"]) == 2
+    assert {"bt500", "correlation"} <= set(found["scores_screening"]["rule"])
+    note = found["scores_panel"].set_index("quantity").loc["subjects", "note"]
+    assert "2 of 2 subjects scored fewer than 3 conditions" in note
     assert {path.stem for path in draw_scores(run, found)} == {
         "80_scores",
         "80_mos",

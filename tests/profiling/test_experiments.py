@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from scipy import stats
+from scipy.signal import lfilter
 from statsmodels.stats.proportion import proportion_confint
 
+from evalkit.errors import TableError
 from evalkit.profiling.experiments import (
     failure_rate,
     highest_percentile,
@@ -84,6 +86,13 @@ def test_alike_neighbours_widen_the_interval():
     assert high - low > 1.5 * plain
 
 
+def test_of_runs_that_are_alike_a_percentile_lies_below_its_bound_less_often():
+    noise = np.random.default_rng(4).normal(size=(2000, 114))
+    series = lfilter([1], [1, -0.7], noise)[:, 50:] * (1 - 0.7**2) ** 0.5
+    bounds = np.array([percentile_bound(values, 90) for values in series])
+    assert np.mean(bounds >= stats.norm.ppf(0.9)) == pytest.approx(0.90, abs=0.02)
+
+
 def test_a_slope_is_that_of_least_squares():
     values = noise(5)
     found = stats.linregress(np.arange(N_RUNS), values)
@@ -103,6 +112,15 @@ def test_each_process_has_a_level_of_its_own():
 def test_constant_memory_has_no_slope_and_few_runs_have_no_interval():
     assert slope([7.0] * 10) == (0, 0, 0)
     assert slope([7.0, 8.0, 9.0]) is None
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf])
+def test_a_run_of_which_nothing_is_known_has_no_place_in_a_series(unknown):
+    series = [1.0, 2.0, 3.0, unknown, 5.0, 6.0]
+    with pytest.raises(TableError, match=f"found {unknown} among 6: leave out"):
+        slope(series)
+    with pytest.raises(TableError, match=f"found {unknown} among 100"):
+        percentile_bound([*range(99), unknown], 90)
 
 
 @pytest.mark.parametrize(("n_failed", "n"), [(0, 50), (1, 50), (25, 50), (3, 3)])

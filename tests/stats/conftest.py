@@ -23,5 +23,11 @@ def choices():
 
 @pytest.fixture
 def coverage():
-    """``coverage(n_subjects, n_sources, n_panels)``: ibid."""
+    """``coverage(n_subjects, n_sources, n_panels, of_one=...)``: ibid."""
     return COVERAGE["coverage"]
+
+
+@pytest.fixture
+def of_other_scores():
+    """What `coverage` is to cover where scores are not the model's: ibid."""
+    return COVERAGE["cover_other"]

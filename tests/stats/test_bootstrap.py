@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import binom, quantile_test
 
 from evalkit import stats
+from evalkit.errors import TableError
 from evalkit.stats import median_coverage, median_interval
 from evalkit.stats.bootstrap import resampled
 
@@ -36,6 +37,13 @@ def test_the_true_coverage_is_told(n, out):
     held = 1 - 2 * binom.cdf(out, n, 0.5)
     assert median_coverage(n) == pytest.approx(held)
     assert held >= 0.95
+
+
+def test_a_value_that_is_not_known_is_not_counted_as_the_largest():
+    with pytest.raises(TableError, match="found 1 NaN among 6: leave out"):
+        median_interval([1, 2, 3, 4, 5, np.nan])
+    with pytest.raises(TableError, match="found 1 NaN"):
+        median_interval([1, None])
 
 
 def test_resampled_sums_have_a_multinomials_covariance():

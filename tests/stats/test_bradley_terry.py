@@ -87,6 +87,24 @@ def test_unanimous_choices_have_the_binomials_interval(n_sources):
     assert found.strength["a"] > found.interval.loc["a", "low"]
 
 
+@pytest.mark.parametrize("n_won", [0, 1, 4])
+@pytest.mark.parametrize("size", [(3, 3), (12, 12)])
+def test_ties_are_no_surer_than_choices_that_split_evenly(size, n_won):
+    subject, source = np.indices(size).reshape(2, -1)
+    n = len(subject)
+    rows = pd.DataFrame(
+        {"subject": subject, "source": source, "winner": "a", "loser": "b"}
+    )
+    found = bradley_terry(rows.assign(tied=np.arange(n) >= n_won))
+    # Wald's interval of the log odds of n choices of which half are won
+    reach = 1.959964 * np.sqrt(4 / n)
+    log_odds = 2 * found.interval.loc["a"]
+    middle = 2 * found.strength["a"]
+    assert not found.is_regularised
+    assert log_odds["low"] <= middle - reach * (1 - 1e-6)
+    assert log_odds["high"] >= middle + reach * (1 - 1e-6)
+
+
 def test_groups_never_compared_are_refused():
     rows = pd.DataFrame(
         {"subject": 1, "source": 1, "winner": ["a", "b", "x", "y"]}

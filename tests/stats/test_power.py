@@ -113,3 +113,25 @@ def test_one_subject_and_unpaired_scores_are_refused(panel):
         power(1.0, 1, 5)
     with pytest.raises(SettingError, match="two sources"):
         spread_of(panel(seed=0, n_sources=1).ratings)
+
+
+@pytest.mark.parametrize("chance", [0.0506, 0.051])
+def test_a_chance_below_that_of_a_false_alarm_is_refused(chance):
+    # the test of 3 subjects with 24 sources finds 5.7 % where there is nothing
+    with pytest.raises(SettingError, match=r"3 subjects and 24 sources.*found 0\.05"):
+        smallest_detectable_difference(3, 24, chance=chance)
+    assert smallest_detectable_difference(12, 12, chance=0.051) < 0.1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -0.4, "0.4", None])
+@pytest.mark.parametrize("part", ["subject", "source", "residual"])
+def test_a_spread_that_is_no_finite_number_is_refused(part, value):
+    with pytest.raises(SettingError, match=f"finite spread.*{part}={value!r}"):
+        Spread(**{part: value})
+
+
+def test_what_is_no_number_is_refused():
+    with pytest.raises(SettingError, match="found 'x'"):
+        smallest_detectable_difference(12, 12, chance="x")
+    with pytest.raises(SettingError, match="got 'x'"):
+        power("x", 12, 12)

@@ -143,3 +143,34 @@ def test_an_honest_panel_loses_hardly_anybody(panel):
         len(screen(panel(seed=s).ratings).rejected["p910"]) for s in range(20)
     ]
     assert sum(n_rejected) <= 2  # of 240
+
+
+@pytest.mark.parametrize("qualities", [(3.0,), (2.4, 3.6)])
+def test_nobody_is_rejected_for_not_following_one_or_two_conditions(panel, qualities):
+    panels = [panel(seed=s, n_subjects=24, conditions=qualities) for s in range(3)]
+    for found in (screen(panel.ratings) for panel in panels):
+        assert found.rejected["p910"] == []
+        assert "24 of 24 subjects scored fewer than 3 conditions" in found.note
+    # 4 pictures all but alike: who gives them one score is honest
+    few = panel(seed=0, n_sources=4, conditions=qualities[:1], source_sd=0.1)
+    assert screen(few.ratings).rejected["p910"] == []
+
+
+def test_conditions_count_by_subject(with_three):
+    is_few = with_three["subject"].isin(["clicker", "s002"])
+    shown = with_three[~is_few | (with_three["condition"] < "c2")]
+    found = screen(shown)
+    assert found.rejected["p910"] == ["liner"]
+    assert "2 of 18 subjects scored fewer than 3 conditions" in found.note
+
+
+def test_groups_never_linked_are_screened_without_the_model(with_three):
+    apart = with_three.assign(
+        subject="x" + with_three["subject"], source="x" + with_three["source"]
+    )
+    found = screen(pd.concat([with_three, apart]))
+    assert set(found.log["rule"]) == {"bt500", "correlation", "variance"}
+    alone = screen(with_three)
+    for method, subjects in alone.rejected.items():
+        assert set(found.rejected[method]) == {*subjects, *("x" + s for s in subjects)}
+    assert "2 groups with none in common" in found.note

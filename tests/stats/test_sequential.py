@@ -71,6 +71,8 @@ def test_two_people_or_ties_alone_decide_nothing():
     tied = sequential_look(every(6, 6, tied=True), 36).loc[("a", "b")]
     assert tied["share"] == 0.5
     assert not tied["is_decided"]
+    # 36 choices that split evenly: Wald's interval is as wide at least
+    assert tied["high"] - tied["low"] > 2 * 1.96 * (0.25 / 36) ** 0.5
 
 
 def test_each_pair_is_looked_at_by_itself():
