@@ -22,6 +22,7 @@ from ._power import (
     Spread as Spread,
     power as power,
     smallest_detectable_difference as smallest_detectable_difference,
+    smallest_detectable_share as smallest_detectable_share,
     spread_of as spread_of,
 )
 from ._screening import Screening as Screening, screen as screen

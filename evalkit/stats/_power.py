@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import expit, logit, ndtr
 from scipy.stats import chi2, qmc, t
 
 from evalkit.errors import SettingError
@@ -16,11 +16,24 @@ from evalkit.stats._mos import paired_differences
 from evalkit.stats._two_way import Variance
 from evalkit.stats.bootstrap import tails
 
-__all__ = ["Spread", "power", "smallest_detectable_difference", "spread_of"]
-
+__all__ = [
+    "Spread",
+    "power",
+    "smallest_detectable_difference",
+    "smallest_detectable_share",
+    "spread_of",
+]
 
 N_PANELS = 8192
 """Panels over which the power is averaged; a power of 2, as Sobol's sequence wants."""
+
+TASTE = 0.5
+"""How far subjects, and sources, prefer one of two conditions, as a standard deviation
+of log odds: assumed of those who have not chosen yet."""
+
+MOST_SHARE = 0.9
+"""Above it a small panel's choices are all for one condition, or nearly, and the normal
+distribution is no help."""
 
 LEAST = 3
 """Subjects, and sources, from which a difference can be planned for."""
@@ -209,6 +222,65 @@ def smallest_detectable_difference(
     return found
 
 
+def smallest_detectable_share(
+    n_subjects: int,
+    n_sources: int,
+    *,
+    chance: float = 0.8,
+    taste: float = TASTE,
+    n_comparisons: int = 1,
+    confidence: float = 0.95,
+) -> float:
+    """The share of choices between two conditions that a panel tells from a half.
+
+    Every subject chooses once on every source; an interval of `bradley_terry` tells.
+
+    Parameters
+    ----------
+    n_subjects, n_sources, chance, n_comparisons, confidence
+        As in `smallest_detectable_difference`.
+    taste
+        How far subjects, and sources, differ in what they prefer, as a standard
+        deviation of log odds.
+
+    Returns
+    -------
+    float
+        From 0.5 to 0.9; NaN where no share up to that is found so often, and below 3
+        subjects or 3 sources.
+
+    Notes
+    -----
+    The log odds of the share are planned as a difference of scores is, with the
+    deviation that a single choice has in them, 1 / sqrt(p (1 - p)): to first order,
+    which ``benchmarks/power.py`` holds against simulated panels.
+
+    Raises
+    ------
+    SettingError
+        A setting that is out of its range.
+
+    """
+    if min(n_subjects, n_sources) < LEAST:
+        return float("nan")
+
+    def lacks(log_odds: float) -> float:
+        spread = Spread(subject=taste, source=taste, residual=2 * np.cosh(log_odds / 2))
+        return chance - power(
+            log_odds,
+            n_subjects,
+            n_sources,
+            spread=spread,
+            n_comparisons=n_comparisons,
+            confidence=confidence,
+        )
+
+    most = float(logit(MOST_SHARE))
+    if lacks(most) > 0:
+        return float("nan")
+    return float(expit(brentq(lacks, 0, most)))
+
+
 def _deviation(spread: Spread, n_subjects: int, n_sources: int) -> float:
     """The standard deviation of the mean difference; of one source, about its own."""
     variance = spread.subject**2 / n_subjects
@@ -252,10 +324,17 @@ def _variances(spread: Spread, n_subjects: int, n_sources: int) -> Variance:
         (residual, n_free),
     )
     subject, source, rest = (
-        value * chi2.ppf(points, free) / free if free else np.zeros(N_PANELS)
-        for (value, free), points in zip(expected, _points(), strict=True)
+        value * _of_one(part, free) for part, (value, free) in enumerate(expected)
     )
     return Variance(subject, source, rest, n_subjects, n_sources, n_free)
+
+
+@lru_cache
+def _of_one(part: int, n_free: int) -> NDArray[np.float64]:
+    """The mean squares of a part, each about 1; 0 without a degree of freedom."""
+    if not n_free:
+        return np.zeros(N_PANELS)
+    return np.asarray(chi2.ppf(_points()[part], n_free) / n_free)
 
 
 @cache

@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from evalkit.rating import plan_session
@@ -32,7 +31,8 @@ def detectable_difference(run: Run) -> pd.DataFrame:
         Index ``subjects``: as planned, 12 and 24. ``mos_difference`` is that of two
         systems' mean scores, for the spread that `evalkit.stats.Spread` assumes, with
         every pair of systems tested. ``share_won`` is that of the choices between two
-        systems, if they are independent. Each kind that is planned has its column.
+        systems, for the tastes that `evalkit.stats.smallest_detectable_share` assumes.
+        Each kind that is planned has its column.
 
     """
     if not is_planned(run):
@@ -116,7 +116,7 @@ def planned_difference(run: Run, language: Language = "en") -> str:
         smallest = _smallest(kind, n_subjects, n_pictures, planned.n_comparisons)
     key = "plan.points" if kind == "acr" else "plan.share"
     if not smallest < (4 if kind == "acr" else 1):
-        key = "plan.nothing"
+        key = "plan.nothing" if kind == "acr" else "plan.no-share"
     shown = f"{smallest:.2f}" if kind == "acr" else f"{100 * smallest:.0f} %"
     values = {"n": n_subjects, "n_pictures": n_pictures, "smallest": shown}
     return text(f"answer.{key}", language, **values)
@@ -139,14 +139,12 @@ def _planned(run: Run) -> _Planned:
 
 def _smallest(kind: str, n_subjects: int, n_sources: int, n_comparisons: int) -> float:
     """The smallest difference of mean scores, or share won, that is likely found."""
-    # whoever only starts a study or a session need not wait for these
-    from scipy.stats import norm
+    # whoever only starts a study or a session need not wait for scipy
+    from evalkit import stats
 
-    from evalkit.stats import smallest_detectable_difference
-
-    if kind == "acr":
-        return smallest_detectable_difference(
-            n_subjects, n_sources, n_comparisons=n_comparisons
-        )
-    errors = norm.isf(0.025 / n_comparisons) + norm.isf(0.2)
-    return float(min(1, 0.5 + errors / 2 / np.sqrt(n_subjects * n_sources)))
+    smallest_of = (
+        stats.smallest_detectable_difference
+        if kind == "acr"
+        else stats.smallest_detectable_share
+    )
+    return smallest_of(n_subjects, n_sources, n_comparisons=n_comparisons)

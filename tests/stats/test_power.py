@@ -3,14 +3,17 @@ import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from scipy.special import expit, logit
 from statsmodels.stats.power import TTestPower
 
 from evalkit.errors import SettingError
 from evalkit.stats import (
     Spread,
+    bradley_terry,
     compare_conditions,
     power,
     smallest_detectable_difference,
+    smallest_detectable_share,
     spread_of,
 )
 
@@ -66,6 +69,44 @@ def test_from_three_by_three_on_a_panel_keeps_what_was_promised(n, m):
         for seed in range(150)
     ]
     assert np.mean(np.array(p) < 0.05) == pytest.approx(0.8, abs=0.08)
+
+
+def chosen(seed, n_subjects, n_sources, share, taste=0.5):
+    """Whether a simulated panel tells the share from a half."""
+    rng = np.random.default_rng(seed)
+    subject, source = np.indices((n_subjects, n_sources)).reshape(2, -1)
+    preferred = (
+        rng.normal(0, taste, n_subjects)[subject]
+        + rng.normal(0, taste, n_sources)[source]
+    )
+    # tastes bring a share nearer to a half (Zeger et al. 1988, Biometrics 44)
+    wider = np.sqrt(1 + (16 * np.sqrt(3) / 15 / np.pi) ** 2 * 2 * taste**2)
+    wins = rng.random(len(subject)) < expit(wider * (logit(share) + preferred))
+    rows = pd.DataFrame({"subject": subject, "source": source, "tied": 0})
+    names = np.where(wins, "a", "b"), np.where(wins, "b", "a")
+    fit = bradley_terry(rows.assign(winner=names[0], loser=names[1]))
+    return fit.interval.loc["a", "low"] > 0
+
+
+@pytest.mark.parametrize(
+    ("n", "m"), [(6, 12), pytest.param(24, 16, marks=pytest.mark.slow)]
+)
+def test_a_simulated_panel_tells_the_share_as_often_as_promised(n, m):
+    share = smallest_detectable_share(n, m)
+    found = [chosen(seed, n, m, share) for seed in range(150)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.09)
+
+
+def test_a_share_takes_more_of_a_panel_than_a_difference():
+    assert np.isnan(
+        [smallest_detectable_share(*size) for size in [(2, 48), (3, 12)]]
+    ).all()
+    assert 0.5 < smallest_detectable_share(24, 48) < smallest_detectable_share(12, 12)
+    independent = smallest_detectable_share(24, 48, taste=0.0)
+    # the binomial's of 1152 choices: two-sided 0.05, power 0.8
+    assert independent == pytest.approx(0.5 + 2.8016 / 2 / 1152**0.5, abs=0.01)
+    with pytest.raises(SettingError, match="finite spread of 0 or more"):
+        smallest_detectable_share(12, 12, taste=-1.0)
 
 
 spreads = st.floats(0, 0.8)

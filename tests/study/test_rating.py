@@ -169,8 +169,11 @@ def test_the_plan_is_tabled_for_panels_of_other_sizes(run, monkeypatch):
     steps = report.answer(run.path).of("next")
     assert any(smallest in row["text"] for row in steps if row["rule"] == "people")
     plan_rating(run, CONDITIONS, mode="ab", minutes=20)
-    assert "find a share of" in str(report.answer(run.path, "detectable"))
-    assert plan_table(run).loc[12, 3] == pytest.approx(0.5 + 2.8016 / 12, abs=1e-4)
+    answer = str(report.answer(run.path, "detectable"))
+    assert "pictures find no share under 90 % of the choices" in answer
+    table = plan_table(run)
+    assert pd.isna(table.loc[12, 3])
+    assert table.loc[24, 24] < table.loc[12, 12] < 0.9
 
 
 @pytest.mark.parametrize(
@@ -249,9 +252,7 @@ def test_the_plan_says_what_it_could_detect(run):
     found = detectable_difference(run)
     assert list(found.index) == [3, 12, 24]
     assert found["mos_difference"].between(0.5, 2.9).all()
-    assert found["share_won"].is_monotonic_decreasing
-    # two-sided 0.05, power 0.8, 12 x 3 independent choices: 0.5 + 2.8016 / 2 / 6
-    assert found.loc[12, "share_won"] == pytest.approx(0.5 + 2.8016 / 12, abs=1e-4)
+    assert found["share_won"].isna().all()  # by three pictures no taste is told
 
 
 def test_without_a_subject_it_says_how_to_begin_and_waits_for_nobody(run):
