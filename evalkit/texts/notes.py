@@ -2,6 +2,7 @@
 
 import re
 from functools import cache
+from operator import itemgetter
 
 from evalkit.texts import Language, text, texts_of
 
@@ -30,12 +31,16 @@ def note_in(note: str, language: Language) -> str:
 
 @cache
 def _forms() -> list[tuple[str, re.Pattern[str]]]:
-    """The notes by their keys; first those of which the most is said by the text."""
+    """The notes by their keys.
+
+    First those that begin with words, such as the part that noted it; of these, and of
+    the others, those of which the text says the most.
+    """
     forms = []
     for key, words in texts_of("note").items():
         said = re.split(r"{(\w+)}", words["en"])
         said[::2] = map(re.escape, said[::2])
-        n_said = sum(map(len, said[::2]))
+        order = not said[0], -sum(map(len, said[::2]))
         said[1::2] = [f"(?P<{name}>.+?)" for name in said[1::2]]
-        forms.append((n_said, key, re.compile("".join(said), re.DOTALL)))
-    return [(key, form) for _, key, form in sorted(forms, key=lambda f: -f[0])]
+        forms.append((order, key, re.compile("".join(said), re.DOTALL)))
+    return [(key, form) for _, key, form in sorted(forms, key=itemgetter(0))]
