@@ -1,15 +1,21 @@
 """What commands say in Chinese: no main sentence is left in English."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
-from test_report import MACHINE, X4, Builder
+from noted import notes_in_code
+from test_report import MACHINE, X4, Builder, enlarged
 
 from evalkit.comparisons.reasons import in_language
+from evalkit.daily.compare import Comparison, View
+from evalkit.daily.compare_page import as_html
+from evalkit.daily.permitted import permitted_plan
 from evalkit.errors import SettingError
 from evalkit.images import write_image
 from evalkit.report import FILES
+from evalkit.restorers import load_restorer
 from evalkit.restorers._routing import FEATURES, RULES, SCENES, decide
 from evalkit.restorers.auto import fallback_note
 from evalkit.study import open_run
@@ -25,7 +31,13 @@ NAMES = ["CPU", "GPU", *(rule.name for rule in (*RULES, *SCENES))]
 
 
 def left_in_english(words: str) -> list[str]:
-    return ENGLISH.findall(re.sub("|".join(NAMES), "", words))
+    return ENGLISH.findall(re.sub("|".join(["`[^`]*`", *NAMES]), "", words))
+
+
+def check_chinese(note: str) -> None:
+    said = in_language(note, "zh")
+    assert re.search("[\u4e00-\u9fff]", said), note
+    assert not left_in_english(said), said
 
 
 def without_errors(lines: str) -> str:
@@ -107,9 +119,7 @@ def test_every_reason_of_the_router_is_known_and_reads_in_english_as_before(
     assert {in_language(reason) for reason in reasons} == reasons
     monkeypatch.setenv("EVALKIT_LANG", "zh")
     for reason in reasons:
-        said = in_language(reason)
-        assert re.search("[\u4e00-\u9fff]", said), reason
-        assert not left_in_english(said), said
+        check_chinese(reason)
 
 
 def test_route_and_fit_say_it_in_chinese(told, folder):
@@ -131,7 +141,10 @@ def test_compare_says_it_in_chinese_and_its_page_begins_so(told, folder, tmp_pat
     assert 'data-asked="zh"' in page.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["compare", "service", "restore", "fit", "diff"])
+PAGES = ["compare", "service", "restore", "fit", "diff", "note"]
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_no_main_sentence_of_a_page_or_command_is_left_in_english(page):
     for key, texts in texts_of(page).items():
         assert not left_in_english(texts["zh"]), key
@@ -154,3 +167,93 @@ def test_the_report_is_all_chinese(tmp_path, astronaut):
     lines = "\n".join(answer_lines(open_run(str(run.path)).read(ANSWER, "zh"), None))
     assert "连续运行" in lines  # what a study ends with
     assert not left_in_english(words)
+
+
+@pytest.mark.parametrize("note", notes_in_code())
+def test_every_note_that_code_can_leave_has_its_chinese(note):
+    check_chinese(note)
+
+
+def test_notes_are_found_in_code():
+    found = notes_in_code()
+    assert found["page 1 of 0: the others are left out"] == "daily/worker.py"
+    assert len(found) > 60
+
+
+GPEN = "gpen-256@runner=upstream,weights=random"
+
+
+@pytest.mark.filterwarnings("ignore::evalkit.errors.RandomWeightsWarning")
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("gpen-256", {"runner": "upstream", "weights": "random"}),
+        ("hybrid", {"faces": GPEN, "background": "lanczos", "memory_mib": 1}),
+        ("hybrid", {"faces": GPEN, "background": "lanczos", "least_face_px": 200}),
+    ],
+)
+def test_what_restorers_note_is_told_in_chinese(name, settings, astronaut):
+    restorer, face = load_restorer(name, **settings), astronaut[:256, 128:384]
+    deep = np.dstack([face, face[..., :1]]).astype(np.uint16) * 200
+    for picture in (deep, np.zeros((40, 1300), np.uint8)):
+        for note in restorer.restore(picture).notes:
+            check_chinese(note)
+
+
+def test_what_auto_must_leave_out_is_told_in_chinese():
+    for note in permitted_plan({"name": "auto"}).notes:
+        check_chinese(note)
+
+
+def test_a_part_s_note_is_told_as_its_own():
+    note = "background: 2 pictures at a time: out of memory at a tile: none left"
+    said = "背景：改为每次 2 张图片：内存不足，正在处理 a tile：none left"
+    assert in_language(note, "zh") == said
+    assert in_language(note, "en") == note
+
+
+def test_an_unknown_note_stays_as_it_is(monkeypatch):
+    monkeypatch.setenv("EVALKIT_LANG", "zh")
+    for note in ("of a plug-in: done and said", "", "lanczos"):
+        assert in_language(note) == note
+
+
+def test_restore_tells_notes_in_chinese_and_keeps_the_english(told, tmp_path, deep):
+    out = tmp_path / "out"
+    asked = ("restore", deep, "-o", out, "--with", "lanczos", "--name", "{stem}.jpg")
+    lines = told(*asked, "--for-print", "100x150@30", "--lang", "zh")[1]
+    assert "16 位已变为 8 位：JPEG 只支持 8 位" in lines
+    assert not left_in_english(lines)
+    journal = "".join(p.read_text(encoding="utf-8") for p in out.glob("*.jsonl"))
+    assert "16 bits became 8" in journal
+
+
+@pytest.fixture
+def deep(tmp_path):
+    path = tmp_path / "deep.png"
+    write_image(path, np.full((20, 30, 4), 999, np.uint16))
+    return path
+
+
+def test_a_comparison_tells_notes_in_both_languages():
+    view = View("lanczos", notes=["same bytes as <b>"])
+    html = as_html([Comparison(name="face", views=[view])], "zh")
+    assert '<span lang="en">same bytes as &lt;b&gt;</span>' in html
+    assert '<span lang="zh">与 &lt;b&gt; 逐字节相同</span>' in html
+
+
+def test_the_chinese_report_tells_notes_in_chinese(tmp_path, astronaut):
+    run, face = Builder(tmp_path), astronaut[:96, 150:278]
+    run.picture("portrait", face)
+    notes = [*notes_in_code(), "route gpen: seen: noise_level 3"]
+    run.output(X4, "portrait", enlarged(face), notes=notes)
+    run.write([X4])
+    english, chinese = (
+        (run.path / FILES[language]).read_text(encoding="utf-8")
+        for language in ("en", "zh")
+    )
+    assert "<li>same bytes as 0</li>" in english
+    listed = {*map(unescape, re.findall("<li>(.*?)</li>", chinese))}
+    assert {"与 0 逐字节相同", "路线 gpen：测得：noise_level 3"} <= listed
+    assert {in_language(note, "zh") for note in notes} <= listed
+    assert not listed & {*notes}

@@ -1,9 +1,10 @@
-"""The router's reasons in the reader's language: notes keep them in English."""
+"""Notes and the router's reasons in the reader's language: records keep the English."""
 
 import re
 
 from evalkit.restorers._routing import RULES, SCENES
-from evalkit.texts import spoken, tell, text
+from evalkit.texts import Language, spoken, text
+from evalkit.texts.notes import note_in
 
 _NAMES = "|".join(sorted({rule.name for rule in (*RULES, *SCENES)}))
 _BECAUSE = rf"(?P<rule>{_NAMES}): (?P<tests>.+?) \((?P<why>.*)\)"
@@ -21,22 +22,28 @@ FORMS = {
 """What `evalkit.restorers` says, by the texts of the page ``route`` that say it."""
 
 
-def rule_in_language(name: str) -> str:
+def rule_in_language(name: str, language: Language | None = None) -> str:
     """A rule by its name; in another language than English by what it says."""
-    return name if spoken() == "en" else text(f"answer.why.{name}", spoken())
+    language = language or spoken()
+    return name if language == "en" else text(f"answer.why.{name}", language)
 
 
-def in_language(reason: str) -> str:
-    """A reason in the language that is spoken; itself, where it is not the router's."""
-    if route := re.fullmatch(r"route (\w+): (.*)", reason):
-        return tell("restore.route", route=route[1], reason=in_language(route[2]))
+def in_language(note: str, language: Language | None = None) -> str:
+    """A note, of the router or another, in a language, else in the one that is spoken.
+
+    Itself, where it is not ours.
+    """
+    language = language or spoken()
+    if route := re.fullmatch(r"route (\w+): (.*)", note):
+        reason = in_language(route[2], language)
+        return text("restore.route", language, route=route[1], reason=reason)
     for key, form in FORMS.items():
-        if found := re.fullmatch(form, reason):
+        if found := re.fullmatch(form, note):
             values = found.groupdict()
             redraws = values.pop("redraws", None)
-            if spoken() != "en" and "rule" in values:
-                values["why"] = rule_in_language(values["rule"])
+            if language != "en" and "rule" in values:
+                values["why"] = rule_in_language(values["rule"], language)
                 values["tests"] = values["tests"].replace(" and ", "、")
-            words = tell(f"route.{key}", **values)
-            return words + tell("route.redraws") if redraws else words
-    return reason
+            words = text(f"route.{key}", language, **values)
+            return words + text("route.redraws", language) if redraws else words
+    return note_in(note, language)

@@ -1,12 +1,13 @@
 """What a comparison looks like: one page, or the same within a notebook."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
+from evalkit.comparisons.reasons import in_language
 from evalkit.paths import atomic_path
 from evalkit.texts import Language, spoken, text, texts_of
 from evalkit.viewer import policy_of, texts_of_viewer, with_viewer
@@ -50,6 +51,7 @@ def _render(comparisons: Sequence["Comparison"], **content: Any) -> str:
     )
     return environment.get_template("compare.html.jinja").render(
         t=_both,
+        noted=_noted,
         comparisons=comparisons,
         source_in_chinese=text("compare.source", "zh"),
         asked=os.environ.get("EVALKIT_LANG", "") and spoken(),
@@ -60,14 +62,17 @@ def _render(comparisons: Sequence["Comparison"], **content: Any) -> str:
 
 
 def _both(key: str, **values: object) -> Markup:
-    """A text in each language, of which the page shows one."""
-    spans = (
-        Markup('<span lang="{}">{}</span>').format(
-            language, text(f"compare.{key}", language, **values)
-        )
-        for language in LANGUAGES
-    )
-    return Markup("").join(spans)
+    return _spans(lambda language: text(f"compare.{key}", language, **values))
+
+
+def _noted(note: str) -> Markup:
+    return _spans(lambda language: in_language(note, language))
+
+
+def _spans(words: Callable[[Language], str]) -> Markup:
+    """What is said in each language, of which the page shows one."""
+    span = Markup('<span lang="{}">{}</span>')
+    return Markup("").join(span.format(each, words(each)) for each in LANGUAGES)
 
 
 def _of_script(language: Language) -> Mapping[str, str]:

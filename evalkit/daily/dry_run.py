@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
+from evalkit.comparisons.reasons import in_language
 from evalkit.comparisons.routing import costs_of
 from evalkit.daily.journal import Journal
 from evalkit.daily.names import Names
@@ -65,7 +66,7 @@ def foresee(wish: Wish, *, say: Callable[[str], None] = print) -> None:
     journal.read()
     routing, rates = Routing(wish.plan, recursive=wish.recursive), _rates(wish, journal)
     for note in wish.plan.notes:
-        say(note)
+        say(in_language(note))
     pictures: list[Foreseen] = []
     n_before = n_broken = 0
     tasks = find_tasks(wish.paths, wish.out, recursive=wish.recursive, say=say)

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from evalkit.comparisons.reasons import in_language
 from evalkit.daily.advice import advise
 from evalkit.daily.compare import SOURCE, Comparison, View, shown_as
 from evalkit.daily.compare_widget import CompareWidget, SaveWidget
@@ -181,7 +182,9 @@ class Playground(widgets.VBox):  # type: ignore[misc]
             advice, why = attempt(partial(advise, path), path.name, lambda _: None)
             said = advice.words(self.language.value) if advice else str(why)
             line = f"{path.name}: {said.replace(str(path), path.name)}"
-            title = escape("\n".join(advice.reasons) if advice else "")
+            reasons = advice.reasons if advice else ()
+            noted = (in_language(each, self.language.value) for each in reasons)
+            title = escape("\n".join(noted))
             self.advice.value += f'<div title="{title}">{escape(line)}</div>'
 
     def _fit(self) -> None:

@@ -68,8 +68,8 @@ def write_report(run: Path) -> Path:
         The English report: one file of at most 8 MB that fetches nothing, as is the
         Chinese one. Pictures are WebP views of up to 1280 px and crops at full size,
         both reduced, in steps that the report names, until they fit; full outputs are
-        linked. The evidence of claims, what restorers said and messages of errors
-        stand in the English one alone.
+        linked. The evidence of claims and messages of errors stand in the English one
+        alone.
 
     Raises
     ------

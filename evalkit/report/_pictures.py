@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
+from evalkit.comparisons.reasons import in_language
 from evalkit.figures import Crop
 from evalkit.paths import file_name
 from evalkit.report._run_folder import Pair, RunFolder, by_pair
@@ -176,7 +177,10 @@ def _output(folder: RunFolder, cell: Pair) -> View:
         return unmade(reason=said("report.reason.random"))
     if record is None:
         return unmade(reason=said("report.reason.not-restored"))
-    notes = json.loads(record["notes"]) if record["notes"] else []
+    notes = [
+        in_language(note, folder.language)
+        for note in json.loads(record["notes"] or "[]")
+    ]
     if record["outcome"] != "ok":
         reason = said(f"report.outcome.{record['outcome']}")
         if folder.language == "en":

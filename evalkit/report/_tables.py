@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from evalkit.article import article_values, chance, comparable_values
+from evalkit.comparisons.reasons import in_language
 from evalkit.records import in_words
 from evalkit.report._claims import METHODS, said_of
 from evalkit.report._run_folder import RunFolder
@@ -67,7 +68,7 @@ def _cost_row(
         "stages": _stages(json.loads(row["stages_s"] or "{}")),
         "meters": [said(row[name], digits=4) for name in meters],
         "same": text(f"report.same.{same}", language),
-        "notes": json.loads(row["notes"] or "[]"),
+        "notes": [in_language(n, language) for n in json.loads(row["notes"] or "[]")],
         "article": _article(row, language),
     }
 

@@ -14,6 +14,8 @@ from fastapi.responses import (
 from pydantic import BaseModel, Field
 from starlette.background import BackgroundTask
 
+from evalkit.comparisons.reasons import in_language
+from evalkit.daily.compare_page import LANGUAGES
 from evalkit.daily.names import Names
 from evalkit.daily.worker import caution
 from evalkit.daily.zipped import zipped
@@ -31,6 +33,9 @@ class JobState(BaseModel):
     part: float = Field(description="the share that is done, of tiles or faces")
     error: str | None = None
     result: str | None = Field(None, description="the address of the picture")
+    notes: dict[Language, list[str]] = Field(
+        description="what the restorer said of it, by language"
+    )
 
 
 class Advice(BaseModel):
@@ -46,13 +51,16 @@ class Advice(BaseModel):
 
 def state_of(job: Job) -> JobState:
     """How far a job is."""
-    is_done = job.state == "done"
+    state = job.state
+    is_done = state == "done"
+    notes: list[str] = job.facts["notes"] if is_done else []
     return JobState(
         id=job.id,
-        state=job.state,
+        state=state,
         part=1.0 if is_done else job.part,
         error=job.error,
         result=f"/api/jobs/{job.id}/picture" if is_done else None,
+        notes={each: [in_language(n, each) for n in notes] for each in LANGUAGES},
     )
 
 

@@ -117,7 +117,8 @@ class Job:
         """Settle it, once."""
         if not self.ended.done():
             error = error and error.replace(str(self.source), "the file")
-            self.state, self.error, self.facts = state, error, facts
+            self.error, self.facts = error, facts
+            self.state = state  # last: whoever sees it sees what came of it
             self.ended_at = time.monotonic()
             self.ended.set_result(None)
 

@@ -94,12 +94,12 @@ async function restore(file, settings, line) {
     const picture = { source: URL.createObjectURL(file), output, condition };
     const seconds = answer.headers.get("x-evalkit-seconds");
     const parameters = answer.headers.get("x-evalkit-parameters");
-    const notes = JSON.parse(answer.headers.get("x-evalkit-notes"));
+    const notes = job.notes.en.map((_, n) => saying("p", {}, () => job.notes[root.lang][n]));
     const summary = saying("summary", {}, () => t("done", { condition, seconds }));
     line.append(
       saying("button", { type: "button", onclick: () => show(picture) }, () => t("show")),
       saying("a", { href: output, download: name }, () => t("save")),
-      h("details", {}, summary, ...[parameters, ...notes].map((each) => h("p", {}, each))),
+      h("details", {}, summary, h("p", {}, parameters), ...notes),
     );
     await show(picture);
     return job.id;

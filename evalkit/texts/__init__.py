@@ -1,7 +1,8 @@
 """What people read on pages and screens, English and Chinese: ``data/texts.json``.
 
-So are the main sentences of commands. Errors, what restorers note, and messages of
-notebooks are English and stand where they are used.
+So are the main sentences of commands. Errors, notes of restorers, and messages of
+notebooks are English and stand where they are used; who reads Chinese is told the notes
+by the texts that they fill (`evalkit.texts.notes`).
 """
 
 import json

@@ -168,6 +168,7 @@ def test_a_job_is_followed_fetched_and_deleted(served):
         time.sleep(0.05)
         job = served.client.get(f"/api/jobs/{job['id']}").json()
     assert (job["state"], job["part"]) == ("done", 1)
+    assert job["notes"] == {"en": [], "zh": []}
     for _ in range(2):
         answer = served.client.get(job["result"])
         assert np.array_equal(pixels(answer.content), restored(png(5), scale=2))
@@ -352,6 +353,9 @@ def test_of_several_pages_the_first_is_restored_and_that_is_said(served):
     assert pixels(answer.content).shape == (32, 48, 3)
     (note,) = json.loads(answer.headers["x-evalkit-notes"])
     assert note == "page 1 of 3: the others are left out"
+    job = finished(served, stream.getvalue(), "pages.tif")
+    notes = served.client.get(f"/api/jobs/{job}").json()["notes"]
+    assert notes == {"en": [note], "zh": ["第 1 页，共 3 页：其余各页略去"]}
 
 
 def test_what_would_change_nothing_is_refused(served):
