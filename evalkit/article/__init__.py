@@ -151,7 +151,8 @@ def chance(verdicts: pd.DataFrame) -> str:
         return "No verdict here rests on an interval, so chance has made none."
     return (
         f"{n} intervals of 95 % stand behind these verdicts, none of which holds the "
-        f"truth in less than {LEAST_COVERAGE:.0%}. Each puts its claim on the wrong "
+        f"truth in less than {LEAST_COVERAGE:.0%} of independent runs, subjects and "
+        f"pictures. Each puts its claim on the wrong "
         f"side by chance in at most {BY_CHANCE:.1%} of runs, so at most "
         f"{n * BY_CHANCE:.2g} wrong verdicts are to be expected."
     )

@@ -234,7 +234,9 @@ class Evidence(Run):
         if device == "cpu":
             cpu = self.environment.get("machine", {}).get("cpu", "")
             return re.search(r"13900K\b", cpu) is not None
-        return any(gpu["name"].endswith("RTX 4090") for gpu in self.gpus or ())
+        # whichever of several was used
+        names = [gpu["name"] for gpu in self.gpus or ()]
+        return bool(names) and all(name.endswith("RTX 4090") for name in names)
 
     @cached_property
     def panel(self) -> Answers:
@@ -296,13 +298,14 @@ def on_card(judge: Callable[[Evidence], Judgement]) -> Callable[[Evidence], Judg
 
     @on_gpu
     def asked(evidence: Evidence) -> Judgement:
-        largest_mib = max(gpu.get("memory_mib") or 0 for gpu in evidence.gpus or ())
-        if largest_mib >= CARD_MIB:
+        # whichever of several was used
+        least_mib = min(gpu.get("memory_mib") or 0 for gpu in evidence.gpus or ())
+        if least_mib >= CARD_MIB:
             return judge(evidence)
         return Judgement(
             Verdict.NOT_TESTABLE,
             None,
-            f"The GPU here has {largest_mib / 1024:.0f} GiB of memory, and the claim "
+            f"The GPU here has {least_mib / 1024:.0f} GiB of memory, and the claim "
             "is about one of 24 GB: that a smaller one runs out of it says nothing.",
         )
 

@@ -148,7 +148,10 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
     frame["speedup"] = frame["throughput_per_s"] / alone["throughput_per_s"]
     for side, other in (("low", "high"), ("high", "low")):
         alone_s = alone[f"latency_{side}_s"] * frame["n_ok"]
-        frame[f"speedup_{side}"] = alone_s / frame[f"latency_{other}_s"]
+        bound = alone_s / frame[f"latency_{other}_s"]
+        # instances that are not alike: the sum of each one's own lies beyond the median
+        outer = {"low": np.fmin, "high": np.fmax}[side]
+        frame[f"speedup_{side}"] = outer(bound, frame["speedup"]).where(bound.notna())
     run.write(CONCURRENCY, frame)
     return frame.reset_index(drop=True)
 

@@ -178,6 +178,15 @@ def _compared(
         else:
             ratio = first.over(second)
             verdict = _of_ratio(ratio, low, high)
+            is_in_turn = figure.quantity == TIME and figure == replace(
+                reference, n_pictures=figure.n_pictures, against=figure.against
+            )
+            if is_in_turn and verdict is Verdict.REPRODUCED:
+                verdict = Verdict.INCONCLUSIVE
+                text += (
+                    "Of pictures one after another any machine says that: a time takes "
+                    "the article's GPU. "
+                )
             text += (
                 f"That is {ratio.in_words('times')} the {_cell(reference)}; by the "
                 f"article it is {low:.3g}" + (f" to {high:.3g}" * (high > low)) + ". "

@@ -11,6 +11,7 @@ from collections.abc import Collection, Mapping
 from math import isnan
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evalkit import stats
@@ -32,6 +33,8 @@ from evalkit.tables import SCORES_LOOKS
 
 UPSTREAM = "@runner=upstream"
 SCALE = (1, 5)
+N_DRAWS = 1000
+"""Of pictures, for an interval."""
 FAKE = ("plastic", "wax-figure", "not-a-real-person")
 """Reasons, by their slugs in the rating page."""
 
@@ -115,8 +118,29 @@ def _with_reason(scores: pd.DataFrame, reasons: Collection[str]) -> tuple[int, i
     """
     tags = scores["tags"].map(json.loads)
     has_reason = tags.map(lambda slugs: bool({*reasons} & {*slugs}))
-    shares = has_reason.groupby(scores["subject"]).mean()
+    # pictures of one original count once
+    of_one = has_reason.groupby([scores["subject"], scores["source"]]).mean()
+    shares = of_one.groupby("subject").mean()
     return int((shares > 1 / 2).sum()), len(shares)
+
+
+def _on_other_pictures(
+    scores: pd.DataFrame, low: float, high: float
+) -> tuple[float, float]:
+    """The interval of a share of subjects, made as wide as other pictures make it.
+
+    Pictures are drawn anew from those there are, as `N_DRAWS` times, and the subjects
+    counted again; those of one original are one.
+    """
+    given = scores["tags"].map(lambda text: FAKE[2] in json.loads(text))
+    cells = given.groupby([scores["subject"], scores["source"]]).mean().unstack()
+    drawn = np.random.default_rng(0).integers(
+        cells.shape[1], size=(N_DRAWS, cells.shape[1])
+    )
+    with np.errstate(invalid="ignore"):
+        said = np.nanmean(cells.to_numpy(float)[:, drawn], axis=2) > 1 / 2
+    ends = np.quantile(said.mean(axis=0), [0.025, 0.975])
+    return min(low, float(ends[0])), max(high, float(ends[1]))
 
 
 def _skin_protection(evidence: Evidence) -> Judgement:
@@ -184,7 +208,7 @@ def _not_a_real_person(evidence: Evidence) -> Judgement:
     from scipy.stats import binomtest  # late: it takes a second
 
     share = binomtest(k, n).proportion_ci()
-    low, high = 100 * share.low, 100 * share.high
+    low, high = 100 * np.array(_on_other_pictures(scores, share.low, share.high))
     part = CLAIMS["Q20"].parts[0]
     held = within(low, high, *part.bounds(), is_effect=part.is_effect)
     panel = {"n_subjects": n, "n_sources": scores["source"].nunique()}
@@ -215,13 +239,16 @@ def _preferred(
 
     fit = stats.bradley_terry(choices)
     low, high = 100 * expit(2 * fit.interval.loc[first].astype(float))
-    middle = 100 * expit(2 * fit.strength[first])
+    is_won = (choices["winner"] == first).astype(float)
+    middle = 100 * is_won.mask(choices["tied"], 0.5).mean()
     panel = {f"n_{name}s": choices[name].nunique() for name in ("subject", "source")}
     held = within(low, high, *CLAIMS[claim].bounds)
     verdict, why = of_panel(held, panel, None)
     looks = evidence.read(SCORES_LOOKS)
     is_pair = looks[["condition", "other"]].isin([first, second]).all(axis=1)
-    if not looks.loc[is_pair, "is_decided"].all():
+    # then the interval stands
+    is_at_the_end = (looks["look"] > 0) & looks["next_at"].isna()
+    if not (looks["is_decided"] | is_at_the_end)[is_pair].all():
         verdict = Verdict.INCONCLUSIVE
         why = (
             " By the looks that were planned this is not decided (tables/scores_looks)."

@@ -69,6 +69,10 @@ def _judge(evidence: Evidence, claim: str, route: str) -> Judgement:
         for low, high in bounds
     ]
     verdict, why = of_panel(all_of(held), _smallest(gains), "difference")
+    missing = {*CONDITIONS.values()} - {advised, *gains.index}
+    if missing and verdict is Verdict.REPRODUCED:
+        verdict = Verdict.INCONCLUSIVE
+        why = f" Nobody has scored {' or '.join(sorted(missing))} beside it."
     wanted = CLAIMS[claim].pictures
     assert wanted, "advice is for some pictures"
     return Judgement(
@@ -104,6 +108,9 @@ def _folder(evidence: Evidence) -> Judgement:
     if gains.empty:
         what = "what the router chose for each picture (tables/routing.csv)"
         return unrated("R7", evidence, f"{CONDITIONS['gpen']} beside {what}")
+    if set(by_picture.dropna()) == {CONDITIONS["gpen"]}:
+        why = "The router sends each of these pictures to GPEN: the two are one."
+        return Judgement(Verdict.INCONCLUSIVE, "no difference to see", why)
     row = gains.iloc[0]
     answer = _in_words("a choice for each picture", row)
     bounds = CLAIMS["R7"].bounds

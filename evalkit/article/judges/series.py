@@ -5,6 +5,7 @@ pictures of its size. A time-out is our limit and no failure of the program's.
 """
 
 import json
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -28,6 +29,8 @@ from evalkit.tables import BUDGET, CONCURRENCY, SOURCES, STABILITY, Table
 N_RUNS = 50
 N_INSTANCES = 3
 TIMEOUT = "timeout"
+OF_RAM = "sum of peak RSS"
+"""Memory of a group where NVML does not tell the GPU's."""
 SIZE_PX = [768, 1024]
 NAMED_SIZES = ("1024x768 px", "768x1024 px")
 CARD_MIB, ASKED_MIB = 24_564, 3072
@@ -63,13 +66,23 @@ def _missing(what: str, others: str) -> Judgement:
 def _series(evidence: Evidence, claim: str) -> tuple[pd.DataFrame, str]:
     restorer, batches = SERIES[claim]
     rows, others = _upstream(evidence, STABILITY, restorer)
-    rows = rows.dropna(subset=["setting", "outcomes"])
-    tiles = [json.loads(setting).get("tile") for setting in rows["setting"]]
-    # in tiles it is another program than the article ran
-    rows = rows[np.array([tile in (0, None) for tile in tiles], bool)]
+    rows = _whole(rows.dropna(subset=["setting", "outcomes"]))
     n_pictures = rows["value"].fillna("1").astype("Int64")
     is_of_it = (rows["experiment"] == "stability") & n_pictures.isin(batches)
     return rows[is_of_it], others
+
+
+def _whole(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those without tiles: in them it is another program than the article ran."""
+    tiles = [json.loads(setting).get("tile") for setting in rows["setting"]]
+    return rows[np.array([tile in (0, None) for tile in tiles], bool)]
+
+
+def _single(rows: pd.DataFrame) -> pd.DataFrame:
+    """Those in single precision, as the article's figures are; else all."""
+    precisions = [_precision(setting) for setting in rows["setting"]]
+    single = rows[np.array([name == "single" for name in precisions], bool)]
+    return rows if single.empty else single
 
 
 def _precision(setting: str) -> str:
@@ -90,6 +103,7 @@ def _no_failure(claim: str) -> Evaluator:
             )
         counts = [json.loads(outcomes) for outcomes in rows["outcomes"]]
         n_late = sum(count.pop(TIMEOUT, 0) for count in counts)
+        n_killed = sum(count.pop("killed", 0) for count in counts)
         totals = [sum(count.values()) for count in counts]
         failed = [n - c.get("ok", 0) for n, c in zip(totals, counts, strict=True)]
         from scipy.stats import binomtest  # late: it takes a second
@@ -113,12 +127,16 @@ def _no_failure(claim: str) -> Evaluator:
         named = "; ".join(rows["condition"] + ", " + series)
         answer = f"{sum(failed)} of {sum(totals)} runs"
         late = f" {n_late} more ran into our own time limit." if n_late else ""
-        high = max((100 * rate.high for rate in rates), default=100.0)
+        late += f" {n_killed} more were killed from outside." if n_killed else ""
+        found: Counter[str] = sum(map(Counter, counts), Counter())
+        del found["ok"]
+        how = "".join(f", {n} by {name}" for name, n in sorted(found.items()))
+        intervals = [f"{100 * r.low:.1f} to {100 * r.high:.1f} %" for r in rates]
         return Judgement(
             verdict,
             answer,
-            f"{answer} failed (tables/stability.csv: {named}), so at most {high:.1f} % "
-            f"of a series do (95 % interval).{late} The article has two series of "
+            f"{answer} failed{how} (tables/stability.csv: {named}): of a series "
+            f"{' and '.join(intervals)} do (95 %).{late} The article has two series of "
             f"{N_RUNS}, and none of {N_RUNS} leaves {bounds[1]} % possible.",
             len(rates),
         )
@@ -130,6 +148,7 @@ def _no_failure(claim: str) -> Evaluator:
 def _first_failure(evidence: Evidence) -> Judgement:
     """Whether memory runs out late, which takes memory that grows with each run."""
     rows, others = _series(evidence, "G14")
+    rows = _single(rows)
     if rows.empty:
         return _missing(f"series of {X4PLUS} upstream with batches of five", others)
     row = rows.sort_values("n_runs").iloc[-1]
@@ -173,6 +192,8 @@ def _instances(evidence: Evidence) -> Judgement:
         what = f"{N_INSTANCES} instances of {GPEN} upstream side by side with a picture"
         return _missing(what, others)
     worked = rows["n_ok"] == rows["n_instances"]
+    is_gpu = rows["memory_kind"].fillna("") != OF_RAM
+    worked &= is_gpu
     fits = rows[worked & (rows["memory_mib"] <= CARD_MIB)]
     row = rows.iloc[0] if fits.empty else fits.iloc[-1]
     total_mib = row["memory_total_mib"]  # null for another machine's records
@@ -185,7 +206,10 @@ def _instances(evidence: Evidence) -> Judgement:
     return Judgement(
         decide(
             holds=not fits.empty,
-            fails=fits.empty and had_room and row["outcome"] in ("ok", "oom"),
+            fails=fits.empty
+            and had_room
+            and row["outcome"] in ("ok", "oom")
+            and bool(is_gpu[row.name]),
         ),
         answer,
         f"{answer} worked side by side (tables/concurrency.csv) and took {took}; the "
@@ -200,6 +224,7 @@ def _best_use(evidence: Evidence) -> Judgement:
     rows, others = _upstream(evidence, CONCURRENCY, X4PLUS)
     rows = rows[rows["n_instances"] > 1].dropna(subset=["speedup"])
     rows = rows[rows["n_ok"] == rows["n_instances"]]  # one alone is no faster than one
+    rows = _single(_whole(rows))
     if rows.empty:
         return _missing(
             f"two instances of {X4PLUS} that worked side by side with a picture", others

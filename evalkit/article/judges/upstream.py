@@ -45,13 +45,22 @@ def _tile_option(evidence: Evidence) -> Judgement:
         "an error does not show that memory sufficed. "
     )
     found = "Real-ESRGAN: --tile, off by default; GPEN: --tile_size, background only"
-    records = evidence.results
+    records = evidence.results.dropna(subset=["setting"])
+    settings = [json.loads(setting) for setting in records["setting"]]
+    is_upstream = [
+        s.get("runner") == "upstream" and s.get("device", "cpu") != "cpu"
+        for s in settings
+    ]
+    records = records[np.array(is_upstream, bool)]
     tiled = records[(records["experiment"] == "tile") & (records["value"] != "0")]
     whole = records[(records["experiment"] == "tile") & (records["value"] == "0")]
     lacking = set(whole.loc[whole["outcome"] == "oom", "source"])
     relevant = tiled[(tiled["value"] == "128") & tiled["source"].isin(lacking)]
     if relevant.empty:
-        why = "No picture of this run lacked memory whole, so tiles had none to save."
+        why = (
+            "No picture of this run lacked a GPU's memory whole in the programs "
+            "upstream, so tiles had none to save."
+        )
         return Judgement(Verdict.INCONCLUSIVE, found, read + why)
     n_lacking = int((relevant["outcome"] == "oom").sum())
     n_ok = int((relevant["outcome"] == "ok").sum())
@@ -60,7 +69,9 @@ def _tile_option(evidence: Evidence) -> Judgement:
         f"whole, {n_lacking} ran out of memory and {n_ok} were restored "
         "(records.jsonl, tile)."
     )
-    verdict = decide(holds=n_ok == len(relevant), fails=n_lacking > 0)
+    is_whole = relevant["source"].nunique() >= LEAST_SOURCES
+    holds = n_ok == len(relevant) and is_whole
+    verdict = decide(holds=holds, fails=n_lacking > 0)
     return Judgement(verdict, found, read + why)
 
 
@@ -118,7 +129,7 @@ def _loss(
 ) -> tuple[Verdict, str]:
     """The verdict on the largest loss of half precision, and that loss in words."""
     if not pairs:
-        return Verdict.INCONCLUSIVE, "no picture was made in both precisions here"
+        return Verdict.INCONCLUSIVE, "the study restored no picture in both precisions"
     worst_db, worst_level = math.inf, 0.0
     for single, half in pairs:
         difference = _levels(evidence.path / single["output"])

@@ -103,6 +103,13 @@ def test_without_a_gpu_nothing_is_decided(run, cpu_only):
     assert "with PyTorch loaded beside it, took 20 % less" in run.judge("D1")[2]
 
 
+def test_what_a_gpu_took_decides_beside_a_cpu(run, gpu):
+    run.environment(gpu)
+    fast = ncnn(1.8, speed_up_low=1.7, speed_up_high=1.9)
+    fill(run, fast, fast | {"device": "cpu", "source": "s1", "speed_up": 0.5})
+    assert run.judge("D2")[0] == "reproduced"
+
+
 def test_a_cpu_beside_a_gpu_decides_nothing_either(run, gpu):
     run.environment(gpu)
     fill(run, ncnn(1.8, device="cpu"))

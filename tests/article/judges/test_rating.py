@@ -189,6 +189,30 @@ def test_many_pictures_give_nobody_a_reason(rated, n_pictures):
     assert run.judge("Q20")[0] == "contradicted"
 
 
+def test_a_reason_for_few_pictures_says_nothing_of_others(rated):
+    """Two of three look fake to everybody: of other pictures perhaps a third."""
+    given = on(PORTRAITS, X4PLUS, [3] * 12)
+    fake = given["source"].isin(PORTRAITS[:2])
+    given["tags"] = given["tags"].mask(fake, '["not-a-real-person"]')
+    assert rated(scores=given).judge("Q20")[0] == "inconclusive"
+
+
+def test_versions_of_one_picture_are_one_picture(rated):
+    names = ["portrait-backlit", *(f"copy-{n}" for n in range(9))]
+    given = on([*names, *PORTRAITS[1:]], X4PLUS, [3] * 12)
+    given["tags"] = given["tags"].mask(
+        given["source"].isin(names), '["not-a-real-person"]'
+    )
+    copies = [
+        {"source": name, "kind": "portrait", "note": NOTES["portrait"]}
+        for name in names
+    ]
+    run = rated(scores=given)
+    rows = [row for row in pictures() if row["source"] != names[0]]
+    run.images(*rows, *(copy | {"original": "one"} for copy in copies))
+    assert run.judge("Q20")[1] == "0 of 12 subjects"
+
+
 def test_no_mean_lies_beyond_the_scale(rated):
     found = rated(scores=on(PORTRAITS, GPEN, [5, 5, 4])).judge("Q1")[1]
     assert found.endswith(", 5.00]")

@@ -120,8 +120,14 @@ def test_a_folder_of_faces_may_go_to_gpen_if_choosing_by_picture_gains_little(
     assert run.judge("R7")[0] == verdict
 
 
+def test_advice_that_one_was_not_held_against_stays_open(rated):
+    verdict, _, evidence = rated({GPEN: 3.0, X4PLUS: 4.5}).judge("R9")
+    assert verdict == "inconclusive"
+    assert "Nobody has scored hybrid beside it." in evidence
+
+
 def test_the_cost_of_a_thousand_pictures_stands_beside_the_scores(rated):
-    run = rated({GPEN: 3.0, X4PLUS: 4.5})
+    run = rated({GPEN: 3.0, X4PLUS: 4.5, "hybrid": 3.0})
     row = {"condition": X4PLUS, "source": "product-0", "machine": "m"}
     COST.write(COST.frame([row | {"wall_time_s": 7.2}]), run.path / "tables")
     verdict, _, evidence = run.judge("R9")

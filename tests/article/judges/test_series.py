@@ -62,6 +62,7 @@ def test_one_series_or_a_short_one_is_not_enough(run, write):
         ({"ok": 49, "oom": 1}, ("inconclusive", "1 of 100 runs")),  # as none of 50
         ({"ok": 40, "oom": 10}, ("contradicted", "10 of 100 runs")),
         ({"ok": 50, "timeout": 10}, ("reproduced", "0 of 100 runs")),  # ours
+        ({"ok": 50, "killed": 8}, ("reproduced", "0 of 100 runs")),  # the host's
     ],
 )
 def test_more_failures_than_none_of_fifty_allows_contradict_it(
@@ -69,7 +70,9 @@ def test_more_failures_than_none_of_fifty_allows_contradict_it(
 ):
     failed = series(X4PLUS, outcomes=outcomes)
     write(STABILITY, failed, series(f"{X4PLUS},precision=fp32"))
-    assert judge(run, "G26")[:2] == expected
+    found = judge(run, "G26")
+    assert found[:2] == expected
+    assert ("10 by oom" in found.evidence) == (outcomes.get("oom") == 10)
 
 
 @pytest.mark.parametrize(
@@ -110,9 +113,10 @@ def test_a_small_card_or_a_small_picture_says_nothing(run, write, gpu):
         STABILITY, *(series(GPEN, value=n, outcomes={"oom": 50}) for n in (None, "5"))
     )
     assert judge(run, "G9").verdict == "contradicted"
-    small = gpu["machine"] | {"gpus": [{"name": "NVIDIA RTX 4060", "memory_mib": 8188}]}
-    run.environment(gpu | {"machine": small})
-    assert judge(run, "G9").verdict == "not testable here"
+    small = {"name": "NVIDIA RTX 4060", "memory_mib": 8188}
+    for gpus in ([small], [*gpu["machine"]["gpus"], small]):  # whichever was used
+        run.environment(gpu | {"machine": gpu["machine"] | {"gpus": gpus}})
+        assert judge(run, "G9").verdict == "not testable here"
     run.environment(gpu)
     run.images({"width_px": 64, "height_px": 64})
     verdict, _, evidence, _ = judge(run, "G9")
@@ -139,6 +143,25 @@ def test_a_late_lack_of_memory_is_what_the_article_saw(run, write):
     assert (verdict, found) == ("reproduced", "run 37: oom: CUDA out of memory")
     write(STABILITY, batches(**late, gpu_slope_low_mib=0.005))
     assert judge(run, "G14").verdict == "inconclusive"  # 0.2 MiB fill no card
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_beside_half_precision_the_single_one_decides_in_any_order(run, write, turned):
+    single = f"{X4PLUS},precision=fp32"
+    late = {"first_failed_run": 37, "failure": "oom: CUDA out of memory"}
+    rows = [
+        series(single, value="5", gpu_slope_low_mib=500.0, **late),
+        batches(gpu_slope_high_mib=1.0),
+    ]
+    write(STABILITY, *rows[:: -1 if turned else 1])
+    assert judge(run, "G14").verdict == "reproduced"
+    speeds = {single: 1.0, X4PLUS: 1.5, f"{X4PLUS},tile=64": 1.5}
+    ways = [
+        instances(name, 2, speedup=x, speedup_low=x - 0.02, speedup_high=x + 0.02)
+        for name, x in speeds.items()
+    ]
+    write(CONCURRENCY, *ways[:: -1 if turned else 1])
+    assert judge(run, "G27").verdict == "reproduced"
 
 
 @pytest.mark.parametrize(
@@ -178,6 +201,7 @@ def instances(condition, n, **more):
         ({"memory_total_mib": None}, "reproduced"),  # measured on another machine
         ({"n_ok": 2, "memory_total_mib": None}, "inconclusive"),
         ({"n_ok": 2, "outcome": "error"}, "inconclusive"),  # of no lack of memory
+        ({"memory_kind": "sum of peak RSS"}, "inconclusive"),  # of no GPU's
         ({"n_ok": 2, "outcome": "killed", "memory_mib": None}, "inconclusive"),
     ],
 )

@@ -4,6 +4,7 @@ import pytest
 from evalkit.images import write_image
 
 SETTING = {"runner": "upstream", "tile": 0}
+ON_GPU = SETTING | {"device": "cuda:0"}
 
 
 def pair(run, single, half, **columns):
@@ -54,17 +55,31 @@ def test_d5_half_precision_is_the_default(run):
     ],
 )
 def test_d3_tiles_must_save_what_lacked_memory_whole(run, whole, tiled, verdict):
-    run.images({})
-    common = {"source": "s0", "setting": SETTING}
-    run.record("tile", value="0", outcome=whole, **common)
-    run.record("tile", value="128", outcome=tiled, **common)
+    run.images(*[{}] * 6)
+    for n in range(6):
+        common = {"source": f"s{n}", "setting": ON_GPU}
+        run.record("tile", value="0", outcome=whole, **common)
+        run.record("tile", value="128", outcome=tiled, **common)
     assert run.judge("D3")[0] == verdict
+
+
+@pytest.mark.parametrize(
+    ("n", "other"),
+    [(5, {}), (6, {"device": "cpu"}), (6, {"runner": "tuned"})],
+)
+def test_d3_few_pictures_the_cpu_or_our_runner_show_nothing(run, n, other):
+    run.images(*[{}] * n)
+    for number in range(n):
+        common = {"source": f"s{number}", "setting": ON_GPU | other}
+        run.record("tile", value="0", outcome="oom", **common)
+        run.record("tile", value="128", outcome="ok", **common)
+    assert run.judge("D3")[0] == "inconclusive"
 
 
 def test_q21_a_default_that_is_excused_does_not_make_the_claim_fall(run):
     verdict, found, evidence = run.judge("Q21")
     assert verdict == "inconclusive"
-    assert "no picture was made in both precisions here" in found
+    assert "the study restored no picture in both precisions" in found
     assert "RealESRGAN_x4plus" in evidence
     assert "realesr-animevideov3" in evidence
 
@@ -90,4 +105,4 @@ def test_q21_says_when_the_weights_were_in_half_precision_from_the_start(run):
 def test_q21_does_not_pair_other_restorers_or_failed_runs(run):
     pair(run, 100, 103, restorer="realesrgan-x4plus-anime")
     pair(run, 100, 103, outcome="rejected")
-    assert "no picture was made in both" in run.judge("Q21")[1]
+    assert "restored no picture in both precisions" in run.judge("Q21")[1]
