@@ -1,5 +1,7 @@
 """Instances beside each other: what they make together, who does not fit, advice."""
 
+from datetime import UTC, datetime, timedelta
+
 import pandas as pd
 import pytest
 
@@ -149,6 +151,27 @@ def best(ways):
     """Instances, pictures in a batch and gain of the one best way."""
     (row,) = ways[ways["is_best"]].to_dict("records")
     return row["n_instances"], row["n_pictures"], pytest.approx(row["gain"])
+
+
+def test_a_gain_lies_inside_its_interval_though_one_instance_is_slow(run, album):
+    run.images(str(album))
+    digest = run.read(IMAGES).set_index("source").loc["cup", "sha256"]
+    row = {"experiment": "concurrency", "machine": "m", "condition": "c"}
+    row |= {"source": "cup", "source_sha256": digest, "setting": {}, "outcome": "ok"}
+    begin = datetime(2026, 10, 1, 10, tzinfo=UTC)
+    for seconds in ((1.0,), (3.6, 3.6, 3.6, 12.0)):
+        group = {"value": str(len(seconds)), "key": f"k{len(seconds)}"}
+        runs = [
+            {"instance": n, "run": i + 1, "phase": "warm" if i else "cold"}
+            | {"wall_time_s": s}
+            | {"started_at": (begin + i * timedelta(seconds=s)).isoformat()}
+            for n, s in enumerate(seconds, 1)
+            for i in range(8)
+        ]
+        run.records.append([row | group | one for one in runs])
+    four = summarise_concurrency(run).iloc[1]
+    assert four["speedup"] == pytest.approx(3 / 3.6 + 1 / 12)
+    assert four["speedup_low"] <= four["speedup"] <= four["speedup_high"]
 
 
 def test_one_busy_instance_is_left_alone():

@@ -92,7 +92,8 @@ def _smallest(gains: pd.DataFrame) -> dict[str, Any]:
 def _in_words(name: str, row: Mapping[str, float]) -> str:
     return (
         f"{row['difference']:+.2f}{spread(row['ci_low'], row['ci_high'], '+.2f')} "
-        f"against {name} (subjects {row['n_subjects']}, pictures {row['n_sources']})"
+        f"against {name} (subjects {row['n_subjects']:g}, pictures "
+        f"{row['n_sources']:g})"
     )
 
 
