@@ -85,7 +85,8 @@ def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -
     on average.
 
     Even texture everywhere cannot be told from noise either, nor can film grain of the
-    source's own: they are null. So is a picture that is black or burnt all over.
+    source's own: losing them is about 0, or null. So is a picture that is black or burnt
+    all over null.
 
     References
     ----------
