@@ -15,7 +15,7 @@ from evalkit.daily.permitted import permitted_plan
 from evalkit.errors import SettingError
 from evalkit.images import write_image
 from evalkit.report import FILES
-from evalkit.restorers import load_restorer
+from evalkit.restorers import load_restorer, restorers
 from evalkit.restorers._routing import FEATURES, RULES, SCENES, decide
 from evalkit.restorers.auto import fallback_note
 from evalkit.study import open_run
@@ -81,6 +81,12 @@ def test_another_language_is_refused(monkeypatch):
     monkeypatch.setenv("EVALKIT_LANG", "fr")
     with pytest.raises(SettingError, match="must be en or zh; found 'fr'"):
         spoken()
+
+
+def test_every_licence_is_told_in_chinese():
+    told = texts_of("report")
+    for spec in restorers().values():
+        assert f"licence.{spec.licence}" in told or not left_in_english(spec.licence)
 
 
 @pytest.mark.parametrize(
