@@ -21,6 +21,7 @@ from evalkit.tables import (
     COST,
     FLOORS,
     IMAGES,
+    METRICS,
     PATHOLOGIES,
     VERDICTS,
     Table,
@@ -28,7 +29,16 @@ from evalkit.tables import (
 
 CLONE = Path(__file__).resolve().parent.parent
 READMES = {"en": CLONE / "README.md", "zh": CLONE / "README.zh-CN.md"}
-TABLES = (AGREEMENT, BACKENDS, COMMANDS, COST, FLOORS, PATHOLOGIES, VERDICTS)
+TABLES = (
+    AGREEMENT,
+    BACKENDS,
+    COMMANDS,
+    COST,
+    FLOORS,
+    METRICS,
+    PATHOLOGIES,
+    VERDICTS,
+)
 FILES = ("study.yaml", "environment.json", "records.jsonl")
 WIDTH = 88
 BLOCK = re.compile(r"(<!-- answer of (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)

@@ -18,6 +18,10 @@ Kind: TypeAlias = Literal[
 ]
 
 
+ENDS = {"of 5": 5.0, "%": 100.0}
+"""Of scales, by unit."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """One statement of a claim, and the range in which what is measured must lie.
@@ -88,6 +92,8 @@ class Part:
     def in_words(self, claimed: float | None, unit: str | None) -> str:
         """The statement with its range, for a reader."""
         low, high = self.bounds(claimed)
+        most = ENDS.get(self.unit or unit or "", inf)
+        high = high if high == inf else min(high, most)  # a margin ends with the scale
         unit = " " + (self.unit or unit or "")
         beyond = (
             ("more than", "less than") if self.is_effect else ("at least", "at most")

@@ -85,8 +85,8 @@ def texture_energy(output: Picture, source: Picture, mask: Mask | None = None) -
     on average.
 
     Even texture everywhere cannot be told from noise either, nor can film grain of the
-    source's own: losing them is about 0, or null. So is a picture that is black or burnt
-    all over null.
+    source's own: losing them is about 0, or null. A picture that is black or burnt all
+    over is null.
 
     References
     ----------

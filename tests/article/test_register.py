@@ -94,6 +94,7 @@ def test_every_claim_says_what_counts_as_it_and_a_range_is_a_range():
         ({"factor": 1.25}, "so: from 1.2 to 1.875 s"),
         ({"least": 0, "is_effect": True, "unit": "marks"}, "so: more than 0 marks"),
         ({"most": -1}, "so: at most -1 s"),
+        ({"least": 94, "most": 117.5, "unit": "%"}, "so: from 94 to 100 %"),
         ({}, "so"),
     ],
 )

@@ -58,9 +58,9 @@ def _pictures(evidence: Evidence) -> Judgement:
     return _followed(
         not missing,
         answer,
-        f"The pictures are {answer} (tables/images.csv); of the article's, "
-        f"{', '.join(missing) or 'nothing'} is missing. We degraded {n_made} of "
-        f"{len(images)} ourselves, where the article took pictures as they came; "
+        f"The pictures are {answer} (tables/images.csv); of the article's kinds "
+        f"and flaws {', '.join(missing) or 'nothing'} is missing. We degraded "
+        f"{n_made} of {len(images)} ourselves, where the article took pictures as they came; "
         f"{n_shared} share a face or an original with another.",
     )
 
