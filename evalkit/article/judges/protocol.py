@@ -60,8 +60,8 @@ def _pictures(evidence: Evidence) -> Judgement:
         answer,
         f"The pictures are {answer} (tables/images.csv); of the article's kinds "
         f"and flaws {', '.join(missing) or 'nothing'} is missing. We degraded "
-        f"{n_made} of {len(images)} ourselves, where the article took pictures as they came; "
-        f"{n_shared} share a face or an original with another.",
+        f"{n_made} of {len(images)} ourselves, where the article took pictures as they "
+        f"came; {n_shared} share a face or an original with another.",
     )
 
 
