@@ -38,7 +38,9 @@ def test_throughput_of_sleepers_grows_with_their_number(run, album, planted):
     one, three = (measured(run, album, n) for n in (1, 3))
     assert 0.6 * 5 < one["throughput_per_s"] <= 5.05
     assert 0.7 * 3 < three["speedup"] < 3.6
-    assert three["speedup_low"] == pytest.approx(3) == three["speedup_high"]
+    # what latencies allow, and the gain itself
+    assert three["speedup_low"] == pytest.approx(min(3, three["speedup"]))
+    assert three["speedup_high"] == pytest.approx(max(3, three["speedup"]))
     assert (three["n_ok"], three["n_runs"], three["outcome"]) == (3, 21, "ok")
     assert three["latency_s"] == 0.2
     assert three["memory_mib"] == 300
