@@ -123,8 +123,8 @@ def summarise_concurrency(run: Run) -> pd.DataFrame:
     Throughput is the sum of each instance's own, from the start of its first warm
     picture to the end of its last, so that one which is done early does not count as
     idle. The interval of its ratio to that of one instance is what those of the median
-    latencies allow, and that ratio itself; null below 6 runs. Memory is what NVML saw the device lose;
-    without a GPU it is the sum of the peak resident sets.
+    latencies allow, and that ratio itself; null below 6 runs. Memory is what NVML saw
+    the device lose; without a GPU it is the sum of the peak resident sets.
 
     Returns
     -------
