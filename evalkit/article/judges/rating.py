@@ -129,17 +129,19 @@ def _on_other_pictures(
 ) -> tuple[float, float]:
     """The interval of a share of subjects, made as wide as other pictures make it.
 
-    Pictures are drawn anew from those there are, as `N_DRAWS` times, and the subjects
-    counted again; those of one original are one.
+    Pictures are drawn anew, with replacement, and those who saw one counted again;
+    pictures of one original are one.
     """
     given = scores["tags"].map(lambda text: FAKE[2] in json.loads(text))
     cells = given.groupby([scores["subject"], scores["source"]]).mean().unstack()
-    drawn = np.random.default_rng(0).integers(
-        cells.shape[1], size=(N_DRAWS, cells.shape[1])
+    n = cells.shape[1]
+    times = np.random.default_rng(0).multinomial(n, np.full(n, 1 / n), size=N_DRAWS).T
+    said, seen = (
+        cells.fillna(0).to_numpy(float) @ times,
+        cells.notna().to_numpy() @ times,
     )
-    with np.errstate(invalid="ignore"):
-        said = np.nanmean(cells.to_numpy(float)[:, drawn], axis=2) > 1 / 2
-    ends = np.quantile(said.mean(axis=0), [0.025, 0.975])
+    shares = (2 * said > seen).sum(axis=0) / (seen > 0).sum(axis=0)
+    ends = np.quantile(shares, [0.025, 0.975])
     return min(low, float(ends[0])), max(high, float(ends[1]))
 
 

@@ -197,6 +197,14 @@ def test_a_reason_for_few_pictures_says_nothing_of_others(rated):
     assert rated(scores=given).judge("Q20")[0] == "inconclusive"
 
 
+@pytest.mark.filterwarnings("error")
+def test_who_saw_one_picture_only_is_counted_where_it_is_drawn(rated):
+    """Everybody calls every picture fake: whatever is drawn, all who saw it do."""
+    given = on(PORTRAITS, X4PLUS, [3] * 12).assign(tags='["not-a-real-person"]')
+    alone = given["subject"].isin(["s00", "s01"]) & (given["source"] != PORTRAITS[0])
+    assert rated(scores=given[~alone]).judge("Q20")[0] == "reproduced"
+
+
 def test_versions_of_one_picture_are_one_picture(rated):
     names = ["portrait-backlit", *(f"copy-{n}" for n in range(9))]
     given = on([*names, *PORTRAITS[1:]], X4PLUS, [3] * 12)
